@@ -1,0 +1,3 @@
+#![forbid(unsafe_code)]
+//! Under construction.
+fn main() {}
