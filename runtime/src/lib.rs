@@ -1,2 +1,4 @@
 #![forbid(unsafe_code)]
 //! Under construction.
+
+pub mod observe;

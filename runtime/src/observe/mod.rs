@@ -5,11 +5,13 @@
 //! microscope's part, in a crate that this one does not know.
 
 mod event;
+mod recorder;
 
 pub use event::{
     CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
     TaskInfo, TryOutcome, WakeEffect,
 };
+pub use recorder::{Part, Recorder, RecorderObserver, Recording, Sink, TaskText};
 
 /// Somebody who is told of every transition, on the loop's thread, while it happens.
 ///
