@@ -1,0 +1,209 @@
+//! What a page says: its links, what a CSS selector finds, and the movie on a detail page.
+
+use std::sync::LazyLock;
+
+use scraper::{ElementRef, Html, Selector};
+use url::Url;
+
+use crate::site::movies::Movie;
+
+/// The most links that are taken from one page; a page with more is a trap or a mistake.
+pub const MAX_LINKS: usize = 10_000;
+
+/// The longest URL that is followed, in bytes: a page that links to itself with an ever longer
+/// query must end somewhere.
+pub const MAX_URL: usize = 4 * 1024;
+
+/// A selector of ours, which is known to be one.
+fn ours(css: &str) -> Selector {
+    Selector::parse(css).expect("a selector written here")
+}
+
+/// The pages that a document links to, in order, without repeating neighbours or fragments.
+///
+/// Taken are `a`, `area`, `iframe` and `frame`, and `link` with `rel` next or prev. Relative links
+/// are resolved against `<base href>`, or else against the page's own address. Anything but http
+/// and https is left out.
+#[must_use]
+pub fn links(html: &Html, page: &Url) -> Vec<Url> {
+    static LINKS: LazyLock<Selector> = LazyLock::new(|| {
+        ours(
+            "a[href], area[href], link[rel~=next][href], link[rel~=prev][href], iframe[src], frame[src]",
+        )
+    });
+    let base = base(html, page);
+    let mut links: Vec<Url> = Vec::new();
+    for element in html.select(&LINKS) {
+        let Some(href) = element.attr("href").or_else(|| element.attr("src")) else {
+            continue;
+        };
+        let Ok(mut link) = base.join(href.trim()) else {
+            continue;
+        };
+        link.set_fragment(None);
+        let follow = matches!(link.scheme(), "http" | "https") && link.as_str().len() <= MAX_URL;
+        if follow && links.last() != Some(&link) {
+            links.push(link);
+        }
+        if links.len() == MAX_LINKS {
+            break;
+        }
+    }
+    links
+}
+
+/// What relative links of a document are relative to.
+fn base(html: &Html, page: &Url) -> Url {
+    static BASE: LazyLock<Selector> = LazyLock::new(|| ours("base[href]"));
+    let href = html.select(&BASE).next().and_then(|base| base.attr("href"));
+    href.and_then(|href| page.join(href.trim()).ok())
+        .unwrap_or_else(|| page.clone())
+}
+
+/// What `selector` finds, in document order: the text of each element with runs of white space made
+/// one space, or the value of an attribute where one is asked for and the element has it.
+#[must_use]
+pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<String> {
+    let elements = html.select(selector);
+    match attribute {
+        None => elements.map(text).collect(),
+        Some(name) => elements
+            .filter_map(|e| e.attr(name))
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// The text of an element as a reader sees it, on one line.
+fn text(element: ElementRef<'_>) -> String {
+    let mut text = String::new();
+    for piece in element.text() {
+        for word in piece.split_inclusive(char::is_whitespace) {
+            let (word, space) = match word.strip_suffix(char::is_whitespace) {
+                Some(word) => (word, true),
+                None => (word, false),
+            };
+            text.push_str(word);
+            if space && !text.is_empty() && !text.ends_with(' ') {
+                text.push(' ');
+            }
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The movie on a detail page of the demo site.
+///
+/// # Errors
+/// Names what the page lacks.
+pub fn movie(html: &Html) -> Result<Movie, String> {
+    static PARTS: LazyLock<[Selector; 6]> = LazyLock::new(|| {
+        [
+            "article.movie",
+            "h1.title",
+            ".director",
+            ".year",
+            ".score",
+            "p.inq",
+        ]
+        .map(ours)
+    });
+    let [article, title, director, year, score, inq] = &*PARTS;
+    let article = html
+        .select(article)
+        .next()
+        .ok_or("the page holds no movie")?;
+    let find = |selector| article.select(selector).next().map(text);
+    let need = |selector, what| find(selector).ok_or_else(|| format!("the movie has no {what}"));
+    let bad = |what: &str| format!("the movie's {what} is not a number");
+    Ok(Movie {
+        id: article
+            .attr("data-id")
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| bad("id"))?,
+        title: need(title, "title")?,
+        director: need(director, "director")?,
+        year: need(year, "year")?.parse().map_err(|_| bad("year"))?,
+        score: need(score, "score")?.parse().map_err(|_| bad("score"))?,
+        description: find(inq),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::pages;
+
+    fn links_of(page: &str, html: &str) -> Vec<String> {
+        let page = Url::parse(page).expect("a URL");
+        links(&Html::parse_document(html), &page)
+            .iter()
+            .map(Url::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn links_are_resolved_in_order() {
+        let html = "<link rel='up next' href=n><link rel=stylesheet href=s.css>
+            <a href=' b '>b</a><a href='b#x'>again</a><a href='?q=1'>q</a><a>none</a>
+            <a href='//other/x'>o</a><a href='mailto:a@b'>m</a><a href='http://['>bad</a>
+            <map><area href='/z'></map><iframe src=f></iframe>";
+        assert_eq!(
+            links_of("http://h/a/page?p=1", html),
+            [
+                "http://h/a/n",
+                "http://h/a/b",
+                "http://h/a/page?q=1",
+                "http://other/x",
+                "http://h/z",
+                "http://h/a/f"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_base_changes_what_links_are_relative_to() {
+        let html = "<base href='/deep/er/'><a href=x>x</a>";
+        assert_eq!(links_of("http://h/a", html), ["http://h/deep/er/x"]);
+    }
+
+    #[test]
+    fn a_page_that_never_ends_its_links_is_cut() {
+        let html: String = (0..=MAX_LINKS).map(|n| format!("<a href={n}>")).collect();
+        assert_eq!(links_of("http://h/", &html).len(), MAX_LINKS);
+        let long = format!("<a href={}>", "x".repeat(MAX_URL));
+        assert_eq!(links_of("http://h/", &long).len(), 0);
+    }
+
+    #[test]
+    fn a_selector_gives_text_or_an_attribute() {
+        let html =
+            Html::parse_document("<p class=a> one\n <b>two</b>three </p><p class=a id=i></p>");
+        let selector = Selector::parse("p.a").expect("a selector");
+        assert_eq!(select(&html, &selector, None), ["one twothree", ""]);
+        assert_eq!(select(&html, &selector, Some("id")), ["i"]);
+    }
+
+    #[test]
+    fn every_detail_page_gives_its_movie_back() {
+        for id in 1..=100 {
+            let page = pages::detail(id, 100).expect("a page");
+            assert_eq!(movie(&Html::parse_document(&page)), Ok(Movie::with_id(id)));
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_movie_says_so() {
+        let of = |html: &str| movie(&Html::parse_document(html));
+        assert_eq!(of("<p>404"), Err("the page holds no movie".to_owned()));
+        assert_eq!(
+            of("<article class=movie data-id=7><h1 class=title>x</h1></article>"),
+            Err("the movie has no director".to_owned())
+        );
+        assert_eq!(
+            of("<article class=movie data-id=x></article>"),
+            Err("the movie's id is not a number".to_owned())
+        );
+    }
+}

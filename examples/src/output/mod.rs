@@ -1,0 +1,132 @@
+//! Files that a run leaves behind: each appears whole or not at all.
+
+pub mod movies;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A directory that results are written to.
+#[derive(Clone, Debug)]
+pub struct OutDir(PathBuf);
+
+impl OutDir {
+    /// Makes the directory where it is missing and checks that files can be written to it, so that
+    /// a mistyped path is found before the crawl and not after it.
+    ///
+    /// # Errors
+    /// One sentence that names the directory and the reason.
+    pub fn open(path: &Path) -> Result<OutDir, String> {
+        let dir = OutDir(path.to_owned());
+        let probe = format!(".crawl-probe.{}", std::process::id());
+        fs::create_dir_all(path)
+            .and_then(|()| dir.write(&probe, |_| Ok(())))
+            .and_then(|()| fs::remove_file(path.join(&probe)))
+            .map_err(|error| format!("cannot write to {}: {error}", path.display()))?;
+        Ok(dir)
+    }
+
+    /// Writes a file under a temporary name beside its place and renames it once it is complete:
+    /// a reader, or a later run after a kill, finds the old file, the new one or none, never half.
+    ///
+    /// The file is not forced to the disk: what is promised holds for a process that is killed,
+    /// not for a power cut, which would cost a flush of the disk for every page.
+    ///
+    /// # Errors
+    /// Whatever the file system or `content` fails with; the temporary file is taken away then.
+    pub fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let temporary = self.0.join(format!(".{name}.{}.part", std::process::id()));
+        let written = File::create(&temporary).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            content(&mut file)?;
+            file.flush()?;
+            fs::rename(&temporary, self.0.join(name))
+        });
+        if written.is_err() && temporary.exists() {
+            fs::remove_file(&temporary)?;
+        }
+        written
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A directory of a test's own, taken away with it.
+    pub(crate) struct Scratch(pub(crate) PathBuf);
+
+    impl Scratch {
+        pub(crate) fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("crawl-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a scratch directory");
+            Scratch(path)
+        }
+
+        pub(crate) fn files(&self) -> Vec<String> {
+            let mut names: Vec<String> = fs::read_dir(&self.0)
+                .expect("readable")
+                .map(|entry| {
+                    entry
+                        .expect("an entry")
+                        .file_name()
+                        .into_string()
+                        .expect("UTF-8")
+                })
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).expect("the scratch directory is ours");
+        }
+    }
+
+    #[test]
+    fn a_file_appears_whole() {
+        let scratch = Scratch::new("whole");
+        let dir = OutDir::open(&scratch.0.join("a/b")).expect("made");
+        dir.write("x.txt", |file| file.write_all(b"all of it"))
+            .expect("written");
+        assert_eq!(
+            fs::read(scratch.0.join("a/b/x.txt")).expect("read"),
+            b"all of it"
+        );
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let scratch = Scratch::new("failed");
+        let dir = OutDir::open(&scratch.0).expect("there");
+        dir.write("x.txt", |file| file.write_all(b"old"))
+            .expect("written");
+        let failed = dir.write("x.txt", |file| {
+            file.write_all(b"new")?;
+            Err(io::Error::other("the page ended early"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(scratch.files(), ["x.txt"]);
+        assert_eq!(fs::read(scratch.0.join("x.txt")).expect("read"), b"old");
+    }
+
+    #[test]
+    fn a_place_that_takes_no_files_is_named() {
+        let scratch = Scratch::new("place");
+        fs::write(scratch.0.join("file"), "").expect("written");
+        let error = OutDir::open(&scratch.0.join("file")).expect_err("it is a file");
+        assert!(error.starts_with(&format!("cannot write to {}/file: ", scratch.0.display())));
+    }
+}

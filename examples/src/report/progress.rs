@@ -1,0 +1,166 @@
+//! How far a run has come: one line that renews itself on a terminal, plain lines in a pipe.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use crate::text::shortened;
+use crate::value::{Count, Size, Took};
+
+/// Characters of the bar proper.
+const BAR: usize = 20;
+
+/// The longest line on a terminal, in characters: one that wraps could not be renewed.
+const LINE: usize = 79;
+
+/// Where a crawl stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Pages that are over, failed ones included.
+    pub over: u64,
+    /// Of those, the ones that failed.
+    pub failed: u64,
+    /// Pages being fetched now.
+    pub in_flight: u64,
+    /// Pages known of and not yet begun.
+    pub queued: u64,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+}
+
+impl Standing {
+    fn known(&self) -> u64 {
+        self.over + self.in_flight + self.queued
+    }
+
+    /// One line on it, with a bar if it is for a terminal.
+    #[must_use]
+    pub fn line(&self, elapsed: Duration, with_bar: bool) -> String {
+        let known = self.known();
+        let bar = if with_bar {
+            let full = (BAR as u64 * self.over).checked_div(known).unwrap_or(0) as usize;
+            format!("{}{} ", "█".repeat(full), "░".repeat(BAR - full))
+        } else {
+            String::new()
+        };
+        let rate = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
+        let rate = if self.over == 0 {
+            String::new()
+        } else {
+            format!(", {rate:.0}/s")
+        };
+        let failed = match self.failed {
+            0 => String::new(),
+            n => format!(", {} failed", Count(n)),
+        };
+        format!(
+            "{bar}{} of {} pages, {} in flight, {}{rate}{failed}, {}",
+            Count(self.over),
+            Count(known),
+            Count(self.in_flight),
+            Size(self.bytes),
+            Took(elapsed),
+        )
+    }
+}
+
+/// Writes progress to stderr, so that stdout holds results alone.
+#[derive(Debug)]
+pub struct Progress {
+    on_terminal: bool,
+    last: Option<Standing>,
+}
+
+impl Progress {
+    /// Progress for this process's stderr.
+    #[must_use]
+    pub fn new() -> Progress {
+        Progress {
+            on_terminal: io::stderr().is_terminal(),
+            last: None,
+        }
+    }
+
+    /// How long to wait between two lines: a terminal can be renewed ten times a second, a log
+    /// should not grow faster than a line a second.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        if self.on_terminal {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_secs(1)
+        }
+    }
+
+    /// Shows where things stand; in a pipe, only if that has changed.
+    pub fn show(&mut self, standing: Standing, elapsed: Duration) {
+        if !self.on_terminal && self.last == Some(standing) {
+            return;
+        }
+        self.last = Some(standing);
+        let line = standing.line(elapsed, self.on_terminal);
+        let text = if self.on_terminal {
+            format!("\r\x1b[2K{}", shortened(&line, LINE))
+        } else {
+            format!("{line}\n")
+        };
+        say(&text);
+    }
+
+    /// Takes the line away, so that what is printed next starts at the margin.
+    pub fn clear(&mut self) {
+        if self.on_terminal && self.last.take().is_some() {
+            say("\r\x1b[2K");
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Progress {
+        Progress::new()
+    }
+}
+
+/// Progress that nobody reads must not end the run: a closed stderr is ignored.
+fn say(text: &str) {
+    let mut stderr = io::stderr().lock();
+    if stderr.write_all(text.as_bytes()).is_ok() {
+        stderr.flush().unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_where_things_stand() {
+        let standing = Standing {
+            over: 57,
+            failed: 0,
+            in_flight: 40,
+            queued: 8,
+            bytes: 90_500,
+        };
+        let elapsed = Duration::from_secs(2);
+        assert_eq!(
+            standing.line(elapsed, false),
+            "57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 2.000 s"
+        );
+        assert_eq!(
+            Standing {
+                failed: 3,
+                ..standing
+            }
+            .line(elapsed, true),
+            "██████████░░░░░░░░░░ 57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 3 failed, 2.000 s"
+        );
+    }
+
+    #[test]
+    fn nothing_known_yet_is_no_division_by_zero() {
+        assert_eq!(
+            Standing::default().line(Duration::ZERO, true),
+            "░░░░░░░░░░░░░░░░░░░░ 0 of 0 pages, 0 in flight, 0 B, 0 s"
+        );
+    }
+}

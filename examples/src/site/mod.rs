@@ -1,0 +1,6 @@
+//! The embedded demo site: slow on purpose, so that waiting for it is worth doing well.
+
+pub mod answer;
+pub mod movies;
+pub mod pages;
+pub mod request;
