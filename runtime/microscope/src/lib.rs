@@ -1,2 +1,9 @@
 #![forbid(unsafe_code)]
-//! Under construction.
+//! See the loop, step it, ask it why.
+
+mod schema;
+pub mod model;
+mod text;
+
+pub use model::Model;
+pub use text::{Nanos, TaskText, Texts, harmless};
