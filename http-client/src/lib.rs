@@ -1,2 +1,4 @@
 #![forbid(unsafe_code)]
-//! Under construction.
+//! A small non-blocking HTTP/1.1 client on the mainspring runtime.
+
+pub mod proto;

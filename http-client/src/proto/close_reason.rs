@@ -1,0 +1,106 @@
+//! Why a connection was not used again: data to count and to show, not a log line.
+
+use std::fmt;
+
+/// Why a connection was closed instead of being kept for the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The response carried `Connection: close` (RFC 9112 §9.6).
+    ServerAsked,
+    /// The request carried `Connection: close`.
+    ClientAsked,
+    /// The response was HTTP/1.0 and did not say `Connection: keep-alive` (RFC 9112 §9.3).
+    Http10,
+    /// Only the end of the connection ends such a body (RFC 9112 §6.3, rule 8).
+    BodyUntilClose,
+    /// The connection now speaks another protocol (101, or a tunnel by CONNECT).
+    Upgraded,
+    /// The framing was legal enough to read but odd: whoever sent it may not agree with us on
+    /// where the next response begins (RFC 9112 §6.3, §11.1).
+    OddFraming,
+    /// Bytes came after the end of the response.
+    SurplusBytes,
+    /// The final response came before the request body had been sent.
+    RequestUnfinished,
+    /// The response was dropped before its body had been read.
+    ResponseUnread,
+    /// The request was given up: it failed, timed out, or its task was cancelled.
+    RequestAbandoned,
+    /// The peer closed the connection while it was idle.
+    ClosedWhileIdle,
+    /// The peer sent bytes while the connection was idle.
+    BytesWhileIdle,
+    /// Idle for longer than our limit or than the peer's `Keep-Alive: timeout=`.
+    IdleTimeout,
+    /// The pool already held as many idle connections as it may.
+    IdleLimit,
+    /// Older than the longest time a connection may live.
+    Lifetime,
+    /// Closed to make room for a connection to another host, under the limit on all of them.
+    MadeRoom,
+    /// The client was dropped.
+    ClientDropped,
+}
+
+impl CloseReason {
+    /// Every reason, in the order in which statistics list them.
+    pub const ALL: [Self; 17] = [
+        Self::ServerAsked,
+        Self::ClientAsked,
+        Self::Http10,
+        Self::BodyUntilClose,
+        Self::Upgraded,
+        Self::OddFraming,
+        Self::SurplusBytes,
+        Self::RequestUnfinished,
+        Self::ResponseUnread,
+        Self::RequestAbandoned,
+        Self::ClosedWhileIdle,
+        Self::BytesWhileIdle,
+        Self::IdleTimeout,
+        Self::IdleLimit,
+        Self::Lifetime,
+        Self::MadeRoom,
+        Self::ClientDropped,
+    ];
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ServerAsked => "the server asked for it",
+            Self::ClientAsked => "the request asked for it",
+            Self::Http10 => "HTTP/1.0 without keep-alive",
+            Self::BodyUntilClose => "the body ended with the connection",
+            Self::Upgraded => "switched to another protocol",
+            Self::OddFraming => "odd framing",
+            Self::SurplusBytes => "bytes after the end of the response",
+            Self::RequestUnfinished => "answered before the request was sent",
+            Self::ResponseUnread => "the response was not read",
+            Self::RequestAbandoned => "the request was given up",
+            Self::ClosedWhileIdle => "closed by the peer while idle",
+            Self::BytesWhileIdle => "bytes came while idle",
+            Self::IdleTimeout => "idle for too long",
+            Self::IdleLimit => "enough idle connections",
+            Self::Lifetime => "too old",
+            Self::MadeRoom => "made room for another host",
+            Self::ClientDropped => "the client was dropped",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CloseReason;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_reason_has_a_text_of_its_own() {
+        let texts: HashSet<String> = CloseReason::ALL.iter().map(|r| r.to_string()).collect();
+        assert_eq!(texts.len(), CloseReason::ALL.len());
+        for (index, reason) in CloseReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index, "ALL is in declaration order");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Where a response body ends (RFC 9112 §6.3), and whether the connection may live on (§9.3).
+//!
+//! Works on the fields as `httparse` found them, before any map is built: the few fields that
+//! steer the connection are picked out in one pass over the head.
+
+use super::close_reason::CloseReason;
+use super::error::{ProtocolError, excerpt};
+use http::{StatusCode, Version};
+use std::time::Duration;
+
+/// What the decoder must know of the request to understand its response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestKind {
+    /// HEAD: the response has the fields of a body, but no body.
+    pub head: bool,
+    /// CONNECT: a 2xx response turns the connection into a tunnel.
+    pub connect: bool,
+    /// The request carried `Upgrade`: a 101 hands the connection over.
+    pub upgrade: bool,
+    /// The request carried `Connection: close`.
+    pub close: bool,
+}
+
+/// How the end of a response body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFraming {
+    /// There is no body.
+    Empty,
+    /// Exactly so many bytes.
+    Length(u64),
+    /// The chunked coding.
+    Chunked,
+    /// All that comes until the peer closes the connection.
+    UntilClose,
+    /// No body: the connection now speaks another protocol.
+    Tunnel,
+}
+
+/// The fields that steer the connection, picked out of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadFacts {
+    /// The agreed value of all `Content-Length` fields.
+    pub content_length: Option<u64>,
+    /// `Transfer-Encoding: chunked`.
+    pub chunked: bool,
+    /// `Connection: close`.
+    pub close: bool,
+    /// `Connection: keep-alive`.
+    pub keep_alive: bool,
+    /// `Keep-Alive: timeout=`: how long the server means to keep an idle connection.
+    pub keep_alive_timeout: Option<Duration>,
+    /// The head holds a `Content-Encoding`.
+    pub content_encoding: bool,
+    /// The head holds a `Set-Cookie`.
+    pub set_cookie: bool,
+    /// Something legal but odd was seen: read this response, then close.
+    pub odd: bool,
+}
+
+impl HeadFacts {
+    /// Reads the steering fields of a head.
+    pub(super) fn collect(
+        version: Version,
+        fields: &[httparse::Header<'_>],
+    ) -> Result<Self, ProtocolError> {
+        let mut facts = Self::default();
+        for field in fields {
+            let name = field.name;
+            // The length alone rules out nearly every field, at the cost of one comparison.
+            match name.len() {
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    facts.add_content_length(field.value)?;
+                }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    facts.add_transfer_encoding(version, field.value)?;
+                }
+                10 if name.eq_ignore_ascii_case("connection") => facts.add_connection(field.value),
+                10 if name.eq_ignore_ascii_case("keep-alive") => {
+                    facts.keep_alive_timeout = keep_alive_timeout(field.value);
+                }
+                10 if name.eq_ignore_ascii_case("set-cookie") => facts.set_cookie = true,
+                16 if name.eq_ignore_ascii_case("content-encoding") => {
+                    facts.content_encoding = true;
+                }
+                _ => {}
+            }
+        }
+        // RFC 9112 §6.3, rule 3: the transfer coding wins, but such a message "ought to be
+        // handled as an error": nothing that follows it on this connection is trusted.
+        facts.odd |= facts.chunked && facts.content_length.is_some();
+        Ok(facts)
+    }
+
+    /// `Content-Length = 1*DIGIT` (RFC 9110 §8.6); a list of the same value is taken as one,
+    /// as RFC 9112 §6.3 rule 5 permits.
+    fn add_content_length(&mut self, value: &[u8]) -> Result<(), ProtocolError> {
+        let mut many = self.content_length.is_some();
+        for item in value.split(|byte| *byte == b',') {
+            let length = parse_decimal(trim(item)).ok_or_else(|| ProtocolError::ContentLength {
+                value: excerpt(value),
+            })?;
+            match self.content_length {
+                Some(first) if first != length => {
+                    return Err(ProtocolError::ConflictingContentLengths {
+                        first,
+                        second: length,
+                    });
+                }
+                Some(_) => many = true,
+                None => self.content_length = Some(length),
+            }
+        }
+        self.odd |= many;
+        Ok(())
+    }
+
+    /// Only `chunked` is understood: no other coding was asked for by a `TE` field, and one that
+    /// cannot be decoded would leave the body's bytes without a meaning (RFC 9112 §6.1).
+    fn add_transfer_encoding(
+        &mut self,
+        version: Version,
+        value: &[u8],
+    ) -> Result<(), ProtocolError> {
+        if version == Version::HTTP_10 {
+            return Err(ProtocolError::TransferEncodingInHttp10);
+        }
+        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(ProtocolError::TransferEncoding {
+                value: excerpt(value),
+            });
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn add_connection(&mut self, value: &[u8]) {
+        for token in value.split(|byte| *byte == b',').map(trim) {
+            self.close |= token.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// The eight rules of RFC 9112 §6.3, in their order.
+    #[must_use]
+    pub fn framing(&self, status: StatusCode, request: RequestKind) -> BodyFraming {
+        let code = status.as_u16();
+        // Rule 2 before rule 1, as "any 2xx" answer to CONNECT includes 204.
+        if code == 101 || (request.connect && status.is_success()) {
+            BodyFraming::Tunnel
+        } else if request.head || code < 200 || code == 204 || code == 304 {
+            BodyFraming::Empty
+        } else if self.chunked {
+            BodyFraming::Chunked
+        } else if let Some(length) = self.content_length {
+            if length == 0 {
+                BodyFraming::Empty
+            } else {
+                BodyFraming::Length(length)
+            }
+        } else {
+            BodyFraming::UntilClose
+        }
+    }
+
+    /// Why the connection cannot be used again after this response, if it cannot (RFC 9112 §9.3).
+    #[must_use]
+    pub fn close_reason(
+        &self,
+        version: Version,
+        status: StatusCode,
+        framing: BodyFraming,
+        request: RequestKind,
+    ) -> Option<CloseReason> {
+        // RFC 9112 §6.1: these must not carry a transfer coding; a server that sends one may also
+        // send the chunks, and they would be read as the next response.
+        let chunks_may_follow = self.chunked && matches!(status.as_u16(), 204 | 304);
+        match framing {
+            BodyFraming::Tunnel => Some(CloseReason::Upgraded),
+            BodyFraming::UntilClose => Some(CloseReason::BodyUntilClose),
+            _ if self.odd || chunks_may_follow => Some(CloseReason::OddFraming),
+            _ if self.close => Some(CloseReason::ServerAsked),
+            _ if request.close => Some(CloseReason::ClientAsked),
+            _ if version == Version::HTTP_10 && !self.keep_alive => Some(CloseReason::Http10),
+            _ => None,
+        }
+    }
+}
+
+/// `timeout=` of a `Keep-Alive` field; anything else in it is ignored.
+fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
+    value
+        .split(|byte| *byte == b',')
+        .map(trim)
+        .find_map(|item| {
+            let (name, seconds) = item.split_at_checked(8)?;
+            name.eq_ignore_ascii_case(b"timeout=")
+                .then(|| parse_decimal(seconds))?
+        })
+        // A century is as good as for ever, and leaves clock arithmetic far from its ends.
+        .map(|seconds| Duration::from_secs(seconds.min(100 * 365 * 24 * 3600)))
+}
+
+/// `1*DIGIT` below 2^64. Not `str::parse`, which takes a leading `+`.
+fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |last| last + 1);
+    &bytes[start..end]
+}

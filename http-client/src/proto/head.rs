@@ -1,0 +1,349 @@
+//! The response head: found, limited, parsed.
+//!
+//! A head that arrives in one piece, as nearly all do, is parsed where it lies. One that drips in
+//! is collected, and only scanned for its end, byte by byte once, until it is whole: parsing it
+//! again from the start at each arrival would let a slow peer cost us quadratic time.
+
+use super::error::{ProtocolError, excerpt};
+use super::framing::HeadFacts;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use std::cell::OnceCell;
+use std::mem::MaybeUninit;
+
+/// The most header fields that [`Limits::header_count`] can allow.
+pub const MAX_HEADER_COUNT: usize = 256;
+
+/// `HeaderName` accepts no more; a head limit above this could otherwise let one through.
+const MAX_NAME_BYTES: usize = 65_535;
+
+/// What the client accepts of a head and of the framing around a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in a response head, and in a block of trailers. Default 64 KiB.
+    pub head_bytes: usize,
+    /// Fields in a response head, and in a block of trailers; at most 256. Default 100.
+    pub header_count: usize,
+    /// Interim (1xx) responses before the final one. Default 16.
+    pub interim_responses: u8,
+    /// Bytes of chunk extensions in one body. Default 16 KiB.
+    pub chunk_extension_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 64 * 1024,
+            header_count: 100,
+            interim_responses: 16,
+            chunk_extension_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// Version, status and fields of a response.
+///
+/// The fields are checked when the head is parsed; the map of them is built when first asked for.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// 100 to 999.
+    pub status: StatusCode,
+    /// The fields that steer the connection.
+    pub facts: HeadFacts,
+    /// The head as it came, folds taken out.
+    raw: Bytes,
+    fields: OnceCell<HeaderMap>,
+}
+
+impl ResponseHead {
+    /// The header fields, in order of arrival within each name. Built at the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        self.fields
+            .get_or_init(|| with_fields(&self.raw, |fields| self.map(fields)))
+    }
+
+    /// The same, to change.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers();
+        self.fields.get_mut().expect("the line above built it")
+    }
+
+    /// The header fields, taken out.
+    #[must_use]
+    pub fn into_headers(self) -> HeaderMap {
+        self.headers();
+        self.fields.into_inner().expect("the line above built it")
+    }
+
+    /// The reason phrase: for people, never for decisions (RFC 9112 §4). Escaped if not ASCII.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let line = self
+            .raw
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.get(13..)
+            .unwrap_or_default()
+            .escape_ascii()
+            .to_string()
+    }
+
+    /// Length of the head in bytes, as it came over the wire.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        self.raw.len()
+    }
+
+    fn map(&self, fields: &[httparse::Header<'_>]) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(fields.len());
+        for field in fields {
+            // Slices of the one shared head: no allocation for a value.
+            let value = HeaderValue::from_maybe_shared(self.raw.slice_ref(field.value));
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(field.name.as_bytes()), value) {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+}
+
+/// Runs `use_fields` on the fields of a head that has been parsed before.
+fn with_fields<T>(raw: &[u8], use_fields: impl FnOnce(&[httparse::Header<'_>]) -> T) -> T {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
+    let mut response = httparse::Response::new(&mut []);
+    match config().parse_response_with_uninit_headers(&mut response, raw, &mut fields) {
+        Ok(_) => use_fields(response.headers),
+        Err(_) => use_fields(&[]),
+    }
+}
+
+/// Obsolete line folding is accepted, as RFC 9112 §5.2 obliges a user agent to; nothing else that
+/// `httparse` can be talked into is.
+fn config() -> httparse::ParserConfig {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    config
+}
+
+/// Parses a head that begins at the first byte of `input`.
+///
+/// Returns the head and its length, or `None` if `input` ends before the head does.
+pub(super) fn parse(
+    input: &[u8],
+    limits: &Limits,
+) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+    check_start(input)?;
+    let window = &input[..input.len().min(limits.head_bytes)];
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
+    let allowed = &mut fields[..limits.header_count.min(MAX_HEADER_COUNT)];
+    let mut response = httparse::Response::new(&mut []);
+    match config().parse_response_with_uninit_headers(&mut response, window, allowed) {
+        Ok(httparse::Status::Complete(length)) => {
+            Ok(Some((build(&response, &window[..length])?, length)))
+        }
+        Ok(httparse::Status::Partial) if window.len() == limits.head_bytes => {
+            Err(ProtocolError::HeadTooLarge {
+                limit: limits.head_bytes,
+            })
+        }
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(error) => Err(diagnose(error, window, limits)),
+    }
+}
+
+/// Tells at once, from the first few bytes, what can never become a response: a peer that speaks
+/// something else should not be able to make us wait for the end of a head.
+pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
+    let magic = b"HTTP/";
+    let seen = input.len().min(magic.len());
+    if input[..seen] == magic[..seen] {
+        Ok(())
+    } else {
+        Err(ProtocolError::NotHttp {
+            start: excerpt(input),
+        })
+    }
+}
+
+fn build(response: &httparse::Response<'_, '_>, raw: &[u8]) -> Result<ResponseHead, ProtocolError> {
+    let version = match response.version {
+        Some(0) => Version::HTTP_10,
+        _ => Version::HTTP_11,
+    };
+    let status = response
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| ProtocolError::StatusLine {
+            line: excerpt(first_line(raw)),
+        })?;
+    let mut facts = HeadFacts::collect(version, response.headers)?;
+    let mut folded = false;
+    for field in &*response.headers {
+        if field.name.len() > MAX_NAME_BYTES {
+            let line = excerpt(field.name.as_bytes());
+            return Err(ProtocolError::HeaderName {
+                line,
+                position: MAX_NAME_BYTES,
+            });
+        }
+        folded |= field.value.contains(&b'\n');
+    }
+    let raw = if folded {
+        unfold(raw, response.headers)
+    } else {
+        Bytes::copy_from_slice(raw)
+    };
+    facts.odd |= folded;
+    Ok(ResponseHead {
+        version,
+        status,
+        facts,
+        raw,
+        fields: OnceCell::new(),
+    })
+}
+
+/// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more
+/// SP octets" (RFC 9112 §5.2).
+fn unfold(raw: &[u8], fields: &[httparse::Header<'_>]) -> Bytes {
+    let mut head = raw.to_vec();
+    for field in fields {
+        let start = field.value.as_ptr() as usize - raw.as_ptr() as usize;
+        for byte in &mut head[start..start + field.value.len()] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
+    head.into()
+}
+
+/// Finds the byte at fault, which `httparse` does not tell.
+fn diagnose(error: httparse::Error, head: &[u8], limits: &Limits) -> ProtocolError {
+    let line = excerpt(first_line(head));
+    match error {
+        httparse::Error::Version => ProtocolError::Version { line },
+        httparse::Error::Status => ProtocolError::StatusLine { line },
+        httparse::Error::TooManyHeaders => ProtocolError::TooManyHeaders {
+            limit: limits.header_count.min(MAX_HEADER_COUNT),
+        },
+        _ => diagnose_fields(head, true),
+    }
+}
+
+/// The first field line that breaks a rule, for an error that names it. `folds` says whether a
+/// line may go on with the value of the one before.
+pub(super) fn diagnose_fields(head: &[u8], folds: bool) -> ProtocolError {
+    // A status line among them is passed over by its own rule: it holds no colon before a space.
+    let skip = usize::from(head.starts_with(b"HTTP/"));
+    let mut name = String::new();
+    for line in head.split(|byte| *byte == b'\n').skip(skip) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let folded = folds && matches!(line.first(), Some(b' ' | b'\t')) && !name.is_empty();
+        let value_at = if folded {
+            0
+        } else {
+            let end = line
+                .iter()
+                .position(|byte| !is_token(*byte))
+                .unwrap_or(line.len());
+            if end == 0 || line.get(end) != Some(&b':') {
+                return ProtocolError::HeaderName {
+                    line: excerpt(line),
+                    position: end,
+                };
+            }
+            name = excerpt(&line[..end]);
+            end + 1
+        };
+        let bad = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        if let Some(offset) = line[value_at..].iter().position(bad) {
+            return ProtocolError::HeaderValue {
+                name,
+                position: value_at + offset,
+            };
+        }
+    }
+    ProtocolError::HeaderName {
+        line: excerpt(first_line(head)),
+        position: 0,
+    }
+}
+
+fn first_line(head: &[u8]) -> &[u8] {
+    let end = head
+        .iter()
+        .position(|byte| matches!(byte, b'\r' | b'\n'))
+        .unwrap_or(head.len());
+    &head[..end]
+}
+
+/// `tchar` (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Collects a head, or a block of trailers, that comes in pieces, and finds its end: an empty
+/// line. CRLF ends a line, and so does LF alone (RFC 9112 §2.2).
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    bytes: Vec<u8>,
+    line: Line,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    /// Somewhere within a line.
+    #[default]
+    Within,
+    /// Right after the end of a line.
+    Start,
+    /// After a CR that is the first byte of its line.
+    StartCr,
+}
+
+impl Collector {
+    /// One that expects the first line of a block, so that an empty line ends it at once.
+    pub(super) fn at_line_start() -> Self {
+        Self {
+            bytes: Vec::new(),
+            line: Line::Start,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes bytes up to and including the empty line, at most to `limit` bytes in all. Returns
+    /// how many it took and whether the block is whole.
+    pub(super) fn take(&mut self, input: &[u8], limit: usize) -> (usize, bool) {
+        let room = limit.saturating_sub(self.bytes.len());
+        let window = &input[..input.len().min(room)];
+        for (index, byte) in window.iter().enumerate() {
+            self.line = match (self.line, byte) {
+                (Line::Start | Line::StartCr, b'\n') => {
+                    self.bytes.extend_from_slice(&window[..=index]);
+                    return (index + 1, true);
+                }
+                (_, b'\n') => Line::Start,
+                (Line::Start, b'\r') => Line::StartCr,
+                _ => Line::Within,
+            };
+        }
+        self.bytes.extend_from_slice(window);
+        (window.len(), false)
+    }
+}
