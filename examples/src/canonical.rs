@@ -18,36 +18,45 @@ pub fn canonical(url: &Url) -> String {
     if let Some(port) = url.port() {
         write!(key, ":{port}").expect("a String takes any text");
     }
-    push_normal(&mut key, url.path());
+    key.push_str(&normal_encoding(url.path()));
     if let Some(query) = url.query().filter(|query| !query.is_empty()) {
         key.push('?');
-        push_normal(&mut key, query);
+        key.push_str(&normal_encoding(query));
     }
     key
 }
 
-/// Appends `text`, decoding `%7E` and the like where the character needs no encoding.
-fn push_normal(key: &mut String, text: &str) {
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        key.push_str(&rest[..at]);
-        let encoded = rest.get(at + 1..at + 3).filter(|hex| hex.is_ascii());
-        match encoded.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                key.push(char::from(byte));
-                rest = &rest[at + 3..];
+/// Brings percent-encoding to one form, by RFC 3986 §6.2.2: what needs no encoding is
+/// decoded, what is encoded is so in capital digits; what is not ASCII becomes encoded.
+#[must_use]
+pub fn normal_encoding(text: &str) -> String {
+    let mut normal = String::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let two = text.get(at + 1..at + 3).filter(|_| byte == b'%');
+        // `from_str_radix` would take a sign for a digit.
+        let hex = two.filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(decoded) if decoded.is_ascii_alphanumeric() || b"-._~".contains(&decoded) => {
+                normal.push(char::from(decoded));
+                at += 3;
             }
-            Some(byte) => {
-                write!(key, "%{byte:02X}").expect("a String takes any text");
-                rest = &rest[at + 3..];
+            Some(encoded) => {
+                normal.push_str(&format!("%{encoded:02X}"));
+                at += 3;
+            }
+            None if byte.is_ascii() => {
+                normal.push(char::from(byte));
+                at += 1;
             }
             None => {
-                key.push('%');
-                rest = &rest[at + 1..];
+                normal.push_str(&format!("%{byte:02X}"));
+                at += 1;
             }
         }
     }
-    key.push_str(rest);
+    normal
 }
 
 #[cfg(test)]
@@ -70,6 +79,7 @@ mod tests {
             ("http://example.com/100%", "http://example.com/100%"),
             ("http://example.com/%zz%é", "http://example.com/%zz%%C3%A9"),
             ("http://[::1]:81/", "http://[::1]:81/"),
+            ("http://example.com/%+1%-1", "http://example.com/%+1%-1"),
         ] {
             assert_eq!(canonical(&Url::parse(url).expect(url)), form, "{url}");
         }

@@ -2,9 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod cli;
+pub mod crawl;
 pub mod extract;
+pub mod failure;
+pub mod machine;
 pub mod output;
+pub mod polite;
 pub mod report;
 pub mod site;
+pub mod stop;
 pub mod text;
 pub mod value;

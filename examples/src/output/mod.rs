@@ -1,6 +1,7 @@
 //! Files that a run leaves behind: each appears whole or not at all.
 
 pub mod movies;
+pub mod names;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

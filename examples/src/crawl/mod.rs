@@ -1,0 +1,7 @@
+//! The crawl engine: which page next, how many at once, and what came of them.
+//!
+//! It knows no HTTP: a fetch is any future that ends with a page's links and whatever its caller
+//! wants of it. That is what makes the engine testable on a virtual clock, without a socket.
+
+pub mod frontier;
+pub mod journal;

@@ -1,0 +1,33 @@
+//! How a command ends when it cannot go on, and how it prints when it can.
+
+use std::io::{self, Write};
+
+/// Why a command stops before it has done what it was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// For the user: what failed, where, and what to do. One line, no full stop.
+    Said(String),
+    /// Whoever read our standard output has gone: nothing is left to do or to say.
+    ReaderGone,
+}
+
+impl From<String> for Failure {
+    fn from(sentence: String) -> Failure {
+        Failure::Said(sentence)
+    }
+}
+
+/// Prints to standard output; unlike `print!`, a closed pipe is no panic.
+///
+/// # Errors
+/// [`Failure::ReaderGone`] for a closed pipe, one sentence for anything else.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+            _ => Failure::Said(format!("cannot write to standard output: {error}")),
+        })
+}

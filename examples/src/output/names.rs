@@ -1,0 +1,109 @@
+//! File names for pages: readable, safe on every file system, one for each page.
+
+use url::Url;
+
+use crate::canonical::canonical;
+
+/// The longest readable part of a name, in bytes.
+const READABLE: usize = 80;
+
+/// A name for the body of a page: a readable part made of host and path, a hash of the canonical
+/// URL that keeps two pages apart, and an extension after the content type.
+///
+/// Letters, digits, `.`, `-` and `_` are all that it consists of, and it never begins with a dot:
+/// nothing a server says can climb out of a directory, hide a file or name a device.
+#[must_use]
+pub fn file_name(url: &Url, content_type: &str) -> String {
+    let key = canonical(url);
+    let address = key
+        .split_once("://")
+        .map_or(key.as_str(), |(_, address)| address);
+    let readable: String = address
+        .chars()
+        .take_while(|c| *c != '?')
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(READABLE)
+        .collect();
+    let readable = readable.trim_matches(['.', '_']);
+    format!(
+        "page-{readable}-{:016x}.{}",
+        hash(&key),
+        extension(content_type)
+    )
+}
+
+/// FNV-1a: the same in every run and every build, which the standard library's hashers are not, so
+/// that a page fetched again replaces its own file.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// An extension for a content type; `bin` for one that is not in the list.
+fn extension(content_type: &str) -> &'static str {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    match kind.to_ascii_lowercase().as_str() {
+        "text/html" | "application/xhtml+xml" => "html",
+        "application/json" => "json",
+        "text/plain" => "txt",
+        "text/css" => "css",
+        "text/csv" => "csv",
+        "text/javascript" | "application/javascript" => "js",
+        "application/xml" | "text/xml" => "xml",
+        "application/pdf" => "pdf",
+        "image/png" => "png",
+        "image/jpeg" => "jpg",
+        "image/gif" => "gif",
+        "image/webp" => "webp",
+        "image/svg+xml" => "svg",
+        _ => "bin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(url: &str, content_type: &str) -> String {
+        file_name(&Url::parse(url).expect(url), content_type)
+    }
+
+    /// The name without its hash, which is pinned apart.
+    fn readable(url: &str, content_type: &str) -> String {
+        let name = name(url, content_type);
+        let (readable, rest) = name.rsplit_once('-').expect("a hash");
+        format!("{readable} {}", &rest[16..])
+    }
+
+    #[test]
+    fn whatever_the_url_says_the_name_is_plain() {
+        for (url, expected) in [
+            ("http://h/a/b.html?x=1", "page-h_a_b.html .html"),
+            ("http://h/../../etc/passwd", "page-h_etc_passwd .html"),
+            ("http://h/%2e%2e%2f%00", "page-h_.._2F_00 .html"),
+            (
+                "http://h/con:\\\"<>|é",
+                "page-h_con___22_3C_3E__C3_A9 .html",
+            ),
+            ("http://h/.", "page-h .html"),
+        ] {
+            assert_eq!(readable(url, "text/html; charset=x"), expected, "{url}");
+        }
+        let long = name(&format!("http://h/{}", "x".repeat(9_999)), "IMAGE/PNG");
+        assert!(long.len() < 120 && long.ends_with(".png"), "{long}");
+    }
+
+    #[test]
+    fn two_pages_have_two_names_and_one_page_has_one() {
+        assert_ne!(name("http://h/a?x=1", ""), name("http://h/a?x=2", ""));
+        assert_eq!(name("http://h/a#x", ""), name("HTTP://H:80/%61", ""));
+        assert_eq!(name("http://h/a", "x/y"), "page-h_a-493acee766f869f9.bin");
+    }
+}

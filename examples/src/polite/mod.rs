@@ -1,0 +1,3 @@
+//! Manners towards sites that are not ours: what they ask crawlers to leave alone, and how fast.
+
+pub mod robots;

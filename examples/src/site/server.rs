@@ -1,0 +1,150 @@
+//! The site on the runtime: one task accepts, one task per connection answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use http::StatusCode;
+use mainspring::net::{TcpListener, TcpStream};
+use mainspring::time::{sleep, timeout};
+
+use super::answer::{Answer, answer};
+use super::request::{Head, Request, parse};
+use crate::stop::Stop;
+
+/// How long a connection may be silent between two requests, or inside of one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes that are asked for in one read: more than any head a well-meaning client sends.
+const READ: usize = 1024;
+
+/// After refusing a request: how long, and for how many bytes, the rest of it is read and thrown
+/// away. Closing a socket with unread bytes resets the connection, and the client would lose the
+/// answer that says why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// What the site is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// How many movies it has.
+    pub count: u32,
+    /// How long it waits before each answer.
+    pub delay: Duration,
+}
+
+/// Accepts connections and answers on them until `stop` is asked for.
+///
+/// # Errors
+/// What accepting fails with, beyond what passes by itself: a connection that its client gave up.
+pub async fn serve(listener: TcpListener, site: Site, stop: Stop) -> io::Result<()> {
+    let mut asked = stop.asked();
+    loop {
+        let accept = std::pin::pin!(listener.accept());
+        match select(accept, &mut asked).await {
+            Either::Left((Ok((stream, peer)), _)) => {
+                mainspring::spawn_named(format!("serve {peer}"), connection(stream, site));
+            }
+            Either::Left((Err(error), _)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Either::Left((Err(error), _)) => return Err(error),
+            Either::Right(((), _)) => return Ok(()),
+        }
+    }
+}
+
+/// One connection to its end. What goes wrong on it concerns its client alone.
+async fn connection(mut stream: TcpStream, site: Site) {
+    match answers(&mut stream, site).await {
+        Ok(()) => {}
+        Err(_gone) => {}
+    }
+}
+
+/// Answers request after request, until either side has had enough.
+async fn answers(stream: &mut TcpStream, site: Site) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut received = Vec::new();
+    loop {
+        let request = match next_request(stream, &mut received).await? {
+            Some(Ok(request)) => request,
+            Some(Err(status)) => return refuse(stream, status).await,
+            None => return Ok(()),
+        };
+        if received.is_empty() {
+            // Ten thousand connections that wait out their delay should not hold a buffer each.
+            received = Vec::new();
+        }
+        sleep(site.delay).await;
+        let bytes = answer(&request, site.count).to_bytes(&request.method, request.keep_alive);
+        stream.write_all(&bytes).await?;
+        if !request.keep_alive {
+            return stream.close().await;
+        }
+    }
+}
+
+/// The next request with its body read past, the status to refuse it with, or `None` at the end.
+async fn next_request(
+    stream: &mut TcpStream,
+    received: &mut Vec<u8>,
+) -> io::Result<Option<Result<Request, StatusCode>>> {
+    loop {
+        match parse(received) {
+            Head::Complete(request, len) => {
+                received.drain(..len);
+                let mut body = request.body as usize;
+                while body > received.len() {
+                    body -= received.len();
+                    received.clear();
+                    if !read_more(stream, received).await? {
+                        return Ok(None);
+                    }
+                }
+                received.drain(..body);
+                return Ok(Some(Ok(request)));
+            }
+            Head::Refused(status) => return Ok(Some(Err(status))),
+            Head::Partial => {
+                if !read_more(stream, received).await? {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Appends what arrives next; false at the end of the stream or after [`IDLE`].
+async fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<bool> {
+    let had = received.len();
+    received.resize(had + READ, 0);
+    let read = timeout(IDLE, stream.read(&mut received[had..])).await.unwrap_or(Ok(0));
+    received.truncate(had + *read.as_ref().unwrap_or(&0));
+    Ok(read? > 0)
+}
+
+/// Says why, then closes in a way that lets the client hear it.
+async fn refuse(stream: &mut TcpStream, status: StatusCode) -> io::Result<()> {
+    let bytes = Answer::plain(status).to_bytes(&http::Method::GET, false);
+    stream.write_all(&bytes).await?;
+    stream.close().await?;
+    let mut rest = Vec::new();
+    timeout(LINGER, stream.take(LINGER_BYTES as u64).read_to_end(&mut rest))
+        .await
+        .unwrap_or(Ok(0))
+        .map(|_| ())
+}
+
+/// Binds where `address` says.
+///
+/// # Errors
+/// One sentence that names the address and the reason.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("cannot listen on {address}: somebody else does; port 0 takes any that is free")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}

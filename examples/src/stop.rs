@@ -1,0 +1,172 @@
+//! A request to stop that any thread can make and a task can wait for.
+//!
+//! It doubles as a lesson: a waker may be called from any thread, and that is all that a loop needs
+//! to be reached from outside of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// A switch that can be thrown once. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    asked: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Stop {
+    /// A switch that nobody has thrown yet.
+    #[must_use]
+    pub fn new() -> Stop {
+        Stop::default()
+    }
+
+    /// Asks for the stop. Asking again changes nothing.
+    pub fn ask(&self) {
+        // Wakers are called after the lock is released: they may run code that asks again.
+        let waiting = {
+            let mut state = self.state();
+            state.asked = true;
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether somebody has asked.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.state().asked
+    }
+
+    /// Waits until somebody asks. Dropping it midway loses nothing.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        Asked {
+            stop: self.clone(),
+            waker: None,
+        }
+    }
+
+    /// Throws the switch on Ctrl-C. A second Ctrl-C ends the process at once, with code 130.
+    ///
+    /// # Errors
+    /// One sentence, if the platform refuses the handler.
+    pub fn on_ctrl_c(&self) -> Result<(), String> {
+        let stop = self.clone();
+        let handler = move || {
+            if stop.is_asked() {
+                std::process::exit(130);
+            }
+            stop.ask();
+        };
+        ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Stop::asked`] returns.
+#[derive(Debug)]
+pub struct Asked {
+    stop: Stop,
+    waker: Option<Waker>,
+}
+
+impl Future for Asked {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.stop.state();
+        if state.asked {
+            return Poll::Ready(());
+        }
+        // One entry per waiter, however often it is polled.
+        if !this
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            let waker = cx.waker().clone();
+            if let Some(old) = this.waker.replace(waker.clone()) {
+                state.waiting.retain(|other| !other.will_wake(&old));
+            }
+            state.waiting.push(waker);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            let mut state = self.stop.state();
+            if let Some(at) = state
+                .waiting
+                .iter()
+                .position(|other| other.will_wake(&waker))
+            {
+                state.waiting.swap_remove(at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_once_from_any_thread() {
+        let stop = Stop::new();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut asked = stop.asked();
+        for _ in 0..3 {
+            assert!(Pin::new(&mut asked).poll(&mut cx).is_pending());
+        }
+        let other = stop.clone();
+        std::thread::spawn(move || other.ask())
+            .join()
+            .expect("no panic");
+        stop.ask();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(Pin::new(&mut asked).poll(&mut cx).is_ready());
+        assert!(stop.is_asked());
+    }
+
+    #[test]
+    fn a_waiter_that_is_dropped_is_forgotten() {
+        let stop = Stop::new();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut asked = stop.asked();
+        assert!(
+            Pin::new(&mut asked)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop((asked, waker));
+        assert_eq!(Arc::strong_count(&count), 1, "no waker is kept");
+        stop.ask();
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    }
+}
