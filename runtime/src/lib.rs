@@ -1,4 +1,55 @@
 #![forbid(unsafe_code)]
-//! Under construction.
+//! An async runtime with its case back open.
+//!
+//! One thread, one loop. It polls tasks that are ready, fires timers that are due, and otherwise waits for
+//! the operating system; that is [`runtime.rs`](Runtime), the file to read first. Then, in this order:
+//!
+//! 1. `task/state.rs`: the life of a task, pending, running, done or cancelled, as a machine of one byte;
+//! 2. `task/waker.rs` and `inbox.rs`: how a wake reaches the ready queue, from this thread and from others;
+//! 3. `context.rs`: what a loop consists of, and how a sleep or a socket finds it;
+//! 4. `time/queue.rs` and `reactor/mod.rs`: what can wake a task when nobody else does;
+//! 5. `task/join.rs`: how a result gets out.
+//!
+//! ```
+//! use std::time::Duration;
+//! use mainspring::{spawn, time::sleep};
+//!
+//! let sum = mainspring::run(async {
+//!     let slow = spawn(async {
+//!         sleep(Duration::from_millis(2)).await;
+//!         40
+//!     });
+//!     let quick = spawn(async { 2 });
+//!     slow.await.unwrap() + quick.await.unwrap()
+//! });
+//! assert_eq!(sum, 42);
+//! ```
 
+mod blocking;
+mod builder;
+mod context;
+pub mod future;
+mod inbox;
 pub mod observe;
+mod reactor;
+mod ready;
+mod remote;
+mod runtime;
+mod stall;
+mod stats;
+mod task;
+pub mod time;
+
+pub use blocking::spawn_blocking;
+pub use builder::{
+    Builder, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_THREADS, DEFAULT_POLL_INTERVAL,
+};
+pub use context::current_task;
+pub use ready::Scheduler;
+pub use remote::{Gone, Remote};
+pub use runtime::{Runtime, run, spawn, spawn_named};
+pub use stall::{Stalled, StalledTask};
+pub use stats::{Stats, Turn};
+pub use task::{
+    AbortOnDrop, CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState,
+};

@@ -42,13 +42,8 @@ pub enum Kind {
         /// Number of the turn, counted from 1.
         turn: u64,
     },
-    /// A turn ended.
-    TurnEnded {
-        /// Polls made in it.
-        polled: u32,
-        /// Tasks that entered the ready queue in it.
-        woken: u32,
-    },
+    /// The turn ended.
+    TurnEnded,
     /// The loop asks the operating system for readiness.
     Parked {
         /// The longest it will wait: 0 is a look without waiting, `u64::MAX` is for ever.

@@ -6,12 +6,16 @@
 
 mod event;
 mod recorder;
+pub(crate) mod tap;
 
 pub use event::{
     CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
     TaskInfo, TryOutcome, WakeEffect,
 };
-pub use recorder::{Part, Recorder, RecorderObserver, Recording, Sink, TaskText};
+pub use recorder::{
+    DEFAULT_EVENTS, MAX_LABELS, MAX_TEXT, Part, Recorder, RecorderObserver, Recording, Sink,
+    TaskText,
+};
 
 /// Somebody who is told of every transition, on the loop's thread, while it happens.
 ///

@@ -151,12 +151,7 @@ impl Recorder {
     /// Keeps nothing, hands everything to `sink`: when the loop is about to wait, when a buffer of
     /// 8,192 events is full, at [`Recorder::flush`] and when the last handle is dropped.
     pub fn stream(sink: impl Sink + 'static) -> Recorder {
-        Recorder::new(
-            Mode::Stream,
-            STREAM_BUFFER,
-            STREAM_BUFFER,
-            Some(Box::new(sink)),
-        )
+        Recorder::new(Mode::Stream, STREAM_BUFFER, STREAM_BUFFER, Some(Box::new(sink)))
     }
 
     fn new(mode: Mode, capacity: usize, chunk: usize, sink: Option<Box<dyn Sink>>) -> Recorder {
@@ -174,9 +169,7 @@ impl Recorder {
             labels_given: 0,
             sink,
         };
-        Recorder {
-            tape: Rc::new(RefCell::new(tape)),
-        }
+        Recorder { tape: Rc::new(RefCell::new(tape)) }
     }
 
     /// Gives a ring somebody to hand its evicted events to.
@@ -187,10 +180,7 @@ impl Recorder {
     pub fn evicting_to(self, sink: impl Sink + 'static) -> Recorder {
         {
             let mut tape = self.tape.borrow_mut();
-            assert!(
-                tape.first == 0 && tape.next == 0,
-                "a sink is given before the first event"
-            );
+            assert!(tape.first == 0 && tape.next == 0, "a sink is given before the first event");
             tape.sink = Some(Box::new(sink));
         }
         self
@@ -198,9 +188,7 @@ impl Recorder {
 
     /// What to give to the runtime's builder.
     pub fn observer(&self) -> RecorderObserver {
-        RecorderObserver {
-            tape: Rc::clone(&self.tape),
-        }
+        RecorderObserver { tape: Rc::clone(&self.tape) }
     }
 
     /// A copy of what is held now. May be taken while the loop runs, from one of its tasks.
@@ -350,11 +338,7 @@ impl Tape {
     /// The events held, in order, in two pieces.
     fn kept(&self) -> (&[Event], &[Event]) {
         let wrapped = self.mode == Mode::Ring && self.first > 0;
-        let older = if wrapped {
-            &self.slots[self.next + self.room..]
-        } else {
-            &[]
-        };
+        let older = if wrapped { &self.slots[self.next + self.room..] } else { &[] };
         (older, &self.slots[..self.next])
     }
 }
@@ -367,9 +351,7 @@ impl Drop for Tape {
 
 /// A copy of `text` of at most [`MAX_TEXT`] bytes.
 fn cut(text: &str) -> Box<str> {
-    let end = (0..=MAX_TEXT.min(text.len()))
-        .rev()
-        .find(|&at| text.is_char_boundary(at));
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
     Box::from(&text[..end.unwrap_or(0)])
 }
 
@@ -441,10 +423,7 @@ mod tests {
         observer.on_event(&event(4, Kind::PollStarted));
         drop(observer);
         drop(recorder);
-        assert_eq!(
-            bin.0.borrow().iter().map(|(n, _)| *n).collect::<Vec<_>>(),
-            [0, 1, 2, 3]
-        );
+        assert_eq!(bin.0.borrow().iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -1,0 +1,229 @@
+//! Work that blocks, on threads of its own, so that the loop does not.
+//!
+//! One queue, in order, behind one mutex and one condition variable. A thread is started when a job
+//! comes in and no thread is idle, up to a limit; a thread without work leaves after a while. The result
+//! comes home through the waker of the task that awaits it, like everything from another thread.
+//!
+//! Closing the pool waits for nothing: jobs that have not started are dropped, a job that runs goes
+//! on by itself and its result is dropped at its end. The thread that runs it leaves then.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::context::{self, Core, catch};
+use crate::observe::Kind;
+use crate::task::join::JoinHandle;
+use crate::time::clock::nanos;
+
+/// Runs `job` on a thread of the runtime's blocking pool, for work that would block the loop.
+///
+/// Jobs start in the order in which they were handed in, as soon as a thread is free; see
+/// [`Builder::blocking_threads`](crate::Builder::blocking_threads). A panic in one comes back as a
+/// [`JoinError`](crate::JoinError). Cancelling the task before its job has started takes the job out of
+/// the queue; a job that runs cannot be stopped, and its result is dropped.
+///
+/// # Panics
+/// Outside of a runtime. The task panics if the operating system refuses a thread and none is there.
+#[track_caller]
+pub fn spawn_blocking<F, T>(job: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let core = context::current("spawn_blocking");
+    let outcome = core.pool.submit(&core, job);
+    core.spawn(None, Location::caller(), outcome)
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The runtime's side of the pool.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    /// Jobs whose outcome a task still waits for.
+    jobs: Cell<usize>,
+    last_job: Cell<u32>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    name: String,
+    limit: usize,
+    idle: Duration,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(name: String, limit: usize, idle: Duration) -> Pool {
+        let queue = Queue { jobs: VecDeque::new(), threads: 0, idle: 0, closed: false };
+        let shared =
+            Shared { queue: Mutex::new(queue), changed: Condvar::new(), name, limit, idle };
+        Pool { shared: Arc::new(shared), jobs: Cell::new(0), last_job: Cell::new(0) }
+    }
+
+    /// How many jobs are under way or queued for a task that waits.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.get()
+    }
+
+    fn submit<F, T>(&self, core: &Rc<Core>, job: F) -> Outcome<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let result = Arc::new(Mutex::new(Slot::Waiting(None)));
+        let place = result.clone();
+        let refused = self.shared.push(Box::new(move || {
+            // The task that waited is gone: nobody wants this done any more.
+            if Arc::strong_count(&place) == 1 {
+                return;
+            }
+            let before = Instant::now();
+            let outcome = catch(job);
+            let ran = nanos(before.elapsed());
+            let before = std::mem::replace(&mut *lock(&place), Slot::Ended(outcome, ran));
+            if let Slot::Waiting(Some(waker)) = before {
+                waker.wake();
+            }
+        }));
+        if let Err(error) = refused {
+            let text: Box<dyn Any + Send> = Box::new(format!(
+                "the operating system refuses a thread for a blocking job: {error}"
+            ));
+            *lock(&result) = Slot::Ended(Err(text), 0);
+        }
+        self.last_job.set(self.last_job.get().wrapping_add(1));
+        self.jobs.set(self.jobs.get() + 1);
+        core.note_running(Kind::JobQueued { job: self.last_job.get() });
+        Outcome { result, core: core.clone(), job: self.last_job.get() }
+    }
+
+    /// Drops what has not started; what runs goes on by itself.
+    pub(crate) fn close(&self) {
+        let jobs = {
+            let mut queue = self.shared.lock();
+            queue.closed = true;
+            std::mem::take(&mut queue.jobs)
+        };
+        self.shared.changed.notify_all();
+        drop(catch(|| drop(jobs)));
+    }
+}
+
+impl Shared {
+    fn push(self: &Arc<Shared>, job: Job) -> std::io::Result<()> {
+        let mut queue = self.lock();
+        queue.jobs.push_back(job);
+        if queue.idle >= queue.jobs.len() {
+            self.changed.notify_one();
+        } else if queue.threads < self.limit {
+            queue.threads += 1;
+            let shared = self.clone();
+            let name = format!("{}-blocking", self.name);
+            let started = std::thread::Builder::new().name(name).spawn(move || shared.work());
+            if let Err(error) = started {
+                queue.threads -= 1;
+                // With a thread there, the job waits its turn; without one it never would have it.
+                if queue.threads == 0 {
+                    queue.jobs.pop_back();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The life of one thread.
+    fn work(&self) {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                drop(queue);
+                job();
+                queue = self.lock();
+                continue;
+            }
+            if queue.closed {
+                break;
+            }
+            queue.idle += 1;
+            let waited = self.changed.wait_timeout(queue, self.idle);
+            let timed_out;
+            (queue, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+            if timed_out.timed_out() && queue.jobs.is_empty() {
+                break;
+            }
+        }
+        queue.threads -= 1;
+    }
+
+    /// No code of a user runs under this lock.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a job's thread leaves the result.
+enum Slot<T> {
+    Waiting(Option<Waker>),
+    Ended(Result<T, Box<dyn Any + Send>>, u64),
+}
+
+/// Waits for a job to end.
+struct Outcome<T> {
+    result: Arc<Mutex<Slot<T>>>,
+    core: Rc<Core>,
+    job: u32,
+}
+
+impl<T> Future for Outcome<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let mut slot = lock(&self.result);
+        match &mut *slot {
+            Slot::Waiting(waker) => {
+                // A clone may run foreign code, but never under contention that matters: the job's
+                // thread takes this lock once.
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Slot::Ended(..) => {
+                let ended = std::mem::replace(&mut *slot, Slot::Waiting(None));
+                drop(slot);
+                let Slot::Ended(outcome, ran) = ended else { unreachable!("matched above") };
+                self.core.note_running(Kind::JobEnded { job: self.job, ran });
+                match outcome {
+                    Ok(value) => Poll::Ready(value),
+                    Err(payload) => resume_unwind(payload),
+                }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Outcome<T> {
+    fn drop(&mut self) {
+        self.core.pool.jobs.set(self.core.pool.jobs.get() - 1);
+    }
+}

@@ -1,0 +1,129 @@
+//! How a runtime is set up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::blocking::Pool;
+use crate::context::Core;
+use crate::inbox::Inbox;
+use crate::observe::tap::Tap;
+use crate::observe::{CauseKind, Observer};
+use crate::reactor::Reactor;
+use crate::ready::{ReadyQueue, Scheduler};
+use crate::runtime::Runtime;
+use crate::stats::Counters;
+use crate::task::table::Table;
+use crate::time::clock::{Clock, Time};
+use crate::time::queue::TimerQueue;
+
+/// Polls after which a busy loop looks at timers and I/O, unless [`Builder::poll_interval`] says
+/// otherwise. The figure that tokio publishes too, so that the two can be compared.
+pub const DEFAULT_POLL_INTERVAL: u32 = 61;
+/// Threads of the blocking pool at most, unless [`Builder::blocking_threads`] says otherwise.
+pub const DEFAULT_BLOCKING_THREADS: usize = 512;
+/// How long an idle thread of the blocking pool stays, unless [`Builder::blocking_idle`] says otherwise.
+pub const DEFAULT_BLOCKING_IDLE: Duration = Duration::from_secs(10);
+
+/// Sets up a [`Runtime`].
+#[must_use = "a builder does nothing until build() is called"]
+pub struct Builder {
+    name: String,
+    clock: Clock,
+    scheduler: Scheduler,
+    poll_interval: u32,
+    blocking_threads: usize,
+    blocking_idle: Duration,
+    observer: Option<Box<dyn Observer>>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Builder {
+        Builder {
+            name: "mainspring".to_owned(),
+            clock: Clock::Real,
+            scheduler: Scheduler::Fifo,
+            poll_interval: DEFAULT_POLL_INTERVAL,
+            blocking_threads: DEFAULT_BLOCKING_THREADS,
+            blocking_idle: DEFAULT_BLOCKING_IDLE,
+            observer: None,
+        }
+    }
+
+    /// The runtime's name, also that of its blocking threads. "mainspring" by default.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = name.into();
+        self
+    }
+
+    /// The clock it lives by. The real one by default.
+    pub fn clock(mut self, clock: Clock) -> Builder {
+        self.clock = clock;
+        self
+    }
+
+    /// In which order ready tasks are polled. First in, first out by default.
+    pub fn scheduler(mut self, scheduler: Scheduler) -> Builder {
+        self.scheduler = scheduler;
+        self
+    }
+
+    /// After how many polls a busy loop looks at timers and I/O; 0 counts as 1.
+    /// [`DEFAULT_POLL_INTERVAL`] by default.
+    pub fn poll_interval(mut self, polls: u32) -> Builder {
+        self.poll_interval = polls.max(1);
+        self
+    }
+
+    /// How many threads the blocking pool may have; 0 counts as 1. [`DEFAULT_BLOCKING_THREADS`] by
+    /// default. None is started before there is a job for it.
+    pub fn blocking_threads(mut self, threads: usize) -> Builder {
+        self.blocking_threads = threads.max(1);
+        self
+    }
+
+    /// How long an idle thread of the blocking pool stays. [`DEFAULT_BLOCKING_IDLE`] by default.
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking_idle = idle;
+        self
+    }
+
+    /// Who is told of every transition. Nobody by default.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Builder {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Builds the runtime.
+    ///
+    /// # Errors
+    /// If the operating system refuses a poller, mostly for want of descriptors.
+    pub fn build(self) -> io::Result<Runtime> {
+        let (reactor, bell) = Reactor::new()?;
+        let pool = Pool::new(self.name.clone(), self.blocking_threads, self.blocking_idle);
+        let core = Core {
+            name: self.name,
+            time: Time::new(self.clock),
+            reactor,
+            timers: RefCell::new(TimerQueue::default()),
+            ready: RefCell::new(ReadyQueue::new(self.scheduler)),
+            table: RefCell::new(Table::new()),
+            callbacks: RefCell::new(VecDeque::new()),
+            inbox: Arc::new(Inbox::new(bell)),
+            remotes: Arc::new(()),
+            pool,
+            counters: Counters::default(),
+            tap: self.observer.map(Tap::new),
+            running: Cell::new(None),
+            cancel_running: Cell::new(false),
+            cause: Cell::new((CauseKind::Outside, 0)),
+            transfer_left: Cell::new(0),
+            last_task: Cell::new(0),
+            closing: Cell::new(false),
+        };
+        Ok(Runtime::new_with(Rc::new(core), self.poll_interval))
+    }
+}

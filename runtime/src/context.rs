@@ -1,0 +1,368 @@
+//! The thread's handle to its running loop, and the loop's own state: the only way by which leaves
+//! (sleeps, sockets, spawns) reach it.
+//!
+//! [`Core`] is everything a loop has, in one `Rc` that never leaves its thread. Each part stands behind its
+//! own `RefCell`, borrowed for one operation and never while a user's code runs: not across a poll, a
+//! drop, a wake or a callback.
+//!
+//! The thread-locals are const-initialised and need no destructor, so they can be read at any time, also
+//! while the thread ends.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::blocking::Pool;
+use crate::inbox::Inbox;
+use crate::observe::tap::Tap;
+use crate::observe::{CancelEffect, CauseKind, Kind, TaskInfo, WakeEffect};
+use crate::reactor::{Bell, Reactor};
+use crate::ready::ReadyQueue;
+use crate::stats::Counters;
+use crate::task::TaskId;
+use crate::task::cell::TaskCell;
+use crate::task::error::message_of;
+use crate::task::join::{JoinCell, JoinHandle};
+use crate::task::state::{OnCancel, OnWake, TaskState};
+use crate::task::table::{BoxedTask, MAIN, Table};
+use crate::task::waker::Header;
+use crate::time::clock::Time;
+use crate::time::queue::TimerQueue;
+
+/// Bytes that a task may move through sockets in one poll. Then its sockets answer "pending" and wake it
+/// at once: others get their turn, and what was written is read while the cache still holds it.
+pub(crate) const TRANSFER_BUDGET: usize = 64 * 1024;
+
+pub(crate) type Mailbox = Inbox<Letter, Bell>;
+
+/// What another thread has to say to the loop.
+pub(crate) enum Letter {
+    /// A waker of this task was used there.
+    Wake { header: Arc<Header>, thread: u64 },
+    /// Make a future and spawn it.
+    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    /// Cancel a task.
+    Cancel { task: TaskId, reason: Option<Cow<'static, str>> },
+}
+
+/// Everything a loop has.
+pub(crate) struct Core {
+    pub(crate) name: String,
+    pub(crate) time: Time,
+    pub(crate) reactor: Reactor,
+    pub(crate) timers: RefCell<TimerQueue>,
+    pub(crate) ready: RefCell<ReadyQueue>,
+    pub(crate) table: RefCell<Table>,
+    pub(crate) callbacks: RefCell<VecDeque<(TaskId, Box<dyn FnOnce()>)>>,
+    pub(crate) inbox: Arc<Mailbox>,
+    /// Cloned into every `Remote`, so that its count tells whether one is left.
+    pub(crate) remotes: Arc<()>,
+    pub(crate) pool: Pool,
+    pub(crate) counters: Counters,
+    pub(crate) tap: Option<Tap>,
+    /// The task that is being polled.
+    pub(crate) running: Cell<Option<TaskId>>,
+    /// The running task has left the table, so a cancel of it is noted here until its poll returns.
+    pub(crate) cancel_running: Cell<bool>,
+    /// What the loop is doing, which is what causes a wake that happens now.
+    pub(crate) cause: Cell<(CauseKind, u64)>,
+    /// What is left of the running task's [`TRANSFER_BUDGET`].
+    pub(crate) transfer_left: Cell<usize>,
+    pub(crate) last_task: Cell<u64>,
+    /// Dropped, or on the way: a new task is cancelled at once.
+    pub(crate) closing: Cell<bool>,
+}
+
+impl Core {
+    /// Adds a task and schedules it.
+    pub(crate) fn spawn<F>(
+        self: &Rc<Core>,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+        future: F,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let cell = JoinCell::new(name, spawned_at);
+        let task: BoxedTask = Box::pin(TaskCell::new(future, cell.clone()));
+        let id = self.table.borrow_mut().insert(self.next_number(), task, &self.inbox);
+        self.counters.spawned.add(1);
+        if self.tap.is_some() {
+            self.tell_spawned(id, cell.name(), spawned_at, size_of::<F>());
+        }
+        if self.closing.get() {
+            self.shut_down(id);
+        } else {
+            self.enqueue(id.slot());
+        }
+        JoinHandle::new(cell, self, id)
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last_task.set(self.last_task.get() + 1);
+        self.last_task.get()
+    }
+
+    pub(crate) fn tell_spawned(
+        &self,
+        id: TaskId,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+        size: usize,
+    ) {
+        let Some(tap) = &self.tap else { return };
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        tap.task(&TaskInfo { id: id.get(), name: name.as_deref(), spawned_at, size });
+        let parent = self.running.get().map_or(0, TaskId::get);
+        self.note_now(id.get(), Kind::Spawned { parent });
+        let (effect, by) = (WakeEffect::Scheduled, CauseKind::Spawn);
+        self.note(id.get(), Kind::Woken { effect, by, id: parent });
+    }
+
+    pub(crate) fn enqueue(&self, slot: u32) {
+        self.counters.woken.add(1);
+        self.ready.borrow_mut().push(slot);
+    }
+
+    /// Wakes a task on the loop's thread.
+    pub(crate) fn wake(&self, header: &Header) {
+        let action = header.state.wake();
+        if action == OnWake::Enqueue {
+            self.enqueue(header.slot());
+        }
+        if self.tap.is_some() {
+            let effect = match action {
+                OnWake::Enqueue => WakeEffect::Scheduled,
+                OnWake::Coalesced => WakeEffect::Coalesced,
+                OnWake::Deferred => WakeEffect::Deferred,
+                OnWake::Stale => WakeEffect::Stale,
+            };
+            let (by, id) = self.cause.get();
+            self.note_now(header.id().get(), Kind::Woken { effect, by, id });
+        }
+    }
+
+    /// Asks for a task's cancel. True if nobody had asked before and the task is not over.
+    pub(crate) fn request_cancel(&self, id: TaskId, by: Option<TaskId>) -> bool {
+        let action = if self.running.get() == Some(id) {
+            match self.cancel_running.replace(true) {
+                false if id.slot() != MAIN => OnCancel::Deferred,
+                _ => OnCancel::Ignored,
+            }
+        } else {
+            match self.table.borrow().get(id) {
+                Some(slot) if slot.task.is_some() => {
+                    slot.header.as_ref().map_or(OnCancel::Ignored, |h| h.state.request_cancel())
+                }
+                _ => OnCancel::Ignored,
+            }
+        };
+        let by = by.map_or(0, TaskId::get);
+        let effect = match action {
+            OnCancel::Enqueue | OnCancel::Queued => CancelEffect::Queued,
+            OnCancel::Deferred => CancelEffect::Deferred,
+            OnCancel::Ignored => CancelEffect::Ignored,
+        };
+        self.note_now(id.get(), Kind::CancelRequested { effect, by });
+        if action == OnCancel::Enqueue {
+            self.enqueue(id.slot());
+            let (effect, by_kind) = (WakeEffect::Scheduled, CauseKind::Cancel);
+            self.note(id.get(), Kind::Woken { effect, by: by_kind, id: by });
+        }
+        action != OnCancel::Ignored
+    }
+
+    /// Cancels a pending task at once: the runtime goes away.
+    pub(crate) fn shut_down(self: &Rc<Core>, id: TaskId) {
+        let slot = self.table.borrow_mut().take(id.slot());
+        let (Some(task), Some(header)) = (slot.task, slot.header) else { return };
+        header.state.shut_down();
+        self.cancel(header, task);
+    }
+
+    /// Drops the future of a task whose state says cancelled, then tells of it.
+    pub(crate) fn cancel(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
+        let id = header.id();
+        let (origin, by) = task.as_mut().cancel(id);
+        self.counters.cancelled.add(1);
+        self.note_now(id.get(), Kind::Cancelled { origin, by: by.map_or(0, TaskId::get) });
+        self.end(header, task);
+    }
+
+    /// Frees the slot of a task that is over, then tells whoever awaits it.
+    pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
+        let id = header.id();
+        self.table.borrow_mut().release(id.slot(), header);
+        task.as_mut().tell(self, id);
+        // A detached task's value goes with it, and its `Drop` may be anything.
+        if let Err(payload) = catch(|| drop(task)) {
+            let message = message_of(&*payload);
+            eprintln!(
+                "mainspring: the value of {id}, which nobody read, panicked in drop: {message}"
+            );
+        }
+    }
+
+    pub(crate) fn queue_callback(&self, id: TaskId, callback: Box<dyn FnOnce()>) {
+        self.callbacks.borrow_mut().push_back((id, callback));
+    }
+
+    /// Where a task stands that is not over. `None` once the loop has let go of it.
+    pub(crate) fn state_of(&self, id: TaskId) -> Option<TaskState> {
+        if self.running.get() == Some(id) {
+            return Some(TaskState::Running);
+        }
+        self.table.borrow().get(id)?.header.as_ref().map(|header| header.state.get())
+    }
+
+    pub(crate) fn current_task(&self) -> Option<TaskId> {
+        self.running.get()
+    }
+
+    /// Runs `f` with `kind` and `id` as the cause of every wake in it.
+    pub(crate) fn caused_by(&self, kind: CauseKind, id: u64, f: impl FnOnce()) {
+        let before = self.cause.replace((kind, id));
+        f();
+        self.cause.set(before);
+    }
+
+    /// Tells the observer, at the time of the latest event.
+    pub(crate) fn note(&self, task: u64, kind: Kind) {
+        if let Some(tap) = &self.tap {
+            tap.event(task, kind);
+        }
+    }
+
+    /// Tells the observer, at a time read now.
+    pub(crate) fn note_now(&self, task: u64, kind: Kind) {
+        if let Some(tap) = &self.tap {
+            tap.set_stamp(self.time.now());
+            tap.event(task, kind);
+        }
+    }
+
+    /// Tells the observer about the running task.
+    pub(crate) fn note_running(&self, kind: Kind) {
+        if self.tap.is_some() {
+            self.note(self.running.get().map_or(0, TaskId::get), kind);
+        }
+    }
+}
+
+/// Calls `f` and catches its panic. Whoever uses this looks only at what the panic left whole.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(f))
+}
+
+/// A loop that runs on this thread, and where it was entered.
+type Current = Option<(Rc<Core>, &'static Location<'static>)>;
+
+thread_local! {
+    /// The address of the running loop's inbox, and whether it is observed.
+    static HERE: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+    static CURRENT: RefCell<ManuallyDrop<Current>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Makes a loop the thread's current one until it is dropped, then the one before.
+pub(crate) struct Entered {
+    before: Current,
+}
+
+impl Entered {
+    pub(crate) fn new(core: &Rc<Core>, place: &'static Location<'static>) -> Entered {
+        Entered { before: swap_current(Some((core.clone(), place))) }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = swap_current(self.before.take());
+        drop(left);
+    }
+}
+
+fn swap_current(next: Current) -> Current {
+    let here = next.as_ref().map(|(core, _)| (address(&core.inbox), core.tap.is_some()));
+    HERE.set(here.unwrap_or_default());
+    CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
+}
+
+fn address(inbox: &Arc<Mailbox>) -> usize {
+    Arc::as_ptr(inbox).addr()
+}
+
+/// Where the loop that runs on this thread was entered.
+pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
+    CURRENT.with(|place| place.borrow().as_ref().map(|(_, at)| *at))
+}
+
+/// The loop that runs on this thread.
+pub(crate) fn try_current() -> Option<Rc<Core>> {
+    CURRENT.with(|place| place.borrow().as_ref().map(|(core, _)| core.clone()))
+}
+
+/// The loop that runs on this thread, for something that cannot do without.
+#[track_caller]
+pub(crate) fn current(what: &str) -> Rc<Core> {
+    match try_current() {
+        Some(core) => core,
+        None => panic!(
+            "{what} needs a running mainspring loop on this thread: call it inside of \
+             mainspring::run, Runtime::block_on or a spawned task"
+        ),
+    }
+}
+
+/// The task that is being polled on this thread.
+pub fn current_task() -> Option<TaskId> {
+    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.current_task()))
+}
+
+/// Tells the observer of this thread's loop, if both exist.
+pub(crate) fn note(task: u64, kind: Kind) {
+    if HERE.get().1 {
+        if let Some(core) = try_current() {
+            core.note(task, kind);
+        }
+    }
+}
+
+/// Wakes a task if its loop runs on this thread. False if it must be told by letter.
+pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
+    let (here, observed) = HERE.get();
+    if here != address(&header.home) {
+        return false;
+    }
+    // Most wakes change nothing (already scheduled) or only the task's own byte (a task that yields):
+    // they need not reach for the loop.
+    if !observed {
+        match header.state.wake() {
+            OnWake::Enqueue => {}
+            OnWake::Coalesced | OnWake::Deferred | OnWake::Stale => return true,
+        }
+    }
+    CURRENT.with(|place| {
+        let place = place.borrow();
+        let Some((core, _)) = place.as_ref() else { return };
+        if observed { core.wake(header) } else { core.enqueue(header.slot()) }
+    });
+    true
+}
+
+/// A number for the calling thread, counted from 1 in the order of asking.
+pub(crate) fn thread_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if THREAD.get() == 0 {
+        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    THREAD.get()
+}

@@ -1,0 +1,304 @@
+//! Where other threads leave word for the loop.
+//!
+//! A waker works on any thread, so a wake may come while the loop runs, while it is about to park,
+//! while it is parked, and after it is gone. The inbox takes what is sent (a wake, a spawn, a cancel)
+//! and sees to it that a parked loop hears of it, with one write to the poller per sleep however many
+//! threads send.
+//!
+//! The danger is the classic one: the loop finds the inbox empty and parks just as a letter comes in.
+//! Both sides therefore announce themselves before they look. The loop stores `ASLEEP`, then looks
+//! for letters; a sender stores `has_mail`, then looks for a sleeper. All four are sequentially
+//! consistent, so at least one of the two sees the other. Whoever moves `ASLEEP` to `NOTIFIED` makes
+//! the write.
+//!
+//! The file names no poller and no task, only a letter type and a way to notify, so that the loom
+//! model at its end explores every interleaving of the real code.
+
+#[cfg(loom)]
+use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
+use std::sync::PoisonError;
+#[cfg(not(loom))]
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
+
+const AWAKE: u8 = 0;
+const ASLEEP: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+/// Ends the loop's sleep: in the runtime, a write to the poller.
+pub(crate) trait Notify {
+    /// Makes the loop's current or next wait return. Must not panic.
+    fn notify(&self);
+}
+
+/// Letters from other threads to one loop.
+pub(crate) struct Inbox<L, N> {
+    letters: Mutex<Letters<L>>,
+    has_mail: AtomicBool,
+    sleep: AtomicU8,
+    notifier: N,
+}
+
+struct Letters<L> {
+    waiting: Vec<L>,
+    closed: bool,
+}
+
+impl<L, N: Notify> Inbox<L, N> {
+    pub(crate) fn new(notifier: N) -> Self {
+        Inbox {
+            letters: Mutex::new(Letters { waiting: Vec::new(), closed: false }),
+            has_mail: AtomicBool::new(false),
+            sleep: AtomicU8::new(AWAKE),
+            notifier,
+        }
+    }
+
+    /// Leaves a letter, from any thread. Gives it back if the loop is gone.
+    pub(crate) fn send(&self, letter: L) -> Result<(), L> {
+        {
+            let mut letters = self.lock();
+            if letters.closed {
+                return Err(letter);
+            }
+            letters.waiting.push(letter);
+            self.has_mail.store(true, Ordering::SeqCst);
+        }
+        // The load keeps the common case, a loop that is awake, free of a contended write.
+        if self.sleep.load(Ordering::SeqCst) == ASLEEP
+            && self
+                .sleep
+                .compare_exchange(ASLEEP, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        {
+            self.notifier.notify();
+        }
+        Ok(())
+    }
+
+    /// How the loop is told.
+    pub(crate) fn notifier(&self) -> &N {
+        &self.notifier
+    }
+
+    /// Whether a letter may be waiting. One plain load: cheap enough for every turn.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.has_mail.load(Ordering::Relaxed)
+    }
+
+    /// Moves all letters into `into`, which must be empty, in the order in which they were sent.
+    pub(crate) fn collect(&self, into: &mut Vec<L>) {
+        debug_assert!(into.is_empty());
+        let mut letters = self.lock();
+        self.has_mail.store(false, Ordering::SeqCst);
+        std::mem::swap(&mut letters.waiting, into);
+    }
+
+    /// Announces that the loop is about to sleep. False if there is mail: it must not.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.sleep.store(ASLEEP, Ordering::SeqCst);
+        if self.has_mail.load(Ordering::SeqCst) {
+            self.wake_up();
+            return false;
+        }
+        true
+    }
+
+    /// The loop is awake again and will look into the inbox by itself.
+    pub(crate) fn wake_up(&self) {
+        self.sleep.store(AWAKE, Ordering::SeqCst);
+    }
+
+    /// Takes no more letters. Returns those that were waiting.
+    pub(crate) fn close(&self) -> Vec<L> {
+        let mut letters = self.lock();
+        letters.closed = true;
+        std::mem::take(&mut letters.waiting)
+    }
+
+    /// No code of a user runs under this lock, so a poisoned one is still whole.
+    fn lock(&self) -> MutexGuard<'_, Letters<L>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Marks a task that has a letter in the inbox, so that further wakes cost none.
+///
+/// A set mark is always followed by its clearing on the loop's thread, before the task is polled.
+/// Both are read-modify-write operations, also where the value stays the same: what a thread wrote
+/// before its wake must be visible to the poll that its wake leads to, even when it rode on the letter
+/// of another.
+pub(crate) struct Posted(AtomicBool);
+
+impl Posted {
+    pub(crate) fn new() -> Self {
+        Posted(AtomicBool::new(false))
+    }
+
+    /// Sets the mark; true if the caller must send the letter.
+    pub(crate) fn set(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// Clears the mark, before the task is polled.
+    pub(crate) fn clear(&self) {
+        self.0.swap(false, Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    struct Count(Cell<u32>);
+
+    impl Notify for Count {
+        fn notify(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn only_the_first_letter_of_a_sleep_notifies() {
+        let inbox = Inbox::new(Count(Cell::new(0)));
+        assert_eq!(inbox.send('a'), Ok(()));
+        assert_eq!(inbox.notifier.0.get(), 0, "an awake loop looks by itself");
+        assert!(!inbox.fall_asleep(), "mail keeps the loop awake");
+        let mut letters = Vec::new();
+        inbox.collect(&mut letters);
+        assert_eq!(letters, ['a']);
+
+        assert!(inbox.fall_asleep());
+        for letter in ['b', 'c', 'd'] {
+            assert_eq!(inbox.send(letter), Ok(()));
+        }
+        assert_eq!(inbox.notifier.0.get(), 1);
+        inbox.wake_up();
+        letters.clear();
+        inbox.collect(&mut letters);
+        assert_eq!(letters, ['b', 'c', 'd']);
+        assert!(!inbox.has_mail());
+    }
+
+    #[test]
+    fn a_closed_inbox_gives_letters_back() {
+        let inbox = Inbox::new(Count(Cell::new(0)));
+        assert_eq!(inbox.send(1), Ok(()));
+        assert_eq!(inbox.close(), [1]);
+        assert_eq!(inbox.send(2), Err(2));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::sync::{Arc, Condvar};
+    use loom::thread;
+
+    /// A poller's wake-up: sticky, as an eventfd is, and counted.
+    #[derive(Default)]
+    struct Bell {
+        rung: Mutex<bool>,
+        changed: Condvar,
+        count: AtomicUsize,
+    }
+
+    impl Bell {
+        fn wait(&self) {
+            let mut rung = self.rung.lock().unwrap();
+            while !*rung {
+                rung = self.changed.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    impl Notify for Arc<Bell> {
+        fn notify(&self) {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            *self.rung.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// The loop sleeps until it has seen what two threads sent: a lost letter would deadlock, which
+    /// loom reports.
+    #[test]
+    fn no_letter_is_slept_through() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::default());
+            let inbox = Arc::new(Inbox::new(bell.clone()));
+            let senders: Vec<_> = (0..2)
+                .map(|n| {
+                    let inbox = inbox.clone();
+                    thread::spawn(move || inbox.send(n).unwrap())
+                })
+                .collect();
+            let (mut seen, mut sleeps) = (0, 0);
+            let mut letters = Vec::new();
+            while seen < 2 {
+                if inbox.fall_asleep() {
+                    sleeps += 1;
+                    bell.wait();
+                    inbox.wake_up();
+                }
+                inbox.collect(&mut letters);
+                seen += letters.drain(..).count();
+            }
+            for sender in senders {
+                sender.join().unwrap();
+            }
+            assert!(bell.count.load(Ordering::Relaxed) <= sleeps, "one write per sleep at most");
+        });
+    }
+
+    /// Two threads wake one task; only one of them sends a letter. The poll that follows sees what
+    /// both wrote, or a second poll does.
+    #[test]
+    fn a_wake_that_rides_along_is_not_lost() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::default());
+            let inbox = Arc::new(Inbox::new(bell.clone()));
+            let posted = Arc::new(Posted::new());
+            let data = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+            let wakers: Vec<_> = (0..2)
+                .map(|n| {
+                    let (inbox, posted, data) = (inbox.clone(), posted.clone(), data.clone());
+                    thread::spawn(move || {
+                        let mine = if n == 0 { &data.0 } else { &data.1 };
+                        mine.store(1, Ordering::Relaxed);
+                        if posted.set() {
+                            inbox.send(()).unwrap();
+                        }
+                    })
+                })
+                .collect();
+            let mut letters = Vec::new();
+            loop {
+                if inbox.fall_asleep() {
+                    bell.wait();
+                    inbox.wake_up();
+                }
+                inbox.collect(&mut letters);
+                if letters.drain(..).count() == 0 {
+                    continue;
+                }
+                posted.clear();
+                let sum = data.0.load(Ordering::Relaxed) + data.1.load(Ordering::Relaxed);
+                if sum == 2 {
+                    break;
+                }
+            }
+            for waker in wakers {
+                waker.join().unwrap();
+            }
+        });
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the loop's events leave it.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Event, Kind, Observer, TaskInfo};
+use crate::task::error::message_of;
+
+/// The observer of one runtime, and the time of its latest event.
+pub(crate) struct Tap {
+    observer: RefCell<Option<Box<dyn Observer>>>,
+    stamp: Cell<u64>,
+}
+
+impl Tap {
+    pub(crate) fn new(observer: Box<dyn Observer>) -> Tap {
+        Tap { observer: RefCell::new(Some(observer)), stamp: Cell::new(0) }
+    }
+
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp.get()
+    }
+
+    pub(crate) fn set_stamp(&self, at: u64) {
+        self.stamp.set(at);
+    }
+
+    pub(crate) fn event(&self, task: u64, kind: Kind) {
+        let event = Event { at: self.stamp.get(), task, kind };
+        self.call(|observer| observer.on_event(&event));
+    }
+
+    pub(crate) fn task(&self, info: &TaskInfo<'_>) {
+        self.call(|observer| observer.on_task(info));
+    }
+
+    pub(crate) fn label(&self, label: u32, text: &str) {
+        self.call(|observer| observer.on_label(label, text));
+    }
+
+    fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
+        // What an observer sets in motion while it is being told (it must not, but may drop something)
+        // is not told to it again.
+        let Ok(mut place) = self.observer.try_borrow_mut() else { return };
+        let Some(observer) = place.as_mut() else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(observer.as_mut()))) {
+            let message = message_of(&*payload);
+            eprintln!("mainspring: the observer panicked and is told no more: {message}");
+            *place = None;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The operating system's readiness, by way of mio: the only file that names its poller.
+//!
+//! A *source* is a registered descriptor with two directions, read and write. Registration is for both,
+//! once, edge-triggered: the poller speaks when a direction becomes ready, not while it is. So each
+//! direction remembers that it is ready until an operation finds otherwise. Sources start as ready,
+//! since trying costs no more than asking; whoever meets `WouldBlock` clears the direction and leaves a
+//! waker.
+//!
+//! Only the loop's thread is here, and it polls for events between the tasks' polls: no event can come
+//! between an operation that would block and the clearing of its direction.
+//!
+//! A token is a place in the slab and that place's generation. A descriptor that is closed and opened
+//! again gets another generation, so an event that was still under way for the old one reaches nobody.
+
+pub(crate) mod source;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Waker;
+use std::time::Duration;
+
+use mio::event::Source as Pollable;
+use mio::{Events, Interest, Poll, Registry, Token};
+
+use crate::inbox::Notify;
+use source::Source;
+
+/// Events taken from the operating system at a time. More wait for the next look.
+const EVENTS_CAPACITY: usize = 1024;
+/// The token of the bell that other threads ring.
+const BELL: Token = Token(usize::MAX);
+
+/// Rings the poller from another thread.
+pub(crate) struct Bell {
+    waker: mio::Waker,
+    rung: AtomicU64,
+}
+
+impl Bell {
+    /// How often it was rung.
+    pub(crate) fn rung(&self) -> u64 {
+        self.rung.load(Relaxed)
+    }
+}
+
+impl Notify for Bell {
+    fn notify(&self) {
+        self.rung.fetch_add(1, Relaxed);
+        // Fails only if the kernel refuses a write to an eventfd or pipe of ours, in which case no word
+        // can reach the loop: a panic would only take an innocent thread down with it.
+        drop(self.waker.wake());
+    }
+}
+
+pub(crate) struct Reactor {
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    registry: Registry,
+    places: RefCell<Places>,
+    last_id: Cell<u32>,
+}
+
+#[derive(Default)]
+struct Places {
+    entries: Vec<Place>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Place {
+    generation: u32,
+    source: Option<Rc<Source>>,
+}
+
+/// A direction that became ready, and who waits for it.
+pub(crate) struct Ready {
+    pub(crate) source: u32,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) wakers: [Option<Waker>; 2],
+}
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<(Reactor, Bell)> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let bell = Bell { waker: mio::Waker::new(&registry, BELL)?, rung: AtomicU64::new(0) };
+        let reactor = Reactor {
+            poll: RefCell::new(poll),
+            events: RefCell::new(Events::with_capacity(EVENTS_CAPACITY)),
+            registry,
+            places: RefCell::default(),
+            last_id: Cell::new(0),
+        };
+        Ok((reactor, bell))
+    }
+
+    /// How many sources are registered.
+    pub(crate) fn len(&self) -> usize {
+        let places = self.places.borrow();
+        places.entries.len() - places.free.len()
+    }
+
+    /// Registers `io` for both directions.
+    pub(crate) fn register(&self, io: &mut impl Pollable) -> io::Result<Rc<Source>> {
+        let mut places = self.places.borrow_mut();
+        let place = match places.free.last() {
+            Some(place) => *place,
+            None => {
+                places.entries.push(Place::default());
+                let place = (places.entries.len() - 1) as u32;
+                places.free.push(place);
+                place
+            }
+        };
+        let generation = places.entries[place as usize].generation;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(io, token(place, generation), interest)?;
+        places.free.pop();
+        self.last_id.set(self.last_id.get().wrapping_add(1));
+        let source = Rc::new(Source::new(self.last_id.get(), place));
+        places.entries[place as usize].source = Some(source.clone());
+        Ok(source)
+    }
+
+    /// Takes `io` out again, which must be the one that `source` was registered with. The descriptor may
+    /// be closed after that, not before. Gives back the wakers of whoever still waits.
+    pub(crate) fn deregister(&self, io: &mut impl Pollable, source: &Source) -> [Option<Waker>; 2] {
+        // An error means that the descriptor is not registered, which is what was asked for.
+        drop(self.registry.deregister(io));
+        let mut places = self.places.borrow_mut();
+        let place = &mut places.entries[source.place() as usize];
+        place.source = None;
+        place.generation = place.generation.wrapping_add(1);
+        places.free.push(source.place());
+        source.take_wakers()
+    }
+
+    /// Waits for events until `timeout` is over (`None`: for ever), and appends what they made ready.
+    /// The platform's timeouts are in whole milliseconds; mio rounds up, so that a wait is never short.
+    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        match self.poll.borrow_mut().poll(&mut events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let places = self.places.borrow();
+        for event in events.iter().filter(|event| event.token() != BELL) {
+            let (place, generation) = split(event.token());
+            let Some(entry) = places.entries.get(place as usize) else { continue };
+            let Some(source) = entry.source.as_ref().filter(|_| entry.generation == generation)
+            else {
+                continue;
+            };
+            let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+            let writable = event.is_writable() || event.is_write_closed() || event.is_error();
+            let closed = event.is_read_closed() || event.is_error();
+            let wakers = source.mark_ready(readable, writable, closed);
+            ready.push(Ready { source: source.id(), readable, writable, wakers });
+        }
+        Ok(())
+    }
+}
+
+fn token(place: u32, generation: u32) -> Token {
+    // On a 32-bit platform the generation is lost in the shift; what protects there is deregistering
+    // before closing alone.
+    Token((place as u64 | u64::from(generation) << 32) as usize)
+}
+
+fn split(token: Token) -> (u32, u32) {
+    (token.0 as u32, (token.0 as u64 >> 32) as u32)
+}

@@ -1,0 +1,606 @@
+//! The loop. If you read one file of this crate, read this one, and in it [`Runtime::turn_with`].
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::{Location, resume_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_task::waker_ref;
+
+use crate::builder::Builder;
+use crate::context::{self, Core, Entered, Letter, TRANSFER_BUDGET, catch};
+use crate::observe::{CauseKind, Kind, Left, PollOutcome};
+use crate::reactor::Ready;
+use crate::remote::Remote;
+use crate::stall::{self, Stalled, StalledTask};
+use crate::stats::{Stats, Turn};
+use crate::task::error::message_of;
+use crate::task::join::JoinHandle;
+use crate::task::state::{OnPending, OnTake};
+use crate::task::table::{MAIN, Slot};
+use crate::time::clock::Clock;
+use crate::time::queue::Fired;
+
+/// Runs a future to its end on a runtime of its own, and returns its output. Tasks that are left over
+/// are cancelled and dropped.
+///
+/// ```
+/// assert_eq!(mainspring::run(async { 6 * 7 }), 42);
+/// ```
+///
+/// # Panics
+/// As [`Runtime::new`] and [`Runtime::block_on`].
+#[track_caller]
+pub fn run<F: Future>(main: F) -> F::Output {
+    Runtime::new().block_on(main)
+}
+
+/// Spawns a task on this thread's running loop. It starts with the next turn.
+///
+/// The future need not be `Send`: it never leaves the thread.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    context::current("spawn").spawn(None, Location::caller(), future)
+}
+
+/// As [`spawn`], with a name that the task's handle, errors and events tell.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn_named<F: Future + 'static>(
+    name: impl Into<Cow<'static, str>>,
+    future: F,
+) -> JoinHandle<F::Output> {
+    context::current("spawn_named").spawn(Some(name.into()), Location::caller(), future)
+}
+
+/// One loop, on the thread that built it.
+///
+/// Dropping it drops every future that is left, in spawn order, and marks its task as cancelled by
+/// shutdown. It waits for nothing: a blocking job that runs goes on by itself, and its result is
+/// dropped; one that has not started never will.
+pub struct Runtime {
+    core: Rc<Core>,
+    poll_interval: u32,
+    /// Polls made since the last look at timers and I/O.
+    since_look: u32,
+    // Kept from turn to turn for their memory.
+    letters: Vec<Letter>,
+    fired: Vec<Fired>,
+    ready: Vec<Ready>,
+}
+
+/// Polls the future given to `block_on`; ready means that its output has been stored.
+type PollMain<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>;
+
+impl Runtime {
+    /// A runtime with the defaults.
+    ///
+    /// # Panics
+    /// If the operating system refuses a poller; [`Builder::build`] returns that as an error.
+    #[track_caller]
+    pub fn new() -> Runtime {
+        match Runtime::builder().build() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("the operating system refuses a poller: {error}"),
+        }
+    }
+
+    /// Sets up a runtime.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
+        let (letters, fired, ready) = Default::default();
+        Runtime { core, poll_interval, since_look: 0, letters, fired, ready }
+    }
+
+    /// The name it was built with.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Spawns a task. It starts with the next turn.
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.core.spawn(None, Location::caller(), future)
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote::new(&self.core)
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Runs the loop until `main` is over, and returns its output.
+    ///
+    /// May be called any number of times; tasks left over go on at the next. `main` may borrow from its
+    /// surroundings.
+    ///
+    /// # Panics
+    /// If `main` panics; if a loop runs on this thread already (the message names both places); and
+    /// if the loop can never go on, with the text of [`Stalled`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&mut self, main: F) -> F::Output {
+        match self.try_block_on(main) {
+            Ok(output) => output,
+            Err(stalled) => panic!("{stalled}"),
+        }
+    }
+
+    /// As [`block_on`](Runtime::block_on), but returns a stall as an error.
+    ///
+    /// # Errors
+    /// [`Stalled`] if nothing is ready, no timer is armed, no source registered, no blocking job
+    /// under way, no [`Remote`] left, and nobody holds a waker of a pending task: nothing can ever happen
+    /// again. The tasks stay as they are; `main` is dropped.
+    ///
+    /// # Panics
+    /// As [`block_on`](Runtime::block_on), stalls excepted.
+    #[track_caller]
+    pub fn try_block_on<F: Future>(&mut self, main: F) -> Result<F::Output, Stalled> {
+        let caller = Location::caller();
+        let _entered = self.enter(caller);
+        let number = self.core.next_number();
+        let id = self.core.table.borrow_mut().insert_main(number, &self.core.inbox);
+        self.core.tell_spawned(id, Some("main".into()), caller, size_of::<F>());
+        self.core.enqueue(MAIN);
+
+        let mut main = pin!(main);
+        let mut output = None;
+        let mut poll_main = |cx: &mut Context<'_>| main.as_mut().poll(cx).map(|o| output = Some(o));
+        loop {
+            match self.turn_with(Some(&mut poll_main)) {
+                Ended::Turn => {}
+                Ended::MainDone => break,
+                Ended::Stalled(tasks) => {
+                    self.retire_main();
+                    self.leave(Left::Stalled);
+                    return Err(Stalled::new(tasks, caller));
+                }
+            }
+        }
+        self.leave(Left::MainDone);
+        Ok(output.expect("main is done"))
+    }
+
+    /// Makes one turn: polls what is ready, then, if nothing is, waits until something may be.
+    ///
+    /// Returns at once if there is nothing to poll and nothing to wait for.
+    ///
+    /// # Panics
+    /// If a loop runs on this thread already.
+    #[track_caller]
+    pub fn turn(&mut self) -> Turn {
+        let _entered = self.enter(Location::caller());
+        let before = self.core.counters.so_far();
+        // A stall is no news to somebody who turns the loop by hand: the turn has simply done nothing.
+        self.turn_with(None);
+        self.leave(Left::TurnDone);
+        self.core.counters.so_far().since(before)
+    }
+
+    /// Makes turns until nothing is ready, without waiting for anything. Returns their sum.
+    ///
+    /// # Panics
+    /// If a loop runs on this thread already.
+    #[track_caller]
+    pub fn run_until_idle(&mut self) -> Turn {
+        let _entered = self.enter(Location::caller());
+        let before = self.core.counters.so_far();
+        self.look();
+        while self.has_work() {
+            self.start_turn();
+            self.poll_batch(None);
+            self.look();
+            self.end_turn();
+        }
+        self.leave(Left::Idle);
+        self.core.counters.so_far().since(before)
+    }
+
+    /// One turn of the loop.
+    ///
+    /// ```text
+    ///  ┌─► 1 inbox     queue the tasks that other threads woke, spawned or cancelled
+    ///  │   2 timers    read the clock once, wake what is due, in order of deadline, then of arming
+    ///  │   3 poll      the batch that is ready now; whom it wakes waits for the next
+    ///  │   4 park      nothing is ready: wait for the next deadline, an event, or another thread
+    ///  └── 5 dispatch  mark the directions that events made ready, wake whoever waits for them
+    /// ```
+    ///
+    /// Inbox and timers come before the batch, so that what came in while the loop slept runs in the
+    /// turn that the sleep ended. The batch is what was ready when it began: a task that wakes itself for
+    /// ever has its turn, and everything else has one too. A loop that is never idle would never reach
+    /// steps 4 and 5; so after every `poll_interval` polls, inside of a long batch or over many
+    /// short ones, it takes one look at timers and events without waiting.
+    ///
+    /// Callbacks of tasks that are over run between 2 and 3, that is, on the turn after.
+    fn turn_with(&mut self, main: Option<PollMain<'_>>) -> Ended {
+        self.start_turn();
+        let main_done = self.poll_batch(main);
+        let ended = if main_done {
+            Ended::MainDone
+        } else if self.has_work() {
+            Ended::Turn
+        } else {
+            self.park()
+        };
+        self.end_turn();
+        ended
+    }
+
+    /// Steps 1 and 2.
+    fn start_turn(&mut self) {
+        self.core.counters.turns.add(1);
+        if self.core.tap.is_some() {
+            let ready = self.core.ready.borrow().len() as u32;
+            self.core
+                .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
+        }
+        self.read_inbox();
+        self.fire_timers();
+        self.run_callbacks();
+    }
+
+    /// Step 3. True if main is done.
+    fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
+        let mut main_done = false;
+        let batch = self.core.ready.borrow().len();
+        for left in (1..=batch).rev() {
+            if self.since_look >= self.poll_interval {
+                self.look();
+            }
+            self.since_look += 1;
+            let Some((slot, draw)) = self.core.ready.borrow_mut().pop(left) else { break };
+            if let Some(draw) = draw {
+                self.core.note(0, Kind::Decided { among: draw.among, chosen: draw.chosen });
+            }
+            let taken = self.core.table.borrow_mut().take(slot);
+            if slot == MAIN {
+                main_done |= self.poll_main(taken, main.as_mut());
+            } else {
+                self.poll_task(taken);
+            }
+        }
+        main_done
+    }
+
+    /// Polls one task, with nothing borrowed, and does what its state then asks for.
+    fn poll_task(&self, taken: Slot) {
+        let core = &self.core;
+        let (Some(mut task), Some(header)) = (taken.task, taken.header) else {
+            unreachable!("the ready queue names living tasks only")
+        };
+        if header.state.take() == OnTake::Drop {
+            return core.cancel(header, task);
+        }
+        let id = header.id();
+        self.start_poll(id);
+        let waker = waker_ref(&header);
+        let polled = catch(|| task.as_mut().poll(&mut Context::from_waker(&waker)));
+        // The future of a task that panicked is dropped while the task still counts as running.
+        let outcome = match polled {
+            Ok(Poll::Pending) => PollOutcome::Pending,
+            Ok(Poll::Ready(())) => PollOutcome::Ready,
+            Err(payload) => {
+                task.as_mut().fail(id, payload);
+                PollOutcome::Panicked
+            }
+        };
+        drop(waker);
+        let cancel = self.end_poll();
+        if cancel {
+            // What this asks for is what the end of the poll does.
+            let _deferred = header.state.request_cancel();
+        }
+        if outcome != PollOutcome::Pending {
+            let beat_cancel = header.state.complete();
+            let panicked = outcome == PollOutcome::Panicked;
+            core.counters.done.add(1);
+            core.counters.panicked.add(u64::from(panicked));
+            self.note_poll_end(id, outcome, false, 0);
+            core.note(id.get(), Kind::Done { panicked, beat_cancel });
+            return core.end(header, task);
+        }
+        let next = header.state.end_poll();
+        self.note_poll_end(id, outcome, next == OnPending::Requeue, header.holders(1));
+        match next {
+            OnPending::Drop => core.cancel(header, task),
+            OnPending::Keep | OnPending::Requeue => {
+                let slot = header.slot();
+                let taken = Slot { task: Some(task), header: Some(header) };
+                core.table.borrow_mut().put_back(slot, taken);
+                if next == OnPending::Requeue {
+                    core.enqueue(slot);
+                }
+            }
+        }
+    }
+
+    /// Polls the future given to `block_on`, which lives on its stack and in no task. True if it is done.
+    fn poll_main(&self, taken: Slot, poll: Option<&mut PollMain<'_>>) -> bool {
+        let core = &self.core;
+        let (Some(header), Some(poll)) = (taken.header, poll) else {
+            unreachable!("main is in the ready queue only while block_on runs")
+        };
+        let OnTake::Poll = header.state.take() else { unreachable!("nobody cancels main") };
+        let id = header.id();
+        self.start_poll(id);
+        let waker = waker_ref(&header);
+        let polled = catch(|| poll(&mut Context::from_waker(&waker)));
+        drop(waker);
+        self.end_poll();
+        if let Ok(Poll::Pending) = polled {
+            let requeued = header.state.end_poll() == OnPending::Requeue;
+            self.note_poll_end(id, PollOutcome::Pending, requeued, header.holders(1));
+            core.table.borrow_mut().put_back(MAIN, Slot { task: None, header: Some(header) });
+            if requeued {
+                core.enqueue(MAIN);
+            }
+            return false;
+        }
+        let beat_cancel = header.state.complete();
+        core.table.borrow_mut().release(MAIN, header);
+        let panicked = polled.is_err();
+        let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
+        self.note_poll_end(id, outcome, false, 0);
+        core.note(id.get(), Kind::Done { panicked, beat_cancel });
+        if let Err(payload) = polled {
+            self.end_turn();
+            self.leave(Left::MainPanicked);
+            resume_unwind(payload);
+        }
+        true
+    }
+
+    fn start_poll(&self, id: crate::TaskId) {
+        let core = &self.core;
+        core.counters.polls.add(1);
+        core.running.set(Some(id));
+        core.transfer_left.set(TRANSFER_BUDGET);
+        core.cause.set((CauseKind::Task, id.get()));
+        core.note(id.get(), Kind::PollStarted);
+    }
+
+    /// True if the task was asked to end while it ran.
+    fn end_poll(&self) -> bool {
+        self.core.running.set(None);
+        self.core.cause.set((CauseKind::Outside, 0));
+        self.core.cancel_running.replace(false)
+    }
+
+    fn note_poll_end(&self, id: crate::TaskId, outcome: PollOutcome, requeued: bool, held: usize) {
+        let holders = u32::try_from(held).unwrap_or(u32::MAX);
+        self.core.note_now(id.get(), Kind::PollEnded { outcome, requeued, holders });
+    }
+
+    /// Steps 4 and 5, when nothing is ready.
+    fn park(&mut self) -> Ended {
+        let core = self.core.clone();
+        let deadline = core.timers.borrow_mut().next_deadline();
+        let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
+        let Some(deadline) = deadline else {
+            if !outside && Remote::none_left(&core) {
+                if let Some(tasks) = stall::find(&core) {
+                    return Ended::Stalled(tasks);
+                }
+            }
+            self.wait(None);
+            return Ended::Turn;
+        };
+        if core.time.kind() == Clock::Real {
+            self.wait(Some(Duration::from_nanos(deadline.saturating_sub(core.time.now()))));
+            return Ended::Turn;
+        }
+        if outside {
+            refuse_to_jump(&core);
+            self.look();
+        }
+        if !self.has_work() {
+            core.time.jump(deadline.max(core.time.now()));
+            core.note_now(0, Kind::ClockJumped { to: core.time.now() });
+        }
+        Ended::Turn
+    }
+
+    /// Waits for events, at most for `timeout`, unless another thread has left word meanwhile.
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let core = self.core.clone();
+        if !core.inbox.fall_asleep() {
+            return;
+        }
+        let timeout_nanos = timeout.map_or(u64::MAX, crate::time::clock::nanos);
+        core.note_now(0, Kind::Parked { timeout: timeout_nanos });
+        let before = std::time::Instant::now();
+        let waited = core.reactor.wait(timeout, &mut self.ready);
+        core.inbox.wake_up();
+        core.counters.parks.add(1);
+        core.counters.parked_nanos.add(crate::time::clock::nanos(before.elapsed()));
+        self.dispatch(waited);
+    }
+
+    /// A look at inbox, timers and events, without waiting.
+    fn look(&mut self) {
+        self.since_look = 0;
+        self.read_inbox();
+        self.fire_timers();
+        // Without a source there is nothing to ask the operating system for: other threads leave word
+        // in the inbox.
+        if self.core.reactor.len() > 0 {
+            self.core.note_now(0, Kind::Parked { timeout: 0 });
+            let looked = self.core.reactor.wait(Some(Duration::ZERO), &mut self.ready);
+            self.dispatch(looked);
+        }
+    }
+
+    /// Step 5.
+    fn dispatch(&mut self, waited: std::io::Result<()>) {
+        let core = &self.core;
+        if let Err(error) = waited {
+            panic!("the operating system's poller failed: {error}");
+        }
+        self.since_look = 0;
+        core.counters.io_events.add(self.ready.len() as u64);
+        core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
+        for ready in self.ready.drain(..) {
+            let Ready { source, readable, writable, wakers } = ready;
+            core.note(0, Kind::SourceReady { readable, writable, source });
+            core.caused_by(CauseKind::Source, u64::from(source), || {
+                wakers.into_iter().flatten().for_each(|waker| waker.wake());
+            });
+        }
+    }
+
+    /// Step 1.
+    fn read_inbox(&mut self) {
+        let core = &self.core;
+        if !core.inbox.has_mail() {
+            return;
+        }
+        core.inbox.collect(&mut self.letters);
+        core.counters.letters.add(self.letters.len() as u64);
+        for letter in self.letters.drain(..) {
+            match letter {
+                Letter::Wake { header, thread } => {
+                    header.unpost();
+                    core.caused_by(CauseKind::Thread, thread, || core.wake(&header));
+                }
+                Letter::Spawn(spawn) => {
+                    if let Err(payload) = catch(|| spawn(core)) {
+                        let message = message_of(&*payload);
+                        eprintln!("mainspring: a remote spawn panicked before its task: {message}");
+                    }
+                }
+                Letter::Cancel { task, reason } => core.cancel_from_afar(task, reason),
+            }
+        }
+    }
+
+    /// Step 2.
+    fn fire_timers(&mut self) {
+        let core = &self.core;
+        if core.timers.borrow().len() == 0 {
+            return;
+        }
+        core.timers.borrow_mut().expire(core.time.now(), &mut self.fired);
+        core.counters.timers_fired.add(self.fired.len() as u64);
+        for Fired { id, late, waker } in self.fired.drain(..) {
+            core.note_now(0, Kind::TimerFired { timer: id, late });
+            core.caused_by(CauseKind::Timer, u64::from(id), || waker.wake());
+        }
+    }
+
+    fn run_callbacks(&self) {
+        for _ in 0..self.core.callbacks.borrow().len() {
+            let next = self.core.callbacks.borrow_mut().pop_front();
+            let Some((task, callback)) = next else { return };
+            if let Err(payload) = catch(callback) {
+                let message = message_of(&*payload);
+                eprintln!("mainspring: a done-callback of {task} panicked: {message}");
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.core.ready.borrow().len() > 0
+            || !self.core.callbacks.borrow().is_empty()
+            || self.core.inbox.has_mail()
+    }
+
+    fn end_turn(&self) {
+        // Counted per turn only for the observer; `turn` takes its differences by itself.
+        self.core.note(0, Kind::TurnEnded);
+    }
+
+    fn enter(&self, place: &'static Location<'static>) -> Entered {
+        if let Some(other) = context::entered_at() {
+            panic!(
+                "a loop cannot be entered inside of a loop: {place} is called within {other}; \
+                 await the future there, or spawn it"
+            );
+        }
+        let entered = Entered::new(&self.core, place);
+        self.core.note_now(0, Kind::LoopEntered);
+        entered
+    }
+
+    fn leave(&self, why: Left) {
+        self.core.note_now(0, Kind::LoopLeft { why });
+    }
+
+    /// Takes the future of a `block_on` that gives up out of the table.
+    fn retire_main(&self) {
+        let mut table = self.core.table.borrow_mut();
+        if let Some(header) = table.take(MAIN).header {
+            header.state.shut_down();
+            table.release(MAIN, header);
+        }
+    }
+}
+
+/// How a turn ended.
+enum Ended {
+    /// There is more to do, or may be.
+    Turn,
+    /// The future given to `block_on` is done.
+    MainDone,
+    /// Nothing can ever happen again.
+    Stalled(Vec<StalledTask>),
+}
+
+impl Default for Runtime {
+    fn default() -> Runtime {
+        Runtime::new()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let core = self.core.clone();
+        core.closing.set(true);
+        // Letters that nobody will read. A spawn among them drops its future here.
+        drop(catch(|| drop(core.inbox.close())));
+        core.pool.close();
+        // Not `enter`: a runtime may be dropped inside of another's task.
+        let _entered = Entered::new(&core, Location::caller());
+        core.cause.set((CauseKind::Shutdown, 0));
+        let mut left: Vec<_> = core.table.borrow().living().map(|(h, _)| h.id()).collect();
+        left.sort_unstable();
+        left.into_iter().for_each(|id| core.shut_down(id));
+        drop(catch(|| core.callbacks.take()));
+        self.leave(Left::Shutdown);
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cold]
+fn refuse_to_jump(core: &Core) {
+    if core.time.kind() == Clock::VirtualDespiteIo {
+        return;
+    }
+    panic!(
+        "the virtual clock will not jump while the world outside is involved: {} sources are \
+         registered and {} blocking jobs are under way, and their time does not jump along. Use the \
+         real clock, or Clock::VirtualDespiteIo if nothing more will come from them",
+        core.reactor.len(),
+        core.pool.jobs()
+    );
+}

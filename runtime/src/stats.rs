@@ -1,0 +1,139 @@
+//! What a loop has done so far, in plain counts.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::context::Core;
+
+/// A counter of the loop's thread.
+#[derive(Default)]
+pub(crate) struct Counter(Cell<u64>);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.set(self.0.get() + n);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: Counter,
+    pub(crate) polls: Counter,
+    pub(crate) woken: Counter,
+    pub(crate) spawned: Counter,
+    pub(crate) done: Counter,
+    pub(crate) panicked: Counter,
+    pub(crate) cancelled: Counter,
+    pub(crate) timers_fired: Counter,
+    pub(crate) io_events: Counter,
+    pub(crate) letters: Counter,
+    pub(crate) parks: Counter,
+    pub(crate) parked_nanos: Counter,
+}
+
+/// What one turn did, or several: see [`Runtime::turn`](crate::Runtime::turn).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// Polls made.
+    pub polled: u64,
+    /// Tasks that entered the ready queue.
+    pub woken: u64,
+    /// Timers that fired.
+    pub timers_fired: u64,
+    /// Readiness events that the operating system brought.
+    pub io_events: u64,
+    /// Time spent waiting for the operating system.
+    pub parked: Duration,
+}
+
+/// What a runtime has done since it was built: see [`Runtime::stats`](crate::Runtime::stats).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Turns made.
+    pub turns: u64,
+    /// Polls made.
+    pub polls: u64,
+    /// Times that a task entered the ready queue.
+    pub woken: u64,
+    /// Tasks spawned.
+    pub spawned: u64,
+    /// Tasks done, those that panicked included.
+    pub done: u64,
+    /// Tasks that panicked.
+    pub panicked: u64,
+    /// Tasks cancelled.
+    pub cancelled: u64,
+    /// Tasks that are pending or running now, the future of `block_on` not counted.
+    pub alive: u64,
+    /// Timers armed now.
+    pub timers: u64,
+    /// Sources registered now.
+    pub sources: u64,
+    /// Timers that fired.
+    pub timers_fired: u64,
+    /// Readiness events that the operating system brought.
+    pub io_events: u64,
+    /// Wakes, spawns and cancels that came from other threads.
+    pub letters: u64,
+    /// Writes to the poller that they took: at most one per sleep.
+    pub poller_writes: u64,
+    /// Times that the loop waited for the operating system.
+    pub parks: u64,
+    /// Time spent so.
+    pub parked: Duration,
+}
+
+impl Core {
+    pub(crate) fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        Stats {
+            turns: counters.turns.get(),
+            polls: counters.polls.get(),
+            woken: counters.woken.get(),
+            spawned: counters.spawned.get(),
+            done: counters.done.get(),
+            panicked: counters.panicked.get(),
+            cancelled: counters.cancelled.get(),
+            alive: self.table.borrow().len() as u64,
+            timers: self.timers.borrow().len() as u64,
+            sources: self.reactor.len() as u64,
+            timers_fired: counters.timers_fired.get(),
+            io_events: counters.io_events.get(),
+            letters: counters.letters.get(),
+            poller_writes: self.inbox.notifier().rung(),
+            parks: counters.parks.get(),
+            parked: Duration::from_nanos(counters.parked_nanos.get()),
+        }
+    }
+}
+
+impl Counters {
+    /// The running totals in the shape of a turn, for a difference of two.
+    pub(crate) fn so_far(&self) -> Turn {
+        Turn {
+            polled: self.polls.get(),
+            woken: self.woken.get(),
+            timers_fired: self.timers_fired.get(),
+            io_events: self.io_events.get(),
+            parked: Duration::from_nanos(self.parked_nanos.get()),
+        }
+    }
+}
+
+impl Turn {
+    pub(crate) fn since(self, before: Turn) -> Turn {
+        Turn {
+            polled: self.polled - before.polled,
+            woken: self.woken - before.woken,
+            timers_fired: self.timers_fired - before.timers_fired,
+            io_events: self.io_events - before.io_events,
+            parked: self.parked - before.parked,
+        }
+    }
+}

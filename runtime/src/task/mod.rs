@@ -1,0 +1,62 @@
+//! Tasks: what is spawned, and what is left of it in the hands of others.
+//!
+//! A task is four small things with four owners:
+//!
+//! | thing | owner | holds |
+//! |---|---|---|
+//! | slot ([`table`]) | the loop | the boxed future and the header, while the task lives |
+//! | [`cell`] | the slot; the loop's stack while it runs | the future |
+//! | [`waker`] header | the slot and every clone of the waker | the [`state`], and the way home |
+//! | [`join`] cell | the future's cell and the `JoinHandle` | the result, and who waits for it |
+//!
+//! The future is moved out of its slot to be polled, so that nothing is borrowed while a user's code
+//! runs: it may spawn, wake, cancel and drop whatever it likes. A waker holds no future, so that one
+//! that outlives its task, or the runtime, keeps nothing alive but forty bytes.
+
+pub(crate) mod cell;
+pub(crate) mod error;
+pub(crate) mod join;
+pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod waker;
+
+pub use error::{JoinError, StillPending};
+pub use join::{AbortOnDrop, CallbackId, JoinHandle};
+pub use state::{Pending, TaskState};
+
+use std::fmt;
+
+/// Names a task. Never used for another one in the life of its runtime.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    number: u64,
+    slot: u32,
+}
+
+impl TaskId {
+    pub(crate) fn new(number: u64, slot: u32) -> TaskId {
+        TaskId { number, slot }
+    }
+
+    /// The task's number, counted from 1 in the order of spawning.
+    pub fn get(self) -> u64 {
+        self.number
+    }
+
+    /// Its place in the table, while it lives.
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.number)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,424 @@
+//! The life of a task: one machine, one byte.
+//!
+//! ```text
+//!  spawn ─► SCHEDULED ─take─► RUNNING ─complete─────────────────► DONE
+//!              ▲   │            │ │ └─end_poll, cancel requested─► CANCELLED
+//!         wake │   │ take,      │ └──end_poll, woken meanwhile───► SCHEDULED
+//!              │   │ cancel     │ end_poll
+//!              │   │ requested  ▼
+//!              │   └─► CANCELLED
+//!             IDLE ◄──────────────        shut_down: IDLE, SCHEDULED ─► CANCELLED
+//! ```
+//!
+//! Idle and scheduled are the two kinds of *pending*. `woken` and `cancel requested` are flags beside
+//! the state, not states: the first is only ever set while running, the second from its request until
+//! the task is over. A scheduled task has exactly one entry in the ready queue, every other task has
+//! none. Each transition is a verb that returns what its caller must do next; one that is not in the
+//! picture panics, in every build, since a loop that goes on after it would lie about its tasks.
+//!
+//! Nothing outside of this file changes a state, and this file knows nothing of futures, queues or
+//! wakers. Only the loop's thread walks the machine. The byte is an atomic because it lives beside
+//! what other threads may touch (a waker is `Send`), not because they touch it: relaxed loads and
+//! stores compile to plain moves, and the owner's path pays for no locked instruction.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// The state of a task, as its [`JoinHandle`](crate::JoinHandle) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TaskState {
+    /// Not running, not over.
+    Pending(Pending),
+    /// Being polled at this moment.
+    Running,
+    /// Over: it returned a value or panicked.
+    Done,
+    /// Over: it was cancelled, and its future dropped.
+    Cancelled,
+}
+
+/// The two kinds of pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pending {
+    /// It waits for somebody to wake it.
+    Idle,
+    /// It is in the ready queue and waits for its turn.
+    Scheduled,
+}
+
+impl TaskState {
+    /// Whether the task is over: done or cancelled.
+    pub fn is_over(self) -> bool {
+        matches!(self, TaskState::Done | TaskState::Cancelled)
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            TaskState::Pending(_) => "pending",
+            TaskState::Running => "running",
+            TaskState::Done => "done",
+            TaskState::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// What a wake asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnWake {
+    /// It was idle: put it into the ready queue.
+    Enqueue,
+    /// It is in the ready queue already.
+    Coalesced,
+    /// It is running: the end of its poll will requeue it.
+    Deferred,
+    /// It is over.
+    Stale,
+}
+
+/// What taking a task from the ready queue asks of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnTake {
+    /// Poll its future.
+    Poll,
+    /// Drop its future unpolled, then tell whoever awaits it.
+    Drop,
+}
+
+/// What a poll that returned pending asks of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnPending {
+    /// Keep it until somebody wakes it.
+    Keep,
+    /// It was woken while it ran: put it at the tail of the ready queue.
+    Requeue,
+    /// A cancel was requested while it ran: drop its future, then tell whoever awaits it.
+    Drop,
+}
+
+/// What a cancel request asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnCancel {
+    /// It was idle: put it into the ready queue, where the loop will find the request.
+    Enqueue,
+    /// It is in the ready queue already.
+    Queued,
+    /// It is running: the end of its poll will find the request.
+    Deferred,
+    /// It is over, or was asked before: nothing changes.
+    Ignored,
+}
+
+const IDLE: u8 = 0;
+const SCHEDULED: u8 = 1;
+const RUNNING: u8 = 2;
+const DONE: u8 = 3;
+const CANCELLED: u8 = 4;
+const STATE: u8 = 0b0111;
+const WOKEN: u8 = 0b0000_1000;
+const CANCEL: u8 = 0b0001_0000;
+
+/// One task's place in the machine.
+pub(crate) struct State(AtomicU8);
+
+impl State {
+    /// A task that was just spawned.
+    pub(crate) fn spawned() -> State {
+        State(AtomicU8::new(SCHEDULED))
+    }
+
+    /// The next task that lives here; the last one must be over.
+    pub(crate) fn respawn(&self) {
+        let old = self.bits();
+        assert!(old & STATE >= DONE, "a {} task's place was given away", name(old));
+        self.set(SCHEDULED);
+    }
+
+    /// Idle → scheduled; a running task is marked as woken.
+    pub(crate) fn wake(&self) -> OnWake {
+        let old = self.bits();
+        match old & STATE {
+            IDLE => {
+                self.set(old & CANCEL | SCHEDULED);
+                OnWake::Enqueue
+            }
+            SCHEDULED => OnWake::Coalesced,
+            RUNNING => {
+                self.set(old | WOKEN);
+                OnWake::Deferred
+            }
+            _ => OnWake::Stale,
+        }
+    }
+
+    /// Scheduled → running, or → cancelled if that was requested.
+    pub(crate) fn take(&self) -> OnTake {
+        let old = self.bits();
+        assert!(old & STATE == SCHEDULED, "a {} task was taken", name(old));
+        if old & CANCEL == 0 {
+            self.set(RUNNING);
+            OnTake::Poll
+        } else {
+            self.set(CANCELLED);
+            OnTake::Drop
+        }
+    }
+
+    /// Running → idle, scheduled or cancelled: its poll returned pending.
+    pub(crate) fn end_poll(&self) -> OnPending {
+        let old = self.bits();
+        assert!(old & STATE == RUNNING, "a {} task's poll ended", name(old));
+        if old & CANCEL != 0 {
+            self.set(CANCELLED);
+            OnPending::Drop
+        } else if old & WOKEN != 0 {
+            self.set(SCHEDULED);
+            OnPending::Requeue
+        } else {
+            self.set(IDLE);
+            OnPending::Keep
+        }
+    }
+
+    /// Running → done: its poll returned a value or panicked. Completion beats a late cancel; says
+    /// whether there was one to beat.
+    pub(crate) fn complete(&self) -> bool {
+        let old = self.bits();
+        assert!(old & STATE == RUNNING, "a {} task completed", name(old));
+        self.set(DONE);
+        old & CANCEL != 0
+    }
+
+    /// Asks for a cancel. It takes effect when the loop next holds the task.
+    pub(crate) fn request_cancel(&self) -> OnCancel {
+        let old = self.bits();
+        if old & CANCEL != 0 {
+            return OnCancel::Ignored;
+        }
+        match old & STATE {
+            IDLE => {
+                self.set(CANCEL | SCHEDULED);
+                OnCancel::Enqueue
+            }
+            SCHEDULED => {
+                self.set(old | CANCEL);
+                OnCancel::Queued
+            }
+            RUNNING => {
+                self.set(old | CANCEL);
+                OnCancel::Deferred
+            }
+            _ => OnCancel::Ignored,
+        }
+    }
+
+    /// Pending → cancelled: the runtime goes away.
+    pub(crate) fn shut_down(&self) {
+        let old = self.bits();
+        assert!(matches!(old & STATE, IDLE | SCHEDULED), "a {} task was shut down", name(old));
+        self.set(CANCELLED);
+    }
+
+    /// Where the task is now.
+    pub(crate) fn get(&self) -> TaskState {
+        match self.bits() & STATE {
+            IDLE => TaskState::Pending(Pending::Idle),
+            SCHEDULED => TaskState::Pending(Pending::Scheduled),
+            RUNNING => TaskState::Running,
+            DONE => TaskState::Done,
+            _ => TaskState::Cancelled,
+        }
+    }
+
+    fn bits(&self) -> u8 {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, bits: u8) {
+        self.0.store(bits, Relaxed);
+    }
+}
+
+fn name(bits: u8) -> &'static str {
+    ["idle", "scheduled", "running", "done", "cancelled"][usize::from(bits & STATE)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    const ALL: [u8; 10] = [
+        IDLE,
+        SCHEDULED,
+        SCHEDULED | CANCEL,
+        RUNNING,
+        RUNNING | WOKEN,
+        RUNNING | CANCEL,
+        RUNNING | WOKEN | CANCEL,
+        DONE,
+        CANCELLED,
+        CANCELLED | CANCEL,
+    ];
+
+    /// Walks one verb from every state there is and writes down what came of it.
+    fn walk<T: fmt::Debug>(verb: impl Fn(&State) -> T) -> Vec<String> {
+        ALL.iter()
+            .map(|&bits| {
+                let state = State(AtomicU8::new(bits));
+                let flags = |b: u8| {
+                    let woken = if b & WOKEN != 0 { "+woken" } else { "" };
+                    let cancel = if b & CANCEL != 0 { "+cancel" } else { "" };
+                    format!("{}{woken}{cancel}", name(b))
+                };
+                match catch_unwind(AssertUnwindSafe(|| verb(&state))) {
+                    Ok(answer) => {
+                        format!("{} → {}: {answer:?}", flags(bits), flags(state.bits()))
+                    }
+                    Err(_) => {
+                        assert_eq!(state.bits(), bits, "a refused transition changes nothing");
+                        format!("{}: refused", flags(bits))
+                    }
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn wake_from_every_state() {
+        assert_eq!(
+            walk(State::wake),
+            [
+                "idle → scheduled: Enqueue",
+                "scheduled → scheduled: Coalesced",
+                "scheduled+cancel → scheduled+cancel: Coalesced",
+                "running → running+woken: Deferred",
+                "running+woken → running+woken: Deferred",
+                "running+cancel → running+woken+cancel: Deferred",
+                "running+woken+cancel → running+woken+cancel: Deferred",
+                "done → done: Stale",
+                "cancelled → cancelled: Stale",
+                "cancelled+cancel → cancelled+cancel: Stale",
+            ]
+        );
+    }
+
+    #[test]
+    fn take_from_every_state() {
+        assert_eq!(
+            walk(State::take),
+            [
+                "idle: refused",
+                "scheduled → running: Poll",
+                "scheduled+cancel → cancelled: Drop",
+                "running: refused",
+                "running+woken: refused",
+                "running+cancel: refused",
+                "running+woken+cancel: refused",
+                "done: refused",
+                "cancelled: refused",
+                "cancelled+cancel: refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn end_poll_from_every_state() {
+        assert_eq!(
+            walk(State::end_poll),
+            [
+                "idle: refused",
+                "scheduled: refused",
+                "scheduled+cancel: refused",
+                "running → idle: Keep",
+                "running+woken → scheduled: Requeue",
+                "running+cancel → cancelled: Drop",
+                "running+woken+cancel → cancelled: Drop",
+                "done: refused",
+                "cancelled: refused",
+                "cancelled+cancel: refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn complete_from_every_state() {
+        assert_eq!(
+            walk(State::complete),
+            [
+                "idle: refused",
+                "scheduled: refused",
+                "scheduled+cancel: refused",
+                "running → done: false",
+                "running+woken → done: false",
+                "running+cancel → done: true",
+                "running+woken+cancel → done: true",
+                "done: refused",
+                "cancelled: refused",
+                "cancelled+cancel: refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn request_cancel_from_every_state() {
+        assert_eq!(
+            walk(State::request_cancel),
+            [
+                "idle → scheduled+cancel: Enqueue",
+                "scheduled → scheduled+cancel: Queued",
+                "scheduled+cancel → scheduled+cancel: Ignored",
+                "running → running+cancel: Deferred",
+                "running+woken → running+woken+cancel: Deferred",
+                "running+cancel → running+cancel: Ignored",
+                "running+woken+cancel → running+woken+cancel: Ignored",
+                "done → done: Ignored",
+                "cancelled → cancelled: Ignored",
+                "cancelled+cancel → cancelled+cancel: Ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn shut_down_from_every_state() {
+        assert_eq!(
+            walk(State::shut_down),
+            [
+                "idle → cancelled: ()",
+                "scheduled → cancelled: ()",
+                "scheduled+cancel → cancelled: ()",
+                "running: refused",
+                "running+woken: refused",
+                "running+cancel: refused",
+                "running+woken+cancel: refused",
+                "done: refused",
+                "cancelled: refused",
+                "cancelled+cancel: refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn respawn_from_every_state() {
+        assert_eq!(
+            walk(State::respawn),
+            [
+                "idle: refused",
+                "scheduled: refused",
+                "scheduled+cancel: refused",
+                "running: refused",
+                "running+woken: refused",
+                "running+cancel: refused",
+                "running+woken+cancel: refused",
+                "done → scheduled: ()",
+                "cancelled → scheduled: ()",
+                "cancelled+cancel → scheduled: ()",
+            ]
+        );
+    }
+}

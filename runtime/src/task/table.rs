@@ -1,0 +1,100 @@
+//! The slots that tasks live in: a slab whose slots keep their header for the next tenant.
+//!
+//! Inserting, taking and releasing are O(1). In a steady state of spawning and ending, a slot and its
+//! header are used again and again, and the table allocates nothing. Slot 0 is the future that
+//! `block_on` holds on its own stack: it has a header, and no boxed task.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::context::Mailbox;
+use crate::task::TaskId;
+use crate::task::cell::Task;
+use crate::task::waker::Header;
+
+pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
+
+/// The slot of the future given to `block_on`.
+pub(crate) const MAIN: u32 = 0;
+
+#[derive(Default)]
+pub(crate) struct Slot {
+    pub(crate) task: Option<BoxedTask>,
+    pub(crate) header: Option<Arc<Header>>,
+}
+
+pub(crate) struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Table {
+        Table { slots: vec![Slot::default()], free: Vec::new() }
+    }
+
+    /// Finds a slot for a task that gets the number `number`, and its header ready.
+    pub(crate) fn insert(&mut self, number: u64, task: BoxedTask, home: &Arc<Mailbox>) -> TaskId {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 tasks at once");
+                self.slots.push(Slot::default());
+                slot
+            }
+        };
+        let id = TaskId::new(number, slot);
+        let place = &mut self.slots[slot as usize];
+        match &place.header {
+            Some(header) if header.reuse(number) => {}
+            _ => place.header = Some(Header::new(home.clone(), id)),
+        }
+        place.task = Some(task);
+        id
+    }
+
+    /// Gives slot 0 to the future of a new `block_on`.
+    pub(crate) fn insert_main(&mut self, number: u64, home: &Arc<Mailbox>) -> TaskId {
+        let id = TaskId::new(number, MAIN);
+        self.slots[MAIN as usize].header = Some(Header::new(home.clone(), id));
+        id
+    }
+
+    /// Moves a task out of its slot, to be polled with nothing borrowed.
+    pub(crate) fn take(&mut self, slot: u32) -> Slot {
+        std::mem::take(&mut self.slots[slot as usize])
+    }
+
+    /// Puts a task back that is not over.
+    pub(crate) fn put_back(&mut self, slot: u32, task: Slot) {
+        self.slots[slot as usize] = task;
+    }
+
+    /// Frees a slot. Its header stays for the next tenant.
+    pub(crate) fn release(&mut self, slot: u32, header: Arc<Header>) {
+        self.slots[slot as usize].header = Some(header);
+        if slot != MAIN {
+            self.free.push(slot);
+        }
+    }
+
+    /// The slot of a task that lives and is not running.
+    pub(crate) fn get(&self, id: TaskId) -> Option<&Slot> {
+        let slot = self.slots.get(id.slot() as usize)?;
+        let header = slot.header.as_ref()?;
+        (header.id() == id && !header.state.get().is_over()).then_some(slot)
+    }
+
+    /// Every task that lives and is not running, main first, then by slot.
+    pub(crate) fn living(&self) -> impl Iterator<Item = (&Arc<Header>, Option<&BoxedTask>)> {
+        self.slots.iter().filter_map(|slot| {
+            let header = slot.header.as_ref()?;
+            (!header.state.get().is_over()).then_some((header, slot.task.as_ref()))
+        })
+    }
+
+    /// How many slots are in use by tasks, running ones included, main excluded.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - 1 - self.free.len()
+    }
+}

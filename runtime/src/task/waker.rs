@@ -1,0 +1,85 @@
+//! The header of a task: the only part of it that a waker holds.
+//!
+//! A waker is an `Arc<Header>`. It is valid on any thread and for ever; it owns no future, so dropping
+//! the last one anywhere drops nothing of a user's. On the loop's thread a wake is a compare with a
+//! thread-local address, a byte of state and a push to the ready queue, without a locked instruction.
+//! On any other thread, and on the loop's own while the loop is not running, it is a letter to the
+//! inbox, marked so that a second wake costs none. Once the runtime is gone it does nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, fence};
+
+use futures_task::ArcWake;
+
+use crate::context::{self, Letter, Mailbox};
+use crate::inbox::Posted;
+use crate::task::TaskId;
+use crate::task::state::State;
+
+/// What the loop and the wakers of a task share.
+pub(crate) struct Header {
+    /// Where the task lives. Also tells its loop from every other: an address in use is unique.
+    pub(crate) home: Arc<Mailbox>,
+    /// Where the task stands. Only the loop's thread changes it.
+    pub(crate) state: State,
+    posted: Posted,
+    slot: u32,
+    number: AtomicU64,
+}
+
+impl Header {
+    pub(crate) fn new(home: Arc<Mailbox>, id: TaskId) -> Arc<Header> {
+        Arc::new(Header {
+            home,
+            state: State::spawned(),
+            posted: Posted::new(),
+            slot: id.slot(),
+            number: AtomicU64::new(id.get()),
+        })
+    }
+
+    /// The task that this header belongs to now.
+    pub(crate) fn id(&self) -> TaskId {
+        TaskId::new(self.number.load(Relaxed), self.slot)
+    }
+
+    /// Its place in the table, and its entry in the ready queue.
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// How many wakers of this task are held outside of the loop. `own` is how many references the
+    /// caller knows of.
+    pub(crate) fn holders(self: &Arc<Header>, own: usize) -> usize {
+        Arc::strong_count(self) - own
+    }
+
+    /// Hands the header to the next tenant of the slot, if no waker of the last one is left. With a
+    /// count of one there is nobody who could clone another.
+    pub(crate) fn reuse(self: &Arc<Header>, number: u64) -> bool {
+        if Arc::strong_count(self) != 1 {
+            return false;
+        }
+        // Pairs with the release in the drop of the last waker on another thread.
+        fence(std::sync::atomic::Ordering::Acquire);
+        self.state.respawn();
+        self.number.store(number, Relaxed);
+        true
+    }
+
+    /// The letter of another thread has arrived: the next wake from there sends a new one.
+    pub(crate) fn unpost(&self) {
+        self.posted.clear();
+    }
+}
+
+impl ArcWake for Header {
+    fn wake_by_ref(header: &Arc<Header>) {
+        if context::wake_here(header) || !header.posted.set() {
+            return;
+        }
+        let letter = Letter::Wake { header: header.clone(), thread: context::thread_number() };
+        // A closed inbox gives the letter back: the task ended with its runtime, the wake is stale.
+        drop(header.home.send(letter));
+    }
+}

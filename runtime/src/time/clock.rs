@@ -1,0 +1,78 @@
+//! The runtime's idea of now: the operating system's monotonic clock, or one that moves only when the
+//! loop has nothing else to do.
+//!
+//! Inside the runtime an instant is a `u64`: nanoseconds since the runtime was built. It saturates
+//! after 584 years, so that no duration, `Duration::MAX` included, is a special case.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Which clock a runtime lives by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Clock {
+    /// The operating system's monotonic clock.
+    #[default]
+    Real,
+    /// A clock that starts when the runtime is built and stands still while there is work. When the loop
+    /// would park, it jumps to the next deadline instead: a program of sleeps runs at once, in the order
+    /// and with the times that it would have.
+    ///
+    /// The world outside does not jump along. So while a source is registered or a blocking job runs,
+    /// the loop refuses to jump, with a panic that says so.
+    Virtual,
+    /// As [`Clock::Virtual`], but jumps also while sources are registered or blocking jobs run: the loop
+    /// looks at them once without waiting, then jumps. For tests that know that nothing more will come.
+    VirtualDespiteIo,
+}
+
+pub(crate) struct Time {
+    kind: Clock,
+    start: Instant,
+    virtual_now: Cell<u64>,
+}
+
+impl Time {
+    pub(crate) fn new(kind: Clock) -> Time {
+        Time { kind, start: Instant::now(), virtual_now: Cell::new(0) }
+    }
+
+    pub(crate) fn kind(&self) -> Clock {
+        self.kind
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        match self.kind {
+            Clock::Real => nanos(self.start.elapsed()),
+            _ => self.virtual_now.get(),
+        }
+    }
+
+    /// Moves a virtual clock forward.
+    pub(crate) fn jump(&self, to: u64) {
+        debug_assert!(self.kind != Clock::Real && to >= self.virtual_now.get());
+        self.virtual_now.set(to);
+    }
+
+    /// The same instant as the standard library writes it, or as late as that can.
+    pub(crate) fn instant(&self, at: u64) -> Instant {
+        let mut after = Duration::from_nanos(at);
+        loop {
+            match self.start.checked_add(after) {
+                Some(instant) => return instant,
+                None => after /= 2,
+            }
+        }
+    }
+
+    /// The same instant as the runtime counts it. One before the start is the start.
+    pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
+        nanos(instant.saturating_duration_since(self.start))
+    }
+}
+
+/// A duration in nanoseconds, at most `u64::MAX`.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

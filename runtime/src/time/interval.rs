@@ -1,0 +1,119 @@
+//! Ticks at a steady rate.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::time::sleep::{Sleep, now, sleep_until};
+
+/// What to do about ticks that were missed, because nobody asked for them in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTick {
+    /// Give them at once, one after another, until the schedule is caught up with.
+    #[default]
+    Burst,
+    /// Start the schedule again from the late tick.
+    Delay,
+    /// Leave them out, and go on with the next one of the schedule.
+    Skip,
+}
+
+/// Ticks every `period`, for the first time at once.
+///
+/// # Panics
+/// Outside of a runtime, and if `period` is zero.
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    interval_at(now(), period)
+}
+
+/// Ticks every `period`, for the first time at `start`.
+///
+/// # Panics
+/// If `period` is zero.
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(!period.is_zero(), "an interval needs a period above zero");
+    Interval { next: start, period, missed: MissedTick::Burst, sleep: sleep_until(start) }
+}
+
+/// Ticks at a steady rate: see [`interval`].
+#[derive(Debug)]
+pub struct Interval {
+    next: Instant,
+    period: Duration,
+    missed: MissedTick,
+    sleep: Sleep,
+}
+
+impl Interval {
+    /// What to do about missed ticks. [`MissedTick::Burst`] by default.
+    pub fn set_missed_tick(&mut self, missed: MissedTick) {
+        self.missed = missed;
+    }
+
+    /// The time between two ticks.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// Starts the schedule again: the next tick is one period from now.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn reset(&mut self) {
+        self.schedule(after(now(), self.period));
+    }
+
+    /// Waits for the next tick, and gives the time for which it was scheduled. Cancel-safe: a tick that was
+    /// not received is not lost.
+    pub fn tick(&mut self) -> Tick<'_> {
+        Tick { interval: self }
+    }
+
+    fn schedule(&mut self, next: Instant) {
+        self.next = next;
+        self.sleep.reset_at(next);
+    }
+
+    fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        // A tick that is due needs no timer.
+        if self.next > now() && Pin::new(&mut self.sleep).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let (tick, now) = (self.next, now());
+        let next = match self.missed {
+            MissedTick::Burst => after(tick, self.period),
+            MissedTick::Delay => after(now, self.period),
+            MissedTick::Skip => {
+                let missed =
+                    now.saturating_duration_since(tick).as_nanos() / self.period.as_nanos();
+                let steps = u32::try_from(missed + 1).unwrap_or(u32::MAX);
+                after(tick, self.period.saturating_mul(steps))
+            }
+        };
+        self.schedule(next);
+        Poll::Ready(tick)
+    }
+}
+
+/// The time `period` after `start`, or `start` where that is beyond all time.
+fn after(start: Instant, period: Duration) -> Instant {
+    start.checked_add(period).unwrap_or(start)
+}
+
+/// Waits for one tick of an [`Interval`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Tick<'a> {
+    interval: &'a mut Interval,
+}
+
+impl Future for Tick<'_> {
+    type Output = Instant;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
+        self.interval.poll_tick(cx)
+    }
+}

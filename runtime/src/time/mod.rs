@@ -1,0 +1,18 @@
+//! Time: sleeping, ticking, and giving up on what takes too long.
+//!
+//! A duration counts from the first poll, since a future does nothing before it; a deadline is where it
+//! is. A timer never fires early. How late it fires is up to two things. The platform lets mio wait
+//! in whole milliseconds, rounded up, so an idle loop is up to one millisecond late (on Linux, where the
+//! kernel adds its timer slack of 50 µs). A busy one looks at its timers at the start of every turn
+//! and, inside of a turn, after every [`DEFAULT_POLL_INTERVAL`](crate::DEFAULT_POLL_INTERVAL) polls.
+
+pub(crate) mod clock;
+mod interval;
+pub(crate) mod queue;
+mod sleep;
+mod timeout;
+
+pub use clock::Clock;
+pub use interval::{Interval, MissedTick, Tick, interval, interval_at};
+pub use sleep::{Sleep, now, sleep, sleep_until};
+pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

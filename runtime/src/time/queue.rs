@@ -1,0 +1,142 @@
+//! Which timers are armed, and which are due.
+//!
+//! A binary heap of (deadline, number), and a slab with the waker of each. A timer's number counts the
+//! timers armed before it, so that equal deadlines fire in order of arming. Arming and firing are
+//! O(log n). Cancelling is O(1): it empties the slab's place and leaves the heap's entry to be skipped
+//! when it surfaces; once such entries outnumber the living ones, one O(n) pass throws them out, so the
+//! heap never holds more than about twice what is armed.
+//!
+//! Knows of no clock: it is told what time it is.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::task::Waker;
+
+/// Heaps below this many entries are not worth a pass.
+const COMPACT_ABOVE: usize = 64;
+
+/// Names an armed timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    number: u64,
+    place: u32,
+}
+
+impl TimerKey {
+    /// The timer's number as the events tell it.
+    pub(crate) fn id(self) -> u32 {
+        self.number as u32
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    deadline: u64,
+    number: u64,
+    place: u32,
+}
+
+/// A place of the slab. Number 0 is no timer's.
+struct Place {
+    number: u64,
+    waker: Option<Waker>,
+}
+
+/// A timer that fired.
+pub(crate) struct Fired {
+    pub(crate) id: u32,
+    pub(crate) late: u64,
+    pub(crate) waker: Waker,
+}
+
+#[derive(Default)]
+pub(crate) struct TimerQueue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    places: Vec<Place>,
+    free: Vec<u32>,
+    armed: usize,
+    last_number: u64,
+}
+
+impl TimerQueue {
+    /// How many timers are armed.
+    pub(crate) fn len(&self) -> usize {
+        self.armed
+    }
+
+    /// Arms a timer.
+    pub(crate) fn arm(&mut self, deadline: u64, waker: Waker) -> TimerKey {
+        self.last_number += 1;
+        let number = self.last_number;
+        let filled = Place { number, waker: Some(waker) };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = filled;
+                place
+            }
+            None => {
+                self.places.push(filled);
+                u32::try_from(self.places.len() - 1).expect("fewer than 2^32 timers at once")
+            }
+        };
+        self.armed += 1;
+        self.heap.push(Reverse(Entry { deadline, number, place }));
+        TimerKey { number, place }
+    }
+
+    /// Whether a timer is still armed. If so, `waker` is the one it wakes from now on.
+    pub(crate) fn rewake(&mut self, key: TimerKey, waker: &Waker) -> bool {
+        let place = &mut self.places[key.place as usize];
+        if place.number != key.number {
+            return false;
+        }
+        match &mut place.waker {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        true
+    }
+
+    /// Disarms a timer. The waker comes back, to be dropped where nothing is borrowed; none if it
+    /// had fired.
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
+        if self.places[key.place as usize].number != key.number {
+            return None;
+        }
+        let waker = self.vacate(key.place);
+        if self.heap.len() > 2 * self.armed + COMPACT_ABOVE {
+            let places = &self.places;
+            self.heap.retain(|Reverse(e)| places[e.place as usize].number == e.number);
+        }
+        waker
+    }
+
+    /// The next deadline, if a timer is armed.
+    pub(crate) fn next_deadline(&mut self) -> Option<u64> {
+        while let Some(Reverse(entry)) = self.heap.peek() {
+            if self.places[entry.place as usize].number == entry.number {
+                return Some(entry.deadline);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Moves every timer that is due at `now` into `fired`, by deadline, ties in order of arming.
+    pub(crate) fn expire(&mut self, now: u64, fired: &mut Vec<Fired>) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            let Some(Reverse(entry)) = self.heap.pop() else { return };
+            if let Some(waker) = self.vacate(entry.place) {
+                fired.push(Fired { id: entry.number as u32, late: now - entry.deadline, waker });
+            }
+        }
+    }
+
+    fn vacate(&mut self, place: u32) -> Option<Waker> {
+        let vacated = &mut self.places[place as usize];
+        vacated.number = 0;
+        self.free.push(place);
+        self.armed -= 1;
+        vacated.waker.take()
+    }
+}

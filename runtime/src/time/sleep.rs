@@ -1,0 +1,151 @@
+//! A future that is ready at a given time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::context::{self, Core};
+use crate::observe::Kind;
+use crate::task::TaskId;
+use crate::time::clock::nanos;
+use crate::time::queue::TimerKey;
+
+/// Waits for at least `duration`, counted from the first poll.
+///
+/// Suspends at least once, also for a duration of zero. `Duration::MAX` is no special case: the deadline
+/// is 584 years away. Accuracy is described in the [module](self). Cancel-safe: dropping it
+/// disarms its timer, in O(1).
+///
+/// # Panics
+/// When polled outside of a runtime.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// mainspring::run(async {
+///     mainspring::time::sleep(Duration::from_millis(1)).await;
+/// });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep { stage: Stage::After(duration) }
+}
+
+/// Waits until `deadline`. Suspends at least once, also if that has passed.
+///
+/// # Panics
+/// When polled outside of a runtime.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { stage: Stage::At(deadline) }
+}
+
+/// The time by the runtime's clock: under a virtual one it moves only when the loop has nothing to do.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn now() -> Instant {
+    let core = context::current("time::now");
+    core.time.instant(core.time.now())
+}
+
+/// A timer of one task: see [`sleep`].
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Sleep {
+    stage: Stage,
+}
+
+enum Stage {
+    /// Not polled yet.
+    After(Duration),
+    At(Instant),
+    Armed(Armed),
+    Over,
+}
+
+/// An armed timer. Dropping it disarms it.
+struct Armed {
+    core: Rc<Core>,
+    key: TimerKey,
+    deadline: u64,
+}
+
+impl Sleep {
+    /// Starts again, with a deadline `duration` after the next poll.
+    pub fn reset(&mut self, duration: Duration) {
+        self.stage = Stage::After(duration);
+    }
+
+    /// Starts again, with another deadline.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.stage = Stage::At(deadline);
+    }
+
+    /// When it is due. `None` while its duration has not begun to count, and once it is over.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::At(deadline) => Some(*deadline),
+            Stage::Armed(armed) => Some(armed.core.time.instant(armed.deadline)),
+            Stage::After(_) | Stage::Over => None,
+        }
+    }
+
+    /// Whether it has been polled to its end.
+    pub fn is_elapsed(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (core, deadline) = match &self.stage {
+            Stage::Armed(armed) => {
+                if armed.core.timers.borrow_mut().rewake(armed.key, cx.waker()) {
+                    return Poll::Pending;
+                }
+                self.stage = Stage::Over;
+                return Poll::Ready(());
+            }
+            Stage::Over => return Poll::Ready(()),
+            Stage::After(duration) => {
+                let core = context::current("sleep");
+                let deadline = core.time.now().saturating_add(nanos(*duration));
+                (core, deadline)
+            }
+            Stage::At(instant) => {
+                let core = context::current("sleep_until");
+                let deadline = core.time.nanos_at(*instant);
+                (core, deadline)
+            }
+        };
+        let key = core.timers.borrow_mut().arm(deadline, cx.waker().clone());
+        core.note_running(Kind::TimerArmed { timer: key.id(), deadline });
+        self.stage = Stage::Armed(Armed { core, key, deadline });
+        Poll::Pending
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        let waker = self.core.timers.borrow_mut().cancel(self.key);
+        if waker.is_some() {
+            let task = self.core.current_task().map_or(0, TaskId::get);
+            self.core.note(task, Kind::TimerDropped { timer: self.key.id() });
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Sleep");
+        match &self.stage {
+            Stage::After(duration) => debug.field("after", duration).finish(),
+            Stage::At(_) | Stage::Armed(_) => debug.field("deadline", &self.deadline()).finish(),
+            Stage::Over => debug.field("elapsed", &true).finish(),
+        }
+    }
+}
