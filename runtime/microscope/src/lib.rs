@@ -1,9 +1,21 @@
 #![forbid(unsafe_code)]
 //! See the loop, step it, ask it why.
 
-mod schema;
+mod chrome;
+mod dump;
+pub mod findings;
+pub mod json;
+mod marks;
 pub mod model;
+pub mod page;
+mod perfetto;
+mod recorder;
+mod schema;
+mod stream;
 mod text;
+mod trace;
 
 pub use model::Model;
+pub use recorder::Recorder;
 pub use text::{Nanos, TaskText, Texts, harmless};
+pub use trace::Trace;

@@ -12,38 +12,42 @@ use mainspring::observe::{
 pub(crate) trait Field: Sized {
     /// `number`, `time`, `bool`, or the name of an enum in [`ENUMS`].
     const TYPE: &'static str;
-    fn to_wire(&self) -> i128;
-    fn from_wire(wire: i128) -> Option<Self>;
+    fn to_wire(&self) -> i64;
+    fn from_wire(wire: i64) -> Option<Self>;
 }
 
-macro_rules! integers {
-    ($($type:ty: $name:literal, $never:expr;)*) => { $(
+impl Field for u64 {
+    const TYPE: &'static str = "number";
+    // "Never" is -1, and so is what is 292 years away: JavaScript has no integer as large.
+    fn to_wire(&self) -> i64 {
+        i64::try_from(*self).unwrap_or(-1)
+    }
+    fn from_wire(wire: i64) -> Option<Self> {
+        if wire == -1 { Some(u64::MAX) } else { u64::try_from(wire).ok() }
+    }
+}
+
+macro_rules! small_integers {
+    ($($type:ty),*) => { $(
         impl Field for $type {
-            const TYPE: &'static str = $name;
-            // "Never" is -1: JavaScript has no integer as large as `u64::MAX`.
-            fn to_wire(&self) -> i128 {
-                let never: Option<$type> = $never;
-                if Some(*self) == never { -1 } else { i128::from(*self) }
+            const TYPE: &'static str = "number";
+            fn to_wire(&self) -> i64 {
+                i64::from(*self)
             }
-            fn from_wire(wire: i128) -> Option<Self> {
-                let never: Option<$type> = $never;
-                never.filter(|_| wire == -1).or_else(|| Self::try_from(wire).ok())
+            fn from_wire(wire: i64) -> Option<Self> {
+                Self::try_from(wire).ok()
             }
         }
     )* };
 }
-integers! {
-    u64: "number", Some(u64::MAX);
-    u32: "number", None;
-    i32: "number", None;
-}
+small_integers!(u32, i32);
 
 impl Field for bool {
     const TYPE: &'static str = "bool";
-    fn to_wire(&self) -> i128 {
-        i128::from(*self)
+    fn to_wire(&self) -> i64 {
+        i64::from(*self)
     }
-    fn from_wire(wire: i128) -> Option<Self> {
+    fn from_wire(wire: i64) -> Option<Self> {
         Some(wire != 0)
     }
 }
@@ -55,10 +59,10 @@ macro_rules! enums {
         $(
             impl Field for $type {
                 const TYPE: &'static str = stringify!($type);
-                fn to_wire(&self) -> i128 {
+                fn to_wire(&self) -> i64 {
                     match self { $($type::$variant => $number),* }
                 }
-                fn from_wire(wire: i128) -> Option<Self> {
+                fn from_wire(wire: i64) -> Option<Self> {
                     match wire { $($number => Some($type::$variant),)* _ => None }
                 }
             }
@@ -103,7 +107,7 @@ macro_rules! kinds {
         /// The number of a kind, and its fields as numbers appended to `fields`.
         ///
         /// `None` for a kind younger than this table.
-        pub(crate) fn encode(kind: &Kind, fields: &mut Vec<i128>) -> Option<u8> {
+        pub(crate) fn encode(kind: &Kind, fields: &mut Vec<i64>) -> Option<u8> {
             match kind {
                 $(Kind::$variant { $($field),* } => {
                     $(fields.push($field.to_wire());)*
@@ -114,7 +118,7 @@ macro_rules! kinds {
         }
 
         /// The kind of that number with those fields; `None` if there is no such thing.
-        pub(crate) fn decode(number: u8, fields: &[i128]) -> Option<Kind> {
+        pub(crate) fn decode(number: u8, fields: &[i64]) -> Option<Kind> {
             let mut fields = fields.iter();
             match number {
                 $($number => Some(Kind::$variant {
@@ -130,7 +134,7 @@ kinds! {
     1 "loop_entered" LoopEntered {};
     2 "loop_left" LoopLeft { why: Left };
     3 "turn_started" TurnStarted { ready: u32, turn: u64 };
-    4 "turn_ended" TurnEnded { polled: u32, woken: u32 };
+    4 "turn_ended" TurnEnded {};
     5 "parked" Parked { timeout: u64 };
     6 "unparked" Unparked { events: u32 };
     7 "clock_jumped" ClockJumped { to: u64 };
@@ -174,13 +178,12 @@ pub(crate) mod wire {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(crate) fn serialize<T: Field, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_i64(i64::try_from(value.to_wire()).unwrap_or(-1))
+        to.serialize_i64(value.to_wire())
     }
 
     pub(crate) fn deserialize<'de, T: Field, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         let wire = i64::deserialize(from)?;
-        T::from_wire(i128::from(wire))
-            .ok_or_else(|| D::Error::custom(format!("{wire} is no {}", T::TYPE)))
+        T::from_wire(wire).ok_or_else(|| D::Error::custom(format!("{wire} is no {}", T::TYPE)))
     }
 }
 

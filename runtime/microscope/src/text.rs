@@ -194,11 +194,7 @@ impl Texts {
             Kind::TurnStarted { ready, turn } => {
                 format!("turn {turn} begins with {} ready", count(ready as usize, "task"))
             }
-            Kind::TurnEnded { polled, woken } => format!(
-                "the turn ends after {}; {} woken",
-                count(polled as usize, "poll"),
-                count(woken as usize, "task")
-            ),
+            Kind::TurnEnded => "the turn ends".into(),
             Kind::Parked { timeout: 0 } => "the loop looks for readiness without waiting".into(),
             Kind::Parked { timeout } if timeout > 1 << 53 => {
                 "the loop sleeps until something happens".into()

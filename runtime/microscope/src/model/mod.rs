@@ -98,7 +98,7 @@ impl Model {
             Kind::LoopEntered
             | Kind::LoopLeft { .. }
             | Kind::TurnStarted { .. }
-            | Kind::TurnEnded { .. }
+            | Kind::TurnEnded
             | Kind::Parked { .. }
             | Kind::Unparked { .. }
             | Kind::ClockJumped { .. }
@@ -153,7 +153,7 @@ impl Model {
                 self.totals.turns += 1;
                 self.phase = Phase::Turning;
             }
-            Kind::TurnEnded { .. } => self.phase = Phase::Between,
+            Kind::TurnEnded => self.phase = Phase::Between,
             Kind::Parked { timeout } => {
                 self.phase = Phase::Parked { since: event.at, timeout };
             }
@@ -196,7 +196,9 @@ impl Model {
                     ignored == task.state.is_ended()
                 });
             }
-            Kind::Detached => self.change(event, |task| !std::mem::replace(&mut task.detached, true)),
+            Kind::Detached => {
+                self.change(event, |task| !std::mem::replace(&mut task.detached, true))
+            }
             Kind::OutputTaken => self.change(event, |task| {
                 task.output_taken = true;
                 task.state.is_ended()

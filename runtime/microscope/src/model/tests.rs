@@ -46,28 +46,34 @@ fn illegal_transitions_are_named() {
     let unknown = model(&[(1, 9, POLL)]);
     let timer = model(&[(1, 0, Kind::TimerFired { timer: 4, late: 0 })]);
     let what = |model: &Model| model.illegal.iter().map(|i| i.what.clone()).collect::<Vec<_>>();
-    assert_eq!(what(&two_polls), [
-        "task 1 was polled inside another poll when told poll_started",
-        "task 1 was running when told poll_started"
-    ]);
+    assert_eq!(
+        what(&two_polls),
+        [
+            "task 1 was polled inside another poll when told poll_started",
+            "task 1 was running when told poll_started"
+        ]
+    );
     assert_eq!(what(&not_woken), ["task 1 was idle when told poll_started"]);
     assert_eq!(what(&twice), ["task 1 was scheduled when told woken"]);
     assert_eq!(what(&unknown), ["task 9 was unknown when told poll_started"]);
-    assert_eq!(what(&timer), ["task 0 was told of a timer that is not armed when told timer_fired"]);
+    assert_eq!(
+        what(&timer),
+        ["task 0 was told of a timer that is not armed when told timer_fired"]
+    );
 }
 
 #[test]
 fn why_gives_one_verdict_with_its_evidence() {
     let mut model = model(&[
-        (0, 1, SPAWN),                                                  // 0
-        (0, 2, SPAWN),                                                  // 1
-        (0, 3, SPAWN),                                                  // 2
-        (5, 1, POLL),                                                   // 3
-        (6, 1, Kind::TimerArmed { timer: 4, deadline: 18_000_006 }),    // 4
+        (0, 1, SPAWN),                                                          // 0
+        (0, 2, SPAWN),                                                          // 1
+        (0, 3, SPAWN),                                                          // 2
+        (5, 1, POLL),                                                           // 3
+        (6, 1, Kind::TimerArmed { timer: 4, deadline: 18_000_006 }),            // 4
         (6, 1, Kind::WaitsForSource { direction: Direction::Read, source: 5 }), // 5
-        (6, 1, Kind::WaitsForTask { on: 3 }),                           // 6
-        (6, 1, pending(3)),                                             // 7
-        (7, 2, POLL),                                                   // 8
+        (6, 1, Kind::WaitsForTask { on: 3 }),                                   // 6
+        (6, 1, pending(3)),                                                     // 7
+        (7, 2, POLL),                                                           // 8
     ]);
     let say = |model: &Model, id| {
         let answer = model.why(id);
@@ -81,10 +87,8 @@ fn why_gives_one_verdict_with_its_evidence() {
     assert_eq!(say(&model, 2), ("running since 7 ns".into(), vec![8]));
     assert_eq!(say(&model, 3), ("queued, next in line, since 0 ns".into(), vec![2]));
     assert_eq!(say(&model, 7), ("unknown".into(), vec![]));
-    let more = [
-        (9, 2, pending(0)),
-        (9, 3, Kind::CancelRequested { effect: CancelEffect::Queued, by: 2 }),
-    ];
+    let more =
+        [(9, 2, pending(0)), (9, 3, Kind::CancelRequested { effect: CancelEffect::Queued, by: 2 })];
     for (at, task, kind) in more {
         model.apply(&Event { at, task, kind });
     }
@@ -93,12 +97,15 @@ fn why_gives_one_verdict_with_its_evidence() {
         say(&model, 3),
         ("queued to be cancelled, next in line, since 0 ns".into(), vec![2, 10])
     );
-    assert_eq!(model.why_alive(), [
-        "1 task ready to run",
-        "1 timer armed, the next is timer #4 due in 18 ms",
-        "task 1 is waiting for timer #4 due in 18 ms or task 3",
-        "task 2 is stuck for ever: nobody holds its waker",
-    ]);
+    assert_eq!(
+        model.why_alive(),
+        [
+            "1 task ready to run",
+            "1 timer armed, the next is timer #4 due in 18 ms",
+            "task 1 is waiting for timer #4 due in 18 ms or task 3",
+            "task 2 is stuck for ever: nobody holds its waker",
+        ]
+    );
     let kind = Kind::Cancelled { origin: CancelOrigin::Handle, by: 2 };
     model.apply(&Event { at: 10, task: 3, kind });
     assert_eq!(say(&model, 3), ("finished: cancelled".into(), vec![11]));

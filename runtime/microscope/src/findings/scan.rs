@@ -1,0 +1,494 @@
+//! One pass over a trace that evaluates every predicate.
+
+use std::collections::{HashMap, HashSet};
+
+use mainspring::observe::{
+    CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, TryOutcome, WakeEffect,
+};
+
+use super::{Code, Finding, Limits};
+use crate::model::{Model, State};
+use crate::text::{Nanos, count};
+use crate::trace::Trace;
+
+/// What one task did, as far as predicates ask.
+#[derive(Default)]
+struct Life {
+    /// Events told inside its current poll, other than renewed waits.
+    told: u32,
+    /// What it waited on in its polls so far.
+    waited: HashSet<(u8, u64)>,
+    /// Polls in a row that it woke itself for.
+    self_woken: u32,
+    first_self_wake: u64,
+    /// Polls that changed nothing, and the last of them.
+    empty: Vec<u64>,
+    /// The event of the herd that the current poll belongs to.
+    herd: Option<u64>,
+    /// Its last poll ended without anybody to wake it: number and time of that event.
+    lost: Option<(u64, u64)>,
+    /// Children spawned one after another's end, and whether the last of them was awaited.
+    in_turn: Vec<u64>,
+    awaited: bool,
+}
+
+/// What one direction of a source saw.
+#[derive(Default, Clone, Copy)]
+struct Edge {
+    ready: Option<u64>,
+    tried: Option<(u64, TryOutcome)>,
+    waits: Option<(u64, u64, u64)>,
+}
+
+/// An open span.
+struct Open {
+    opened: u64,
+    /// The event in which it read its last bytes.
+    read: Option<(u64, u32)>,
+}
+
+struct Scan<'a> {
+    trace: &'a Trace,
+    limits: &'a Limits,
+    model: Model,
+    found: Vec<Finding>,
+    lives: HashMap<u64, Life>,
+    /// By source, and whether it is about reading.
+    edges: HashMap<(u32, bool), Edge>,
+    spans: HashMap<u32, Open>,
+    /// Open spans of each task, innermost last.
+    nesting: HashMap<u64, Vec<u32>>,
+    /// Tasks woken by one cause: how many, and how many of them made progress.
+    herds: HashMap<u64, (Vec<u64>, u32)>,
+    /// The event that began the current cause: a poll's start or a readiness.
+    cause: u64,
+    turn: Option<Turn>,
+    /// Late timers: lateness and event.
+    late: Vec<(u64, u64)>,
+    /// Live tasks at each eighth of the trace.
+    alive: Vec<usize>,
+    /// Tasks that have not ended now.
+    alive_now: usize,
+}
+
+struct Turn {
+    event: u64,
+    busy: u64,
+    slow: bool,
+}
+
+pub(super) fn scan(trace: &Trace, limits: &Limits) -> Vec<Finding> {
+    let open = trace.snapshot.tasks.values().filter(|task| !task.state.is_ended()).count();
+    let mut scan = Scan {
+        trace,
+        limits,
+        model: trace.snapshot.clone(),
+        found: Vec::new(),
+        lives: HashMap::new(),
+        edges: HashMap::new(),
+        spans: HashMap::new(),
+        nesting: HashMap::new(),
+        herds: HashMap::new(),
+        cause: 0,
+        turn: None,
+        late: Vec::new(),
+        alive: Vec::new(),
+        alive_now: open,
+    };
+    let eighth = trace.events.len().div_ceil(8).max(1);
+    for (index, event) in trace.events.iter().enumerate() {
+        scan.look(event);
+        scan.model.apply(event);
+        if (index + 1) % eighth == 0 || index + 1 == trace.events.len() {
+            scan.alive.push(scan.alive_now);
+        }
+    }
+    scan.finish();
+    scan.found
+}
+
+impl Scan<'_> {
+    fn number(&self) -> u64 {
+        self.model.next
+    }
+
+    fn name(&self, task: u64) -> String {
+        self.trace.texts.task(task)
+    }
+
+    fn add(
+        &mut self,
+        code: Code,
+        task: u64,
+        at: u64,
+        what: String,
+        evidence: Vec<u64>,
+        weight: u64,
+    ) {
+        self.found.push(Finding { code, task, at, what, evidence, weight });
+    }
+
+    fn life(&mut self, task: u64) -> &mut Life {
+        self.lives.entry(task).or_default()
+    }
+
+    /// Looks at an event, with the model in the state before it.
+    fn look(&mut self, event: &Event) {
+        let number = self.number();
+        match event.kind {
+            Kind::LoopLeft { why: Left::Stalled } => self.stalled(event),
+            Kind::TurnStarted { .. } => {
+                self.turn = Some(Turn { event: number, busy: 0, slow: false });
+            }
+            Kind::TurnEnded => self.turn_ended(event),
+            Kind::Spawned { parent } => {
+                self.alive_now += 1;
+                self.told(parent);
+                self.spawned(event.task, parent);
+            }
+            Kind::Woken { effect, by, id } => self.woken(event, effect, by, id),
+            Kind::PollStarted => self.poll_started(event),
+            Kind::PollEnded { outcome, requeued, holders } => {
+                self.poll_ended(event, outcome, requeued, holders);
+            }
+            Kind::Done { .. } => self.alive_now = self.alive_now.saturating_sub(1),
+            Kind::Cancelled { origin, .. } => self.cancelled(event, origin),
+            Kind::PanicUnseen => {
+                let what = format!("{} panicked, and nobody looked", self.name(event.task));
+                let since = self.model.task(event.task).map(|task| task.since_event);
+                let evidence = since.into_iter().chain([number]).collect();
+                self.add(Code::NeverRetrieved, event.task, event.at, what, evidence, 0);
+            }
+            Kind::WaitsForTask { on } => self.waits(event.task, (0, on)),
+            Kind::WaitsForSource { direction, source } => {
+                let reads = direction == Direction::Read;
+                self.waits(event.task, (if reads { 1 } else { 2 }, u64::from(source)));
+                let edge = self.edges.entry((source, reads)).or_default();
+                edge.waits = Some((number, event.task, event.at));
+            }
+            Kind::TimerFired { late, .. } => {
+                self.cause = number;
+                if late > self.limits.late_timer {
+                    self.late.push((late, number));
+                }
+            }
+            Kind::SourceReady { readable, writable, source } => {
+                self.cause = number;
+                let sides = [(readable, true), (writable, false)];
+                for (_, reads) in sides.into_iter().filter(|(ready, _)| *ready) {
+                    let edge = Edge { ready: Some(number), ..Edge::default() };
+                    self.edges.insert((source, reads), edge);
+                }
+            }
+            Kind::SourceTried { direction, outcome, source, bytes } => {
+                self.told(event.task);
+                let reads = direction == Direction::Read;
+                self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
+                if reads && outcome == TryOutcome::Done && bytes > 0 {
+                    let span = self.nesting.get(&event.task).and_then(|open| open.last());
+                    if let Some(span) = span.and_then(|span| self.spans.get_mut(span)) {
+                        span.read = Some((number, bytes));
+                    }
+                }
+            }
+            Kind::SpanOpened { span, .. } => {
+                self.told(event.task);
+                self.spans.insert(span, Open { opened: number, read: None });
+                self.nesting.entry(event.task).or_default().push(span);
+            }
+            Kind::SpanClosed { span, completed, polls } => {
+                self.span_closed(event, span, completed, polls);
+            }
+            _ => self.told(event.task),
+        }
+    }
+
+    /// The running task did something that counts as progress.
+    fn told(&mut self, task: u64) {
+        if task != 0 && task == self.model.running {
+            self.life(task).told += 1;
+        }
+    }
+
+    fn waits(&mut self, task: u64, on: (u8, u64)) {
+        let life = self.life(task);
+        if life.waited.insert(on) {
+            life.told += 1;
+        }
+        life.awaited |= on.0 == 0 && life.in_turn.last() == Some(&on.1);
+    }
+
+    fn stalled(&mut self, event: &Event) {
+        let mut evidence = vec![self.number()];
+        let idle = |state| matches!(state, State::Idle);
+        let stuck: Vec<_> =
+            self.model.tasks_in_order().into_iter().filter(|task| idle(task.state)).collect();
+        let names: Vec<String> = stuck
+            .iter()
+            .take(5)
+            .map(|task| format!("{} is {}", self.name(task.id), self.model.why(task.id).why))
+            .collect();
+        evidence.extend(stuck.iter().map(|task| task.since_event));
+        let first = stuck.first().map_or(0, |task| task.id);
+        let what = format!(
+            "nothing can wake any of {} any more: {}",
+            count(stuck.len(), "task"),
+            names.join("; ")
+        );
+        self.add(Code::Stalled, first, event.at, what, evidence, 0);
+    }
+
+    fn turn_ended(&mut self, event: &Event) {
+        let Some(turn) = self.turn.take() else { return };
+        if turn.busy > self.limits.slow_turn && !turn.slow {
+            let what =
+                format!("the polls of turn {} took {} together", self.model.turn, Nanos(turn.busy));
+            let evidence = vec![turn.event, self.number()];
+            self.add(Code::SlowTurn, 0, event.at, what, evidence, turn.busy);
+        }
+    }
+
+    fn spawned(&mut self, child: u64, parent: u64) {
+        // The chain holds while the child before was awaited until it ended, had to wait itself,
+        // and nothing is alive but the parent and the new child.
+        let had_to_wait = |id: &u64| {
+            self.model.task(*id).is_some_and(|task| task.state.is_ended() && task.polls > 1)
+        };
+        let alone = self.alive_now == 2;
+        let Some(life) = self.lives.get(&parent) else { return };
+        let holds =
+            alone && life.in_turn.last().is_none_or(|last| life.awaited && had_to_wait(last));
+        if !holds {
+            self.end_chain(parent);
+        }
+        let life = self.life(parent);
+        life.awaited = false;
+        if alone {
+            life.in_turn.push(child);
+        }
+    }
+
+    /// Tells of children that were awaited one after another, if they are many enough.
+    fn end_chain(&mut self, parent: u64) {
+        let mut chain = std::mem::take(&mut self.life(parent).in_turn);
+        chain.retain(|id| self.model.task(*id).is_some_and(|task| task.polls > 1));
+        if chain.len() < self.limits.one_at_a_time as usize {
+            return;
+        }
+        let what = format!(
+            "{} spawned {} and awaited each before the next",
+            self.name(parent),
+            count(chain.len(), "task")
+        );
+        let children = chain.iter().filter_map(|id| self.model.task(*id));
+        let evidence: Vec<u64> = children.clone().map(|task| task.spawned_event).collect();
+        let at = children.map(|task| task.spawned).min().unwrap_or(0);
+        self.add(Code::OneAtATime, parent, at, what, evidence, chain.len() as u64);
+    }
+
+    fn woken(&mut self, event: &Event, effect: WakeEffect, by: CauseKind, id: u64) {
+        let itself = by == CauseKind::Task && id == event.task;
+        let number = self.number();
+        if by == CauseKind::Task && id != event.task {
+            self.told(id);
+        }
+        if itself {
+            self.told(event.task);
+        }
+        let life = self.lives.entry(event.task).or_default();
+        if !itself {
+            life.self_woken = 0;
+        } else if life.self_woken == 0 {
+            life.first_self_wake = number;
+        }
+        if effect == WakeEffect::Scheduled && !itself {
+            life.herd = Some(self.cause);
+            self.herds.entry(self.cause).or_default().0.push(number);
+        }
+    }
+
+    fn poll_started(&mut self, event: &Event) {
+        let number = self.number();
+        self.cause = number;
+        self.life(event.task).told = 0;
+        let Some(task) = self.model.task(event.task) else { return };
+        let queued = event.at.saturating_sub(task.since);
+        if queued > self.limits.starvation {
+            let since = task.since_event;
+            let what =
+                format!("{} was ready for {} before it ran", self.name(event.task), Nanos(queued));
+            self.add(Code::Starvation, event.task, event.at, what, vec![number, since], queued);
+        }
+    }
+
+    fn poll_ended(&mut self, event: &Event, outcome: PollOutcome, requeued: bool, holders: u32) {
+        let number = self.number();
+        let Some(task) = self.model.task(event.task) else { return };
+        let (started, began) = (task.since_event, task.since);
+        let (cancel, polls) = (task.cancel.is_some(), task.polls);
+        let ran = event.at.saturating_sub(began);
+        if let Some(turn) = &mut self.turn {
+            turn.busy += ran;
+            turn.slow |= ran > self.limits.slow_poll;
+        }
+        if ran > self.limits.slow_poll {
+            let what = format!("poll {polls} of {} took {}", self.name(event.task), Nanos(ran));
+            self.add(Code::SlowPoll, event.task, began, what, vec![started, number], ran);
+        }
+        let pending = outcome == PollOutcome::Pending;
+        let storm = self.limits.storm;
+        let life = self.lives.entry(event.task).or_default();
+        let empty = pending && !requeued && life.told == 0;
+        if let Some(herd) = life.herd.take() {
+            if let Some((_, progressed)) = self.herds.get_mut(&herd) {
+                *progressed += u32::from(!empty);
+            }
+            if empty {
+                life.empty.push(number);
+            }
+        }
+        life.lost = (pending && !requeued && holders == 0 && !cancel).then_some((number, event.at));
+        if pending && requeued {
+            life.self_woken += 1;
+        } else {
+            life.self_woken = 0;
+        }
+        if life.self_woken == storm {
+            let first = life.first_self_wake;
+            let name = self.name(event.task);
+            let what = format!("{name} woke itself for {storm} polls in a row");
+            self.add(Code::SelfWakeStorm, event.task, event.at, what, vec![first, number], 0);
+        }
+    }
+
+    fn cancelled(&mut self, event: &Event, origin: CancelOrigin) {
+        self.alive_now = self.alive_now.saturating_sub(1);
+        let number = self.number();
+        if origin != CancelOrigin::Shutdown {
+            self.life(event.task).lost = None;
+            return;
+        }
+        let Some(task) = self.model.task(event.task) else { return };
+        if task.polls == 0 {
+            let spawned = task.spawned_event;
+            let what = format!("the runtime ended before {} first ran", self.name(event.task));
+            self.add(Code::NeverPolled, event.task, event.at, what, vec![number, spawned], 0);
+        }
+    }
+
+    fn span_closed(&mut self, event: &Event, span: u32, completed: bool, polls: u32) {
+        let number = self.number();
+        self.told(event.task);
+        if let Some(open) = self.nesting.get_mut(&event.task) {
+            open.retain(|other| *other != span);
+        }
+        let Some(open) = self.spans.remove(&span) else { return };
+        if completed {
+            return;
+        }
+        let label = self.model.spans.get(&u64::from(span)).map_or(0, |span| span.label);
+        let label = self.trace.texts.label(label);
+        if polls == 0 {
+            let what = format!("the future \"{label}\" was dropped without having been polled");
+            let evidence = vec![number, open.opened];
+            self.add(Code::NeverPolled, event.task, event.at, what, evidence, 0);
+            return;
+        }
+        let running = self.model.running == event.task;
+        if let (true, Some((read, bytes))) = (running, open.read) {
+            let bytes_read = count(bytes as usize, "byte");
+            let what = format!(
+                "\"{label}\" in {} had read {bytes_read} when it was dropped",
+                self.name(event.task)
+            );
+            let evidence = vec![number, read, open.opened];
+            self.add(Code::DroppedMidway, event.task, event.at, what, evidence, u64::from(bytes));
+        }
+    }
+
+    fn finish(&mut self) {
+        self.finish_lives();
+        self.finish_edges();
+        self.finish_herds();
+        self.late.sort_unstable_by(|a, b| b.cmp(a));
+        if let Some((late, number)) = self.late.first().copied() {
+            let at = self.event(number).map_or(0, |event| event.at);
+            let timers = count(self.late.len(), "timer");
+            let limit = Nanos(self.limits.late_timer);
+            let what = format!("{timers} fired more than {limit} late, the worst {}", Nanos(late));
+            let evidence = self.late.iter().map(|(_, number)| *number).collect();
+            self.add(Code::LateTimer, 0, at, what, evidence, late);
+        }
+        let rising = self.alive.len() >= 8 && self.alive.windows(2).all(|pair| pair[0] < pair[1]);
+        let some_end = self.model.totals.done * 5 >= self.model.totals.spawned;
+        if rising && some_end && self.alive_now >= self.limits.growth {
+            let what = format!(
+                "the number of live tasks rose all the time, from {} to {}",
+                self.alive[0], self.alive_now
+            );
+            let last = self.trace.first() + self.trace.events.len() as u64 - 1;
+            self.add(Code::UnboundedGrowth, 0, self.model.now, what, vec![last], 0);
+        }
+    }
+
+    fn event(&self, number: u64) -> Option<&Event> {
+        let index = number.checked_sub(self.trace.first())?;
+        self.trace.events.get(usize::try_from(index).ok()?)
+    }
+
+    fn finish_lives(&mut self) {
+        for parent in self.lives.keys().copied().collect::<Vec<_>>() {
+            self.end_chain(parent);
+        }
+        for (task, life) in std::mem::take(&mut self.lives) {
+            if let Some((number, at)) = life.lost {
+                let what =
+                    format!("{} answered pending when nobody held a waker of it", self.name(task));
+                self.add(Code::LostWaker, task, at, what, vec![number], 0);
+            }
+            let polls = self.model.task(task).map_or(0, |task| task.polls);
+            let empty = life.empty.len() as u64;
+            if empty > self.limits.spurious && empty * 10 >= polls * 3 {
+                let what =
+                    format!("{empty} of the {polls} polls of {} changed nothing", self.name(task));
+                let at = self.event(life.empty[0]).map_or(0, |event| event.at);
+                self.add(Code::SpuriousPolls, task, at, what, life.empty, empty);
+            }
+        }
+    }
+
+    fn finish_edges(&mut self) {
+        for ((source, reads), edge) in std::mem::take(&mut self.edges) {
+            let (Some(ready), Some((tried, outcome)), Some((waits, task, at))) =
+                (edge.ready, edge.tried, edge.waits)
+            else {
+                continue;
+            };
+            if outcome == TryOutcome::Done && waits > tried && tried > ready {
+                let what = format!(
+                    "{} waits for source {source} although its last {} did not reach the end",
+                    self.name(task),
+                    if reads { "read" } else { "write" }
+                );
+                self.add(Code::Undrained, task, at, what, vec![waits, tried, ready], 0);
+            }
+        }
+    }
+
+    fn finish_herds(&mut self) {
+        let worst = std::mem::take(&mut self.herds)
+            .into_iter()
+            .filter(|(_, (woken, progressed))| woken.len() >= self.limits.herd && *progressed <= 1);
+        for (cause, (woken, progressed)) in worst.collect::<Vec<_>>() {
+            let event = self.event(cause).copied();
+            let what = format!(
+                "{} were woken at once, and {progressed} of them found something to do",
+                count(woken.len(), "task")
+            );
+            let weight = woken.len() as u64;
+            let evidence = [cause].into_iter().chain(woken).collect();
+            let (task, at) = event.map_or((0, 0), |event| (event.task, event.at));
+            self.add(Code::Herd, task, at, what, evidence, weight);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+use super::*;
+use crate::{Model, Texts};
+use mainspring::observe::{
+    CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind, TryOutcome,
+    WakeEffect,
+};
+
+const MS: u64 = 1_000_000;
+const SPAWN: Kind = Kind::Spawned { parent: 0 };
+const POLL: Kind = Kind::PollStarted;
+const DONE: Kind = Kind::Done { panicked: false, beat_cancel: false };
+const READY: Kind = Kind::PollEnded { outcome: PollOutcome::Ready, requeued: false, holders: 0 };
+
+fn pending(holders: u32) -> Kind {
+    Kind::PollEnded { outcome: PollOutcome::Pending, requeued: false, holders }
+}
+
+fn woken(by: CauseKind, id: u64) -> Kind {
+    Kind::Woken { effect: WakeEffect::Scheduled, by, id }
+}
+
+/// Codes and evidence of what is found in `(at, task, kind)` rows.
+fn found(rows: &[(u64, u64, Kind)]) -> Vec<(&'static str, Vec<u64>)> {
+    let event = |(at, task, kind): &(u64, u64, Kind)| Event { at: *at, task: *task, kind: *kind };
+    let events = rows.iter().map(event).collect();
+    let trace = Trace::new(Model::new(), events, Texts::default(), 0);
+    let limits = Limits { storm: 3, ..Limits::default() };
+    find(&trace, &limits).into_iter().map(|f| (f.code.word(), f.evidence)).collect()
+}
+
+#[test]
+fn a_healthy_life_has_no_findings() {
+    let armed = Kind::TimerArmed { timer: 1, deadline: 8 };
+    let fired = Kind::TimerFired { timer: 1, late: 5 * MS };
+    let rows = [
+        (0, 1, SPAWN),
+        (0, 1, POLL),
+        (1, 1, armed),
+        (10 * MS, 1, pending(1)),
+        (10 * MS, 1, fired),
+        (10 * MS, 1, woken(CauseKind::Timer, 1)),
+        (11 * MS, 1, POLL),
+        (12 * MS, 1, READY),
+        (12 * MS, 1, DONE),
+        (12 * MS, 0, Kind::LoopLeft { why: Left::MainDone }),
+    ];
+    assert_eq!(found(&rows), []);
+}
+
+#[test]
+fn slow_polls_and_late_timers_begin_beyond_their_limits() {
+    let rows = [
+        (0, 1, SPAWN),
+        (0, 1, POLL),
+        (1, 1, Kind::TimerArmed { timer: 1, deadline: 8 }),
+        (10 * MS + 1, 1, pending(1)),
+        (10 * MS + 1, 1, Kind::TimerFired { timer: 1, late: 5 * MS + 1 }),
+    ];
+    assert_eq!(found(&rows), [("slow-poll", vec![1, 3]), ("late-timer", vec![4])]);
+}
+
+#[test]
+fn a_lost_waker_is_one_that_nobody_holds_unless_the_program_cancels_the_task() {
+    let lost = [(0, 1, SPAWN), (0, 1, POLL), (1, 1, pending(0))];
+    assert_eq!(found(&lost), [("lost-waker", vec![2])]);
+    let by_program = (2, 1, Kind::Cancelled { origin: CancelOrigin::Handle, by: 2 });
+    assert_eq!(found(&[&lost[..], &[by_program]].concat()), []);
+    let by_shutdown = (2, 1, Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });
+    assert_eq!(found(&[&lost[..], &[by_shutdown]].concat()), [("lost-waker", vec![2])]);
+    let stalled = (2, 0, Kind::LoopLeft { why: Left::Stalled });
+    assert_eq!(
+        found(&[&lost[..], &[stalled]].concat()),
+        [("stalled", vec![3, 2]), ("lost-waker", vec![2])]
+    );
+}
+
+#[test]
+fn a_storm_is_a_task_that_wakes_itself_again_and_again() {
+    let itself = Kind::Woken { effect: WakeEffect::Deferred, by: CauseKind::Task, id: 1 };
+    let again = Kind::PollEnded { outcome: PollOutcome::Pending, requeued: true, holders: 0 };
+    let round = [(0, 1, POLL), (0, 1, itself), (0, 1, again)];
+    let storm = [&[(0, 1, SPAWN)][..], &round, &round, &round].concat();
+    assert_eq!(found(&storm[..9]), []);
+    assert_eq!(found(&storm), [("self-wake-storm", vec![2, 9])]);
+}
+
+#[test]
+fn an_edge_is_undrained_only_if_silence_follows() {
+    let kind = Kind::SourceRegistered { source_kind: SourceKind::Foreign, source: 5, fd: 9 };
+    let ready = Kind::SourceReady { readable: true, writable: false, source: 5 };
+    let tried =
+        |outcome| Kind::SourceTried { direction: Direction::Read, outcome, source: 5, bytes: 10 };
+    let waits = Kind::WaitsForSource { direction: Direction::Read, source: 5 };
+    let rows = |outcome| {
+        [
+            (0, 1, SPAWN),
+            (0, 1, POLL),
+            (0, 1, kind),
+            (0, 0, ready),
+            (0, 1, tried(outcome)),
+            (0, 1, waits),
+            (0, 1, pending(1)),
+        ]
+    };
+    assert_eq!(found(&rows(TryOutcome::Done)), [("undrained", vec![5, 4, 3])]);
+    assert_eq!(found(&rows(TryOutcome::WouldBlock)), []);
+    let more = (1, 0, ready);
+    assert_eq!(found(&[&rows(TryOutcome::Done)[..], &[more]].concat()), []);
+}
+
+#[test]
+fn what_is_dropped_before_its_end_is_found_only_with_bytes_in_hand() {
+    let opened = Kind::SpanOpened { span: 1, parent: 0, label: 0 };
+    let read = Kind::SourceTried {
+        direction: Direction::Read,
+        outcome: TryOutcome::Done,
+        source: 5,
+        bytes: 10,
+    };
+    let closed = |completed| Kind::SpanClosed { span: 1, completed, polls: 1 };
+    let head = [(0, 1, SPAWN), (0, 1, POLL), (0, 1, opened)];
+    assert_eq!(
+        found(&[&head[..], &[(0, 1, read), (0, 1, closed(false))]].concat()),
+        [("dropped-midway", vec![4, 3, 2])]
+    );
+    assert_eq!(found(&[&head[..], &[(0, 1, read), (0, 1, closed(true))]].concat()), []);
+    assert_eq!(found(&[&head[..], &[(0, 1, closed(false))]].concat()), []);
+    let unpolled = Kind::SpanClosed { span: 1, completed: false, polls: 0 };
+    assert_eq!(found(&[&head[..], &[(0, 1, unpolled)]].concat()), [("never-polled", vec![3, 2])]);
+}
+
+#[test]
+fn a_herd_is_many_woken_by_one_cause_for_nothing() {
+    let waits = Kind::WaitsForTask { on: 99 };
+    let mut rows = vec![(0, 99, SPAWN)];
+    for id in 1..=8 {
+        rows.extend([(0, id, SPAWN), (0, id, POLL), (0, id, waits), (0, id, pending(1))]);
+    }
+    let cause = rows.len() as u64;
+    rows.push((1, 99, POLL));
+    rows.extend((1..=8).map(|id| (1, id, woken(CauseKind::Task, 99))));
+    rows.push((1, 99, READY));
+    rows.push((1, 99, DONE));
+    for id in 1..=8 {
+        rows.extend([(2, id, POLL), (2, id, waits), (2, id, pending(1))]);
+    }
+    let expected: Vec<u64> = (cause..=cause + 8).collect();
+    assert_eq!(found(&rows), [("herd", expected)]);
+    // One more that found something to do, and it is no herd.
+    let read = Kind::OutputTaken;
+    let end = rows.len();
+    rows.splice(end - 1..end - 1, [(2, 8, read)]);
+    rows.splice(end - 4..end - 4, [(2, 7, read)]);
+    assert!(found(&rows).iter().all(|(code, _)| *code != "herd"));
+}
+
+#[test]
+fn a_chain_of_children_is_noted() {
+    let mut rows = vec![(0, 1, SPAWN), (0, 1, POLL)];
+    for id in 2..=4 {
+        rows.extend([
+            (0, id, Kind::Spawned { parent: 1 }),
+            (0, 1, Kind::WaitsForTask { on: id }),
+            (0, 1, pending(1)),
+            (0, id, POLL),
+            (0, id, Kind::TimerArmed { timer: u32::try_from(id).unwrap(), deadline: 9 }),
+            (0, id, pending(1)),
+            (9, id, Kind::TimerFired { timer: u32::try_from(id).unwrap(), late: 0 }),
+            (9, id, woken(CauseKind::Timer, id)),
+            (9, id, POLL),
+            (9, id, READY),
+            (9, id, DONE),
+            (9, 1, woken(CauseKind::Join, id)),
+            (9, 1, POLL),
+            (9, id, Kind::OutputTaken),
+        ]);
+    }
+    assert_eq!(found(&rows), [("one-at-a-time", vec![2, 16, 30])]);
+}

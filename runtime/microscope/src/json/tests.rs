@@ -1,0 +1,75 @@
+use super::*;
+use mainspring::observe::{CauseKind, Kind, WakeEffect};
+
+fn sample() -> Trace {
+    let kinds = [
+        (0, 1, Kind::Spawned { parent: 0 }),
+        (7, 1, Kind::PollStarted),
+        (9, 1, Kind::TimerArmed { timer: 1, deadline: u64::MAX }),
+        (9, 1, Kind::Woken { effect: WakeEffect::Deferred, by: CauseKind::Task, id: 1 }),
+        (9, 0, Kind::Parked { timeout: u64::MAX }),
+    ];
+    let events = kinds.into_iter().map(|(at, task, kind)| Event { at, task, kind }).collect();
+    let mut texts = Texts { labels: vec!["</script><b>".into()], ..Texts::default() };
+    let name = Some("<img onerror=x>\u{2028}\"\n\u{1b}[2J".to_owned());
+    texts.tasks.insert(1, TaskText { name, file: "a.rs".into(), line: 1, column: 2, size: 3 });
+    let mut snapshot = Model::new();
+    snapshot.apply(&Event { at: 0, task: 9, kind: Kind::Spawned { parent: 0 } });
+    Trace::new(snapshot, events, texts, 4).titled("<title>").seeded(7)
+}
+
+#[test]
+fn a_trace_survives_the_way_out_and_back() {
+    let trace = sample();
+    let json = trace.to_json();
+    assert_eq!(Trace::from_json(&json), Ok(trace));
+}
+
+#[test]
+fn no_text_of_the_program_can_leave_its_quotes() {
+    let json = sample().to_json();
+    assert!(!json.contains('<') && !json.contains('\u{2028}') && !json.contains('\u{1b}'));
+}
+
+#[test]
+fn every_truncation_is_told_as_one() {
+    let json = sample().to_json();
+    let end = json.trim_end().len();
+    for length in (1..end).filter(|length| json.is_char_boundary(*length)) {
+        let error = Trace::from_json(&json[..length]).unwrap_err();
+        assert!(matches!(error, TraceError::Truncated { .. }), "{length}: {error}");
+    }
+}
+
+#[test]
+fn what_is_foreign_newer_or_broken_is_told_apart() {
+    let say = |text: &str| Trace::from_json(text).unwrap_err().to_string();
+    assert_eq!(say(""), "this is no mainspring trace: it is empty");
+    assert!(say("[1,2]").starts_with("this is no mainspring trace: "));
+    assert!(say("<html>").starts_with("this is no mainspring trace: "));
+    assert_eq!(
+        say("{\"traceEvents\":[]}"),
+        "this is no mainspring trace: its member \"format\" is not \"mainspring-trace\""
+    );
+    assert_eq!(
+        say("{\"format\":\"mainspring-trace\",\"version\":2}"),
+        "the trace has format version 2, this microscope reads up to 1: \
+         use the microscope of the runtime that wrote it"
+    );
+    let json = sample().to_json();
+    let broken = json.replace("[0,20,1,0]", "[0,20,-1,0]");
+    assert_eq!(say(&broken), "the trace is broken: a negative task in row [0, 20, -1, 0]");
+    let broken = json.replace("[0,20,1,0]", "[0,20]");
+    assert_eq!(say(&broken), "the trace is broken: fewer than three numbers in row [0, 20]");
+    let broken = json.replace("[7,22,1]", "[-7,22,1]");
+    assert_eq!(say(&broken), "the trace is broken: a time before the start in row [-7, 22, 1]");
+}
+
+#[test]
+fn kinds_are_known_by_name_and_unknown_ones_are_skipped() {
+    let json = sample().to_json();
+    let renumbered = json.replace("\"22\":[\"poll_started\"", "\"99\":[\"poll_started\"");
+    assert_eq!(Trace::from_json(&renumbered).unwrap().events.len(), 4);
+    let renumbered = renumbered.replace("[7,22,1]", "[7,99,1]");
+    assert_eq!(Trace::from_json(&renumbered), Ok(sample()));
+}
