@@ -67,15 +67,9 @@ mod tests {
     fn the_same_page_has_one_form() {
         for (url, form) in [
             ("HTTP://Example.COM:80", "http://example.com/"),
-            (
-                "http://example.com:8080/a/../b#top",
-                "http://example.com:8080/b",
-            ),
+            ("http://example.com:8080/a/../b#top", "http://example.com:8080/b"),
             ("http://me:secret@example.com/?", "http://example.com/"),
-            (
-                "http://example.com/%7euser/%e4%2F?q=%41+b",
-                "http://example.com/~user/%E4%2F?q=A+b",
-            ),
+            ("http://example.com/%7euser/%e4%2F?q=%41+b", "http://example.com/~user/%E4%2F?q=A+b"),
             ("http://example.com/100%", "http://example.com/100%"),
             ("http://example.com/%zz%é", "http://example.com/%zz%%C3%A9"),
             ("http://[::1]:81/", "http://[::1]:81/"),

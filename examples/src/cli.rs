@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use http::{HeaderName, HeaderValue};
+use scraper::Selector;
+use url::Url;
 
 use crate::value::{bytes, duration};
 
@@ -127,8 +130,8 @@ Examples:
   crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s")]
 pub struct Fetch {
     /// Where to begin
-    #[arg(value_name = "URL", required = true)]
-    pub urls: Vec<String>,
+    #[arg(value_name = "URL", required = true, value_parser = url)]
+    pub urls: Vec<Url>,
     /// How many links away from the beginning to go
     #[arg(long, value_name = "N", default_value = "0")]
     pub depth: u32,
@@ -142,17 +145,18 @@ pub struct Fetch {
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub concurrency: usize,
     /// Print what this CSS selector finds, instead of a line per page
-    #[arg(long, value_name = "CSS")]
-    pub select: Option<String>,
+    #[arg(long, value_name = "CSS", value_parser = selector)]
+    pub select: Option<Selector>,
     /// Print this attribute of what was selected, instead of its text
     #[arg(long, value_name = "NAME", requires = "select")]
     pub attr: Option<String>,
     /// Send this header with every request; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT")]
-    pub user_agent: Option<String>,
+    #[arg(value_parser = header_value)]
+    pub user_agent: Option<HeaderValue>,
     /// Give up on a page after this time
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     #[arg(allow_hyphen_values = true)]
@@ -178,6 +182,32 @@ fn within<N: TryFrom<u64>>(text: &str, most: u64) -> Result<N, String> {
         .ok_or_else(|| format!("needs a whole number from 1 to {most}"))
 }
 
+/// An http or https URL; without a scheme it is taken for http.
+fn url(text: &str) -> Result<Url, String> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&whole).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("{other} is not http or https")),
+    }
+}
+
+fn selector(text: &str) -> Result<Selector, String> {
+    Selector::parse(text).map_err(|error| format!("no CSS selector: {error}"))
+}
+
+/// A header field, written as on the wire.
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it like 'Name: value'")?;
+    let bad_name = |_| format!("{name:?} is no name of a header");
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(bad_name)?;
+    Ok((name, header_value(value.trim())?))
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|_| "holds a character that no header may".to_owned())
+}
+
 /// What to print, and the exit code, for a command line that was not taken.
 ///
 /// Help and version go out as they are, with code 0; a mistake becomes one line with code 2.
@@ -191,7 +221,7 @@ pub fn complaint(error: &clap::Error) -> (String, u8) {
 
 /// The first paragraph and the tip of one of clap's messages, on one line.
 fn one_line(message: &str) -> String {
-    let mut line = String::from("crawl: ");
+    let mut line = String::new();
     for paragraph in message.split("\n\n") {
         let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(mistake) = words.strip_prefix("error: ") {
@@ -201,7 +231,7 @@ fn one_line(message: &str) -> String {
             line.push_str(tip);
         }
     }
-    line.push_str("; see crawl --help\n");
+    line.push_str("; see crawl --help");
     line
 }
 
@@ -233,33 +263,48 @@ mod tests {
         for (line, text) in [
             (
                 "crawl --delay -1s",
-                "crawl: invalid value '-1s' for '--delay <TIME>': a duration cannot be negative; \
-                 write it like 250ms, 1.5s or 2m; see crawl --help\n",
+                "invalid value '-1s' for '--delay <TIME>': a duration cannot be negative; \
+                 write it like 250ms, 1.5s or 2m; see crawl --help",
             ),
             (
                 "crawl --dealy 1s",
-                "crawl: unexpected argument '--dealy' found; a similar argument exists: '--delay'; \
-                 see crawl --help\n",
+                "unexpected argument '--dealy' found; a similar argument exists: '--delay'; \
+                 see crawl --help",
             ),
             (
                 "crawl --pages 0",
-                "crawl: invalid value '0' for '--pages <N>': needs a whole number from 1 to \
-                 1000000; see crawl --help\n",
+                "invalid value '0' for '--pages <N>': needs a whole number from 1 to \
+                 1000000; see crawl --help",
             ),
             (
                 "crawl fetch",
-                "crawl: the following required arguments were not provided: <URL>; \
-                 see crawl --help\n",
+                "the following required arguments were not provided: <URL>; \
+                 see crawl --help",
+            ),
+            (
+                "crawl fetch ftp://h/",
+                "invalid value 'ftp://h/' for '<URL>...': ftp is not http or https; \
+                 see crawl --help",
+            ),
+            (
+                "crawl fetch h -H x",
+                "invalid value 'x' for '--header <NAME: VALUE>': write it like 'Name: value'; \
+                 see crawl --help",
+            ),
+            (
+                "crawl fetch h --select a[",
+                "invalid value 'a[' for '--select <CSS>': no CSS selector: Unexpected EOL; \
+                 see crawl --help",
             ),
             (
                 "crawl serve --listen nowhere",
-                "crawl: invalid value 'nowhere' for '--listen <ADDR>': invalid socket address \
-                 syntax; see crawl --help\n",
+                "invalid value 'nowhere' for '--listen <ADDR>': invalid socket address \
+                 syntax; see crawl --help",
             ),
             (
                 "crawl fecth",
-                "crawl: unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'; \
-                 see crawl --help\n",
+                "unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'; \
+                 see crawl --help",
             ),
         ] {
             assert_eq!(complaint_of(line), (text.to_owned(), 2));

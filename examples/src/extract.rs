@@ -56,8 +56,7 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
 fn base(html: &Html, page: &Url) -> Url {
     static BASE: LazyLock<Selector> = LazyLock::new(|| ours("base[href]"));
     let href = html.select(&BASE).next().and_then(|base| base.attr("href"));
-    href.and_then(|href| page.join(href.trim()).ok())
-        .unwrap_or_else(|| page.clone())
+    href.and_then(|href| page.join(href.trim()).ok()).unwrap_or_else(|| page.clone())
 }
 
 /// What `selector` finds, in document order: the text of each element with runs of white space made
@@ -67,10 +66,7 @@ pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<
     let elements = html.select(selector);
     match attribute {
         None => elements.map(text).collect(),
-        Some(name) => elements
-            .filter_map(|e| e.attr(name))
-            .map(str::to_owned)
-            .collect(),
+        Some(name) => elements.filter_map(|e| e.attr(name)).map(str::to_owned).collect(),
     }
 }
 
@@ -93,35 +89,31 @@ fn text(element: ElementRef<'_>) -> String {
     text
 }
 
+/// The pages that the demo's crawl goes on to from a front or list page: movies first, then the
+/// lists at its foot.
+#[must_use]
+pub fn demo_links(html: &Html, page: &Url) -> Vec<Url> {
+    static LINKS: LazyLock<Selector> =
+        LazyLock::new(|| ours("ol.movies a.title[href], nav.pages a[href]"));
+    let hrefs = html.select(&LINKS).filter_map(|link| link.attr("href"));
+    hrefs.filter_map(|href| page.join(href).ok()).collect()
+}
+
 /// The movie on a detail page of the demo site.
 ///
 /// # Errors
 /// Names what the page lacks.
 pub fn movie(html: &Html) -> Result<Movie, String> {
     static PARTS: LazyLock<[Selector; 6]> = LazyLock::new(|| {
-        [
-            "article.movie",
-            "h1.title",
-            ".director",
-            ".year",
-            ".score",
-            "p.inq",
-        ]
-        .map(ours)
+        ["article.movie", "h1.title", ".director", ".year", ".score", "p.inq"].map(ours)
     });
     let [article, title, director, year, score, inq] = &*PARTS;
-    let article = html
-        .select(article)
-        .next()
-        .ok_or("the page holds no movie")?;
+    let article = html.select(article).next().ok_or("the page holds no movie")?;
     let find = |selector| article.select(selector).next().map(text);
     let need = |selector, what| find(selector).ok_or_else(|| format!("the movie has no {what}"));
     let bad = |what: &str| format!("the movie's {what} is not a number");
     Ok(Movie {
-        id: article
-            .attr("data-id")
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| bad("id"))?,
+        id: article.attr("data-id").and_then(|id| id.parse().ok()).ok_or_else(|| bad("id"))?,
         title: need(title, "title")?,
         director: need(director, "director")?,
         year: need(year, "year")?.parse().map_err(|_| bad("year"))?,
@@ -137,10 +129,7 @@ mod tests {
 
     fn links_of(page: &str, html: &str) -> Vec<String> {
         let page = Url::parse(page).expect("a URL");
-        links(&Html::parse_document(html), &page)
-            .iter()
-            .map(Url::to_string)
-            .collect()
+        links(&Html::parse_document(html), &page).iter().map(Url::to_string).collect()
     }
 
     #[test]
@@ -191,6 +180,17 @@ mod tests {
             let page = pages::detail(id, 100).expect("a page");
             assert_eq!(movie(&Html::parse_document(&page)), Ok(Movie::with_id(id)));
         }
+    }
+
+    #[test]
+    fn a_list_leads_to_its_movies_and_to_other_lists() {
+        let page = Url::parse("http://h/list?start=25").expect("a URL");
+        let html = pages::list(25, 27).expect("a page");
+        let links = demo_links(&Html::parse_document(&html), &page);
+        assert_eq!(
+            links.iter().map(Url::as_str).collect::<Vec<_>>(),
+            ["http://h/detail/26", "http://h/detail/27", "http://h/list?start=0"]
+        );
     }
 
     #[test]

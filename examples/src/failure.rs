@@ -23,11 +23,10 @@ impl From<String> for Failure {
 /// [`Failure::ReaderGone`] for a closed pipe, one sentence for anything else.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| match error.kind() {
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::ReaderGone,
             _ => Failure::Said(format!("cannot write to standard output: {error}")),
-        })
+        }
+    })
 }

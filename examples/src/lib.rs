@@ -11,6 +11,7 @@ pub mod output;
 pub mod polite;
 pub mod report;
 pub mod site;
+pub mod states;
 pub mod stop;
 pub mod text;
 pub mod value;

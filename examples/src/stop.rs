@@ -45,10 +45,7 @@ impl Stop {
     /// Waits until somebody asks. Dropping it midway loses nothing.
     #[must_use]
     pub fn asked(&self) -> Asked {
-        Asked {
-            stop: self.clone(),
-            waker: None,
-        }
+        Asked { stop: self.clone(), waker: None }
     }
 
     /// Throws the switch on Ctrl-C. A second Ctrl-C ends the process at once, with code 130.
@@ -88,11 +85,7 @@ impl Future for Asked {
             return Poll::Ready(());
         }
         // One entry per waiter, however often it is polled.
-        if !this
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             let waker = cx.waker().clone();
             if let Some(old) = this.waker.replace(waker.clone()) {
                 state.waiting.retain(|other| !other.will_wake(&old));
@@ -107,11 +100,7 @@ impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(waker) = self.waker.take() {
             let mut state = self.stop.state();
-            if let Some(at) = state
-                .waiting
-                .iter()
-                .position(|other| other.will_wake(&waker))
-            {
+            if let Some(at) = state.waiting.iter().position(|other| other.will_wake(&waker)) {
                 state.waiting.swap_remove(at);
             }
         }
@@ -144,9 +133,7 @@ mod tests {
             assert!(Pin::new(&mut asked).poll(&mut cx).is_pending());
         }
         let other = stop.clone();
-        std::thread::spawn(move || other.ask())
-            .join()
-            .expect("no panic");
+        std::thread::spawn(move || other.ask()).join().expect("no panic");
         stop.ask();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(Pin::new(&mut asked).poll(&mut cx).is_ready());
@@ -159,11 +146,7 @@ mod tests {
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let mut asked = stop.asked();
-        assert!(
-            Pin::new(&mut asked)
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(Pin::new(&mut asked).poll(&mut Context::from_waker(&waker)).is_pending());
         drop((asked, waker));
         assert_eq!(Arc::strong_count(&count), 1, "no waker is kept");
         stop.ask();

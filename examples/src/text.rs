@@ -37,10 +37,7 @@ pub fn shortened(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some(_) => {
-            let cut = text
-                .char_indices()
-                .nth(limit.saturating_sub(1))
-                .map_or(0, |(at, _)| at);
+            let cut = text.char_indices().nth(limit.saturating_sub(1)).map_or(0, |(at, _)| at);
             format!("{}…", &text[..cut])
         }
     }

@@ -17,13 +17,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if text.starts_with('-') {
         return Err(format!("a duration cannot be negative; {EXAMPLES}"));
     }
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("not a duration; {EXAMPLES}"))?;
+    let number: f64 = number.parse().map_err(|_| format!("not a duration; {EXAMPLES}"))?;
     let seconds = match unit {
         "us" | "µs" => number / 1e6,
         "ms" => number / 1e3,
@@ -46,13 +42,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Says what is wrong with the text and shows one that would do.
 pub fn bytes(text: &str) -> Result<u64, String> {
     const EXAMPLES: &str = "write it like 4096, 64kB or 10MiB";
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("not a number of bytes; {EXAMPLES}"))?;
+    let number: u64 = number.parse().map_err(|_| format!("not a number of bytes; {EXAMPLES}"))?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "k" | "kb" => 1_000,
@@ -63,9 +55,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         "gib" => 1 << 30,
         _ => return Err(format!("{unit:?} is no unit of size; {EXAMPLES}")),
     };
-    number
-        .checked_mul(factor)
-        .ok_or_else(|| "more bytes than fit in 64 bits".to_owned())
+    number.checked_mul(factor).ok_or_else(|| "more bytes than fit in 64 bits".to_owned())
 }
 
 /// A duration for a report: three or four digits and the unit that suits it.
@@ -81,16 +71,12 @@ impl fmt::Display for Took {
             s if s < 0.099_95 => format!("{:.1} ms", s * 1e3),
             s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
             s if s < 99.995 => format!("{s:.3} s"),
-            s if s < 3_600.0 => format!(
-                "{:.0} min {:02.0} s",
-                (s / 60.0).floor(),
-                (s % 60.0).floor()
-            ),
-            s => format!(
-                "{:.0} h {:02.0} min",
-                (s / 3_600.0).floor(),
-                (s % 3_600.0 / 60.0).floor()
-            ),
+            s if s < 3_600.0 => {
+                format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor())
+            }
+            s => {
+                format!("{:.0} h {:02.0} min", (s / 3_600.0).floor(), (s % 3_600.0 / 60.0).floor())
+            }
         };
         f.pad(&text)
     }
@@ -175,14 +161,9 @@ mod tests {
         assert_eq!(bytes("4096"), Ok(4096));
         assert_eq!(bytes("64kB"), Ok(64_000));
         assert_eq!(bytes("10MiB"), Ok(10 << 20));
-        for text in [
-            "",
-            "-1",
-            "1.5MB",
-            "12 parsec",
-            "99999999999999999999",
-            "18446744073709551615k",
-        ] {
+        for text in
+            ["", "-1", "1.5MB", "12 parsec", "99999999999999999999", "18446744073709551615k"]
+        {
             assert!(bytes(text).is_err(), "{text}");
         }
     }

@@ -73,12 +73,7 @@ impl Frontier {
             self.left_out += usize::from(!self.seen.contains(&key));
         } else if self.seen.insert(key) {
             let order = self.seen.len() - 1;
-            self.queue.push_back(Job {
-                url,
-                depth,
-                order,
-                after,
-            });
+            self.queue.push_back(Job { url, depth, order, after });
         }
     }
 
@@ -109,23 +104,13 @@ impl Frontier {
 
 impl std::fmt::Debug for Frontier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Frontier {{ {} known, {} to begin }}",
-            self.seen.len(),
-            self.queue.len()
-        )
+        write!(f, "Frontier {{ {} known, {} to begin }}", self.seen.len(), self.queue.len())
     }
 }
 
 /// A scope: the hosts, with their ports, that a crawl began with.
 pub fn same_hosts(seeds: &[Url]) -> impl Fn(&Url) -> bool + 'static {
-    let place = |url: &Url| {
-        (
-            url.host_str().map(str::to_owned),
-            url.port_or_known_default(),
-        )
-    };
+    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     let places: HashSet<_> = seeds.iter().map(place).collect();
     move |url| places.contains(&place(url))
 }
@@ -139,9 +124,7 @@ mod tests {
     }
 
     fn urls(frontier: &mut Frontier) -> Vec<String> {
-        std::iter::from_fn(|| frontier.begin())
-            .map(|job| job.url.to_string())
-            .collect()
+        std::iter::from_fn(|| frontier.begin()).map(|job| job.url.to_string()).collect()
     }
 
     #[test]
@@ -179,10 +162,7 @@ mod tests {
         let mut frontier = Frontier::new(Bounds { depth: 9, pages: 2 }, |_| true);
         frontier.seed(url("http://h/"));
         let front = frontier.begin().expect("the seed");
-        frontier.follow(
-            &front,
-            vec![url("http://h/a"), url("http://h/b"), url("http://h/")],
-        );
+        frontier.follow(&front, vec![url("http://h/a"), url("http://h/b"), url("http://h/")]);
         assert_eq!(urls(&mut frontier), ["http://h/a"]);
         assert_eq!(frontier.left_out(), 1);
     }

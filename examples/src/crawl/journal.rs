@@ -45,16 +45,10 @@ impl Journal {
     /// before the last is not one of ours.
     pub fn open(path: &Path) -> Result<(Journal, Vec<Entry>), String> {
         let error = |error: io::Error| format!("cannot use {}: {error}", path.display());
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path);
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = file.map_err(error)?;
         let (entries, whole) = read(&file).map_err(error)?;
-        file.set_len(whole)
-            .and_then(|()| file.seek(SeekFrom::End(0)))
-            .map_err(error)?;
+        file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(error)?;
         if whole == 0 {
             file.write_all(HEAD).map_err(error)?;
         }
@@ -84,11 +78,7 @@ fn read(file: &File) -> io::Result<(Vec<Entry>, u64)> {
     read_line(&mut line)?;
     if line != HEAD {
         // A kill may have cut the head itself; anything else was never ours.
-        return if HEAD.starts_with(&line) {
-            Ok((Vec::new(), 0))
-        } else {
-            Err(foreign(1))
-        };
+        return if HEAD.starts_with(&line) { Ok((Vec::new(), 0)) } else { Err(foreign(1)) };
     }
     let (mut entries, mut whole) = (Vec::new(), HEAD.len() as u64);
     loop {
@@ -107,9 +97,7 @@ fn read(file: &File) -> io::Result<(Vec<Entry>, u64)> {
 }
 
 fn foreign(line: usize) -> io::Error {
-    io::Error::other(format!(
-        "line {line} is not from a crawl; is it another file?"
-    ))
+    io::Error::other(format!("line {line} is not from a crawl; is it another file?"))
 }
 
 #[cfg(test)]
@@ -119,27 +107,15 @@ mod tests {
     use std::fs;
 
     fn entry(path: &str, links: &[&str]) -> Entry {
-        let url = |path: &str| {
-            Url::parse("http://h")
-                .and_then(|u| u.join(path))
-                .expect(path)
-        };
-        Entry {
-            url: url(path),
-            depth: 1,
-            links: links.iter().map(|link| url(link)).collect(),
-        }
+        let url = |path: &str| Url::parse("http://h").and_then(|u| u.join(path)).expect(path);
+        Entry { url: url(path), depth: 1, links: links.iter().map(|link| url(link)).collect() }
     }
 
     #[test]
     fn a_kill_at_any_byte_loses_the_last_line_at_most() {
         let scratch = Scratch::new("journal");
         let path = scratch.0.join("j");
-        let told = [
-            entry("/a", &["/b", "/c"]),
-            entry("/b", &[]),
-            entry("/c", &["/ü?\"\n"]),
-        ];
+        let told = [entry("/a", &["/b", "/c"]), entry("/b", &[]), entry("/c", &["/ü?\"\n"])];
         let (mut journal, before) = Journal::open(&path).expect("begun");
         assert_eq!(before, []);
         for entry in &told {
@@ -171,10 +147,7 @@ mod tests {
                 path.display()
             )
         );
-        assert_eq!(
-            fs::read_to_string(&path).expect("read"),
-            "dear diary,\nnot done"
-        );
+        assert_eq!(fs::read_to_string(&path).expect("read"), "dear diary,\nnot done");
         fs::write(&path, "{\"no line end\"").expect("written");
         assert!(Journal::open(&path).is_err());
     }

@@ -77,13 +77,7 @@ pub(crate) mod tests {
         pub(crate) fn files(&self) -> Vec<String> {
             let mut names: Vec<String> = fs::read_dir(&self.0)
                 .expect("readable")
-                .map(|entry| {
-                    entry
-                        .expect("an entry")
-                        .file_name()
-                        .into_string()
-                        .expect("UTF-8")
-                })
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
                 .collect();
             names.sort();
             names
@@ -100,20 +94,15 @@ pub(crate) mod tests {
     fn a_file_appears_whole() {
         let scratch = Scratch::new("whole");
         let dir = OutDir::open(&scratch.0.join("a/b")).expect("made");
-        dir.write("x.txt", |file| file.write_all(b"all of it"))
-            .expect("written");
-        assert_eq!(
-            fs::read(scratch.0.join("a/b/x.txt")).expect("read"),
-            b"all of it"
-        );
+        dir.write("x.txt", |file| file.write_all(b"all of it")).expect("written");
+        assert_eq!(fs::read(scratch.0.join("a/b/x.txt")).expect("read"), b"all of it");
     }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
         let scratch = Scratch::new("failed");
         let dir = OutDir::open(&scratch.0).expect("there");
-        dir.write("x.txt", |file| file.write_all(b"old"))
-            .expect("written");
+        dir.write("x.txt", |file| file.write_all(b"old")).expect("written");
         let failed = dir.write("x.txt", |file| {
             file.write_all(b"new")?;
             Err(io::Error::other("the page ended early"))

@@ -52,10 +52,7 @@ mod tests {
         let scratch = Scratch::new("movies");
         let dir = OutDir::open(&scratch.0).expect("there");
         write(&dir, &[movie(2, None), movie(10, Some("One line."))]).expect("written");
-        assert_eq!(
-            scratch.files(),
-            ["10.json", "2.json", "movies.csv", "movies.jsonl"]
-        );
+        assert_eq!(scratch.files(), ["10.json", "2.json", "movies.csv", "movies.jsonl"]);
         let read = |name: &str| fs::read_to_string(scratch.0.join(name)).expect("read");
         assert_eq!(
             read("movies.jsonl"),

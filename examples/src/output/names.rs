@@ -15,27 +15,15 @@ const READABLE: usize = 80;
 #[must_use]
 pub fn file_name(url: &Url, content_type: &str) -> String {
     let key = canonical(url);
-    let address = key
-        .split_once("://")
-        .map_or(key.as_str(), |(_, address)| address);
+    let address = key.split_once("://").map_or(key.as_str(), |(_, address)| address);
     let readable: String = address
         .chars()
         .take_while(|c| *c != '?')
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .take(READABLE)
         .collect();
     let readable = readable.trim_matches(['.', '_']);
-    format!(
-        "page-{readable}-{:016x}.{}",
-        hash(&key),
-        extension(content_type)
-    )
+    format!("page-{readable}-{:016x}.{}", hash(&key), extension(content_type))
 }
 
 /// FNV-1a: the same in every run and every build, which the standard library's hashers are not, so
@@ -88,10 +76,7 @@ mod tests {
             ("http://h/a/b.html?x=1", "page-h_a_b.html .html"),
             ("http://h/../../etc/passwd", "page-h_etc_passwd .html"),
             ("http://h/%2e%2e%2f%00", "page-h_.._2F_00 .html"),
-            (
-                "http://h/con:\\\"<>|é",
-                "page-h_con___22_3C_3E__C3_A9 .html",
-            ),
+            ("http://h/con:\\\"<>|é", "page-h_con___22_3C_3E__C3_A9 .html"),
             ("http://h/.", "page-h .html"),
         ] {
             assert_eq!(readable(url, "text/html; charset=x"), expected, "{url}");

@@ -51,13 +51,7 @@ impl Robots {
     /// Nothing is allowed: what must be assumed while a site cannot say (RFC 9309 §2.3.1.4).
     #[must_use]
     pub fn disallow_all() -> Robots {
-        Robots {
-            rules: vec![Rule {
-                allow: false,
-                pattern: "/".to_owned(),
-            }],
-            ..Robots::default()
-        }
+        Robots { rules: vec![Rule { allow: false, pattern: "/".to_owned() }], ..Robots::default() }
     }
 
     /// Reads a robots.txt. There is no wrong one: lines that say nothing to us are passed over.
@@ -93,26 +87,17 @@ impl Robots {
                 }
             }
         }
-        Robots {
-            sitemaps,
-            ..if named { ours } else { anyones }
-        }
+        Robots { sitemaps, ..if named { ours } else { anyones } }
     }
 
     fn take(&mut self, line: &Line<'_>) {
         match line {
             // An empty pattern matches nothing: `Disallow:` is how a site says that all is allowed.
             Line::Rule(allow, pattern) if !pattern.is_empty() => {
-                self.rules.push(Rule {
-                    allow: *allow,
-                    pattern: normal_encoding(pattern),
-                });
+                self.rules.push(Rule { allow: *allow, pattern: normal_encoding(pattern) });
             }
             Line::Delay(seconds) => {
-                let seconds = seconds
-                    .parse()
-                    .ok()
-                    .filter(|s: &f64| *s >= 0.0 && s.is_finite());
+                let seconds = seconds.parse().ok().filter(|s: &f64| *s >= 0.0 && s.is_finite());
                 let delay =
                     seconds.map(|s| Duration::from_secs_f64(s.min(MAX_DELAY.as_secs_f64())));
                 self.delay = self.delay.max(delay);
@@ -134,13 +119,8 @@ impl Robots {
             Some(query) => normal_encoding(&format!("{}?{query}", url.path())),
             None => normal_encoding(url.path()),
         };
-        let matching = self
-            .rules
-            .iter()
-            .filter(|rule| matches(&rule.pattern, &path));
-        matching
-            .max_by_key(|rule| (rule.pattern.len(), rule.allow))
-            .is_none_or(|rule| rule.allow)
+        let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
+        matching.max_by_key(|rule| (rule.pattern.len(), rule.allow)).is_none_or(|rule| rule.allow)
     }
 }
 
@@ -202,9 +182,7 @@ mod tests {
     use super::*;
 
     fn allows(text: &str, path: &str) -> bool {
-        let url = Url::parse("http://h")
-            .and_then(|base| base.join(path))
-            .expect(path);
+        let url = Url::parse("http://h").and_then(|base| base.join(path)).expect(path);
         Robots::parse(text).allows(&url)
     }
 
@@ -273,10 +251,7 @@ mod tests {
             ("/foo/bar/%e3%83%84", "/foo/bar/ツ"),
             ("/foo/bar/%62%61%7A", "/foo/bar/baz"),
         ] {
-            assert!(
-                !allows(&format!("user-agent: *\ndisallow: {pattern}"), path),
-                "{pattern}"
-            );
+            assert!(!allows(&format!("user-agent: *\ndisallow: {pattern}"), path), "{pattern}");
         }
     }
 
@@ -289,14 +264,8 @@ mod tests {
         let robots = Robots::parse(ours);
         assert_eq!(robots.delay, Some(Duration::from_millis(1_500)));
         assert_eq!(robots.sitemaps, ["http://h/s.xml"]);
-        assert!(
-            allows("user-agent: mainspring-crawler\ndisallow: /", "/"),
-            "another product"
-        );
-        assert!(allows(
-            "user-agent: mainspring-crawl\n\nuser-agent: x\nuser-agent: *",
-            "/"
-        ));
+        assert!(allows("user-agent: mainspring-crawler\ndisallow: /", "/"), "another product");
+        assert!(allows("user-agent: mainspring-crawl\n\nuser-agent: x\nuser-agent: *", "/"));
     }
 
     #[test]
@@ -305,10 +274,7 @@ mod tests {
                     crawl-delay: soon\ncrawl-delay: -1\ncrawl-delay: NaN\nunknown: 1\ndisallow: /y";
         assert!(allows(text, "/before") && !allows(text, "/x") && !allows(text, "/y"));
         assert_eq!(Robots::parse(text).delay, None);
-        assert_eq!(
-            Robots::parse("user-agent: *\ncrawl-delay: 1e300").delay,
-            Some(MAX_DELAY)
-        );
+        assert_eq!(Robots::parse("user-agent: *\ncrawl-delay: 1e300").delay, Some(MAX_DELAY));
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! How far a run has come: one line that renews itself on a terminal, plain lines in a pipe.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::Duration;
 
+use mainspring::JoinHandle;
+
+use crate::crawl::engine::Watch;
 use crate::text::shortened;
 use crate::value::{Count, Size, Took};
 
@@ -43,11 +48,7 @@ impl Standing {
             String::new()
         };
         let rate = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
-        let rate = if self.over == 0 {
-            String::new()
-        } else {
-            format!(", {rate:.0}/s")
-        };
+        let rate = if self.over == 0 { String::new() } else { format!(", {rate:.0}/s") };
         let failed = match self.failed {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
@@ -74,21 +75,14 @@ impl Progress {
     /// Progress for this process's stderr.
     #[must_use]
     pub fn new() -> Progress {
-        Progress {
-            on_terminal: io::stderr().is_terminal(),
-            last: None,
-        }
+        Progress { on_terminal: io::stderr().is_terminal(), last: None }
     }
 
     /// How long to wait between two lines: a terminal can be renewed ten times a second, a log
     /// should not grow faster than a line a second.
     #[must_use]
     pub fn period(&self) -> Duration {
-        if self.on_terminal {
-            Duration::from_millis(100)
-        } else {
-            Duration::from_secs(1)
-        }
+        if self.on_terminal { Duration::from_millis(100) } else { Duration::from_secs(1) }
     }
 
     /// Shows where things stand; in a pipe, only if that has changed.
@@ -120,6 +114,44 @@ impl Default for Progress {
     }
 }
 
+/// Shows a crawl's progress from a task of its own.
+#[must_use]
+pub fn show(watch: Watch) -> Shown {
+    let progress = Rc::new(RefCell::new(Progress::new()));
+    let shown = progress.clone();
+    let task = mainspring::spawn_named("progress", async move {
+        let start = mainspring::time::now();
+        let mut ticks = mainspring::time::interval(progress.borrow().period());
+        loop {
+            let now = ticks.tick().await;
+            let standing = watch.standing();
+            if standing != Standing::default() {
+                progress.borrow_mut().show(standing, now.duration_since(start));
+            }
+        }
+    });
+    Shown { progress: shown, task }
+}
+
+/// Progress that is being shown: see [`show`].
+#[derive(Debug)]
+pub struct Shown {
+    progress: Rc<RefCell<Progress>>,
+    task: JoinHandle<()>,
+}
+
+impl Shown {
+    /// Ends the task and takes the line away.
+    pub async fn end(self) {
+        self.task.cancel();
+        match self.task.await {
+            Ok(()) => {}
+            Err(_cancelled) => {}
+        }
+        self.progress.borrow_mut().clear();
+    }
+}
+
 /// Progress that nobody reads must not end the run: a closed stderr is ignored.
 fn say(text: &str) {
     let mut stderr = io::stderr().lock();
@@ -134,24 +166,14 @@ mod tests {
 
     #[test]
     fn a_line_says_where_things_stand() {
-        let standing = Standing {
-            over: 57,
-            failed: 0,
-            in_flight: 40,
-            queued: 8,
-            bytes: 90_500,
-        };
+        let standing = Standing { over: 57, failed: 0, in_flight: 40, queued: 8, bytes: 90_500 };
         let elapsed = Duration::from_secs(2);
         assert_eq!(
             standing.line(elapsed, false),
             "57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 2.000 s"
         );
         assert_eq!(
-            Standing {
-                failed: 3,
-                ..standing
-            }
-            .line(elapsed, true),
+            Standing { failed: 3, ..standing }.line(elapsed, true),
             "██████████░░░░░░░░░░ 57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 3 failed, 2.000 s"
         );
     }

@@ -15,11 +15,7 @@ impl Table {
     /// left, those in between, which hold numbers, flush right.
     #[must_use]
     pub fn new<const N: usize>(head: [&str; N], left: usize) -> Table {
-        Table {
-            head: head.map(str::to_owned).to_vec(),
-            rows: Vec::new(),
-            left,
-        }
+        Table { head: head.map(str::to_owned).to_vec(), rows: Vec::new(), left }
     }
 
     /// Adds a row.
@@ -40,11 +36,8 @@ impl fmt::Display for Table {
             for (column, cell) in row.iter().enumerate() {
                 let width = widths[column];
                 let flush_left = column < self.left || column + 1 == row.len();
-                let cell = if flush_left {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                };
+                let cell =
+                    if flush_left { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
                 line.push_str("  ");
                 line.push_str(&cell);
             }

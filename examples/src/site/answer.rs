@@ -27,11 +27,7 @@ impl Answer {
     /// An answer whose body says no more than its status.
     #[must_use]
     pub fn plain(status: StatusCode) -> Answer {
-        Answer {
-            status,
-            content_type: PLAIN,
-            body: format!("{status}\n"),
-        }
+        Answer { status, content_type: PLAIN, body: format!("{status}\n") }
     }
 
     /// The bytes to send. A `HEAD` gets the head of what a `GET` would have got.
@@ -44,11 +40,7 @@ impl Answer {
             StatusCode::METHOD_NOT_ALLOWED => "Allow: GET, HEAD\r\n",
             _ => "",
         };
-        let close = if keep_alive {
-            ""
-        } else {
-            "Connection: close\r\n"
-        };
+        let close = if keep_alive { "" } else { "Connection: close\r\n" };
         let mut bytes = format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{allow}{close}\r\n",
             self.status,
@@ -69,16 +61,10 @@ pub fn answer(request: &Request, count: u32) -> Answer {
     if request.method != Method::GET && request.method != Method::HEAD {
         return Answer::plain(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let (path, query) = request
-        .target
-        .split_once('?')
-        .unwrap_or((&request.target, ""));
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let (content_type, body) = match path {
         "/" => (HTML, Some(pages::front(count))),
-        "/list" => (
-            HTML,
-            start(query).and_then(|start| pages::list(start, count)),
-        ),
+        "/list" => (HTML, start(query).and_then(|start| pages::list(start, count))),
         "/hello" => (PLAIN, Some("Hello\n".to_owned())),
         _ => {
             if let Some(id) = path.strip_prefix("/detail/") {
@@ -93,11 +79,7 @@ pub fn answer(request: &Request, count: u32) -> Answer {
         }
     };
     match body {
-        Some(body) => Answer {
-            status: StatusCode::OK,
-            content_type,
-            body,
-        },
+        Some(body) => Answer { status: StatusCode::OK, content_type, body },
         None => Answer::plain(StatusCode::NOT_FOUND),
     }
 }
@@ -128,15 +110,7 @@ mod tests {
 
     fn get(target: &str) -> Answer {
         let target = target.to_owned();
-        answer(
-            &Request {
-                method: Method::GET,
-                target,
-                keep_alive: true,
-                body: 0,
-            },
-            100,
-        )
+        answer(&Request { method: Method::GET, target, keep_alive: true, body: 0 }, 100)
     }
 
     #[test]
@@ -144,28 +118,13 @@ mod tests {
         for (target, content_type, body) in [
             ("/", HTML, pages::front(100)),
             ("/list", HTML, pages::list(0, 100).expect("a list")),
-            (
-                "/list?start=75",
-                HTML,
-                pages::list(75, 100).expect("a list"),
-            ),
-            (
-                "/detail/100",
-                HTML,
-                pages::detail(100, 100).expect("a movie"),
-            ),
+            ("/list?start=75", HTML, pages::list(75, 100).expect("a list")),
+            ("/detail/100", HTML, pages::detail(100, 100).expect("a movie")),
             ("/api/movie/1", JSON, pages::api(1, 100).expect("a movie")),
             ("/hello", PLAIN, "Hello\n".to_owned()),
             ("/hello/Zo%C3%AB", PLAIN, "Hello, Zoë\n".to_owned()),
         ] {
-            assert_eq!(
-                get(target),
-                Answer {
-                    status: StatusCode::OK,
-                    content_type,
-                    body
-                }
-            );
+            assert_eq!(get(target), Answer { status: StatusCode::OK, content_type, body });
         }
     }
 
@@ -185,11 +144,7 @@ mod tests {
             "/hello/%FF",
             "*",
         ] {
-            assert_eq!(
-                get(target),
-                Answer::plain(StatusCode::NOT_FOUND),
-                "{target}"
-            );
+            assert_eq!(get(target), Answer::plain(StatusCode::NOT_FOUND), "{target}");
         }
     }
 
@@ -206,12 +161,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: 6\r\nConnection: close\r\n\r\n"
         );
-        let post = Request {
-            method: Method::POST,
-            target: "/".to_owned(),
-            keep_alive: true,
-            body: 0,
-        };
+        let post =
+            Request { method: Method::POST, target: "/".to_owned(), keep_alive: true, body: 0 };
         let refused = answer(&post, 100).to_bytes(&Method::POST, true);
         assert_eq!(
             String::from_utf8(refused).expect("text"),

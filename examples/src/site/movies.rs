@@ -157,20 +157,9 @@ impl Movie {
         let description = (dice.below(8) != 0).then(|| {
             let (hero, verb) = (dice.pick(&HEROES), dice.pick(&VERBS));
             let (first, rest) = hero.split_at(1);
-            format!(
-                "{}{rest} {verb} {}.",
-                first.to_uppercase(),
-                dice.pick(&OBJECTS)
-            )
+            format!("{}{rest} {verb} {}.", first.to_uppercase(), dice.pick(&OBJECTS))
         });
-        Movie {
-            id,
-            title,
-            director,
-            year,
-            score,
-            description,
-        }
+        Movie { id, title, director, year, score, description }
     }
 
     /// Numbers of three other movies of a catalogue of `count`, for the links at the foot of a page.
@@ -224,9 +213,7 @@ mod tests {
 
     #[test]
     fn some_movies_of_the_first_hundred_have_no_description() {
-        let without = (1..=100)
-            .filter(|&id| Movie::with_id(id).description.is_none())
-            .count();
+        let without = (1..=100).filter(|&id| Movie::with_id(id).description.is_none()).count();
         assert!((5..=25).contains(&without), "{without} of 100");
     }
 

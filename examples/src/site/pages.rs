@@ -30,11 +30,7 @@ pub fn front(count: u32) -> String {
     for list in 0..lists {
         write(
             &mut html,
-            format_args!(
-                "<a href=\"/list?start={}\">{}</a>\n",
-                list * PER_LIST,
-                list + 1
-            ),
+            format_args!("<a href=\"/list?start={}\">{}</a>\n", list * PER_LIST, list + 1),
         );
     }
     html.push_str("</nav>\n");
@@ -48,24 +44,15 @@ pub fn list(start: u32, count: u32) -> Option<String> {
         return None;
     }
     let mut html = head("Movies");
-    write(
-        &mut html,
-        format_args!("<ol class=\"movies\" start=\"{}\">\n", start + 1),
-    );
+    write(&mut html, format_args!("<ol class=\"movies\" start=\"{}\">\n", start + 1));
     for id in start + 1..=count.min(start.saturating_add(PER_LIST)) {
         let movie = Movie::with_id(id);
         write(
             &mut html,
-            format_args!(
-                "<li><a class=\"title\" href=\"/detail/{id}\">{}</a>",
-                Text(&movie.title)
-            ),
+            format_args!("<li><a class=\"title\" href=\"/detail/{id}\">{}</a>", Text(&movie.title)),
         );
         if let Some(description) = &movie.description {
-            write(
-                &mut html,
-                format_args!("<p class=\"inq\">{}</p>", Text(description)),
-            );
+            write(&mut html, format_args!("<p class=\"inq\">{}</p>", Text(description)));
         }
         html.push_str("</li>\n");
     }
@@ -86,11 +73,7 @@ pub fn list(start: u32, count: u32) -> Option<String> {
         } else {
             write(
                 &mut html,
-                format_args!(
-                    "<a{rel} href=\"?start={}\">{}</a>\n",
-                    list * PER_LIST,
-                    list + 1
-                ),
+                format_args!("<a{rel} href=\"?start={}\">{}</a>\n", list * PER_LIST, list + 1),
             );
         }
     }
@@ -118,18 +101,12 @@ pub fn detail(id: u32, count: u32) -> Option<String> {
         ),
     );
     if let Some(description) = &movie.description {
-        write(
-            &mut html,
-            format_args!("<p class=\"inq\">{}</p>\n", Text(description)),
-        );
+        write(&mut html, format_args!("<p class=\"inq\">{}</p>\n", Text(description)));
     }
     html.push_str("</article>\n<nav class=\"related\">\n");
     for other in movie.related(count) {
         let title = Movie::with_id(other).title;
-        write(
-            &mut html,
-            format_args!("<a href=\"/detail/{other}\">{}</a>\n", Text(&title)),
-        );
+        write(&mut html, format_args!("<a href=\"/detail/{other}\">{}</a>\n", Text(&title)));
     }
     write(
         &mut html,
@@ -232,10 +209,7 @@ mod tests {
 
     #[test]
     fn what_html_reserves_is_escaped() {
-        assert_eq!(
-            Text("a & <b> \"c\"").to_string(),
-            "a &amp; &lt;b&gt; &quot;c&quot;"
-        );
+        assert_eq!(Text("a & <b> \"c\"").to_string(), "a &amp; &lt;b&gt; &quot;c&quot;");
     }
 
     #[test]

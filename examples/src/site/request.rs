@@ -113,12 +113,7 @@ mod tests {
     const GET: &[u8] = b"GET /detail/7?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn get(target: &str, keep_alive: bool) -> Request {
-        Request {
-            method: Method::GET,
-            target: target.to_owned(),
-            keep_alive,
-            body: 0,
-        }
+        Request { method: Method::GET, target: target.to_owned(), keep_alive, body: 0 }
     }
 
     #[test]
@@ -126,15 +121,9 @@ mod tests {
         for cut in 0..GET.len() {
             assert_eq!(parse(&GET[..cut]), Head::Partial, "cut at {cut}");
         }
-        assert_eq!(
-            parse(GET),
-            Head::Complete(get("/detail/7?x=1", true), GET.len())
-        );
+        assert_eq!(parse(GET), Head::Complete(get("/detail/7?x=1", true), GET.len()));
         let twice = [GET, GET].concat();
-        assert_eq!(
-            parse(&twice),
-            Head::Complete(get("/detail/7?x=1", true), GET.len())
-        );
+        assert_eq!(parse(&twice), Head::Complete(get("/detail/7?x=1", true), GET.len()));
     }
 
     #[test]
@@ -143,10 +132,7 @@ mod tests {
             ("GET / HTTP/1.0\r\n\r\n", false),
             ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n",
-                false,
-            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", false),
         ] {
             assert_eq!(
                 parse(head.as_bytes()),

@@ -136,12 +136,14 @@ async fn refuse(stream: &mut TcpStream, status: StatusCode) -> io::Result<()> {
         .map(|_| ())
 }
 
-/// Binds where `address` says.
+/// Binds where `address` says; returns where that is, with the port that was free for port 0.
 ///
 /// # Errors
 /// One sentence that names the address and the reason.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
+pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let bound = TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    bound.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("cannot listen on {address}: somebody else does; port 0 takes any that is free")
         }

@@ -1,7 +1,6 @@
 //! The site in a thread of its own, with a runtime of its own: the crawler's loop shares nothing
 //! with it but the machine.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -14,7 +13,7 @@ use crate::stop::Stop;
 pub struct SiteThread {
     address: SocketAddr,
     stop: Stop,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<Result<(), String>>>,
 }
 
 impl SiteThread {
@@ -24,13 +23,19 @@ impl SiteThread {
     /// One sentence, if there is no thread, no port or no poller to be had.
     pub fn start(site: Site) -> Result<SiteThread, String> {
         let stop = Stop::new();
-        let (told, address) = mpsc::channel();
+        let (listening, address) = mpsc::channel();
         let until = stop.clone();
-        let body = move || run(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), site, until, &told);
+        let body = move || {
+            let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            // The other end waits below; should it be gone, so is the need for an address.
+            run(free_port, site, until, |address| listening.send(address).unwrap_or_default())
+        };
         let thread = thread::Builder::new().name("site".to_owned()).spawn(body);
         let thread = thread.map_err(|error| format!("cannot start the site's thread: {error}"))?;
-        let address = address.recv().unwrap_or_else(|_| Err("the site did not start".to_owned()))?;
-        Ok(SiteThread { address, stop, thread: Some(thread) })
+        match address.recv() {
+            Ok(address) => Ok(SiteThread { address, stop, thread: Some(thread) }),
+            Err(_) => Err(ended(thread).err().unwrap_or_else(|| "the site did not start".into())),
+        }
     }
 
     /// Where it listens.
@@ -43,44 +48,32 @@ impl SiteThread {
 impl Drop for SiteThread {
     fn drop(&mut self) {
         self.stop.ask();
-        if let Some(thread) = self.thread.take() {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => eprintln!("crawl: the site stopped early: {error}"),
-                Err(_) => eprintln!("crawl: the site panicked"),
-            }
+        if let Some(Err(sentence)) = self.thread.take().map(ended) {
+            eprintln!("crawl: {sentence}");
         }
     }
 }
 
-/// Runs a site on a loop of its own until `stop` is asked for; tells `told` first where it listens,
-/// or why it cannot.
+fn ended(thread: JoinHandle<Result<(), String>>) -> Result<(), String> {
+    thread.join().unwrap_or_else(|_| Err("the site's thread panicked".to_owned()))
+}
+
+/// Runs a site on a loop of its own until `stop` is asked for; `listening` is told where, once.
 ///
 /// # Errors
-/// What accepting failed with.
+/// One sentence: no poller, an address that cannot be had, or accepting failed.
 pub fn run(
     listen: SocketAddr,
     site: Site,
     stop: Stop,
-    told: &mpsc::Sender<Result<SocketAddr, String>>,
-) -> io::Result<()> {
-    let mut runtime = mainspring::Runtime::builder().name("site").build()?;
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), String> {
+    let runtime = mainspring::Runtime::builder().name("site").build();
+    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
     runtime.block_on(async {
-        let bound = server::bind(listen).and_then(|listener| {
-            let address = listener.local_addr().map_err(|error| error.to_string())?;
-            Ok((listener, address))
-        });
-        let (listener, address) = match bound {
-            Ok((listener, address)) => (Some(listener), Ok(address)),
-            Err(sentence) => (None, Err(sentence)),
-        };
-        // Nobody listens any more only if the starting thread is gone; then there is nothing to do.
-        if told.send(address).is_err() {
-            return Ok(());
-        }
-        match listener {
-            Some(listener) => server::serve(listener, site, stop).await,
-            None => Ok(()),
-        }
+        let (listener, address) = server::bind(listen)?;
+        listening(address);
+        let served = server::serve(listener, site, stop).await;
+        served.map_err(|error| format!("the site cannot accept connections: {error}"))
     })
 }

@@ -1,0 +1,195 @@
+//! `crawl compare`: the same pages, waited for in four ways.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mainspring::{JoinHandle, Runtime, spawn_blocking, spawn_named};
+use url::Url;
+
+use crate::cli::Compare;
+use crate::failure::{Failure, print};
+use crate::machine::raise_descriptor_limit;
+use crate::report::bars::bar;
+use crate::report::table::Table;
+use crate::site::server::Site;
+use crate::site::thread::SiteThread;
+use crate::value::{Count, Took};
+use crate::web::{Options, Web};
+
+/// One way of waiting, measured.
+struct Measured {
+    name: String,
+    took: Duration,
+    failures: usize,
+    why: String,
+}
+
+/// Fetches the same pages in four ways and prints a table with bars.
+///
+/// # Errors
+/// One sentence: no port or thread for the site, no loop.
+pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
+    raise_descriptor_limit()?;
+    let site = SiteThread::start(Site { count: args.pages, delay: args.delay })?;
+    let Compare { pages, threads, .. } = *args;
+    let (address, delay) = (site.address(), Took(args.delay));
+    let rounds = pages.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));
+    let ways: [(String, String, Way); 4] = [
+        (
+            "sequential".to_owned(),
+            format!("each page waits for the one before it: {pages} delays of {delay}, end to end"),
+            sequential,
+        ),
+        (
+            "fake async".to_owned(),
+            "every page has a task, but a blocking call holds the loop's one thread until its \
+             answer comes: no other task can run"
+                .to_owned(),
+            fake_async,
+        ),
+        (
+            format!("{threads} threads"),
+            format!("{threads} pages wait at once, each on a thread: {rounds} rounds of {delay}"),
+            pool,
+        ),
+        (
+            "concurrent".to_owned(),
+            format!("all {pages} wait at once on one thread, which sleeps until an answer comes"),
+            concurrent,
+        ),
+    ];
+    let mut measured = Vec::new();
+    for (name, why, way) in ways {
+        // Progress for whoever watches: the slow ways take a while.
+        writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
+        let start = Instant::now();
+        let failures = way(address, args)?;
+        measured.push(Measured { name, took: start.elapsed(), failures, why });
+    }
+    print(&report(args, &measured))?;
+    let failed = measured.iter().any(|way| way.failures > 0);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn report(args: &Compare, measured: &[Measured]) -> String {
+    let longest = measured.iter().map(|way| way.took).max().unwrap_or_default().as_secs_f64();
+    let pages = Count(u64::from(args.pages));
+    let mut table = Table::new(["way of waiting", "time", "pages/s", "failed", ""], 1);
+    for way in measured {
+        let seconds = way.took.as_secs_f64();
+        table.row([
+            way.name.clone(),
+            Took(way.took).to_string(),
+            format!("{:.0}", f64::from(args.pages) / seconds),
+            Count(way.failures as u64).to_string(),
+            bar(seconds, longest),
+        ]);
+    }
+    let why: String =
+        measured.iter().map(|way| format!("  {}: {}.\n", way.name, way.why)).collect();
+    format!("  {pages} pages, {} before each answer\n\n{table}\n{why}", Took(args.delay))
+}
+
+/// Fetches all pages in one way; returns how many failed.
+type Way = fn(SocketAddr, &Compare) -> Result<usize, Failure>;
+
+fn sequential(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+    let pages = args.pages;
+    runtime(Runtime::builder().name("sequential"))?.block_on(async {
+        let web = Web::new(&Options { connections: 1, ..Options::default() })?;
+        let mut failures = 0;
+        for url in urls(site, pages) {
+            failures += usize::from(web.get(&url).await.is_err());
+        }
+        Ok(failures)
+    })
+}
+
+fn fake_async(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+    let pages = args.pages;
+    runtime(Runtime::builder().name("fake async"))?.block_on(async {
+        let fetch = |url: Url| {
+            // What makes it fake: the body of this task never awaits anything.
+            spawn_named(url.path().to_owned(), async move { blocking_get(site, url.path()) })
+        };
+        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+    })
+}
+
+fn pool(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+    let pages = args.pages;
+    let runtime = Runtime::builder().name("threads").blocking_threads(args.threads);
+    self::runtime(runtime)?.block_on(async {
+        let fetch = |url: Url| spawn_blocking(move || blocking_get(site, url.path()));
+        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+    })
+}
+
+fn concurrent(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+    let pages = args.pages;
+    runtime(Runtime::builder().name("concurrent"))?.block_on(async {
+        let web = Web::new(&Options { connections: pages as usize, ..Options::default() })?;
+        let web = Rc::new(web);
+        let fetch = |url: Url| {
+            let web = web.clone();
+            spawn_named(url.path().to_owned(), async move { web.get(&url).await.map(|_| ()) })
+        };
+        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+    })
+}
+
+fn runtime(builder: mainspring::Builder) -> Result<Runtime, Failure> {
+    builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
+}
+
+/// Awaits all; returns how many failed. The order of awaiting does not matter: all are running.
+async fn failed<E>(handles: Vec<JoinHandle<Result<(), E>>>) -> usize {
+    let mut failures = 0;
+    for handle in handles {
+        failures += usize::from(!matches!(handle.await, Ok(Ok(()))));
+    }
+    failures
+}
+
+fn urls(site: SocketAddr, pages: u32) -> impl Iterator<Item = Url> {
+    let url = move |id| Url::parse(&format!("http://{site}/detail/{id}"));
+    (1..=pages).map(move |id| url(id).expect("an address is a host"))
+}
+
+/// A GET by the standard library: the whole thread waits.
+fn blocking_get(site: SocketAddr, path: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(site)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {site}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    if !answer.starts_with(b"HTTP/1.1 200 ") {
+        return Err(io::Error::other("the answer is not 200 OK"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_whole() {
+        let args = Compare { pages: 100, delay: Duration::from_millis(100), threads: 10 };
+        let way = |name: &str, millis, failures| Measured {
+            name: name.to_owned(),
+            took: Duration::from_millis(millis),
+            failures,
+            why: "because".to_owned(),
+        };
+        assert_eq!(
+            report(&args, &[way("slow", 10_000, 0), way("fast", 125, 2)]),
+            "  100 pages, 100 ms before each answer\n\n\
+             \x20 way of waiting      time  pages/s  failed\n\
+             \x20 slow            10.000 s       10       0  ████████████████████████████████████████\n\
+             \x20 fast              125 ms      800       2  ▌\n\n  slow: because.\n  fast: because.\n"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! `crawl` without a subcommand: the site, the crawl, and what it took.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mainspring::Stats;
+use scraper::Html;
+use url::Url;
+
+use crate::cli::Demo;
+use crate::crawl::engine::{Fetched, Page, Totals, Watch, crawl};
+use crate::crawl::frontier::{Bounds, Frontier, Job, same_hosts};
+use crate::extract;
+use crate::failure::{Failure, print};
+use crate::machine::raise_descriptor_limit;
+use crate::output::{OutDir, movies};
+use crate::report::progress;
+use crate::report::table::Table;
+use crate::site::movies::Movie;
+use crate::site::server::Site;
+use crate::site::thread::SiteThread;
+use crate::states::States;
+use crate::stop::Stop;
+use crate::text::Printable;
+use crate::value::{Count, Size, Took};
+use crate::web::{Connections, Options, Web};
+
+/// Failures that are listed one by one; a site that is down should not fill the screen.
+const LISTED: usize = 20;
+
+/// Starts the site, crawls it, prints what came of it.
+///
+/// # Errors
+/// One sentence: no place to write to, no port or thread for the site.
+pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
+    raise_descriptor_limit()?;
+    let out = args.out.as_deref().map(OutDir::open).transpose()?;
+    let stop = Stop::new();
+    stop.on_ctrl_c()?;
+    let site = SiteThread::start(Site { count: args.site.pages, delay: args.site.delay })?;
+    let mut runtime = mainspring::Runtime::builder().name("crawl");
+    if args.states {
+        runtime = runtime.observer(States::new(std::io::stdout()));
+    }
+    let runtime = runtime.build();
+    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
+    let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
+    let harvest = runtime.block_on(gather(front, args, &stop))?;
+    let stats = runtime.stats();
+    drop(site);
+
+    print(&harvest.report(args, &stats))?;
+    if let Some(out) = out {
+        let at = out.path().display().to_string();
+        movies::write(&out, &harvest.movies)
+            .map_err(|error| format!("cannot write to {at}: {error}"))?;
+        print(&format!("\n{} movies written to {at}\n", Count(harvest.movies.len() as u64)))?;
+    }
+    Ok(match (stop.is_asked(), harvest.failures.is_empty()) {
+        (true, _) => ExitCode::from(130),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+/// What a page of the site turned out to be.
+#[derive(Debug)]
+enum Found {
+    Front,
+    List,
+    Movie(Movie),
+}
+
+/// What the crawl brought home.
+#[derive(Debug, Default)]
+struct Harvest {
+    movies: Vec<Movie>,
+    failures: Vec<String>,
+    fronts: u64,
+    lists: u64,
+    /// From the first detail page begun to the last one over.
+    details: Option<(Duration, Duration)>,
+    totals: Totals,
+    connections: Connections,
+}
+
+/// Crawls the site from its front page on.
+async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure> {
+    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() })?;
+    let web = Rc::new(web);
+    let mut frontier =
+        Frontier::new(Bounds { depth: u32::MAX, pages: usize::MAX }, same_hosts(&[front.clone()]));
+    frontier.seed(front);
+    let watch = Watch::default();
+    let progress = (!args.states).then(|| progress::show(watch.clone()));
+    let mut harvest = Harvest::default();
+    let fetch = |job: &Job| {
+        let name = format!("fetch {}", path_of(&job.url));
+        (name, fetch(web.clone(), job.url.clone()))
+    };
+    harvest.totals =
+        crawl(frontier, args.concurrency, stop, &watch, fetch, |page| harvest.take(page)).await;
+    if let Some(progress) = progress {
+        progress.end().await;
+    }
+    harvest.connections = web.connections();
+    harvest.movies.sort_by_key(|movie| movie.id);
+    Ok(harvest)
+}
+
+/// Fetches one page and reads from it what the crawl is after.
+async fn fetch(web: Rc<Web>, url: Url) -> Fetched<Found> {
+    let answer = match web.get(&url).await {
+        Ok(answer) => answer,
+        Err(reason) => return Fetched::failed(reason),
+    };
+    let bytes = answer.bytes;
+    let html = Html::parse_document(&answer.text);
+    let (result, links) = match url.path() {
+        "/" => (Ok(Found::Front), extract::demo_links(&html, &url)),
+        "/list" => (Ok(Found::List), extract::demo_links(&html, &url)),
+        _ => (extract::movie(&html).map(Found::Movie), Vec::new()),
+    };
+    Fetched { result, links, bytes }
+}
+
+/// Path and query: what tells the pages of one site apart.
+fn path_of(url: &Url) -> &str {
+    &url[url::Position::BeforePath..url::Position::AfterQuery]
+}
+
+impl Harvest {
+    fn take(&mut self, page: Page<Found>) {
+        if page.job.url.path().starts_with("/detail/") {
+            let (first, last) = self.details.unwrap_or((page.began, page.ended));
+            self.details = Some((first.min(page.began), last.max(page.ended)));
+        }
+        match page.result {
+            Ok(Found::Front) => self.fronts += 1,
+            Ok(Found::List) => self.lists += 1,
+            Ok(Found::Movie(movie)) => self.movies.push(movie),
+            Err(reason) => self.failures.push(format!("{}: {reason}", path_of(&page.job.url))),
+        }
+    }
+
+    fn report(&self, args: &Demo, stats: &Stats) -> String {
+        let totals = &self.totals;
+        let details = Count(self.movies.len() as u64);
+        let ideal = args.site.delay * totals.longest_chain;
+        let mut table = Table::new(["", "", ""], 1);
+        let mut row = |name: &str, value: String, note: String| {
+            table.row([name.to_owned(), value, note]);
+        };
+        row(
+            "pages",
+            Count(totals.pages).to_string(),
+            format!("{} front, {} lists, {details} movies", self.fronts, Count(self.lists)),
+        );
+        row("failures", Count(totals.failures).to_string(), String::new());
+        row("bytes", Size(totals.bytes).to_string(), String::new());
+        row("wall time", Took(totals.wall).to_string(), String::new());
+        row(
+            "ideal",
+            Took(ideal).to_string(),
+            format!("longest chain of delays: {} × {}", totals.longest_chain, Took(args.site.delay)),
+        );
+        row("overhead", Took(totals.wall.saturating_sub(ideal)).to_string(), "wall − ideal".into());
+        if let Some((first, last)) = self.details {
+            row("movies alone", Took(last - first).to_string(), format!("all {details} of them"));
+        }
+        row("in flight", Count(totals.most_in_flight).to_string(), "the most at once".into());
+        row(
+            "connections",
+            Count(self.connections.opened).to_string(),
+            format!("opened; reused {} times", Count(self.connections.reused)),
+        );
+        row(
+            "tasks",
+            Count(stats.spawned).to_string(),
+            format!(
+                "{} done, {} cancelled, {} panicked",
+                Count(stats.done - stats.panicked),
+                Count(stats.cancelled),
+                Count(stats.panicked)
+            ),
+        );
+        row("turns", Count(stats.turns).to_string(), "of the loop".into());
+        row("polls", Count(stats.polls).to_string(), "of a future".into());
+        row("parked", Took(stats.parked).to_string(), "asleep until something happens".into());
+
+        let mut report = table.to_string();
+        if totals.abandoned > 0 {
+            say(&mut report, format_args!(
+                "\n  stopped: {} pages were known of and not fetched\n", Count(totals.abandoned)
+            ));
+        }
+        if !self.failures.is_empty() {
+            report.push_str("\n  failed:\n");
+        }
+        for failure in self.failures.iter().take(LISTED) {
+            say(&mut report, format_args!("    {}\n", Printable(failure)));
+        }
+        if let Some(more @ 1..) = self.failures.len().checked_sub(LISTED) {
+            say(&mut report, format_args!("    and {more} more\n"));
+        }
+        report
+    }
+}
+
+/// `write!` into a `String` cannot fail; this says so once.
+fn say(report: &mut String, text: std::fmt::Arguments<'_>) {
+    report.write_fmt(text).expect("a String takes any text");
+}

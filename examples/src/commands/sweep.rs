@@ -1,0 +1,202 @@
+//! `crawl sweep`: more and more pages at once, each a delay away. The time should stay the same.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mainspring::{Runtime, spawn_named, time::sleep};
+use url::Url;
+
+use crate::cli::Sweep;
+use crate::failure::{Failure, print};
+use crate::machine::{raise_descriptor_limit, resident};
+use crate::report::bars::bar;
+use crate::report::table::Table;
+use crate::site::server::Site;
+use crate::site::thread::SiteThread;
+use crate::value::{Count, Size, Took};
+use crate::web::{Options, Web};
+
+/// Descriptors that a process needs besides its connections, with room to spare.
+const SPARE: u64 = 64;
+
+/// One step of the sweep, measured.
+struct Step {
+    at_once: usize,
+    took: Duration,
+    failures: usize,
+    /// Resident memory per fetch while all of them were in flight.
+    memory: Option<u64>,
+}
+
+/// Runs the sweep and prints a table with bars.
+///
+/// # Errors
+/// One sentence: no site could be started, or no loop.
+pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
+    let limit = raise_descriptor_limit()?;
+    let room = usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX).max(1);
+    let mut steps: Vec<usize> = args.at.iter().map(|at| (*at).min(room)).collect();
+    steps.dedup();
+    let most = steps.iter().copied().max().unwrap_or(1);
+    let site = Site { count: u32::try_from(most).unwrap_or(u32::MAX), delay: args.delay };
+    let site = if most.saturating_mul(2) <= room {
+        Host::Thread(SiteThread::start(site)?)
+    } else {
+        Host::Child(SiteProcess::start(site)?)
+    };
+    let base = resident();
+    let mut measured = Vec::new();
+    for at_once in steps {
+        let step = measure(site.address(), at_once, args.delay, base)?;
+        let (took, failures) = (Took(step.took), step.failures);
+        writeln!(io::stderr(), "{} at once: {took}, {failures} failed", Count(at_once as u64))
+            .unwrap_or_default();
+        measured.push(step);
+    }
+    let wanted = args.at.iter().copied().max().unwrap_or(1);
+    print(&report(args.delay, &site, limit, (wanted > most).then_some(wanted), &measured))?;
+    let failed = measured.iter().any(|step| step.failures > 0);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Fetches `at_once` different pages, all of them at once.
+fn measure(
+    site: SocketAddr,
+    at_once: usize,
+    delay: Duration,
+    base: Option<u64>,
+) -> Result<Step, Failure> {
+    let runtime = Runtime::builder().name("crawl").build();
+    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
+    runtime.block_on(async {
+        let web = Rc::new(Web::new(&Options { connections: at_once, ..Options::default() })?);
+        let start = Instant::now();
+        let handles: Vec<_> = (1..=at_once)
+            .map(|id| {
+                let url = Url::parse(&format!("http://{site}/detail/{id}"));
+                let (url, web) = (url.expect("an address is a host"), web.clone());
+                spawn_named(format!("fetch /detail/{id}"), async move {
+                    web.get(&url).await.map(|_| ())
+                })
+            })
+            .collect();
+        // By now all requests are on their way and no answer has come: the moment to weigh them.
+        let weighing = spawn_named("weigh", async move {
+            sleep(delay * 4 / 5).await;
+            resident()
+        });
+        let mut failures = 0;
+        for handle in handles {
+            failures += usize::from(!matches!(handle.await, Ok(Ok(()))));
+        }
+        let took = start.elapsed();
+        let memory = match (weighing.await, base) {
+            (Ok(Some(weight)), Some(base)) => Some(weight.saturating_sub(base) / at_once as u64),
+            _ => None,
+        };
+        Ok(Step { at_once, took, failures, memory })
+    })
+}
+
+fn report(
+    delay: Duration,
+    site: &Host,
+    limit: u64,
+    wanted: Option<usize>,
+    steps: &[Step],
+) -> String {
+    let longest = steps.iter().map(|step| step.took).max().unwrap_or_default().as_secs_f64();
+    let head = ["at once", "time", "over delay", "pages/s", "failed", "one by one", "memory", ""];
+    let mut table = Table::new(head, 0);
+    for step in steps {
+        let seconds = step.took.as_secs_f64();
+        let one_by_one = delay.saturating_mul(u32::try_from(step.at_once).unwrap_or(u32::MAX));
+        table.row([
+            Count(step.at_once as u64).to_string(),
+            Took(step.took).to_string(),
+            Took(step.took.saturating_sub(delay)).to_string(),
+            Count((step.at_once as f64 / seconds) as u64).to_string(),
+            Count(step.failures as u64).to_string(),
+            Took(one_by_one).to_string(),
+            step.memory.map(|bytes| Size(bytes).to_string()).unwrap_or_default(),
+            bar(seconds, longest),
+        ]);
+    }
+    let (where_it_runs, weighed) = match site {
+        Host::Thread(_) => ("a thread of this process", "fetch, the site's side included"),
+        Host::Child(_) => ("a process of its own", "fetch, the crawler's side alone"),
+    };
+    let mut report = format!(
+        "  {} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what this \
+         process grew by (resident), per {weighed},\n  while all were in flight; small steps \
+         share too few fetches to tell\n",
+        Took(delay)
+    );
+    if let Some(wanted) = wanted {
+        report.push_str(&format!(
+            "  {} at once were asked for; this machine allows a process {} descriptors (ulimit -Hn)\n",
+            Count(wanted as u64),
+            Count(limit)
+        ));
+    }
+    report
+}
+
+/// Where the site runs.
+enum Host {
+    Thread(SiteThread),
+    Child(SiteProcess),
+}
+
+impl Host {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Host::Thread(site) => site.address(),
+            Host::Child(site) => site.address,
+        }
+    }
+}
+
+/// The site as a child process: `crawl serve`, with descriptors of its own. It ends when its
+/// standard input does, so it cannot outlive this process, however that ends.
+struct SiteProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl SiteProcess {
+    fn start(site: Site) -> Result<SiteProcess, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Said(format!("cannot start the site as a child process: {error}"))
+        };
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--until-eof"])
+            .args(["--pages", &site.count.to_string()])
+            .args(["--delay", &format!("{}us", site.delay.as_micros())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).map_err(|error| failed(&error))?;
+        }
+        let rest = line.strip_prefix("listening on http://");
+        let address = rest.and_then(|rest| rest.split('/').next()?.parse().ok());
+        let site = address.map(|address| SiteProcess { child, address });
+        site.ok_or_else(|| failed(&"it did not say where it listens"))
+    }
+}
+
+impl Drop for SiteProcess {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        if let Err(error) = self.child.wait() {
+            eprintln!("crawl: the site's process cannot be waited for: {error}");
+        }
+    }
+}
