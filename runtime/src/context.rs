@@ -38,7 +38,7 @@ use crate::time::queue::TimerQueue;
 
 /// Bytes that a task may move through sockets in one poll. Then its sockets answer "pending" and wake it
 /// at once: others get their turn, and what was written is read while the cache still holds it.
-pub(crate) const TRANSFER_BUDGET: usize = 64 * 1024;
+pub const TRANSFER_BUDGET: usize = 64 * 1024;
 
 pub(crate) type Mailbox = Inbox<Letter, Bell>;
 

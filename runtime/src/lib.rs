@@ -30,6 +30,7 @@ mod builder;
 mod context;
 pub mod future;
 mod inbox;
+pub mod net;
 pub mod observe;
 mod reactor;
 mod ready;

@@ -5,6 +5,10 @@ use std::task::Waker;
 
 use crate::observe::Direction;
 
+/// epoll and kqueue report every arrival as a new edge. mio's emulation on Windows arms itself only when
+/// an operation has answered "would block".
+const SHORT_MEANS_DRAINED: bool = cfg!(unix);
+
 /// What is known of one direction.
 struct Side {
     ready: Cell<bool>,
@@ -49,10 +53,16 @@ impl Source {
         self.side(direction).ready.get()
     }
 
-    /// An operation found nothing more to do: only a new event makes the direction ready again. A read
-    /// side that is closed stays ready, since no event will tell of it again.
-    pub(crate) fn drained(&self, direction: Direction) {
-        if direction == Direction::Write || !self.read_closed.get() {
+    /// An operation would have blocked: only a new event makes the direction ready again.
+    pub(crate) fn would_block(&self, direction: Direction) {
+        self.side(direction).ready.set(false);
+    }
+
+    /// An operation moved less than it was asked to, so the next one would block; where the platform
+    /// promises an event for whatever comes after, there is no need to try. A read side that is closed
+    /// stays ready, since no event will tell of its end again.
+    pub(crate) fn short(&self, direction: Direction) {
+        if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed.get()) {
             self.side(direction).ready.set(false);
         }
     }

@@ -1,0 +1,154 @@
+//! What all sockets have in common: a registered descriptor, operations that are tried and waited for.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use mio::event::Source as Pollable;
+
+use crate::context::{self, Core};
+use crate::observe::{Direction, Kind, SourceKind, TryOutcome};
+use crate::reactor::source::Source;
+
+/// A descriptor that is registered with the loop of the thread it was made on. Deregistered before it
+/// is closed.
+pub(crate) struct Registered<S: Pollable> {
+    io: S,
+    source: Rc<Source>,
+    core: Rc<Core>,
+}
+
+impl<S: Pollable> Registered<S> {
+    /// # Panics
+    /// Outside of a runtime.
+    #[track_caller]
+    pub(crate) fn new(mut io: S, kind: SourceKind, fd: impl Fn(&S) -> i32) -> io::Result<Self> {
+        let core = context::current("a socket");
+        let source = core.reactor.register(&mut io)?;
+        let (source_id, fd) = (source.id(), fd(&io));
+        core.note_running(Kind::SourceRegistered { source_kind: kind, source: source_id, fd });
+        Ok(Registered { io, source, core })
+    }
+
+    pub(crate) fn get(&self) -> &S {
+        &self.io
+    }
+
+    /// For a socket that is known not to be ready yet, such as one that connects.
+    pub(crate) fn expect_wait(&self, direction: Direction) {
+        self.source.would_block(direction);
+    }
+
+    /// Tries `operation` until it does not block. It says how many bytes it moved, and is asked for `len`:
+    /// fewer mean that the next try would block.
+    pub(crate) fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        len: usize,
+        mut operation: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = ready!(self.poll_try(cx, direction, |io| operation(io), |n| *n))?;
+        if moved < len && (moved > 0 || direction == Direction::Write) {
+            self.source.short(direction);
+        }
+        Poll::Ready(Ok(moved))
+    }
+
+    /// Tries `operation` until it does not block. `weigh` says what its result counts for, in bytes.
+    pub(crate) fn poll_try<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+        weigh: impl Fn(&R) -> usize,
+    ) -> Poll<io::Result<R>> {
+        let left = self.core.transfer_left.get();
+        if left == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            ready!(self.poll_ready(cx, direction));
+            match operation(&self.io) {
+                Ok(result) => {
+                    let bytes = weigh(&result);
+                    self.core.transfer_left.set(left.saturating_sub(bytes));
+                    self.tried(direction, TryOutcome::Done, bytes);
+                    return Poll::Ready(Ok(result));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.source.would_block(direction);
+                    self.tried(direction, TryOutcome::WouldBlock, 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.tried(direction, TryOutcome::Failed, 0);
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Waits until an operation in `direction` is worth trying.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<()> {
+        if self.source.is_ready(direction) {
+            return Poll::Ready(());
+        }
+        if let Some(other) = self.source.wait(direction, cx.waker()) {
+            other.wake();
+        }
+        self.core.note_running(Kind::WaitsForSource { direction, source: self.source.id() });
+        Poll::Pending
+    }
+
+    /// Says that an operation made elsewhere would have blocked.
+    #[cfg(unix)]
+    pub(crate) fn would_block(&self, direction: Direction) {
+        self.source.would_block(direction);
+        self.tried(direction, TryOutcome::WouldBlock, 0);
+    }
+
+    pub(crate) async fn ready(&self, direction: Direction) {
+        poll_fn(|cx| self.poll_ready(cx, direction)).await;
+    }
+
+    fn tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
+        if self.core.tap.is_some() {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let source = self.source.id();
+            let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
+            let outcome = if eof { TryOutcome::Eof } else { outcome };
+            self.core.note_running(Kind::SourceTried { direction, outcome, source, bytes });
+        }
+    }
+}
+
+impl<S: Pollable> Drop for Registered<S> {
+    fn drop(&mut self) {
+        let waiting = self.core.reactor.deregister(&mut self.io, &self.source);
+        // Whoever waited on it through a raw poll holds a reference no more; a wake lets it find out.
+        waiting.into_iter().flatten().for_each(|waker| waker.wake());
+        self.core.note_running(Kind::SourceClosed { source: self.source.id() });
+    }
+}
+
+impl<S: Pollable + fmt::Debug> fmt::Debug for Registered<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.fmt(f)
+    }
+}
+
+/// The number of a descriptor, for the record.
+#[cfg(unix)]
+pub(crate) fn descriptor(io: &impl std::os::fd::AsRawFd) -> i32 {
+    io.as_raw_fd()
+}
+
+/// The number of a descriptor, for the record.
+#[cfg(not(unix))]
+pub(crate) fn descriptor<S>(_: &S) -> i32 {
+    -1
+}
