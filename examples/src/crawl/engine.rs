@@ -3,40 +3,47 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
+use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
-use super::frontier::{Frontier, Job};
+use super::frontier::{Errand, Frontier, Job};
+use crate::polite::pace::{MAX_TRIES, back_off};
+use crate::polite::robots::Robots;
 use crate::report::progress::Standing;
-use crate::stop::Stop;
+use crate::stop::{Asked, Stop};
 
 /// What a fetch brings home.
 #[derive(Debug)]
-pub struct Fetched<T> {
-    /// What the caller wanted of the page, or why it could not be had.
-    pub result: Result<T, String>,
-    /// The pages it links to.
-    pub links: Vec<Url>,
-    /// Bytes of its body.
-    pub bytes: u64,
-}
-
-impl<T> Fetched<T> {
-    /// A fetch that failed.
-    #[must_use]
-    pub fn failed(reason: impl fmt::Display) -> Fetched<T> {
-        Fetched { result: Err(reason.to_string()), links: Vec::new(), bytes: 0 }
-    }
+pub enum Fetched<T> {
+    /// The page.
+    Page {
+        /// What the caller wanted of it.
+        found: T,
+        /// The pages it links to.
+        links: Vec<Url>,
+        /// Bytes of its body.
+        bytes: u64,
+    },
+    /// Nothing, and trying again would not help.
+    Failed(String),
+    /// Nothing for now: its host is too busy.
+    Busy {
+        /// What it said.
+        reason: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// What a host asks of crawlers.
+    Robots(Robots),
 }
 
 /// A page that is over.
@@ -70,8 +77,24 @@ pub struct Totals {
     /// The longest chain of fetches of which each had to wait for the one before: for its link,
     /// or for its place among those in flight. No crawl can be faster than this many answers.
     pub longest_chain: u32,
-    /// Pages that were known of and not begun, because of a stop.
+    /// Fetches that were tried again because a host was too busy.
+    pub retries: u64,
+    /// Pages that were known of and not begun.
     pub abandoned: u64,
+    /// Why it began no more pages.
+    pub end: End,
+}
+
+impl Totals {
+    fn standing(&self, in_flight: usize, queued: usize) -> Standing {
+        Standing {
+            over: self.pages,
+            failed: self.failures,
+            in_flight: in_flight as u64,
+            queued: queued as u64,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// Where a crawl stands, for whoever shows it. Clones share it.
@@ -86,79 +109,187 @@ impl Watch {
     }
 }
 
-/// Fetches what is in `frontier` and whatever it leads to, up to `concurrency` pages at once, each
-/// in a task of its own, until nothing is left or `stop` is asked for; then the fetches in flight
-/// are waited for and no new ones begun.
+/// Why a crawl began no more pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// There were none left.
+    #[default]
+    Nothing,
+    /// Somebody asked for a stop.
+    Asked,
+    /// As many bytes had come as there were to be at most.
+    Bytes,
+    /// The time for it was over.
+    Time,
+}
+
+/// What may be spent on a crawl.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Pages in flight at once.
+    pub concurrency: usize,
+    /// Bytes of bodies; what is in flight when they are reached still comes.
+    pub bytes: u64,
+    /// From first to last; what is in flight when it is over still comes.
+    pub time: Duration,
+}
+
+impl Budget {
+    /// So many pages at once, and no end.
+    #[must_use]
+    pub fn unlimited(concurrency: usize) -> Budget {
+        Budget { concurrency, bytes: u64::MAX, time: Duration::MAX }
+    }
+}
+
+/// Fetches what is in `frontier` and whatever it leads to, each page in a task of its own, until
+/// nothing is left, the budget is spent or `stop` is asked for; then the fetches in flight are
+/// waited for and no new ones begun.
 ///
 /// `fetch` makes the future for a page and the name of its task; `over` is given every page as it
 /// ends. Each page costs the engine a constant number of polls, whatever the concurrency.
 ///
 /// Dropping the returned future leaves the fetches in flight running to their end, unobserved.
 pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
-    mut frontier: Frontier,
-    concurrency: usize,
+    frontier: &mut Frontier,
+    budget: Budget,
     stop: &Stop,
     watch: &Watch,
     fetch: impl Fn(&Job) -> (String, F),
     mut over: impl FnMut(Page<T>),
 ) -> Totals {
-    let start = mainspring::time::now();
+    let start = now();
     let mut totals = Totals::default();
     let mut flights: FuturesUnordered<Flight<T>> = FuturesUnordered::new();
-    let mut places = Places::new(concurrency);
+    let mut places = Places::new(budget.concurrency);
     let mut asked = stop.asked();
-    let mut stopped = false;
+    let time_is_over = start.checked_add(budget.time);
     loop {
-        while !stopped
+        while totals.end == End::Nothing
             && let Some(place) = places.peek()
-            && let Some(mut job) = frontier.begin()
+            && let Some(mut job) = frontier.begin(now())
         {
             places.take();
             job.after = job.after.max(place);
             let (name, future) = fetch(&job);
-            let began = mainspring::time::now();
-            let handle = mainspring::spawn_named(name, future);
-            flights.push(Flight { job: Some(job), began, handle });
+            let began = now();
+            flights.push(Flight {
+                job: Some(job),
+                began,
+                handle: mainspring::spawn_named(name, future),
+            });
         }
         totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
-        watch.0.set(Standing {
-            over: totals.pages,
-            failed: totals.failures,
-            in_flight: flights.len() as u64,
-            queued: frontier.len() as u64,
-            bytes: totals.bytes,
-        });
-        let landed = if stopped {
-            flights.next().await
-        } else {
-            match select(flights.next(), &mut asked).await {
-                Either::Left((landed, _)) => landed,
-                Either::Right(((), _)) => {
-                    stopped = true;
+        watch.0.set(totals.standing(flights.len(), frontier.len()));
+        // With a free place, a page may also begin because its host's pause is over.
+        let pause_is_over = places.peek().and_then(|_| frontier.next_at());
+        if flights.is_empty() && (pause_is_over.is_none() || totals.end != End::Nothing) {
+            break;
+        }
+        let landed = if totals.end == End::Nothing {
+            match next(&mut flights, &mut asked, pause_is_over, time_is_over).await {
+                Ok(landed) => landed,
+                Err(Interrupt::PauseOver) => continue,
+                Err(Interrupt::Ended(end)) => {
+                    totals.end = end;
                     continue;
                 }
             }
+        } else {
+            flights.next().await.expect("some are in flight")
         };
-        let Some((job, began, ended)) = landed else { break };
-        let fetched = ended.unwrap_or_else(Fetched::failed);
-        let chain = job.after + 1;
-        places.give_back(chain);
-        totals.longest_chain = totals.longest_chain.max(chain);
-        totals.pages += 1;
-        totals.failures += u64::from(fetched.result.is_err());
-        totals.bytes += fetched.bytes;
-        frontier.follow(&job, fetched.links);
-        over(Page {
-            job,
-            result: fetched.result,
-            bytes: fetched.bytes,
-            began: began.duration_since(start),
-            ended: mainspring::time::now().duration_since(start),
-        });
+        places.give_back(landed.job.after + 1);
+        if let Some(page) = land(landed, start, frontier, &mut totals) {
+            over(page);
+        }
+        if totals.end == End::Nothing && totals.bytes >= budget.bytes && !frontier.is_empty() {
+            totals.end = End::Bytes;
+        }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.wall = mainspring::time::now().duration_since(start);
+    totals.wall = now().duration_since(start);
     totals
+}
+
+/// Books a fetch that is over; returns the page, if that is what it was.
+fn land<T>(
+    landed: Landed<T>,
+    start: Instant,
+    frontier: &mut Frontier,
+    totals: &mut Totals,
+) -> Option<Page<T>> {
+    let Landed { job, began, ended } = landed;
+    let chain = job.after + 1;
+    frontier.ended(&job);
+    totals.longest_chain = totals.longest_chain.max(chain);
+    let fetched = ended.unwrap_or_else(|error| Fetched::Failed(error.to_string()));
+    let (result, bytes) = match fetched {
+        Fetched::Page { found, links, bytes } => {
+            frontier.follow(job.depth, chain, links);
+            (Ok(found), bytes)
+        }
+        Fetched::Robots(robots) => {
+            frontier.heed(&job, robots);
+            return None;
+        }
+        Fetched::Busy { retry_after, .. } if job.tries + 1 < MAX_TRIES => {
+            let wait = back_off(job.tries, retry_after);
+            frontier.put_back(job, now() + wait);
+            totals.retries += 1;
+            return None;
+        }
+        Fetched::Busy { reason, .. } | Fetched::Failed(reason) => match job.errand {
+            Errand::Page(_) => (Err(reason), 0),
+            // A host that cannot say what it wishes is left alone (RFC 9309 §2.3.1.4).
+            Errand::Robots => {
+                frontier.heed(&job, Robots::disallow_all());
+                return None;
+            }
+        },
+    };
+    totals.pages += 1;
+    totals.failures += u64::from(result.is_err());
+    totals.bytes += bytes;
+    let ended = now().duration_since(start);
+    Some(Page { job, result, bytes, began: began.duration_since(start), ended })
+}
+
+/// What can come before a fetch lands.
+enum Interrupt {
+    PauseOver,
+    Ended(End),
+}
+
+/// Waits for whatever comes first. A fetch that has landed is told before a stop or a clock.
+async fn next<T>(
+    flights: &mut FuturesUnordered<Flight<T>>,
+    asked: &mut Asked,
+    pause_is_over: Option<Instant>,
+    time_is_over: Option<Instant>,
+) -> Result<Landed<T>, Interrupt> {
+    let clock = match (pause_is_over, time_is_over) {
+        (Some(pause), Some(end)) if end <= pause => Some((end, End::Time)),
+        (Some(pause), _) => Some((pause, End::Nothing)),
+        (None, end) => end.map(|end| (end, End::Time)),
+    };
+    let mut alarm = clock.map(|(at, end)| (Box::pin(sleep_until(at)), end));
+    poll_fn(|cx| {
+        // With nothing in flight the stream is over: that is no event, a clock will be.
+        if let Poll::Ready(Some(landed)) = flights.poll_next_unpin(cx) {
+            return Poll::Ready(Ok(landed));
+        }
+        if Pin::new(&mut *asked).poll(cx).is_ready() {
+            return Poll::Ready(Err(Interrupt::Ended(End::Asked)));
+        }
+        match &mut alarm {
+            Some((alarm, end)) => alarm.as_mut().poll(cx).map(|()| match end {
+                End::Nothing => Err(Interrupt::PauseOver),
+                end => Err(Interrupt::Ended(*end)),
+            }),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A fetch in flight.
@@ -168,13 +299,20 @@ struct Flight<T> {
     handle: JoinHandle<Fetched<T>>,
 }
 
+/// A fetch that is over.
+struct Landed<T> {
+    job: Job,
+    began: Instant,
+    ended: Result<Fetched<T>, JoinError>,
+}
+
 impl<T> Future for Flight<T> {
-    type Output = (Job, Instant, Result<Fetched<T>, JoinError>);
+    type Output = Landed<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.handle).poll(cx).map(|ended| {
             let job = self.job.take().expect("a flight lands once");
-            (job, self.began, ended)
+            Landed { job, began: self.began, ended }
         })
     }
 }
@@ -212,6 +350,7 @@ impl Places {
 mod tests {
     use super::*;
     use crate::crawl::frontier::Bounds;
+    use crate::polite::pace::Pace;
     use mainspring::time::{Clock, sleep};
 
     const DELAY: Duration = Duration::from_secs(1);
@@ -230,15 +369,18 @@ mod tests {
                 None => Vec::new(),
             },
         };
-        let result = if job.url.path() == "/page23" { Err("gone".to_owned()) } else { Ok(()) };
-        Fetched { result, links, bytes: 10 }
+        match job.url.path() {
+            "/page23" => Fetched::Failed("gone".to_owned()),
+            _ => Fetched::Page { found: (), links, bytes: 10 },
+        }
     }
 
     fn run(concurrency: usize, stop_after: Option<Duration>) -> (Totals, Vec<String>) {
         let mut runtime =
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
-            let mut frontier = Frontier::new(Bounds { depth: 9, pages: 99 }, |_| true);
+            let bounds = Bounds { depth: 9, pages: 99 };
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
             frontier.seed(url("/"));
             let stop = Stop::new();
             if let Some(after) = stop_after {
@@ -258,7 +400,9 @@ mod tests {
             };
             let over = |page: Page<()>| pages.push(page.job.url.path().to_owned());
             let watch = Watch::default();
-            let totals = crawl(frontier, concurrency, &stop, &watch, fetch, over).await;
+            let totals =
+                crawl(&mut frontier, Budget::unlimited(concurrency), &stop, &watch, fetch, over)
+                    .await;
             (totals, pages)
         })
     }
@@ -271,11 +415,11 @@ mod tests {
             Totals {
                 pages: 25,
                 failures: 1,
-                bytes: 250,
+                bytes: 240,
                 wall: 3 * DELAY,
                 most_in_flight: 20,
                 longest_chain: 3,
-                abandoned: 0,
+                ..Totals::default()
             }
         );
         assert_eq!(pages[..6], ["/", "/list0", "/list1", "/list2", "/list3", "/page00"]);
@@ -297,17 +441,110 @@ mod tests {
         let (totals, pages) = run(2, Some(DELAY * 3 / 2));
         assert_eq!(pages, ["/", "/list0", "/list1"]);
         assert_eq!((totals.pages, totals.wall, totals.abandoned), (3, 2 * DELAY, 12));
+        assert_eq!(totals.end, End::Asked);
+    }
+
+    /// Crawls `/` and `/a` to `/e`, all of them seeds, one at a time, with answers made by `answer`.
+    fn visit(
+        pace: Pace,
+        budget: Budget,
+        answer: impl Fn(&Job) -> Fetched<()> + 'static,
+    ) -> (Totals, Vec<String>) {
+        let mut runtime =
+            mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
+        runtime.block_on(async move {
+            let bounds = Bounds { depth: 0, pages: 99 };
+            let mut frontier = Frontier::new(bounds, pace, |_| true);
+            for path in ["/a", "/b", "/c"] {
+                frontier.seed(url(path));
+            }
+            let mut told = Vec::new();
+            let fetch = |job: &Job| {
+                let answer = answer(job);
+                (job.url.path().to_owned(), async move {
+                    sleep(DELAY).await;
+                    answer
+                })
+            };
+            let over = |page: Page<()>| {
+                let seconds = page.ended.as_secs();
+                told.push(match page.result {
+                    Ok(()) => format!("{seconds} s {}", page.job.url.path()),
+                    Err(reason) => format!("{seconds} s {}: {reason}", page.job.url.path()),
+                });
+            };
+            let (stop, watch) = (Stop::new(), Watch::default());
+            (crawl(&mut frontier, budget, &stop, &watch, fetch, over).await, told)
+        })
+    }
+
+    fn page() -> Fetched<()> {
+        Fetched::Page { found: (), links: Vec::new(), bytes: 10 }
+    }
+
+    fn busy() -> Fetched<()> {
+        Fetched::Busy { reason: "503".to_owned(), retry_after: Some(5 * DELAY) }
+    }
+
+    #[test]
+    fn a_busy_host_is_left_alone_for_as_long_as_it_asks_and_not_for_ever() {
+        let answer = |job: &Job| match (job.url.path(), job.tries) {
+            ("/a", 0) => busy(),
+            ("/c", _) => busy(),
+            _ => page(),
+        };
+        let (totals, told) = visit(Pace::unlimited(), Budget::unlimited(1), answer);
+        assert_eq!(told, ["7 s /a", "8 s /b", "27 s /c: 503"]);
+        assert_eq!((totals.pages, totals.failures, totals.retries), (3, 1, 4));
+    }
+
+    #[test]
+    fn pauses_between_pages_are_kept() {
+        let pace = Pace { pause: 3 * DELAY, ..Pace::unlimited() };
+        let (_, told) = visit(pace, Budget::unlimited(9), |_| page());
+        assert_eq!(told, ["1 s /a", "4 s /b", "7 s /c"]);
+    }
+
+    #[test]
+    fn robots_txt_comes_first_and_is_obeyed_and_is_no_page() {
+        let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+        let answer = |job: &Job| match job.errand {
+            Errand::Robots => Fetched::Robots(Robots::parse("user-agent: *\ndisallow: /b")),
+            Errand::Page(_) => page(),
+        };
+        let (totals, told) = visit(pace.clone(), Budget::unlimited(9), answer);
+        assert_eq!(told, ["2 s /a", "2 s /c"]);
+        assert_eq!((totals.pages, totals.bytes), (2, 20));
+        let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.errand {
+            Errand::Robots => Fetched::Failed("500".to_owned()),
+            Errand::Page(_) => page(),
+        });
+        assert_eq!((totals.pages, told.len()), (0, 0), "a host that cannot say is left alone");
+    }
+
+    #[test]
+    fn a_crawl_ends_when_its_bytes_or_its_time_are_spent() {
+        let budget = Budget { bytes: 20, ..Budget::unlimited(1) };
+        let (totals, told) = visit(Pace::unlimited(), budget, |_| page());
+        assert_eq!((totals.end, totals.abandoned), (End::Bytes, 1));
+        assert_eq!(told, ["1 s /a", "2 s /b"]);
+        let budget = Budget { time: DELAY * 3 / 2, ..Budget::unlimited(1) };
+        let (totals, told) = visit(Pace::unlimited(), budget, |_| page());
+        assert_eq!((totals.end, totals.abandoned), (End::Time, 1));
+        assert_eq!(told, ["1 s /a", "2 s /b"]);
     }
 
     #[test]
     fn a_fetch_that_panics_is_a_page_that_failed() {
         let failed = mainspring::run(async {
-            let mut frontier = Frontier::new(Bounds { depth: 0, pages: 1 }, |_| true);
+            let bounds = Bounds { depth: 0, pages: 1 };
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
             frontier.seed(url("/"));
             let mut failures = Vec::new();
             let fetch = |_: &Job| ("fetch".to_owned(), async { panic!("a bug") });
             let over = |page: Page<()>| failures.extend(page.result.err());
-            crawl(frontier, 1, &Stop::new(), &Watch::default(), fetch, over).await;
+            let budget = Budget::unlimited(1);
+            crawl(&mut frontier, budget, &Stop::new(), &Watch::default(), fetch, over).await;
             failures
         });
         assert_eq!(failed.len(), 1);

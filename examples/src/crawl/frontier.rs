@@ -1,10 +1,25 @@
-//! The frontier: pages known of and not yet fetched, each of them once.
+//! The frontier: pages known of and not yet fetched, each of them once, and when each may begin.
+//!
+//! Pages wait in one queue per host, since manners are owed to hosts: so many pages of it at once,
+//! so long between two of them, and none before its robots.txt has been read.
+//!
+//! ```text
+//!            ┌── begin ◄── ready: has a page, a free place, and its time has come
+//!   host ────┼── waits for a moment: pause between pages, Retry-After
+//!            └── rests: no page, no free place, or its robots.txt is being read
+//! ```
+//!
+//! Of the ready hosts, the one whose first page was found first is next. Every operation is
+//! logarithmic in the number of hosts and independent of the number of pages.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
 use url::Url;
 
 use crate::canonical::canonical;
+use crate::polite::pace::Pace;
+use crate::polite::robots::Robots;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -15,39 +30,88 @@ pub struct Bounds {
     pub pages: usize,
 }
 
-/// A page to fetch.
+/// Something to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Where it is.
     pub url: Url,
+    /// What it is for.
+    pub errand: Errand,
     /// How many links it is away from the beginning.
     pub depth: u32,
-    /// Its place among all pages, in the order in which they were found, from 0.
-    pub order: usize,
     /// How many fetches, one after another, had to end before this one could begin.
     pub after: u32,
+    /// How often it has been tried already.
+    pub tries: u32,
+    host: usize,
+}
+
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// To read what a host asks of crawlers.
+    Robots,
+    /// To have the page; with its place among all pages, in the order in which they were found,
+    /// from 0.
+    Page(usize),
+}
+
+/// What is known of a host's robots.txt.
+#[derive(Debug)]
+enum Wishes {
+    /// It has been tried so often.
+    Unasked(u32),
+    Asking,
+    Known(Robots),
+}
+
+struct Host {
+    robots_txt: Url,
+    queue: VecDeque<Job>,
+    in_flight: usize,
+    not_before: Instant,
+    wishes: Wishes,
 }
 
 /// Pages known of, in the order in which they were found.
 pub struct Frontier {
-    queue: VecDeque<Job>,
+    hosts: Vec<Host>,
+    by_origin: HashMap<String, usize>,
+    /// Hosts that may begin a page, by the place of its first page.
+    ready: BTreeSet<(usize, usize)>,
+    /// Hosts that may once a moment has come.
+    waiting: BTreeSet<(Instant, usize)>,
     seen: HashSet<String>,
+    queued: usize,
     bounds: Bounds,
+    pace: Pace,
     in_scope: Box<dyn Fn(&Url) -> bool>,
     left_out: usize,
+    forbidden: Vec<Url>,
 }
 
 impl Frontier {
     /// An empty frontier; links for which `in_scope` is false are not followed.
     #[must_use]
-    pub fn new(bounds: Bounds, in_scope: impl Fn(&Url) -> bool + 'static) -> Frontier {
+    pub fn new(bounds: Bounds, pace: Pace, in_scope: impl Fn(&Url) -> bool + 'static) -> Frontier {
         Frontier {
-            queue: VecDeque::new(),
+            hosts: Vec::new(),
+            by_origin: HashMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             seen: HashSet::new(),
+            queued: 0,
             bounds,
+            pace,
             in_scope: Box::new(in_scope),
             left_out: 0,
+            forbidden: Vec::new(),
         }
+    }
+
+    /// Takes a page for fetched: in an earlier run, for one.
+    pub fn skip(&mut self, url: &Url) {
+        self.seen.insert(canonical(url));
     }
 
     /// Adds a page to begin with, in scope or not, unless it is known already.
@@ -55,43 +119,161 @@ impl Frontier {
         self.add(url, 0, 0);
     }
 
-    /// Adds the links of a page that was fetched as `job`.
-    pub fn follow(&mut self, job: &Job, links: Vec<Url>) {
-        if job.depth == self.bounds.depth {
+    /// Adds the links of a page that is `depth` links away from the beginning and over after a
+    /// chain of `chain` fetches.
+    pub fn follow(&mut self, depth: u32, chain: u32, links: Vec<Url>) {
+        if depth >= self.bounds.depth {
             return;
         }
         for link in links {
             if (self.in_scope)(&link) {
-                self.add(link, job.depth + 1, job.after + 1);
+                self.add(link, depth + 1, chain);
             }
         }
     }
 
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
-        if self.seen.len() == self.bounds.pages {
+        if self.seen.len() >= self.bounds.pages {
             self.left_out += usize::from(!self.seen.contains(&key));
         } else if self.seen.insert(key) {
-            let order = self.seen.len() - 1;
-            self.queue.push_back(Job { url, depth, order, after });
+            let errand = Errand::Page(self.seen.len() - 1);
+            let host = self.host(&url);
+            self.unlist(host);
+            let job = Job { url, errand, depth, after, tries: 0, host };
+            self.hosts[host].queue.push_back(job);
+            self.queued += 1;
+            self.list(host);
         }
     }
 
-    /// Begins the page that was found first among those not yet begun.
-    pub fn begin(&mut self) -> Option<Job> {
-        self.queue.pop_front()
+    /// The host of a URL; a new one if it was not met before.
+    fn host(&mut self, url: &Url) -> usize {
+        let origin = url.origin().ascii_serialization();
+        *self.by_origin.entry(origin).or_insert_with(|| {
+            let robots_txt = url.join("/robots.txt").unwrap_or_else(|_| url.clone());
+            let wishes = match self.pace.obey_robots {
+                true => Wishes::Unasked(0),
+                false => Wishes::Known(Robots::allow_all()),
+            };
+            let not_before = mainspring::time::now();
+            let queue = VecDeque::new();
+            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, wishes });
+            self.hosts.len() - 1
+        })
+    }
+
+    /// Begins what may begin now and was found first; [`Frontier::ended`] must follow.
+    pub fn begin(&mut self, now: Instant) -> Option<Job> {
+        loop {
+            while let Some(&(at, id)) = self.waiting.first()
+                && at <= now
+            {
+                self.waiting.pop_first();
+                self.ready.insert((self.hosts[id].first(), id));
+            }
+            let (_, id) = self.ready.pop_first()?;
+            let host = &mut self.hosts[id];
+            let job = match &host.wishes {
+                Wishes::Unasked(tries) => {
+                    let tries = *tries;
+                    host.wishes = Wishes::Asking;
+                    let (url, errand) = (host.robots_txt.clone(), Errand::Robots);
+                    Some(Job { url, errand, depth: 0, after: 0, tries, host: id })
+                }
+                Wishes::Asking => None,
+                Wishes::Known(robots) => {
+                    let job = host.queue.pop_front().expect("a ready host has a page");
+                    self.queued -= 1;
+                    if robots.allows(&job.url) {
+                        host.not_before = now + self.pace.pause(robots.delay);
+                        Some(job)
+                    } else {
+                        self.forbidden.push(job.url);
+                        None
+                    }
+                }
+            };
+            host.in_flight += usize::from(job.is_some());
+            self.list(id);
+            if job.is_some() {
+                return job;
+            }
+        }
+    }
+
+    /// Gives back the place that `job` held with its host.
+    pub fn ended(&mut self, job: &Job) {
+        self.unlist(job.host);
+        self.hosts[job.host].in_flight -= 1;
+        self.list(job.host);
+    }
+
+    /// Takes note of what the host of `job` asks of crawlers.
+    pub fn heed(&mut self, job: &Job, robots: Robots) {
+        self.unlist(job.host);
+        self.hosts[job.host].wishes = Wishes::Known(robots);
+        self.list(job.host);
+    }
+
+    /// Has `job` tried again, and nothing of its host begun, before `at`.
+    pub fn put_back(&mut self, mut job: Job, at: Instant) {
+        job.tries += 1;
+        self.unlist(job.host);
+        let host = &mut self.hosts[job.host];
+        host.not_before = host.not_before.max(at);
+        let id = job.host;
+        match job.errand {
+            Errand::Robots => host.wishes = Wishes::Unasked(job.tries),
+            Errand::Page(_) => {
+                host.queue.push_front(job);
+                self.queued += 1;
+            }
+        }
+        self.list(id);
+    }
+
+    /// Takes a host off both lists, before something changes that they are sorted by.
+    fn unlist(&mut self, id: usize) {
+        let host = &self.hosts[id];
+        self.ready.remove(&(host.first(), id));
+        self.waiting.remove(&(host.not_before, id));
+    }
+
+    /// Puts a host on the list where it belongs, if on any. A host whose time has come stays on the
+    /// list of those that wait until the next [`Frontier::begin`] looks.
+    fn list(&mut self, id: usize) {
+        let host = &self.hosts[id];
+        let rests = host.queue.is_empty()
+            || host.in_flight >= self.pace.per_host
+            || matches!(host.wishes, Wishes::Asking);
+        if !rests {
+            self.waiting.insert((host.not_before, id));
+        }
+    }
+
+    /// When something may begin that may not yet; `None` if nothing will before a fetch ends.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Instant> {
+        self.waiting.first().map(|(at, _)| *at)
     }
 
     /// Pages not yet begun.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.queued
     }
 
     /// Whether there is nothing left to begin.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queued == 0
+    }
+
+    /// Pages known of, those of earlier runs included.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.seen.len()
     }
 
     /// How many links were not followed because the bound on pages was reached. A link found on
@@ -100,11 +282,27 @@ impl Frontier {
     pub fn left_out(&self) -> usize {
         self.left_out
     }
+
+    /// The pages that were not fetched because their host's robots.txt asks for it.
+    #[must_use]
+    pub fn forbidden(&self) -> &[Url] {
+        &self.forbidden
+    }
+}
+
+impl Host {
+    /// The place of the page that is next; hosts without one are on no list.
+    fn first(&self) -> usize {
+        match self.queue.front().map(|job| job.errand) {
+            Some(Errand::Page(place)) => place,
+            _ => usize::MAX,
+        }
+    }
 }
 
 impl std::fmt::Debug for Frontier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frontier {{ {} known, {} to begin }}", self.seen.len(), self.queue.len())
+        write!(f, "Frontier {{ {} known, {} to begin }}", self.seen.len(), self.queued)
     }
 }
 
@@ -118,53 +316,139 @@ pub fn same_hosts(seeds: &[Url]) -> impl Fn(&Url) -> bool + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect(text)
     }
 
-    fn urls(frontier: &mut Frontier) -> Vec<String> {
-        std::iter::from_fn(|| frontier.begin()).map(|job| job.url.to_string()).collect()
+    fn frontier(depth: u32, pages: usize, pace: Pace) -> Frontier {
+        Frontier::new(Bounds { depth, pages }, pace, |_| true)
+    }
+
+    fn urls(frontier: &mut Frontier, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| frontier.begin(now)).map(|job| job.url.to_string()).collect()
+    }
+
+    /// Lets `test` run where there is a clock.
+    fn on_a_loop(test: impl FnOnce(Instant)) {
+        mainspring::run(async { test(mainspring::time::now() + Duration::from_secs(60)) });
     }
 
     #[test]
     fn a_page_is_fetched_once_however_it_is_written() {
-        let mut frontier = Frontier::new(Bounds { depth: 9, pages: 9 }, |_| true);
-        frontier.seed(url("http://h"));
-        let front = frontier.begin().expect("the seed");
-        frontier.follow(
-            &front,
-            vec![
-                url("http://h/#top"),
-                url("http://H:80/%61"),
-                url("http://h/a"),
-                url("http://h/b"),
-            ],
-        );
-        assert_eq!(urls(&mut frontier), ["http://h/%61", "http://h/b"]);
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, Pace::unlimited());
+            frontier.seed(url("http://h"));
+            assert_eq!(urls(&mut frontier, now), ["http://h/"]);
+            let links = ["http://h/#top", "http://H:80/%61", "http://h/a", "http://h/b"];
+            frontier.follow(0, 1, links.map(url).to_vec());
+            assert_eq!(urls(&mut frontier, now), ["http://h/%61", "http://h/b"]);
+        });
     }
 
     #[test]
-    fn depth_order_and_chain_count_from_the_seeds() {
-        let mut frontier = Frontier::new(Bounds { depth: 1, pages: 9 }, |_| true);
-        frontier.seed(url("http://h/"));
-        let front = frontier.begin().expect("the seed");
-        assert_eq!((front.depth, front.order, front.after), (0, 0, 0));
-        frontier.follow(&front, vec![url("http://h/a")]);
-        let a = frontier.begin().expect("the link");
-        assert_eq!((a.depth, a.order, a.after), (1, 1, 1));
-        frontier.follow(&a, vec![url("http://h/too/deep")]);
-        assert!(frontier.is_empty());
+    fn depth_place_and_chain_count_from_the_seeds() {
+        on_a_loop(|now| {
+            let mut frontier = frontier(1, 9, Pace::unlimited());
+            frontier.skip(&url("http://h/earlier"));
+            frontier.seed(url("http://h/"));
+            let front = frontier.begin(now).expect("the seed");
+            assert_eq!((front.depth, front.errand, front.after), (0, Errand::Page(1), 0));
+            frontier.follow(0, 1, vec![url("http://h/a"), url("http://h/earlier")]);
+            let a = frontier.begin(now).expect("the link");
+            assert_eq!((a.depth, a.errand, a.after), (1, Errand::Page(2), 1));
+            frontier.follow(1, 2, vec![url("http://h/too/deep")]);
+            assert!(frontier.is_empty());
+        });
     }
 
     #[test]
     fn the_bound_on_pages_is_kept_and_what_it_left_out_is_counted() {
-        let mut frontier = Frontier::new(Bounds { depth: 9, pages: 2 }, |_| true);
-        frontier.seed(url("http://h/"));
-        let front = frontier.begin().expect("the seed");
-        frontier.follow(&front, vec![url("http://h/a"), url("http://h/b"), url("http://h/")]);
-        assert_eq!(urls(&mut frontier), ["http://h/a"]);
-        assert_eq!(frontier.left_out(), 1);
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 2, Pace::unlimited());
+            frontier.seed(url("http://h/"));
+            let links = ["http://h/a", "http://h/b", "http://h/"];
+            frontier.follow(0, 1, links.map(url).to_vec());
+            assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
+            assert_eq!(frontier.left_out(), 1);
+        });
+    }
+
+    #[test]
+    fn a_host_is_given_so_many_places_and_such_pauses_and_others_go_on() {
+        let second = Duration::from_secs(1);
+        let pace = Pace { per_host: 1, pause: second, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            for text in ["http://g/1", "http://g/2", "http://h/1", "http://h/2"] {
+                frontier.seed(url(text));
+            }
+            let first = frontier.begin(now).expect("g's first");
+            assert_eq!(first.url.as_str(), "http://g/1");
+            assert_eq!(urls(&mut frontier, now), ["http://h/1"]);
+            assert_eq!(frontier.next_at(), None, "both hosts rest until a fetch ends");
+            frontier.ended(&first);
+            assert_eq!(frontier.begin(now), None);
+            assert_eq!(frontier.next_at(), Some(now + second));
+            assert_eq!(urls(&mut frontier, now + second), ["http://g/2"]);
+        });
+    }
+
+    #[test]
+    fn a_host_that_is_busy_is_left_alone_and_its_page_stays_first() {
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, Pace::unlimited());
+            for text in ["http://g/1", "http://g/2", "http://h/1"] {
+                frontier.seed(url(text));
+            }
+            let first = frontier.begin(now).expect("g's first");
+            let later = now + Duration::from_secs(7);
+            frontier.ended(&first);
+            frontier.put_back(first, later);
+            assert_eq!(urls(&mut frontier, now), ["http://h/1"]);
+            assert_eq!(frontier.next_at(), Some(later));
+            let again = frontier.begin(later).expect("g's first again");
+            assert_eq!((again.url.as_str(), again.tries), ("http://g/1", 1));
+            assert_eq!(urls(&mut frontier, later), ["http://g/2"]);
+        });
+    }
+
+    #[test]
+    fn nothing_of_a_host_begins_before_its_robots_txt_is_read() {
+        let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            for text in ["http://h/a", "http://h/b", "http://h/c"] {
+                frontier.seed(url(text));
+            }
+            let asking = frontier.begin(now).expect("the robots.txt");
+            assert_eq!(
+                (asking.url.as_str(), asking.errand),
+                ("http://h/robots.txt", Errand::Robots)
+            );
+            assert_eq!((frontier.begin(now), frontier.next_at()), (None, None));
+            frontier.ended(&asking);
+            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2"));
+            assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
+            assert_eq!(frontier.forbidden(), [url("http://h/a")]);
+            assert_eq!(frontier.next_at(), Some(now + Duration::from_secs(2)));
+        });
+    }
+
+    #[test]
+    fn a_robots_txt_that_could_not_be_had_is_asked_for_again() {
+        let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            frontier.seed(url("http://h/a"));
+            let asking = frontier.begin(now).expect("the robots.txt");
+            frontier.ended(&asking);
+            frontier.put_back(asking, now + Duration::from_secs(1));
+            assert_eq!(frontier.begin(now), None);
+            let again = frontier.begin(now + Duration::from_secs(1)).expect("again");
+            assert_eq!((again.errand, again.tries), (Errand::Robots, 1));
+        });
     }
 
     #[test]
