@@ -41,13 +41,15 @@ use crate::time::queue::TimerQueue;
 pub const TRANSFER_BUDGET: usize = 64 * 1024;
 
 pub(crate) type Mailbox = Inbox<Letter, Bell>;
+pub(crate) type RemoteSpawn = Box<dyn FnOnce(&Rc<Core>) + Send>;
+pub(crate) type DoneCallback = Box<dyn FnOnce()>;
 
 /// What another thread has to say to the loop.
 pub(crate) enum Letter {
     /// A waker of this task was used there.
     Wake { header: Arc<Header>, thread: u64 },
     /// Make a future and spawn it.
-    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    Spawn(RemoteSpawn),
     /// Cancel a task.
     Cancel { task: TaskId, reason: Option<Cow<'static, str>> },
 }
@@ -60,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<TimerQueue>,
     pub(crate) ready: RefCell<ReadyQueue>,
     pub(crate) table: RefCell<Table>,
-    pub(crate) callbacks: RefCell<VecDeque<(TaskId, Box<dyn FnOnce()>)>>,
+    pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
     pub(crate) inbox: Arc<Mailbox>,
     /// Cloned into every `Remote`, so that its count tells whether one is left.
     pub(crate) remotes: Arc<()>,
@@ -75,6 +77,8 @@ pub(crate) struct Core {
     pub(crate) cause: Cell<(CauseKind, u64)>,
     /// What is left of the running task's [`TRANSFER_BUDGET`].
     pub(crate) transfer_left: Cell<usize>,
+    /// Polls until a busy loop takes its next look at timers and I/O.
+    pub(crate) polls_to_look: Cell<u32>,
     pub(crate) last_task: Cell<u64>,
     /// Dropped, or on the way: a new task is cancelled at once.
     pub(crate) closing: Cell<bool>,
@@ -211,7 +215,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn queue_callback(&self, id: TaskId, callback: Box<dyn FnOnce()>) {
+    pub(crate) fn queue_callback(&self, id: TaskId, callback: DoneCallback) {
         self.callbacks.borrow_mut().push_back((id, callback));
     }
 
@@ -329,10 +333,10 @@ pub fn current_task() -> Option<TaskId> {
 
 /// Tells the observer of this thread's loop, if both exist.
 pub(crate) fn note(task: u64, kind: Kind) {
-    if HERE.get().1 {
-        if let Some(core) = try_current() {
-            core.note(task, kind);
-        }
+    if HERE.get().1
+        && let Some(core) = try_current()
+    {
+        core.note(task, kind);
     }
 }
 

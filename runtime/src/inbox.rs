@@ -7,9 +7,9 @@
 //!
 //! The danger is the classic one: the loop finds the inbox empty and parks just as a letter comes in.
 //! Both sides therefore announce themselves before they look. The loop stores `ASLEEP`, then looks
-//! for letters; a sender stores `has_mail`, then looks for a sleeper. All four are sequentially
-//! consistent, so at least one of the two sees the other. Whoever moves `ASLEEP` to `NOTIFIED` makes
-//! the write.
+//! for letters; a sender stores `has_mail`, then looks for a sleeper. Between its store and its look
+//! each has a sequentially consistent fence, so at least one of the two sees the other. Whoever moves
+//! `ASLEEP` to `NOTIFIED` makes the write. The letters themselves travel under the mutex.
 //!
 //! The file names no poller and no task, only a letter type and a way to notify, so that the loom
 //! model at its end explores every interleaving of the real code.
@@ -17,13 +17,13 @@
 #[cfg(loom)]
 use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering, fence},
 };
 use std::sync::PoisonError;
 #[cfg(not(loom))]
 use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering, fence},
 };
 
 const AWAKE: u8 = 0;
@@ -67,13 +67,14 @@ impl<L, N: Notify> Inbox<L, N> {
                 return Err(letter);
             }
             letters.waiting.push(letter);
-            self.has_mail.store(true, Ordering::SeqCst);
+            self.has_mail.store(true, Ordering::Relaxed);
         }
+        fence(Ordering::SeqCst);
         // The load keeps the common case, a loop that is awake, free of a contended write.
-        if self.sleep.load(Ordering::SeqCst) == ASLEEP
+        if self.sleep.load(Ordering::Relaxed) == ASLEEP
             && self
                 .sleep
-                .compare_exchange(ASLEEP, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst)
+                .compare_exchange(ASLEEP, NOTIFIED, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
         {
             self.notifier.notify();
@@ -95,23 +96,25 @@ impl<L, N: Notify> Inbox<L, N> {
     pub(crate) fn collect(&self, into: &mut Vec<L>) {
         debug_assert!(into.is_empty());
         let mut letters = self.lock();
-        self.has_mail.store(false, Ordering::SeqCst);
+        self.has_mail.store(false, Ordering::Relaxed);
         std::mem::swap(&mut letters.waiting, into);
     }
 
     /// Announces that the loop is about to sleep. False if there is mail: it must not.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.sleep.store(ASLEEP, Ordering::SeqCst);
-        if self.has_mail.load(Ordering::SeqCst) {
+        self.sleep.store(ASLEEP, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.has_mail.load(Ordering::Relaxed) {
             self.wake_up();
             return false;
         }
         true
     }
 
-    /// The loop is awake again and will look into the inbox by itself.
+    /// The loop is awake again and will look into the inbox by itself. The acquire pairs with the
+    /// release of whoever notified, so that the look which follows finds that letter.
     pub(crate) fn wake_up(&self) {
-        self.sleep.store(AWAKE, Ordering::SeqCst);
+        self.sleep.swap(AWAKE, Ordering::Acquire);
     }
 
     /// Takes no more letters. Returns those that were waiting.

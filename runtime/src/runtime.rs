@@ -69,8 +69,6 @@ pub fn spawn_named<F: Future + 'static>(
 pub struct Runtime {
     core: Rc<Core>,
     poll_interval: u32,
-    /// Polls made since the last look at timers and I/O.
-    since_look: u32,
     // Kept from turn to turn for their memory.
     letters: Vec<Letter>,
     fired: Vec<Fired>,
@@ -100,7 +98,7 @@ impl Runtime {
 
     pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
         let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, since_look: 0, letters, fired, ready }
+        Runtime { core, poll_interval, letters, fired, ready }
     }
 
     /// The name it was built with.
@@ -260,10 +258,10 @@ impl Runtime {
         let mut main_done = false;
         let batch = self.core.ready.borrow().len();
         for left in (1..=batch).rev() {
-            if self.since_look >= self.poll_interval {
+            if self.core.polls_to_look.get() == 0 {
                 self.look();
             }
-            self.since_look += 1;
+            self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
             let Some((slot, draw)) = self.core.ready.borrow_mut().pop(left) else { break };
             if let Some(draw) = draw {
                 self.core.note(0, Kind::Decided { among: draw.among, chosen: draw.chosen });
@@ -300,9 +298,7 @@ impl Runtime {
                 PollOutcome::Panicked
             }
         };
-        drop(waker);
-        let cancel = self.end_poll();
-        if cancel {
+        if self.end_poll() {
             // What this asks for is what the end of the poll does.
             let _deferred = header.state.request_cancel();
         }
@@ -341,7 +337,6 @@ impl Runtime {
         self.start_poll(id);
         let waker = waker_ref(&header);
         let polled = catch(|| poll(&mut Context::from_waker(&waker)));
-        drop(waker);
         self.end_poll();
         if let Ok(Poll::Pending) = polled {
             let requeued = header.state.end_poll() == OnPending::Requeue;
@@ -378,6 +373,10 @@ impl Runtime {
     /// True if the task was asked to end while it ran.
     fn end_poll(&self) -> bool {
         self.core.running.set(None);
+        if let Some(tap) = &self.core.tap {
+            // A traced future that panicked has not put back the one around it.
+            tap.span.set(0);
+        }
         self.core.cause.set((CauseKind::Outside, 0));
         self.core.cancel_running.replace(false)
     }
@@ -393,10 +392,11 @@ impl Runtime {
         let deadline = core.timers.borrow_mut().next_deadline();
         let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
         let Some(deadline) = deadline else {
-            if !outside && Remote::none_left(&core) {
-                if let Some(tasks) = stall::find(&core) {
-                    return Ended::Stalled(tasks);
-                }
+            if !outside
+                && Remote::none_left(&core)
+                && let Some(tasks) = stall::find(&core)
+            {
+                return Ended::Stalled(tasks);
             }
             self.wait(None);
             return Ended::Turn;
@@ -434,7 +434,7 @@ impl Runtime {
 
     /// A look at inbox, timers and events, without waiting.
     fn look(&mut self) {
-        self.since_look = 0;
+        self.core.polls_to_look.set(self.poll_interval);
         self.read_inbox();
         self.fire_timers();
         // Without a source there is nothing to ask the operating system for: other threads leave word
@@ -452,7 +452,7 @@ impl Runtime {
         if let Err(error) = waited {
             panic!("the operating system's poller failed: {error}");
         }
-        self.since_look = 0;
+        core.polls_to_look.set(self.poll_interval);
         core.counters.io_events.add(self.ready.len() as u64);
         core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
         for ready in self.ready.drain(..) {

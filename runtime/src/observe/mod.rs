@@ -6,6 +6,7 @@
 
 mod event;
 mod recorder;
+mod span;
 pub(crate) mod tap;
 
 pub use event::{
@@ -16,6 +17,7 @@ pub use recorder::{
     DEFAULT_EVENTS, MAX_LABELS, MAX_TEXT, Part, Recorder, RecorderObserver, Recording, Sink,
     TaskText,
 };
+pub use span::{Traced, mark, traced};
 
 /// Somebody who is told of every transition, on the loop's thread, while it happens.
 ///

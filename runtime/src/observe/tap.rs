@@ -1,24 +1,31 @@
 //! Where the loop's events leave it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Event, Kind, Observer, TaskInfo};
 use crate::task::error::message_of;
 
-/// The observer of one runtime, and the time of its latest event.
+/// The observer of one runtime, the time of its latest event, and what it has been told in words.
 pub(crate) struct Tap {
     observer: RefCell<Option<Box<dyn Observer>>>,
     stamp: Cell<u64>,
+    labels: RefCell<HashMap<Box<str>, u32>>,
+    pub(crate) last_span: Cell<u32>,
+    /// The innermost traced future that is being polled.
+    pub(crate) span: Cell<u32>,
 }
 
 impl Tap {
     pub(crate) fn new(observer: Box<dyn Observer>) -> Tap {
-        Tap { observer: RefCell::new(Some(observer)), stamp: Cell::new(0) }
-    }
-
-    pub(crate) fn stamp(&self) -> u64 {
-        self.stamp.get()
+        Tap {
+            observer: RefCell::new(Some(observer)),
+            stamp: Cell::new(0),
+            labels: RefCell::default(),
+            last_span: Cell::new(0),
+            span: Cell::new(0),
+        }
     }
 
     pub(crate) fn set_stamp(&self, at: u64) {
@@ -34,8 +41,17 @@ impl Tap {
         self.call(|observer| observer.on_task(info));
     }
 
-    pub(crate) fn label(&self, label: u32, text: &str) {
-        self.call(|observer| observer.on_label(label, text));
+    /// The number of a text, told to the observer when it is new.
+    pub(crate) fn label(&self, text: &str) -> u32 {
+        let known = self.labels.borrow().get(text).copied();
+        known.unwrap_or_else(|| {
+            let mut labels = self.labels.borrow_mut();
+            let label = labels.len() as u32 + 1;
+            labels.insert(text.into(), label);
+            drop(labels);
+            self.call(|observer| observer.on_label(label, text));
+            label
+        })
     }
 
     fn call(&self, f: impl FnOnce(&mut dyn Observer)) {

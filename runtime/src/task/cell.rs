@@ -31,8 +31,6 @@ pub(crate) trait Task {
     fn note_cancel(&self, request: CancelRequest);
     /// Hands the result over, wakes whoever awaits it and queues the callbacks. Called last.
     fn tell(self: Pin<&mut Self>, core: &Rc<Core>, id: TaskId);
-    /// Whether anybody still holds the task's handle.
-    fn is_detached(&self) -> bool;
     /// The name it was given.
     fn name(&self) -> Option<Cow<'static, str>>;
     /// Where it was spawned.
@@ -124,10 +122,6 @@ where
 
     fn note_cancel(&self, request: CancelRequest) {
         self.join.note_cancel(request);
-    }
-
-    fn is_detached(&self) -> bool {
-        Rc::strong_count(&self.join) == 1
     }
 
     fn name(&self) -> Option<Cow<'static, str>> {

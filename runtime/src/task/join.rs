@@ -5,7 +5,8 @@
 //! back, since the loop's thread is the only one here.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -47,7 +48,12 @@ struct Extra<T> {
     request: Option<CancelRequest>,
     callbacks: Vec<(CallbackId, Callback<T>)>,
     next_callback: u64,
+    arrival: Option<(Rc<Arrivals>, usize)>,
 }
+
+/// The members of a group that are over and not yet seen, by their place in it, in the order in which
+/// they ended. It spares the task that waits for the group a look at every member at every wake.
+pub(crate) type Arrivals = RefCell<VecDeque<usize>>;
 
 type Callback<T> = Box<dyn FnOnce(&JoinHandle<T>)>;
 
@@ -84,6 +90,9 @@ impl<T> JoinCell<T> {
             unreachable!("a task is over once")
         };
         if let Some(mut extra) = self.extra.take() {
+            if let Some((arrivals, place)) = extra.arrival.take() {
+                arrivals.borrow_mut().push_back(place);
+            }
             for (_, callback) in std::mem::take(&mut extra.callbacks) {
                 self.queue(core, id, callback);
             }
@@ -127,6 +136,17 @@ impl<T> JoinCell<T> {
         }
     }
 
+    /// Keeps the caller's waker for the end of the task `id`, instead of the one kept before.
+    fn await_end(&self, id: TaskId, before: Option<Waker>, cx: &mut Context<'_>) {
+        let joiner = match before {
+            Some(joiner) if joiner.will_wake(cx.waker()) => joiner,
+            _ => cx.waker().clone(),
+        };
+        self.stage.set(Stage::Pending(Some(joiner)));
+        let waiting = context::current_task().map_or(0, TaskId::get);
+        context::note(waiting, Kind::WaitsForTask { on: id.get() });
+    }
+
     fn with_extra<R>(&self, f: impl FnOnce(&mut Extra<T>) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let answer = f(&mut extra);
@@ -168,18 +188,19 @@ fn state_after<T>(result: &Result<T, JoinError>) -> TaskState {
 
 impl<T> Default for Extra<T> {
     fn default() -> Self {
-        Extra { name: None, request: None, callbacks: Vec::new(), next_callback: 0 }
+        let callbacks = Vec::new();
+        Extra { name: None, request: None, callbacks, next_callback: 0, arrival: None }
     }
 }
 
 impl<T> Drop for JoinCell<T> {
     /// The last chance to tell of a panic that nobody looked at.
     fn drop(&mut self) {
-        if let Stage::Over(Err(error)) = self.stage.get_mut() {
-            if error.is_panic() {
-                eprintln!("mainspring: nobody looked at the result of this task: {error}");
-                context::note(error.task().get(), Kind::PanicUnseen);
-            }
+        if let Stage::Over(Err(error)) = self.stage.get_mut()
+            && error.is_panic()
+        {
+            eprintln!("mainspring: nobody looked at the result of this task: {error}");
+            context::note(error.task().get(), Kind::PanicUnseen);
         }
     }
 }
@@ -320,6 +341,46 @@ impl<T> JoinHandle<T> {
         AbortOnDrop { handle: self }
     }
 
+    /// Makes the task a member of a group: its end, or that it is over, adds `place` to `arrivals`.
+    pub(crate) fn join_group(&self, arrivals: &Rc<Arrivals>, place: usize) {
+        if self.is_finished() {
+            arrivals.borrow_mut().push_back(place);
+        } else {
+            self.cell.with_extra(|extra| extra.arrival = Some((arrivals.clone(), place)));
+        }
+    }
+
+    /// Ends the membership, and lets go of the waker of whoever waited through this handle.
+    pub(crate) fn leave_group(&self) {
+        drop(self.cell.with_extra(|extra| extra.arrival.take()));
+        match self.cell.stage.replace(Stage::Pending(None)) {
+            Stage::Pending(_) => {}
+            over => self.cell.stage.set(over),
+        }
+    }
+
+    /// Waits as awaiting the handle does, without reading the result: ready means that awaiting it gives
+    /// an answer at once.
+    pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.cell.stage.replace(Stage::Pending(None)) {
+            Stage::Pending(joiner) if context::current_task() != Some(self.id) => {
+                self.cell.await_end(self.id, joiner, cx);
+                Poll::Pending
+            }
+            other => {
+                self.cell.stage.set(other);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Whether there is a result, unread, of which `test` holds.
+    pub(crate) fn result_is(&self, test: impl FnOnce(&Result<T, JoinError>) -> bool) -> bool {
+        let look =
+            Look { stage: self.cell.stage.replace(Stage::Pending(None)), cell: &self.cell };
+        matches!(&look.stage, Stage::Over(result) if test(result))
+    }
+
     fn note(&self, kind: Kind) {
         if let Some(core) = self.core.upgrade() {
             core.note(self.id.get(), kind);
@@ -347,20 +408,11 @@ impl<T> Future for JoinHandle<T> {
                 Poll::Ready(result)
             }
             Stage::Pending(joiner) => {
-                let current = context::current_task();
-                if current == Some(self.id) {
+                if context::current_task() == Some(self.id) {
                     self.cell.stage.set(Stage::Pending(joiner));
                     return Poll::Ready(Err(JoinError::awaits_itself(self.id, &self.cell)));
                 }
-                let joiner = match joiner {
-                    Some(joiner) if joiner.will_wake(cx.waker()) => joiner,
-                    _ => cx.waker().clone(),
-                };
-                self.cell.stage.set(Stage::Pending(Some(joiner)));
-                context::note(
-                    current.map_or(0, TaskId::get),
-                    Kind::WaitsForTask { on: self.id.get() },
-                );
+                self.cell.await_end(self.id, joiner, cx);
                 Poll::Pending
             }
             taken @ Stage::Taken(_) => {
