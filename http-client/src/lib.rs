@@ -1,4 +1,46 @@
 #![forbid(unsafe_code)]
 //! A small non-blocking HTTP/1.1 client on the mainspring runtime.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), mainspring_http::Error> {
+//! mainspring::run(async {
+//!     let client = mainspring_http::Client::new();
+//!     let page = client.get("http://127.0.0.1:8000/").send().await?.text().await?;
+//!     println!("{page}");
+//!     Ok(())
+//! })
+//! # }
+//! ```
 
+mod body;
+mod buffer;
+mod builder;
+mod client;
+mod connect;
+mod connection;
+mod error;
+mod pool;
 pub mod proto;
+mod redirect;
+mod request;
+mod resolve;
+mod response;
+mod stats;
+mod timeout;
+mod transport;
+mod upgrade;
+
+pub use body::Body;
+pub use builder::ClientBuilder;
+pub use bytes::Bytes;
+pub use client::Client;
+pub use error::{Error, ErrorKind, Phase, Result};
+pub use http::{self, HeaderMap, Method, StatusCode, Version};
+pub use proto::CloseReason;
+pub use request::{IntoUrl, Request, RequestBuilder};
+pub use resolve::{Lookup, Resolve};
+pub use response::Response;
+pub use stats::Stats;
+pub use timeout::Timeouts;
+pub use upgrade::Upgraded;
+pub use url::{self, Url};

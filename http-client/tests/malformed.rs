@@ -23,10 +23,7 @@ fn every_row_has_its_outcome() {
         if let Some(heading) = line.strip_prefix("# ") {
             section = heading;
         } else if let Some((kind, wire)) = line.split_once('|') {
-            assert!(
-                section.starts_with("RFC 91"),
-                "row before its section: {line}"
-            );
+            assert!(section.starts_with("RFC 91"), "row before its section: {line}");
             let expected = lines.next().unwrap_or_default().trim();
             let got = support::drive::outcome(request_kind(kind), &unescape(wire));
             if got != expected {
@@ -45,22 +42,10 @@ fn request_kind(name: &str) -> RequestKind {
     let plain = RequestKind::default();
     match name {
         "GET" => plain,
-        "HEAD" => RequestKind {
-            head: true,
-            ..plain
-        },
-        "CONNECT" => RequestKind {
-            connect: true,
-            ..plain
-        },
-        "UPGRADE" => RequestKind {
-            upgrade: true,
-            ..plain
-        },
-        "CLOSE" => RequestKind {
-            close: true,
-            ..plain
-        },
+        "HEAD" => RequestKind { head: true, ..plain },
+        "CONNECT" => RequestKind { connect: true, ..plain },
+        "UPGRADE" => RequestKind { upgrade: true, ..plain },
+        "CLOSE" => RequestKind { close: true, ..plain },
         other => panic!("no such kind of request: {other}"),
     }
 }

@@ -36,10 +36,7 @@ fn read_both(wire: &[u8], limits: Limits) -> Result<(Vec<u8>, bool), ProtocolErr
 #[test]
 fn a_head_may_be_as_long_as_its_limit_and_no_longer() {
     let head = b"HTTP/1.1 204 No Content\r\nx: 0123456789\r\n\r\n";
-    let limits = |head_bytes| Limits {
-        head_bytes,
-        ..Limits::default()
-    };
+    let limits = |head_bytes| Limits { head_bytes, ..Limits::default() };
     assert_eq!(read_both(head, limits(head.len())), Ok((vec![], true)));
     let limit = head.len() - 1;
     let error = ProtocolError::HeadTooLarge { limit };
@@ -50,18 +47,12 @@ fn a_head_may_be_as_long_as_its_limit_and_no_longer() {
 
 #[test]
 fn a_head_may_hold_as_many_fields_as_its_limit_and_no_more() {
-    let limits = |header_count| Limits {
-        header_count,
-        ..Limits::default()
-    };
+    let limits = |header_count| Limits { header_count, ..Limits::default() };
     let head = |count: usize| format!("HTTP/1.1 204 OK\r\n{}\r\n", "x: y\r\n".repeat(count));
     assert_eq!(read_both(head(3).as_bytes(), limits(3)), Ok((vec![], true)));
     let error = ProtocolError::TooManyHeaders { limit: 3 };
     assert_eq!(read_both(head(4).as_bytes(), limits(3)), Err(error));
-    assert_eq!(
-        read_both(head(256).as_bytes(), limits(9999)),
-        Ok((vec![], true))
-    );
+    assert_eq!(read_both(head(256).as_bytes(), limits(9999)), Ok((vec![], true)));
     let error = ProtocolError::TooManyHeaders { limit: 256 };
     assert_eq!(read_both(head(257).as_bytes(), limits(9999)), Err(error));
 }
@@ -71,20 +62,10 @@ fn trailers_share_the_limits_of_a_head() {
     let wire = |trailers: &str| {
         format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n{trailers}\r\n")
     };
-    let limits = Limits {
-        header_count: 2,
-        head_bytes: 64,
-        ..Limits::default()
-    };
-    assert_eq!(
-        read_both(wire("a: 1\r\nb: 2\r\n").as_bytes(), limits),
-        Ok((vec![], true))
-    );
+    let limits = Limits { header_count: 2, head_bytes: 64, ..Limits::default() };
+    assert_eq!(read_both(wire("a: 1\r\nb: 2\r\n").as_bytes(), limits), Ok((vec![], true)));
     let error = ProtocolError::TooManyHeaders { limit: 2 };
-    assert_eq!(
-        read_both(wire("a: 1\r\nb: 2\r\nc: 3\r\n").as_bytes(), limits),
-        Err(error)
-    );
+    assert_eq!(read_both(wire("a: 1\r\nb: 2\r\nc: 3\r\n").as_bytes(), limits), Err(error));
     let long = format!("a: {}\r\n", "x".repeat(64));
     let error = ProtocolError::HeadTooLarge { limit: 64 };
     assert_eq!(read_both(wire(&long).as_bytes(), limits), Err(error));
@@ -93,15 +74,9 @@ fn trailers_share_the_limits_of_a_head() {
 #[test]
 fn chunk_extensions_of_a_body_share_one_limit() {
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    let limits = Limits {
-        chunk_extension_bytes: 8,
-        ..Limits::default()
-    };
+    let limits = Limits { chunk_extension_bytes: 8, ..Limits::default() };
     let wire = format!("{head}1;abcd\r\nx\r\n1;abcd\r\ny\r\n0\r\n\r\n");
-    assert_eq!(
-        read_both(wire.as_bytes(), limits),
-        Ok((b"xy".to_vec(), true))
-    );
+    assert_eq!(read_both(wire.as_bytes(), limits), Ok((b"xy".to_vec(), true)));
     let error = ProtocolError::ChunkExtensionsTooLarge { limit: 8 };
     let wire = format!("{head}1;abcd\r\nx\r\n1;abcde\r\n");
     assert_eq!(read_both(wire.as_bytes(), limits), Err(error.clone()));
@@ -111,15 +86,9 @@ fn chunk_extensions_of_a_body_share_one_limit() {
 
 #[test]
 fn interim_responses_are_counted() {
-    let limits = Limits {
-        interim_responses: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { interim_responses: 2, ..Limits::default() };
     let wire = |count: usize| {
-        format!(
-            "{}HTTP/1.1 204 OK\r\n\r\n",
-            "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count)
-        )
+        format!("{}HTTP/1.1 204 OK\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count))
     };
     assert_eq!(read_both(wire(2).as_bytes(), limits), Ok((vec![], true)));
     let error = ProtocolError::TooManyInterim { limit: 2 };
@@ -144,14 +113,8 @@ fn keep_alive_timeout_is_read_and_nonsense_ignored() {
         let wire = format!("HTTP/1.1 204 OK\r\nkeep-alive: {value}\r\n\r\n");
         let mut decoder = ResponseDecoder::new(RequestKind::default(), Limits::default());
         let (_, event) = decoder.decode(wire.as_bytes()).unwrap();
-        let Event::Head(head) = event else {
-            panic!("a head: {event:?}")
-        };
-        assert_eq!(
-            head.facts.keep_alive_timeout,
-            seconds.map(Duration::from_secs),
-            "{value}"
-        );
+        let Event::Head(head) = event else { panic!("a head: {event:?}") };
+        assert_eq!(head.facts.keep_alive_timeout, seconds.map(Duration::from_secs), "{value}");
     }
 }
 
@@ -167,9 +130,7 @@ fn reason_phrases_are_for_people() {
         let wire = format!("HTTP/1.1 {line}\r\n\r\n");
         let mut decoder = ResponseDecoder::new(RequestKind::default(), Limits::default());
         let (_, event) = decoder.decode(wire.as_bytes()).unwrap();
-        let Event::Head(head) = event else {
-            panic!("a head: {event:?}")
-        };
+        let Event::Head(head) = event else { panic!("a head: {event:?}") };
         assert_eq!(head.reason(), reason);
     }
 }
@@ -181,10 +142,7 @@ fn a_head_that_drips_in_costs_one_pass() {
     let wire = format!("HTTP/1.1 204 OK\r\n{}\r\n", "x: 0123456789\r\n".repeat(99));
     let long = wire.replace("0123456789", &"v".repeat(580));
     assert!(long.len() > 57_000);
-    assert_eq!(
-        read(long.as_bytes(), 1, Limits::default()),
-        Ok((vec![], true))
-    );
+    assert_eq!(read(long.as_bytes(), 1, Limits::default()), Ok((vec![], true)));
 }
 
 #[test]

@@ -70,12 +70,7 @@ impl ChunkedDecoder {
     /// A decoder at the first byte of a body.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            state: State::Size,
-            size: 0,
-            digits: 0,
-            extension_bytes: 0,
-        }
+        Self { state: State::Size, size: 0, digits: 0, extension_bytes: 0 }
     }
 
     /// Takes input up to the next event. Returns how much it took.
@@ -92,9 +87,7 @@ impl ChunkedDecoder {
             match &mut self.state {
                 State::Data => {
                     let rest = &input[at..];
-                    let take = usize::try_from(self.size)
-                        .unwrap_or(usize::MAX)
-                        .min(rest.len());
+                    let take = usize::try_from(self.size).unwrap_or(usize::MAX).min(rest.len());
                     self.size -= take as u64;
                     if self.size == 0 {
                         self.state = State::DataCr;
@@ -110,9 +103,7 @@ impl ChunkedDecoder {
                         return Ok((at, ChunkEvent::End(trailers)));
                     }
                     if collector.len() == limits.head_bytes {
-                        return Err(ProtocolError::HeadTooLarge {
-                            limit: limits.head_bytes,
-                        });
+                        return Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes });
                     }
                 }
                 State::Done => return Ok((at, ChunkEvent::End(HeaderMap::new()))),
@@ -132,9 +123,7 @@ impl ChunkedDecoder {
                 if self.digits == MAX_SIZE_DIGITS {
                     return Err(ProtocolError::ChunkSizeTooLarge);
                 }
-                let digit = char::from(byte)
-                    .to_digit(16)
-                    .expect("matched as a hex digit");
+                let digit = char::from(byte).to_digit(16).expect("matched as a hex digit");
                 self.digits += 1;
                 self.size = self.size << 4 | u64::from(digit);
                 State::Size

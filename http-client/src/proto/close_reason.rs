@@ -39,13 +39,11 @@ pub enum CloseReason {
     Lifetime,
     /// Closed to make room for a connection to another host, under the limit on all of them.
     MadeRoom,
-    /// The client was dropped.
-    ClientDropped,
 }
 
 impl CloseReason {
     /// Every reason, in the order in which statistics list them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::ServerAsked,
         Self::ClientAsked,
         Self::Http10,
@@ -62,7 +60,6 @@ impl CloseReason {
         Self::IdleLimit,
         Self::Lifetime,
         Self::MadeRoom,
-        Self::ClientDropped,
     ];
 }
 
@@ -85,7 +82,6 @@ impl fmt::Display for CloseReason {
             Self::IdleLimit => "enough idle connections",
             Self::Lifetime => "too old",
             Self::MadeRoom => "made room for another host",
-            Self::ClientDropped => "the client was dropped",
         })
     }
 }

@@ -124,9 +124,7 @@ impl ResponseDecoder {
             State::Done => Ok((0, Event::End(HeaderMap::new()))),
             _ if input.is_empty() => Ok((0, Event::NeedMore)),
             State::Length { left } => {
-                let take = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(input.len());
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left -= take as u64;
                 if *left == 0 {
                     self.state = State::Done;
@@ -170,10 +168,7 @@ impl ResponseDecoder {
             }
             State::Chunked(_) => {
                 let received = self.body_received;
-                return Err(ProtocolError::BodyTruncated {
-                    received,
-                    expected: None,
-                });
+                return Err(ProtocolError::BodyTruncated { received, expected: None });
             }
             State::Length { left } => {
                 let received = self.body_received;
@@ -184,9 +179,7 @@ impl ResponseDecoder {
                 let partial = partial.as_deref().map_or(&[][..], Collector::bytes);
                 // A line that is wrong says more than that the rest is missing.
                 head::parse(partial, &self.limits)?;
-                return Err(ProtocolError::HeadTruncated {
-                    received: partial.len(),
-                });
+                return Err(ProtocolError::HeadTruncated { received: partial.len() });
             }
         }
         self.state = State::Done;
@@ -194,9 +187,7 @@ impl ResponseDecoder {
     }
 
     fn decode_head<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>), ProtocolError> {
-        let State::Head(partial) = &mut self.state else {
-            unreachable!("decode looked")
-        };
+        let State::Head(partial) = &mut self.state else { unreachable!("decode looked") };
         let (head, taken) = match partial {
             None => match head::parse(input, &self.limits)? {
                 Some(whole) => whole,
@@ -227,9 +218,7 @@ impl ResponseDecoder {
     fn head_complete<'a>(&mut self, head: ResponseHead) -> Result<Event<'a>, ProtocolError> {
         if head.status.is_informational() && head.status.as_u16() != 101 {
             if self.interim == self.limits.interim_responses {
-                return Err(ProtocolError::TooManyInterim {
-                    limit: self.interim,
-                });
+                return Err(ProtocolError::TooManyInterim { limit: self.interim });
             }
             self.interim += 1;
             self.state = State::Head(None);
@@ -240,8 +229,7 @@ impl ResponseDecoder {
         }
         self.framing = head.facts.framing(head.status, self.request);
         self.close_reason =
-            head.facts
-                .close_reason(head.version, head.status, self.framing, self.request);
+            head.facts.close_reason(head.version, head.status, self.framing, self.request);
         self.state = match self.framing {
             BodyFraming::Empty | BodyFraming::Tunnel => State::Done,
             BodyFraming::Length(left) => State::Length { left },

@@ -148,10 +148,7 @@ impl fmt::Display for ProtocolError {
             Self::Version { line } => write!(f, "unsupported HTTP version in \"{line}\"")?,
             Self::StatusLine { line } => write!(f, "malformed status line \"{line}\"")?,
             Self::HeaderName { line, position } => {
-                write!(
-                    f,
-                    "invalid header name at byte {position} of line \"{line}\""
-                )?;
+                write!(f, "invalid header name at byte {position} of line \"{line}\"")?;
             }
             Self::HeaderValue { name, position } => write!(
                 f,
@@ -174,48 +171,25 @@ impl fmt::Display for ProtocolError {
             }
             Self::ChunkSizeTooLarge => write!(f, "a chunk size of more than 16 digits")?,
             Self::ChunkExtension { byte } => {
-                write!(
-                    f,
-                    "invalid byte '{}' in a chunk extension",
-                    byte.escape_ascii()
-                )?;
+                write!(f, "invalid byte '{}' in a chunk extension", byte.escape_ascii())?;
             }
             Self::ChunkExtensionsTooLarge { limit } => {
                 write!(f, "more than {limit} bytes of chunk extensions")?;
             }
             Self::ChunkEnd { byte } => {
-                write!(
-                    f,
-                    "a chunk is followed by '{}' instead of CRLF",
-                    byte.escape_ascii()
-                )?;
+                write!(f, "a chunk is followed by '{}' instead of CRLF", byte.escape_ascii())?;
             }
             Self::TooManyInterim { limit } => write!(f, "more than {limit} interim responses")?,
             Self::UnexpectedUpgrade => {
-                write!(
-                    f,
-                    "101 Switching Protocols to a request that asked for no upgrade"
-                )?;
+                write!(f, "101 Switching Protocols to a request that asked for no upgrade")?;
             }
             Self::HeadTruncated { received } => {
-                write!(
-                    f,
-                    "the connection ended after {received} bytes of the response head"
-                )?;
+                write!(f, "the connection ended after {received} bytes of the response head")?;
             }
-            Self::BodyTruncated {
-                received,
-                expected: Some(expected),
-            } => {
-                write!(
-                    f,
-                    "the connection ended after {received} of {expected} bytes of the body"
-                )?;
+            Self::BodyTruncated { received, expected: Some(expected) } => {
+                write!(f, "the connection ended after {received} of {expected} bytes of the body")?;
             }
-            Self::BodyTruncated {
-                received,
-                expected: None,
-            } => write!(
+            Self::BodyTruncated { received, expected: None } => write!(
                 f,
                 "the connection ended after {received} bytes of a chunked body, before its end"
             )?,

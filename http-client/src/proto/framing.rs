@@ -96,15 +96,11 @@ impl HeadFacts {
     fn add_content_length(&mut self, value: &[u8]) -> Result<(), ProtocolError> {
         let mut many = self.content_length.is_some();
         for item in value.split(|byte| *byte == b',') {
-            let length = parse_decimal(trim(item)).ok_or_else(|| ProtocolError::ContentLength {
-                value: excerpt(value),
-            })?;
+            let length = parse_decimal(trim(item))
+                .ok_or_else(|| ProtocolError::ContentLength { value: excerpt(value) })?;
             match self.content_length {
                 Some(first) if first != length => {
-                    return Err(ProtocolError::ConflictingContentLengths {
-                        first,
-                        second: length,
-                    });
+                    return Err(ProtocolError::ConflictingContentLengths { first, second: length });
                 }
                 Some(_) => many = true,
                 None => self.content_length = Some(length),
@@ -125,9 +121,7 @@ impl HeadFacts {
             return Err(ProtocolError::TransferEncodingInHttp10);
         }
         if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(ProtocolError::TransferEncoding {
-                value: excerpt(value),
-            });
+            return Err(ProtocolError::TransferEncoding { value: excerpt(value) });
         }
         self.chunked = true;
         Ok(())
@@ -152,11 +146,7 @@ impl HeadFacts {
         } else if self.chunked {
             BodyFraming::Chunked
         } else if let Some(length) = self.content_length {
-            if length == 0 {
-                BodyFraming::Empty
-            } else {
-                BodyFraming::Length(length)
-            }
+            if length == 0 { BodyFraming::Empty } else { BodyFraming::Length(length) }
         } else {
             BodyFraming::UntilClose
         }
@@ -193,8 +183,7 @@ fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
         .map(trim)
         .find_map(|item| {
             let (name, seconds) = item.split_at_checked(8)?;
-            name.eq_ignore_ascii_case(b"timeout=")
-                .then(|| parse_decimal(seconds))?
+            name.eq_ignore_ascii_case(b"timeout=").then(|| parse_decimal(seconds))?
         })
         // A century is as good as for ever, and leaves clock arithmetic far from its ends.
         .map(|seconds| Duration::from_secs(seconds.min(100 * 365 * 24 * 3600)))
@@ -214,9 +203,6 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
 fn trim(bytes: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
-    let end = bytes
-        .iter()
-        .rposition(|b| !blank(b))
-        .map_or(start, |last| last + 1);
+    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
     &bytes[start..end]
 }

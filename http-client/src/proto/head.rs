@@ -60,8 +60,7 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// The header fields, in order of arrival within each name. Built at the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.fields
-            .get_or_init(|| with_fields(&self.raw, |fields| self.map(fields)))
+        self.fields.get_or_init(|| with_fields(&self.raw, |fields| self.map(fields)))
     }
 
     /// The same, to change.
@@ -80,16 +79,9 @@ impl ResponseHead {
     /// The reason phrase: for people, never for decisions (RFC 9112 §4). Escaped if not ASCII.
     #[must_use]
     pub fn reason(&self) -> String {
-        let line = self
-            .raw
-            .split(|byte| *byte == b'\n')
-            .next()
-            .unwrap_or_default();
+        let line = self.raw.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        line.get(13..)
-            .unwrap_or_default()
-            .escape_ascii()
-            .to_string()
+        line.get(13..).unwrap_or_default().escape_ascii().to_string()
     }
 
     /// Length of the head in bytes, as it came over the wire.
@@ -146,9 +138,7 @@ pub(super) fn parse(
             Ok(Some((build(&response, &window[..length])?, length)))
         }
         Ok(httparse::Status::Partial) if window.len() == limits.head_bytes => {
-            Err(ProtocolError::HeadTooLarge {
-                limit: limits.head_bytes,
-            })
+            Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes })
         }
         Ok(httparse::Status::Partial) => Ok(None),
         Err(error) => Err(diagnose(error, window, limits)),
@@ -163,9 +153,7 @@ pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
     if input[..seen] == magic[..seen] {
         Ok(())
     } else {
-        Err(ProtocolError::NotHttp {
-            start: excerpt(input),
-        })
+        Err(ProtocolError::NotHttp { start: excerpt(input) })
     }
 }
 
@@ -177,34 +165,19 @@ fn build(response: &httparse::Response<'_, '_>, raw: &[u8]) -> Result<ResponseHe
     let status = response
         .code
         .and_then(|code| StatusCode::from_u16(code).ok())
-        .ok_or_else(|| ProtocolError::StatusLine {
-            line: excerpt(first_line(raw)),
-        })?;
+        .ok_or_else(|| ProtocolError::StatusLine { line: excerpt(first_line(raw)) })?;
     let mut facts = HeadFacts::collect(version, response.headers)?;
     let mut folded = false;
     for field in &*response.headers {
         if field.name.len() > MAX_NAME_BYTES {
             let line = excerpt(field.name.as_bytes());
-            return Err(ProtocolError::HeaderName {
-                line,
-                position: MAX_NAME_BYTES,
-            });
+            return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
         }
         folded |= field.value.contains(&b'\n');
     }
-    let raw = if folded {
-        unfold(raw, response.headers)
-    } else {
-        Bytes::copy_from_slice(raw)
-    };
+    let raw = if folded { unfold(raw, response.headers) } else { Bytes::copy_from_slice(raw) };
     facts.odd |= folded;
-    Ok(ResponseHead {
-        version,
-        status,
-        facts,
-        raw,
-        fields: OnceCell::new(),
-    })
+    Ok(ResponseHead { version, status, facts, raw, fields: OnceCell::new() })
 }
 
 /// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more
@@ -228,9 +201,9 @@ fn diagnose(error: httparse::Error, head: &[u8], limits: &Limits) -> ProtocolErr
     match error {
         httparse::Error::Version => ProtocolError::Version { line },
         httparse::Error::Status => ProtocolError::StatusLine { line },
-        httparse::Error::TooManyHeaders => ProtocolError::TooManyHeaders {
-            limit: limits.header_count.min(MAX_HEADER_COUNT),
-        },
+        httparse::Error::TooManyHeaders => {
+            ProtocolError::TooManyHeaders { limit: limits.header_count.min(MAX_HEADER_COUNT) }
+        }
         _ => diagnose_fields(head, true),
     }
 }
@@ -247,38 +220,23 @@ pub(super) fn diagnose_fields(head: &[u8], folds: bool) -> ProtocolError {
         let value_at = if folded {
             0
         } else {
-            let end = line
-                .iter()
-                .position(|byte| !is_token(*byte))
-                .unwrap_or(line.len());
+            let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
             if end == 0 || line.get(end) != Some(&b':') {
-                return ProtocolError::HeaderName {
-                    line: excerpt(line),
-                    position: end,
-                };
+                return ProtocolError::HeaderName { line: excerpt(line), position: end };
             }
             name = excerpt(&line[..end]);
             end + 1
         };
         let bad = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
         if let Some(offset) = line[value_at..].iter().position(bad) {
-            return ProtocolError::HeaderValue {
-                name,
-                position: value_at + offset,
-            };
+            return ProtocolError::HeaderValue { name, position: value_at + offset };
         }
     }
-    ProtocolError::HeaderName {
-        line: excerpt(first_line(head)),
-        position: 0,
-    }
+    ProtocolError::HeaderName { line: excerpt(first_line(head)), position: 0 }
 }
 
 fn first_line(head: &[u8]) -> &[u8] {
-    let end = head
-        .iter()
-        .position(|byte| matches!(byte, b'\r' | b'\n'))
-        .unwrap_or(head.len());
+    let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(head.len());
     &head[..end]
 }
 
@@ -309,10 +267,7 @@ enum Line {
 impl Collector {
     /// One that expects the first line of a block, so that an empty line ends it at once.
     pub(super) fn at_line_start() -> Self {
-        Self {
-            bytes: Vec::new(),
-            line: Line::Start,
-        }
+        Self { bytes: Vec::new(), line: Line::Start }
     }
 
     pub(super) fn is_empty(&self) -> bool {

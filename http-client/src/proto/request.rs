@@ -56,11 +56,7 @@ impl RequestHead<'_> {
             }
         }
         for (name, value) in self.headers {
-            let written_here = [
-                header::HOST,
-                header::CONTENT_LENGTH,
-                header::TRANSFER_ENCODING,
-            ];
+            let written_here = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
             if !written_here.contains(name) {
                 write_field(out, name, value);
             }
@@ -106,15 +102,8 @@ mod tests {
         defaults.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let mut out = b"before|".to_vec();
         let host = "example.com:81";
-        RequestHead {
-            method,
-            target: "/a?b",
-            host,
-            headers,
-            defaults: &defaults,
-            body,
-        }
-        .write(&mut out);
+        RequestHead { method, target: "/a?b", host, headers, defaults: &defaults, body }
+            .write(&mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -153,16 +142,10 @@ mod tests {
         for (body, framing) in [
             (BodyLength::Empty, "content-length: 0\r\n"),
             (BodyLength::Known(0), "content-length: 0\r\n"),
-            (
-                BodyLength::Known(u64::MAX),
-                "content-length: 18446744073709551615\r\n",
-            ),
+            (BodyLength::Known(u64::MAX), "content-length: 18446744073709551615\r\n"),
             (BodyLength::Unknown, "transfer-encoding: chunked\r\n"),
         ] {
-            assert_eq!(
-                written(&Method::POST, &headers, body),
-                format!("{start}{framing}\r\n")
-            );
+            assert_eq!(written(&Method::POST, &headers, body), format!("{start}{framing}\r\n"));
         }
     }
 }

@@ -14,11 +14,7 @@ pub fn outcome(request: RequestKind, wire: &[u8]) -> String {
     let step = 1 + wire.len() / 512;
     for cut in (0..wire.len()).step_by(step) {
         let (start, end) = wire.split_at(cut);
-        assert_same(
-            &run(request, &[start, end]),
-            &whole,
-            &format!("cut at {cut}"),
-        );
+        assert_same(&run(request, &[start, end]), &whole, &format!("cut at {cut}"));
     }
     // After a response that ends by itself nothing more is taken; the surplus is seen as such.
     if whole.ends_with(" | reuse") && !whole.contains("left over") {
@@ -40,11 +36,7 @@ fn assert_same(left: &str, whole: &str, how: &str) {
         }
         _ => text.to_owned(),
     };
-    assert_eq!(
-        quoteless(left),
-        quoteless(whole),
-        "{how}: {left}\nwhole: {whole}"
-    );
+    assert_eq!(quoteless(left), quoteless(whole), "{how}: {left}\nwhole: {whole}");
 }
 
 fn run(request: RequestKind, pieces: &[&[u8]]) -> String {

@@ -1,0 +1,180 @@
+//! The body of a request: bytes at hand, or a stream of known or unknown length.
+
+use crate::proto::BodyLength;
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_io::AsyncRead;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Bytes asked of a reader at once.
+const READER_BYTES: usize = 32 * 1024;
+
+type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+/// The body of a request.
+///
+/// Bytes can be sent again, after a redirect that asks for it or when a kept connection turns out
+/// to be dead; a stream cannot.
+#[derive(Default)]
+pub struct Body(Kind);
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Stream {
+        stream: BoxStream,
+        /// What is left of the length that was promised, if one was.
+        left: Option<u64>,
+    },
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Kind::Empty)
+    }
+
+    /// A stream of unknown length, sent with the chunked coding.
+    pub fn stream(stream: impl Stream<Item = io::Result<Bytes>> + 'static) -> Self {
+        Self(Kind::Stream { stream: Box::pin(stream), left: None })
+    }
+
+    /// A stream of exactly `length` bytes, sent with `Content-Length`. If the stream turns out to
+    /// be of another length, the request fails and its connection is closed.
+    pub fn sized_stream(
+        length: u64,
+        stream: impl Stream<Item = io::Result<Bytes>> + 'static,
+    ) -> Self {
+        Self(Kind::Stream { stream: Box::pin(stream), left: Some(length) })
+    }
+
+    /// What `reader` gives, of `length` bytes if that is known.
+    pub fn reader(reader: impl AsyncRead + 'static, length: Option<u64>) -> Self {
+        let stream = Box::pin(ReaderStream { reader: Box::pin(reader), buffer: Vec::new() });
+        Self(Kind::Stream { stream, left: length })
+    }
+
+    /// A second body with the same bytes; `None` for a stream.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Empty => Some(Self::empty()),
+            Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
+            Kind::Stream { .. } => None,
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Kind::Empty)
+    }
+
+    pub(crate) fn length(&self) -> BodyLength {
+        match &self.0 {
+            Kind::Empty => BodyLength::Empty,
+            Kind::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
+            Kind::Stream { left: Some(length), .. } => BodyLength::Known(*length),
+            Kind::Stream { left: None, .. } => BodyLength::Unknown,
+        }
+    }
+
+    /// The next piece to send. Pieces are never empty.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Kind::Empty;
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
+            }
+            Kind::Stream { stream, left } => loop {
+                let piece = ready!(stream.as_mut().poll_next(cx));
+                let wrong = |text| Poll::Ready(Some(Err(io::Error::other(text))));
+                return match (piece, left.as_mut()) {
+                    (Some(Ok(bytes)), _) if bytes.is_empty() => continue,
+                    (Some(Ok(bytes)), Some(left)) => {
+                        let Some(rest) = left.checked_sub(bytes.len() as u64) else {
+                            return wrong("the stream is longer than it promised to be");
+                        };
+                        *left = rest;
+                        Poll::Ready(Some(Ok(bytes)))
+                    }
+                    (None, Some(left)) if *left > 0 => {
+                        wrong("the stream is shorter than it promised to be")
+                    }
+                    (None, _) => {
+                        self.0 = Kind::Empty;
+                        Poll::Ready(None)
+                    }
+                    (piece, _) => Poll::Ready(piece),
+                };
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.length() {
+            BodyLength::Empty => f.write_str("Body(empty)"),
+            BodyLength::Known(length) => write!(f, "Body({length} bytes)"),
+            BodyLength::Unknown => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Bytes(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Kind::Bytes(bytes.into()))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self(Kind::Bytes(text.into()))
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self(Kind::Bytes(Bytes::from_static(text.as_bytes())))
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self(Kind::Bytes(Bytes::from_static(bytes)))
+    }
+}
+
+struct ReaderStream<R> {
+    reader: Pin<Box<R>>,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead> Stream for ReaderStream<R> {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        this.buffer.resize(READER_BYTES, 0);
+        Poll::Ready(match ready!(this.reader.as_mut().poll_read(cx, &mut this.buffer)) {
+            Ok(0) => None,
+            Ok(count) => Some(Ok(Bytes::copy_from_slice(&this.buffer[..count]))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+}

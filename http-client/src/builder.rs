@@ -1,0 +1,167 @@
+//! Everything about a client that can be set, with its default.
+
+use crate::client::{Client, Config};
+use crate::pool::{Pool, PoolLimits};
+use crate::proto::Limits;
+use crate::resolve::{Resolve, Resolver};
+use crate::timeout::Timeouts;
+use http::header::{self, HeaderMap, HeaderValue};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the client calls itself unless told otherwise.
+const USER_AGENT: &str = concat!("mainspring/", env!("CARGO_PKG_VERSION"));
+
+/// Builds a [`Client`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    pool: PoolLimits,
+    limits: Limits,
+    timeouts: Timeouts,
+    defaults: HeaderMap,
+    redirects: usize,
+    max_body_bytes: u64,
+    resolve: Option<Rc<dyn Resolve>>,
+    overrides: HashMap<String, Rc<[IpAddr]>>,
+    dns_cache: Duration,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        let mut defaults = HeaderMap::new();
+        defaults.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        defaults.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        Self {
+            pool: PoolLimits {
+                connections: 1024,
+                per_host: 128,
+                idle: 256,
+                idle_timeout: Duration::from_secs(60),
+                lifetime: Duration::MAX,
+            },
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            defaults,
+            redirects: 10,
+            max_body_bytes: 64 * 1024 * 1024,
+            resolve: None,
+            overrides: HashMap::new(),
+            dns_cache: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Connections open at once, over all hosts. Default 1024, at least 1.
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.pool.connections = limit.max(1);
+        self
+    }
+
+    /// Connections open at once to one host, which is a scheme, a name and a port. Requests beyond
+    /// wait, first in, first out. Default 128, at least 1.
+    pub fn max_connections_per_host(mut self, limit: usize) -> Self {
+        self.pool.per_host = limit.max(1);
+        self
+    }
+
+    /// Idle connections kept, over all hosts; with 0, none is used twice. Default 256.
+    pub fn max_idle_connections(mut self, limit: usize) -> Self {
+        self.pool.idle = limit;
+        self
+    }
+
+    /// How long an idle connection is kept; less if the server says so. Default 60 s.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.pool.idle_timeout = limit;
+        self
+    }
+
+    /// How old a connection may be when a request is sent on it. Default: any age.
+    pub fn max_lifetime(mut self, limit: Duration) -> Self {
+        self.pool.lifetime = limit;
+        self
+    }
+
+    /// Bytes of a response head, and of a block of trailers. Default 64 KiB.
+    pub fn max_head_bytes(mut self, limit: usize) -> Self {
+        self.limits.head_bytes = limit;
+        self
+    }
+
+    /// Header fields of a response, and fields in a block of trailers; at most 256. Default 100.
+    pub fn max_header_count(mut self, limit: usize) -> Self {
+        self.limits.header_count = limit;
+        self
+    }
+
+    /// Bytes of a body that is collected: by `bytes`, `text` or `json`. What is read in pieces is
+    /// not limited. Default 64 MiB.
+    pub fn max_body_bytes(mut self, limit: u64) -> Self {
+        self.max_body_bytes = limit;
+        self
+    }
+
+    /// How long each phase of a request may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How long a request may take as a whole, without its wait in the pool. Default: for ever.
+    pub fn timeout(mut self, total: Duration) -> Self {
+        self.timeouts.total = Some(total);
+        self
+    }
+
+    /// Redirects followed in a row; with 0, a redirect is the response. Default 10.
+    pub fn max_redirects(mut self, limit: usize) -> Self {
+        self.redirects = limit;
+        self
+    }
+
+    /// What the client calls itself. Default: `mainspring/` and its version.
+    pub fn user_agent(self, name: HeaderValue) -> Self {
+        self.default_header(header::USER_AGENT, name)
+    }
+
+    /// A header field for every request that does not set one of that name.
+    pub fn default_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.defaults.insert(name, value);
+        self
+    }
+
+    /// Who looks names up, instead of the system.
+    pub fn resolver(mut self, resolve: impl Resolve + 'static) -> Self {
+        self.resolve = Some(Rc::new(resolve));
+        self
+    }
+
+    /// The addresses of `host`, which is then never looked up.
+    pub fn resolve(mut self, host: &str, addresses: &[IpAddr]) -> Self {
+        self.overrides.insert(host.to_ascii_lowercase(), addresses.into());
+        self
+    }
+
+    /// How long the answer of a lookup is used. Default 60 s.
+    pub fn dns_cache(mut self, keep: Duration) -> Self {
+        self.dns_cache = keep;
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let config = Config {
+            limits: self.limits,
+            timeouts: self.timeouts,
+            defaults: self.defaults,
+            redirects: self.redirects,
+            max_body_bytes: self.max_body_bytes,
+        };
+        let resolver = Resolver::new(self.resolve, self.overrides, self.dns_cache);
+        Client::from_parts(config, Pool::new(self.pool), resolver)
+    }
+}

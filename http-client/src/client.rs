@@ -1,0 +1,388 @@
+//! The client: takes a request through the pool, a connection, an answer, and the next redirect.
+
+use crate::body::Body;
+use crate::buffer;
+use crate::builder::ClientBuilder;
+use crate::connect;
+use crate::connection::{Connection, Piece, Sent};
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::pool::{Lease, Pool};
+use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
+use crate::redirect;
+use crate::request::{self, IntoUrl, Request, RequestBuilder};
+use crate::resolve::Resolver;
+use crate::response::{Parts, Response};
+use crate::stats::Stats;
+use crate::timeout::{Timeouts, Timer};
+use crate::transport::Transport;
+use http::{HeaderMap, Method, header};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+use url::{Position, Url};
+
+/// The shortest time between two looks at the idle connections.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// An HTTP/1.1 client with a pool of connections.
+///
+/// Cheap to clone: all clones share one pool. It belongs to the thread, and to the runtime, in
+/// which its first request is sent.
+#[derive(Clone)]
+pub struct Client {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    config: Rc<Config>,
+    pool: Rc<Pool>,
+    resolver: Resolver,
+    sweeping: Rc<Cell<bool>>,
+}
+
+/// What the builder decided.
+pub(crate) struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) defaults: HeaderMap,
+    pub(crate) redirects: usize,
+    pub(crate) max_body_bytes: u64,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Client {
+    /// A client with the default limits and timeouts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Limits, timeouts and the rest, to be set.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, resolver: Resolver) -> Self {
+        let sweeping = Rc::new(Cell::new(false));
+        Self { inner: Rc::new(Inner { config: Rc::new(config), pool, resolver, sweeping }) }
+    }
+
+    /// A GET request.
+    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// A HEAD request.
+    pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A POST request.
+    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A PATCH request.
+    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// A request of any method.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, url.into_url())
+    }
+
+    /// What the client has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.pool.stats()
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.inner.config.timeouts
+    }
+
+    /// Sends a request and waits for the response head, redirects followed.
+    ///
+    /// # Errors
+    /// Whatever goes wrong on the way; see [`ErrorKind`].
+    pub async fn execute(&self, mut request: Request) -> Result<Response> {
+        let timeouts = request.timeouts.take().map_or(self.inner.config.timeouts, |own| *own);
+        let limit = request.redirects.unwrap_or(self.inner.config.redirects);
+        let mut timer = Timer::start(timeouts.total);
+        let mut history = Vec::new();
+        loop {
+            let body = std::mem::take(&mut request.body);
+            let again = body.try_clone();
+            let sent = self.send(&request, body, &timeouts, &mut timer).await;
+            let parts = sent.map_err(|error| error.for_request(&request.method, &request.url))?;
+            let status = parts.head.status;
+            if limit > 0 && status.is_redirection() {
+                let headers = parts.head.headers();
+                if let Some(location) = redirect::location(status, headers) {
+                    if history.len() == limit {
+                        let error = Error::new(ErrorKind::TooManyRedirects { limit });
+                        return Err(error.for_request(&request.method, &request.url));
+                    }
+                    let from = request.url.clone();
+                    let followed = redirect::follow(&mut request, again, status, location);
+                    let describe = |error: Error| error.for_request(&parts.method, &from);
+                    if followed.map_err(describe)? {
+                        history.push(from);
+                        continue;
+                    }
+                }
+            }
+            return Ok(Response::new(parts, timer).with_history(history));
+        }
+    }
+
+    /// Sends one request, and once more if the kept connection it was sent on was dead.
+    async fn send(
+        &self,
+        request: &Request,
+        mut body: Body,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Parts> {
+        let inner = &*self.inner;
+        let host = host_name(&request.url)?;
+        inner.start_sweeping();
+        let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
+        loop {
+            if !lease.is_connected() {
+                inner.open(&mut lease, &request.url, timeouts, timer).await?;
+            }
+            inner.pool.count(|stats| stats.requests += 1);
+            let again = body.try_clone();
+            match inner.exchange(&mut lease, request, body, timeouts, timer).await {
+                Ok((head, piece)) => {
+                    return Ok(Parts {
+                        head,
+                        url: request.url.clone(),
+                        method: request.method.clone(),
+                        first: piece.data,
+                        end: piece.end,
+                        lease,
+                        timeouts: *timeouts,
+                        config: inner.config.clone(),
+                    });
+                }
+                Err(error) => match again {
+                    Some(again) if may_repeat(&request.method, &lease, &error) => {
+                        body = again;
+                        lease.reopen(CloseReason::ClosedWhileIdle);
+                        inner.pool.count(|stats| stats.repeated += 1);
+                    }
+                    _ => return Err(lease.locate(error)),
+                },
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn open(
+        &self,
+        lease: &mut Lease,
+        url: &Url,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<()> {
+        let opened = self.try_open(url, timeouts, timer).await;
+        match opened {
+            Ok(connection) => lease.connect(connection),
+            Err(error) => {
+                self.pool.count(|stats| stats.failed += 1);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_open(
+        &self,
+        url: &Url,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Connection> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let lookup = self.resolver.lookup(host);
+        let addresses = timer
+            .within_future(Phase::Resolve, timeouts.resolve, lookup)
+            .await?
+            .map_err(|error| Error::new(ErrorKind::Resolve(error)))?;
+        let connecting = connect::connect(&addresses, port);
+        let (stream, address) =
+            timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
+        Ok(Connection::new(Transport::Tcp(stream), Some(address), Instant::now()))
+    }
+
+    /// One request and its answer, over one connection.
+    async fn exchange(
+        &self,
+        lease: &mut Lease,
+        request: &Request,
+        body: Body,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<(ResponseHead, Piece)> {
+        let kind = RequestKind {
+            head: request.method == Method::HEAD,
+            connect: request.method == Method::CONNECT,
+            upgrade: request.headers.contains_key(header::UPGRADE),
+            close: asks_to_close(&request.headers),
+        };
+        let held = !body.is_empty() && expects_continue(&request.headers);
+        let head = self.write_head(request, &body)?;
+        lease.begin(head, body, kind, self.config.limits, held);
+        loop {
+            let sent = timer.within(Phase::Write, timeouts.write, |cx| lease.poll_send(cx));
+            match sent.await?? {
+                Sent::Some => {}
+                Sent::Reply(reply) => {
+                    if let Some(reply) = *reply {
+                        return Ok(reply);
+                    }
+                }
+                Sent::All => break,
+                Sent::Held => {
+                    let patience = Some(timeouts.expect_continue);
+                    let asked =
+                        timer.within(Phase::Head, patience, |cx| lease.poll_reply(cx)).await;
+                    match asked {
+                        Ok(Ok(Some(reply))) => return Ok(reply),
+                        Ok(Err(error)) => return Err(error),
+                        Err(error) if error.phase() == Some(Phase::Total) => return Err(error),
+                        // Welcome, or no word for long enough (RFC 9110 §10.1.1).
+                        Ok(Ok(None)) | Err(_) => lease.release_body(),
+                    }
+                }
+            }
+        }
+        loop {
+            let reply = timer.within(Phase::Head, timeouts.head, |cx| lease.poll_reply(cx));
+            if let Some(reply) = reply.await?? {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// The request head, in the thread's write buffer.
+    fn write_head(&self, request: &Request, body: &Body) -> Result<Vec<u8>> {
+        let url = &request.url;
+        let mut headers = Cow::Borrowed(&request.headers);
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        if has_credentials && !headers.contains_key(header::AUTHORIZATION) {
+            let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+            let password = decoded(url.password().unwrap_or_default());
+            let value = request::basic(&decoded(url.username()), &password)?;
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        let mut out = buffer::take_write_buffer();
+        RequestHead {
+            method: &request.method,
+            target: &url[Position::BeforePath..Position::AfterQuery],
+            host: &url[Position::BeforeHost..Position::AfterPort],
+            headers: &headers,
+            defaults: &self.config.defaults,
+            body: body.length(),
+        }
+        .write(&mut out);
+        Ok(out)
+    }
+
+    /// Keeps a task that closes idle connections when their time is over, for as long as there are
+    /// any.
+    fn start_sweeping(&self) {
+        if !self.sweeping.replace(true) {
+            let pool = Rc::downgrade(&self.pool);
+            let running = Running(self.sweeping.clone());
+            drop(mainspring::spawn_named("http: idle connections", sweep(pool, running)));
+        }
+    }
+}
+
+/// Says that no task sweeps any more, however it ended.
+struct Running(Rc<Cell<bool>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+async fn sweep(pool: Weak<Pool>, running: Running) {
+    loop {
+        let now = Instant::now();
+        let pause = match pool.upgrade() {
+            Some(pool) if !pool.is_empty() => match pool.sweep(now) {
+                Some(next) => next.saturating_duration_since(now).max(SWEEP_PAUSE),
+                None => pool.idle_timeout().max(SWEEP_PAUSE),
+            },
+            _ => break,
+        };
+        mainspring::time::sleep(pause).await;
+    }
+    drop(running);
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.stats())
+    }
+}
+
+/// The name under which the pool knows a URL's host: scheme, host and port.
+fn host_name(url: &Url) -> Result<Cow<'_, str>> {
+    if url.scheme() != "http" {
+        return Err(Error::new(ErrorKind::UnsupportedScheme(url.scheme().to_owned())));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Error::new(ErrorKind::InvalidUrl("it has no host".to_owned())));
+    }
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(Cow::Borrowed(&url[..Position::AfterPort]));
+    }
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    Ok(Cow::Owned(format!("{}://{host}", url.scheme())))
+}
+
+/// Whether a request that failed is sent again: only if the connection had been used before and
+/// died without a byte of an answer, and only if doing the same twice is as good as doing it once
+/// or nothing was sent (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+fn may_repeat(method: &Method, connection: &Connection, error: &Error) -> bool {
+    let died = matches!(error.kind(), ErrorKind::Io { .. } | ErrorKind::NoResponse);
+    let harmless = method.is_idempotent() || connection.sent() == 0;
+    died && connection.is_reused() && connection.received() == 0 && harmless
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|value| {
+        let mut tokens = value.as_bytes().split(|byte| *byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    let expect = headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

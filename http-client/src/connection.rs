@@ -1,0 +1,472 @@
+//! One connection to one server: the only file that touches both a socket and the protocol.
+//!
+//! A connection carries one exchange at a time. [`Connection::begin`] puts a request head in its
+//! outgoing side, [`Connection::poll_send`] moves that and the body out, [`Connection::poll_reply`]
+//! waits for the head of the answer and [`Connection::poll_body`] for what follows it. While it
+//! waits it holds no buffer; what has come in has been decoded, so there is nothing to hold.
+
+use crate::body::Body;
+use crate::buffer::{self, ReadBuffer};
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::proto::{
+    BodyFraming, BodyLength, CloseReason, Event, Limits, RequestKind, ResponseDecoder,
+    ResponseHead, encode_chunk, encode_last_chunk,
+};
+use crate::transport::Transport;
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+/// Pieces of a body up to this length are gathered, so that they go out in one write.
+const GATHER_BYTES: usize = 8 * 1024;
+
+/// How much of an unread response is read, so as to keep its connection, when it is dropped.
+const DRAIN_BYTES: u64 = 64 * 1024;
+
+/// A connection, idle or with one exchange on it.
+pub(crate) struct Connection {
+    transport: Transport,
+    peer: Option<SocketAddr>,
+    decoder: ResponseDecoder,
+    outgoing: Outgoing,
+    /// Bytes of this exchange, out and in.
+    sent: u64,
+    received: u64,
+    /// Exchanges begun.
+    served: u32,
+    replied: bool,
+    surplus: Bytes,
+    /// A violation found behind bytes that were still good: told after them.
+    late_error: Option<Error>,
+    pub(crate) opened: Instant,
+    pub(crate) idle_since: Instant,
+    /// How long the server said it keeps an idle connection.
+    pub(crate) keep_alive: Option<Duration>,
+}
+
+/// What is still to be sent: bytes, then a piece of the body, then the rest of the body.
+#[derive(Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    at: usize,
+    piece: Bytes,
+    body: Body,
+    chunked: bool,
+    /// The body waits for `100 Continue`.
+    held: bool,
+    /// The body has given all that it has.
+    ended: bool,
+}
+
+/// How far sending got.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// The socket took something, and is full again.
+    Some,
+    /// The head is out; the body waits for `100 Continue`.
+    Held,
+    /// Everything is out.
+    All,
+    /// The server answered before everything was out.
+    Reply(Box<Reply>),
+}
+
+/// The head of the final answer and what came along with it, or `None` for an interim one: what
+/// that says is of no use any more once it has come.
+pub(crate) type Reply = Option<(ResponseHead, Piece)>;
+
+/// A piece of a body.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) data: Bytes,
+    /// The trailers, with the last piece.
+    pub(crate) end: Option<HeaderMap>,
+}
+
+impl Connection {
+    pub(crate) fn new(transport: Transport, peer: Option<SocketAddr>, now: Instant) -> Self {
+        Self {
+            transport,
+            peer,
+            decoder: ResponseDecoder::new(RequestKind::default(), Limits::default()),
+            outgoing: Outgoing::default(),
+            sent: 0,
+            received: 0,
+            served: 0,
+            replied: false,
+            surplus: Bytes::new(),
+            late_error: None,
+            opened: now,
+            idle_since: now,
+            keep_alive: None,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the exchange on it is not its first.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.served > 1
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Says of an error where it happened.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        error.on_connection(self.peer, self.is_reused(), self.sent, self.received)
+    }
+
+    /// Begins an exchange. `head` comes from, and goes back to, the thread's write buffer.
+    pub(crate) fn begin(
+        &mut self,
+        head: Vec<u8>,
+        body: Body,
+        kind: RequestKind,
+        limits: Limits,
+        held: bool,
+    ) {
+        let chunked = body.length() == BodyLength::Unknown;
+        let piece = Bytes::new();
+        self.outgoing = Outgoing { bytes: head, at: 0, piece, body, chunked, held, ended: false };
+        self.decoder = ResponseDecoder::new(kind, limits);
+        self.sent = 0;
+        self.received = 0;
+        self.served += 1;
+        self.replied = false;
+    }
+
+    /// Sends as much as the socket takes. If it takes no more, looks for an early answer.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Sent>> {
+        let before = self.sent;
+        match self.poll_send_all(cx) {
+            Poll::Ready(Ok(true)) => Poll::Ready(Ok(Sent::All)),
+            Poll::Ready(Ok(false)) => Poll::Ready(Ok(Sent::Held)),
+            Poll::Ready(Err(failed)) if matches!(failed.kind(), ErrorKind::Io { .. }) => {
+                // A server that refuses a body answers and closes; its answer says more than the
+                // broken pipe does.
+                match self.poll_reply(cx) {
+                    Poll::Ready(Ok(reply)) => Poll::Ready(Ok(Sent::Reply(Box::new(reply)))),
+                    _ => Poll::Ready(Err(failed)),
+                }
+            }
+            Poll::Ready(Err(failed)) => Poll::Ready(Err(failed)),
+            Poll::Pending => match self.poll_reply(cx) {
+                Poll::Ready(reply) => Poll::Ready(reply.map(|reply| Sent::Reply(Box::new(reply)))),
+                Poll::Pending if self.sent > before => Poll::Ready(Ok(Sent::Some)),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    /// The answer said that the body is welcome, or did not say anything for long enough.
+    pub(crate) fn release_body(&mut self) {
+        self.outgoing.held = false;
+    }
+
+    /// `true` once all is sent, `false` once all but a held body is.
+    fn poll_send_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        let failed = |error| Error::io(Phase::Write, error);
+        loop {
+            // The body's first piece goes out with the head, in one write, if it can be had at once.
+            let filled = self.outgoing.poll_fill(cx)?;
+            ready!(self.poll_drain(cx)).map_err(failed)?;
+            let out = &self.outgoing;
+            if out.held || out.is_sent() || filled.is_pending() {
+                ready!(self.transport.poll_flush(cx)).map_err(failed)?;
+                ready!(filled);
+                return Poll::Ready(Ok(!self.outgoing.held));
+            }
+        }
+    }
+
+    /// Writes what has been gathered.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let out = &mut self.outgoing;
+        loop {
+            while out.at < out.bytes.len() {
+                let count = ready!(self.transport.poll_write(cx, &out.bytes[out.at..]))?;
+                out.at += count;
+                self.sent += count as u64;
+            }
+            out.at = 0;
+            out.bytes.clear();
+            if out.piece.is_empty() {
+                break;
+            }
+            while !out.piece.is_empty() {
+                let count = ready!(self.transport.poll_write(cx, &out.piece))?;
+                out.piece.advance(count);
+                self.sent += count as u64;
+            }
+            if out.chunked {
+                out.bytes.extend_from_slice(b"\r\n");
+            }
+        }
+        buffer::keep_write_buffer(std::mem::take(&mut out.bytes));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the head of an answer.
+    pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply>> {
+        loop {
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Head))?;
+            if count == 0 {
+                let kind = match self.decoder.eof() {
+                    Err(_) if self.received == 0 => ErrorKind::NoResponse,
+                    Err(error) => ErrorKind::Protocol(error),
+                    Ok(()) => unreachable!("no head has come, so the decoder is not done"),
+                };
+                return Poll::Ready(Err(Error::new(kind)));
+            }
+            if let Some(reply) = self.decode_reply(buffer, 0, count)? {
+                return Poll::Ready(Ok(reply));
+            }
+        }
+    }
+
+    fn decode_reply(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Option<Reply>> {
+        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
+        let at = at + taken;
+        match event {
+            Event::Head(head) => {
+                self.replied = true;
+                if let Some(timeout) = head.facts.keep_alive_timeout {
+                    self.keep_alive = Some(timeout);
+                }
+                let piece = if self.decoder.is_done() {
+                    self.keep_surplus(buffer.bytes(at..end));
+                    Piece { data: Bytes::new(), end: Some(HeaderMap::new()) }
+                } else if at == end {
+                    Piece::default()
+                } else {
+                    self.decode_body(buffer, at, end)?
+                };
+                Ok(Some(Some((head, piece))))
+            }
+            Event::Interim(_) if at == end => Ok(Some(None)),
+            Event::Interim(_) => self.decode_reply(buffer, at, end),
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits for more of the body. After an end, call [`Connection::into_idle`].
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        loop {
+            if let Some(error) = self.late_error.take() {
+                return Poll::Ready(Err(error));
+            }
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+            if count == 0 {
+                self.decoder.eof()?;
+                return Poll::Ready(Ok(Piece { data: Bytes::new(), end: Some(HeaderMap::new()) }));
+            }
+            let piece = self.decode_body(buffer, 0, count)?;
+            if !piece.data.is_empty() || piece.end.is_some() {
+                return Poll::Ready(Ok(piece));
+            }
+        }
+    }
+
+    /// The same without a copy: each run of body bytes is shown to `sink` where it lies. Ready
+    /// with `None` if there is more to come.
+    pub(crate) fn poll_body_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Poll<Result<Option<HeaderMap>>> {
+        let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+        if count == 0 {
+            self.decoder.eof()?;
+            return Poll::Ready(Ok(Some(HeaderMap::new())));
+        }
+        Poll::Ready(self.decode_with(&buffer, 0, count, sink))
+    }
+
+    /// Decodes what stands in the buffer. One long run of body bytes is not copied.
+    fn decode_body(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Piece> {
+        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
+        if let Event::Data(data) = event {
+            let length = data.len();
+            if at + taken == end {
+                let end_seen = self.decoder.is_done().then(HeaderMap::new);
+                return Ok(Piece { data: buffer.into_bytes(end - length..end), end: end_seen });
+            }
+            let mut collected = Vec::with_capacity(end - at);
+            collected.extend_from_slice(data);
+            let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
+                collected.extend_from_slice(data);
+            });
+            let end = match rest {
+                Ok(end) => end,
+                Err(error) => {
+                    self.late_error = Some(error);
+                    None
+                }
+            };
+            return Ok(Piece { data: collected.into(), end });
+        }
+        if let Event::End(trailers) = event {
+            self.keep_surplus(buffer.bytes(at + taken..end));
+            return Ok(Piece { data: Bytes::new(), end: Some(trailers) });
+        }
+        Ok(Piece::default())
+    }
+
+    fn decode_with(
+        &mut self,
+        buffer: &ReadBuffer,
+        mut at: usize,
+        end: usize,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<HeaderMap>> {
+        loop {
+            let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
+            at += taken;
+            match event {
+                Event::Data(data) => sink(data),
+                Event::End(trailers) => {
+                    self.keep_surplus(buffer.bytes(at..end));
+                    return Ok(Some(trailers));
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Bytes after the end. Over a tunnel they are the first of the other protocol; else they are
+    /// nobody's, and one of them is enough to tell that the peer and we disagree.
+    fn keep_surplus(&mut self, bytes: &[u8]) {
+        let kept = if self.is_tunnel() { bytes } else { &bytes[..bytes.len().min(1)] };
+        self.surplus = Bytes::copy_from_slice(kept);
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        phase: Phase,
+    ) -> Poll<Result<(ReadBuffer, usize)>> {
+        let mut buffer = ReadBuffer::take();
+        let count = ready!(self.transport.poll_read(cx, buffer.space()))
+            .map_err(|error| Error::io(phase, error))?;
+        self.received += count as u64;
+        Poll::Ready(Ok((buffer, count)))
+    }
+
+    /// Whether the response has been read to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.replied && self.decoder.is_done()
+    }
+
+    /// Bytes of the body still to come, where the framing tells.
+    pub(crate) fn body_left(&self) -> Option<u64> {
+        self.decoder.body_left()
+    }
+
+    /// Why it cannot carry another exchange, if it cannot. To be asked once this one is over.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        if !self.replied {
+            return Some(CloseReason::RequestAbandoned);
+        }
+        if !self.decoder.is_done() {
+            return Some(CloseReason::ResponseUnread);
+        }
+        if let Some(reason) = self.decoder.close_reason() {
+            return Some(reason);
+        }
+        if !self.outgoing.is_sent() {
+            return Some(CloseReason::RequestUnfinished);
+        }
+        (!self.surplus.is_empty()).then_some(CloseReason::SurplusBytes)
+    }
+
+    /// Reads what has already come of a response that nobody wants, so that the connection may be
+    /// kept. Never waits, and reads no more than 64 KiB.
+    pub(crate) fn drain(&mut self) {
+        let left = self.body_left().unwrap_or(0);
+        if !self.replied || left > DRAIN_BYTES {
+            return;
+        }
+        let mut budget = DRAIN_BYTES;
+        let mut cx = Context::from_waker(Waker::noop());
+        while !self.decoder.is_done() && budget > 0 {
+            let mut seen = 0;
+            let step = self.poll_body_with(&mut cx, &mut |data| seen += data.len() as u64);
+            if !matches!(step, Poll::Ready(Ok(_))) {
+                return;
+            }
+            budget = budget.saturating_sub(seen.max(1));
+        }
+    }
+
+    /// Looks, without waiting, at what an idle connection has been told meanwhile.
+    pub(crate) fn check_idle(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        let mut byte = [0];
+        match self.transport.poll_read(cx, &mut byte) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(1..)) => Some(CloseReason::BytesWhileIdle),
+            Poll::Ready(Ok(0) | Err(_)) => Some(CloseReason::ClosedWhileIdle),
+        }
+    }
+
+    /// Whether the connection now speaks another protocol.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.replied && self.decoder.framing() == BodyFraming::Tunnel
+    }
+
+    /// The raw stream and what came over it behind the head, after 101 or CONNECT.
+    pub(crate) fn into_tunnel(self) -> Option<(Transport, Bytes)> {
+        self.is_tunnel().then_some((self.transport, self.surplus))
+    }
+}
+
+impl Outgoing {
+    fn is_sent(&self) -> bool {
+        self.ended && self.bytes.is_empty() && self.piece.is_empty()
+    }
+
+    /// Gathers what the body has to give. Pending if it has nothing more at the moment.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
+        while !self.held && !self.ended && self.piece.is_empty() && self.bytes.len() < GATHER_BYTES
+        {
+            match self.body.poll_next(cx) {
+                Poll::Ready(Some(Ok(piece))) => self.append(piece),
+                Poll::Ready(Some(Err(error))) => {
+                    return Err(Error::new(ErrorKind::RequestBody(error)));
+                }
+                Poll::Ready(None) => {
+                    if self.chunked {
+                        encode_last_chunk(&mut self.bytes, &HeaderMap::new());
+                    }
+                    self.ended = true;
+                }
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn append(&mut self, piece: Bytes) {
+        match (piece.len() <= GATHER_BYTES, self.chunked) {
+            (true, true) => encode_chunk(&mut self.bytes, &piece),
+            (true, false) => self.bytes.extend_from_slice(&piece),
+            (false, chunked) => {
+                // A long piece is not copied: its frame is written around it.
+                if chunked {
+                    self.bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                }
+                self.piece = piece;
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The one error of the client: what failed, in which phase, to whom, and how far it had got.
+
+use crate::proto::ProtocolError;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use url::Url;
+
+/// The result of everything that the client does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where in the life of a request something happened. Each has its own timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for a connection, because as many as allowed are in use.
+    Pool,
+    /// Looking up the addresses of the host.
+    Resolve,
+    /// Connecting to one of them.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Write,
+    /// Waiting for the response head.
+    Head,
+    /// Waiting for more of the response body.
+    Body,
+    /// All of the above but the first.
+    Total,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pool => "waiting for a free connection",
+            Self::Resolve => "resolving the host",
+            Self::Connect => "connecting",
+            Self::Tls => "the TLS handshake",
+            Self::Write => "sending the request",
+            Self::Head => "waiting for the response head",
+            Self::Body => "reading the response body",
+            Self::Total => "the whole request",
+        })
+    }
+}
+
+/// What went wrong.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The URL cannot be parsed, or has no host.
+    InvalidUrl(String),
+    /// A scheme other than `http` and, with TLS, `https`.
+    UnsupportedScheme(String),
+    /// The request cannot be built: a header, a body or an option is at fault.
+    InvalidRequest(String),
+    /// A phase took longer than its timeout.
+    Timeout {
+        /// Which one.
+        phase: Phase,
+        /// The timeout that passed.
+        after: Duration,
+    },
+    /// The host has no address, or the resolver failed.
+    Resolve(io::Error),
+    /// No address of the host accepted a connection; each with its reason, in order of trial.
+    Connect(Vec<(SocketAddr, io::Error)>),
+    /// Certificate or handshake trouble.
+    Tls(String),
+    /// The socket failed.
+    Io {
+        /// While doing what.
+        phase: Phase,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The peer closed the connection without a byte of an answer.
+    NoResponse,
+    /// The peer broke the protocol, or a limit on the response.
+    Protocol(ProtocolError),
+    /// More redirects than allowed.
+    TooManyRedirects {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// A redirect that cannot be followed: its target, and why not.
+    Redirect {
+        /// The `Location` that was given.
+        location: String,
+        /// Why it cannot be followed.
+        reason: &'static str,
+    },
+    /// A body longer than the client is willing to collect.
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The content coding of the body could not be undone.
+    Decode(String),
+    /// The body is not the JSON that was asked for.
+    Json(String),
+    /// The source of the request body failed.
+    RequestBody(io::Error),
+}
+
+/// An error of the client: the kind, and what is known of the exchange it belongs to.
+///
+/// Its text is complete by itself: it includes the text of its cause, and hides passwords in URLs.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    request: Option<String>,
+    address: Option<SocketAddr>,
+    reused: Option<bool>,
+    sent: u64,
+    received: u64,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        let (request, address, reused, sent, received) = (None, None, None, 0, 0);
+        Self(Box::new(Inner { kind, request, address, reused, sent, received }))
+    }
+
+    pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
+        Self::new(ErrorKind::Timeout { phase, after })
+    }
+
+    pub(crate) fn io(phase: Phase, source: io::Error) -> Self {
+        Self::new(ErrorKind::Io { phase, source })
+    }
+
+    /// Says which request this is about, unless that is known already.
+    pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
+        if self.0.request.is_none() {
+            self.0.request = Some(format!("{method} {}", redacted(url)));
+        }
+        self
+    }
+
+    /// Says over which connection this happened, unless that is known already.
+    pub(crate) fn on_connection(
+        mut self,
+        address: Option<SocketAddr>,
+        reused: bool,
+        sent: u64,
+        received: u64,
+    ) -> Self {
+        if self.0.reused.is_none() {
+            self.0.address = address;
+            self.0.reused = Some(reused);
+            self.0.sent = sent;
+            self.0.received = received;
+        }
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// In which phase, where it is of one.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        match &self.0.kind {
+            ErrorKind::Timeout { phase, .. } | ErrorKind::Io { phase, .. } => Some(*phase),
+            ErrorKind::Resolve(_) => Some(Phase::Resolve),
+            ErrorKind::Connect(_) => Some(Phase::Connect),
+            ErrorKind::Tls(_) => Some(Phase::Tls),
+            ErrorKind::RequestBody(_) => Some(Phase::Write),
+            ErrorKind::NoResponse => Some(Phase::Head),
+            ErrorKind::Decode(_) | ErrorKind::BodyTooLarge { .. } => Some(Phase::Body),
+            _ => None,
+        }
+    }
+
+    /// Whether a timeout passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Timeout { .. })
+    }
+
+    /// Whether no connection could be had: resolving, connecting or the TLS handshake failed.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self.phase(), Some(Phase::Resolve | Phase::Connect | Phase::Tls))
+    }
+
+    /// The peer's address, once there was a connection.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.0.address
+    }
+
+    /// Whether the connection had served another request before; `None` if there was none.
+    #[must_use]
+    pub fn reused(&self) -> Option<bool> {
+        self.0.reused
+    }
+
+    /// Bytes of this request that were sent, and of its response that were received.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.0.sent, self.0.received)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::new(ErrorKind::Protocol(error))
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidUrl(reason) => write!(f, "invalid URL: {reason}"),
+            Self::UnsupportedScheme(scheme) => write!(f, "unsupported URL scheme \"{scheme}\""),
+            Self::InvalidRequest(reason) => write!(f, "invalid request: {reason}"),
+            Self::Timeout { phase, after } => write!(f, "timed out after {after:?}: {phase}"),
+            Self::Resolve(source) => write!(f, "cannot resolve the host: {source}"),
+            Self::Connect(attempts) => {
+                f.write_str("cannot connect")?;
+                for (index, (address, source)) in attempts.iter().enumerate() {
+                    write!(f, "{} {address}: {source}", if index == 0 { ":" } else { ";" })?;
+                }
+                Ok(())
+            }
+            Self::Tls(reason) => write!(f, "TLS: {reason}"),
+            Self::Io { phase, source } => write!(f, "{phase} failed: {source}"),
+            Self::NoResponse => f.write_str("the peer closed the connection without an answer"),
+            Self::Protocol(source) => write!(f, "bad response: {source}"),
+            Self::TooManyRedirects { limit } => write!(f, "more than {limit} redirects"),
+            Self::Redirect { location, reason } => {
+                write!(f, "cannot follow the redirect to \"{location}\": {reason}")
+            }
+            Self::BodyTooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
+            Self::Decode(reason) => write!(f, "cannot decode the body: {reason}"),
+            Self::Json(reason) => write!(f, "not the expected JSON: {reason}"),
+            Self::RequestBody(source) => write!(f, "the source of the body failed: {source}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(request) = &inner.request {
+            write!(f, "{request}: ")?;
+        }
+        write!(f, "{}", inner.kind)?;
+        if let Some(reused) = inner.reused {
+            f.write_str(" (")?;
+            if let Some(address) = inner.address {
+                write!(f, "{address}, ")?;
+            }
+            let which = if reused { "reused" } else { "fresh" };
+            let Inner { sent, received, .. } = inner;
+            write!(f, "{which} connection, {sent} bytes sent, {received} received)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({self})")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.kind {
+            ErrorKind::Resolve(source)
+            | ErrorKind::Io { source, .. }
+            | ErrorKind::RequestBody(source) => Some(source),
+            ErrorKind::Protocol(source) => Some(source),
+            ErrorKind::Connect(attempts) => attempts.last().map(|(_, source)| source as _),
+            _ => None,
+        }
+    }
+}
+
+/// A URL for a person to read: the password replaced, and the fragment, which is never sent, left
+/// out.
+pub(crate) fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    if url.password().is_some() {
+        // A URL that holds a password can hold another one, so this cannot fail.
+        let replaced = url.set_password(Some("***"));
+        debug_assert!(replaced.is_ok(), "a URL with a password takes another");
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_where_and_how_far() {
+        let url = Url::parse("http://me:secret@[::1]:81/a?b#c").unwrap();
+        let error = Error::timeout(Phase::Head, Duration::from_secs(3))
+            .on_connection(Some("[::1]:81".parse().unwrap()), true, 85, 12)
+            .for_request(&http::Method::GET, &url);
+        assert_eq!(
+            error.to_string(),
+            "GET http://me:***@[::1]:81/a?b: timed out after 3s: waiting for the response head \
+             ([::1]:81, reused connection, 85 bytes sent, 12 received)"
+        );
+        assert_eq!(error.phase(), Some(Phase::Head));
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn every_attempt_to_connect_is_named() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error = Error::new(ErrorKind::Connect(vec![
+            ("127.0.0.1:9".parse().unwrap(), refused()),
+            ("[::1]:9".parse().unwrap(), refused()),
+        ]));
+        assert_eq!(
+            error.to_string(),
+            "cannot connect: 127.0.0.1:9: connection refused; [::1]:9: connection refused"
+        );
+        assert!(error.is_connect());
+    }
+
+    #[test]
+    fn an_error_is_as_small_as_a_pointer() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a redirect leads, and what of the request goes with it (RFC 9110 §15.4).
+
+use crate::body::Body;
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::Request;
+use http::{HeaderMap, Method, StatusCode, header};
+use url::{Origin, Url};
+
+/// Fields that describe a body, and go with it.
+const BODY_FIELDS: [header::HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+];
+
+/// Fields meant for one origin alone.
+const PRIVATE_FIELDS: [header::HeaderName; 4] =
+    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::HOST];
+
+/// Where a response sends its reader, if it is a redirect that a client follows by itself.
+pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
+    match status.as_u16() {
+        301 | 302 | 303 | 307 | 308 => headers.get(header::LOCATION).map(|value| value.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Turns `request`, whose body is `body` if it can be sent again, into the one that follows a
+/// redirect to `location`. Says whether it can be followed at all: `false` if it would need a body
+/// that cannot be sent again; then the redirect is the response.
+pub(crate) fn follow(
+    request: &mut Request,
+    body: Option<Body>,
+    status: StatusCode,
+    location: &[u8],
+) -> Result<bool> {
+    let text = String::from_utf8_lossy(location).into_owned();
+    let refuse = |reason| {
+        let location = text.escape_debug().to_string();
+        Err(Error::new(ErrorKind::Redirect { location, reason }))
+    };
+    let Ok(mut target) = request.url.join(&text) else { return refuse("it is no URL") };
+    if !matches!(target.scheme(), "http" | "https") {
+        return refuse("its scheme is neither http nor https");
+    }
+    if target.host_str().is_none_or(str::is_empty) {
+        return refuse("it has no host");
+    }
+    // RFC 9110 §10.2.2: a target without a fragment inherits that of the request.
+    if target.fragment().is_none() {
+        target.set_fragment(request.url.fragment());
+    }
+    let becomes_get = match status.as_u16() {
+        303 => request.method != Method::HEAD && request.method != Method::GET,
+        301 | 302 => request.method == Method::POST,
+        _ => false,
+    };
+    if becomes_get {
+        request.method = Method::GET;
+        request.body = Body::empty();
+        BODY_FIELDS.iter().for_each(|name| drop(request.headers.remove(name)));
+    } else {
+        match body {
+            Some(body) => request.body = body,
+            None => return Ok(false),
+        }
+    }
+    if !same_origin(&request.url, &target) {
+        PRIVATE_FIELDS.iter().for_each(|name| drop(request.headers.remove(name)));
+    } else if target.username().is_empty() && target.password().is_none() {
+        // Within one origin, credentials of the URL hold for a target that names none.
+        let kept = (request.url.username().to_owned(), request.url.password().map(str::to_owned));
+        let (user, password) = kept;
+        if target.set_username(&user).and(target.set_password(password.as_deref())).is_err() {
+            return refuse("it cannot carry credentials");
+        }
+    }
+    request.url = target;
+    Ok(true)
+}
+
+fn same_origin(from: &Url, to: &Url) -> bool {
+    matches!((from.origin(), to.origin()), (Origin::Tuple(..), Origin::Tuple(..)))
+        && from.origin() == to.origin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `METHOD url` before, status, location, `METHOD url` after, fields kept.
+    #[test]
+    fn method_target_and_fields_of_the_next_request() {
+        let all = "authorization content-type cookie x-own";
+        let rows = [
+            ("GET http://a/x/y?q", 301, "z", "GET http://a/x/z", all),
+            ("GET http://a/x/y?q#f", 302, "/z?r", "GET http://a/z?r#f", all),
+            ("GET http://a/x#f", 302, "/z#g", "GET http://a/z#g", all),
+            ("GET http://a/", 307, "//b/z", "GET http://b/z", "content-type x-own"),
+            ("GET http://a/", 307, "http://a:81/", "GET http://a:81/", "content-type x-own"),
+            ("GET http://a/", 307, "https://a/", "GET https://a/", "content-type x-own"),
+            ("GET http://a/", 301, "http://a:80/z", "GET http://a/z", all),
+            ("GET http://u:p@a/", 301, "/z", "GET http://u:p@a/z", all),
+            ("GET http://u:p@a/", 301, "http://b/z", "GET http://b/z", "content-type x-own"),
+            ("GET http://u:p@a/", 301, "http://v@a/z", "GET http://v@a/z", all),
+            ("POST http://a/", 301, "/z", "GET http://a/z", "authorization cookie x-own"),
+            ("POST http://a/", 302, "/z", "GET http://a/z", "authorization cookie x-own"),
+            ("POST http://a/", 303, "/z", "GET http://a/z", "authorization cookie x-own"),
+            ("POST http://a/", 307, "/z", "POST http://a/z", all),
+            ("POST http://a/", 308, "/z", "POST http://a/z", all),
+            ("PUT http://a/", 301, "/z", "PUT http://a/z", all),
+            ("PUT http://a/", 303, "/z", "GET http://a/z", "authorization cookie x-own"),
+            ("HEAD http://a/", 303, "/z", "HEAD http://a/z", all),
+            ("DELETE http://a/", 302, "/z", "DELETE http://a/z", all),
+        ];
+        for (before, status, location, after, fields) in rows {
+            let (method, url) = before.split_once(' ').unwrap();
+            let mut request = Request::new(method.parse().unwrap(), Url::parse(url).unwrap());
+            for name in all.split(' ') {
+                let name: header::HeaderName = name.parse().unwrap();
+                request.headers.insert(name, header::HeaderValue::from_static("v"));
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = Some(Body::from("again"));
+            assert!(follow(&mut request, body, status, location.as_bytes()).unwrap(), "{before}");
+            assert_eq!(format!("{} {}", request.method, request.url), after);
+            let mut kept: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
+            kept.sort_unstable();
+            assert_eq!(kept.join(" "), fields, "{before} {status} {location}");
+            assert_eq!(request.body.is_empty(), becomes_bodiless(before, after), "{before}");
+        }
+    }
+
+    fn becomes_bodiless(before: &str, after: &str) -> bool {
+        after.starts_with("GET") && !before.starts_with("GET")
+    }
+
+    #[test]
+    fn what_cannot_be_followed() {
+        let rows = [
+            (
+                "ftp://a/",
+                "cannot follow the redirect to \"ftp://a/\": its scheme is neither http nor https",
+            ),
+            (
+                "javascript:x",
+                "cannot follow the redirect to \"javascript:x\": its scheme is neither http nor https",
+            ),
+            (
+                "file:///etc/passwd",
+                "cannot follow the redirect to \"file:///etc/passwd\": its scheme is neither http nor https",
+            ),
+            ("http://[", "cannot follow the redirect to \"http://[\": it is no URL"),
+            (
+                "http://\u{1b}[2J/",
+                "cannot follow the redirect to \"http://\\u{1b}[2J/\": it is no URL",
+            ),
+        ];
+        for (location, text) in rows {
+            let mut request = Request::new(Method::GET, Url::parse("http://a/").unwrap());
+            let body = Some(Body::empty());
+            let error = follow(&mut request, body, StatusCode::FOUND, location.as_bytes());
+            assert_eq!(error.unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_gone_ends_the_chase_where_it_would_be_needed() {
+        let mut request = Request::new(Method::POST, Url::parse("http://a/").unwrap());
+        assert!(!follow(&mut request, None, StatusCode::TEMPORARY_REDIRECT, b"/z").unwrap());
+        assert!(follow(&mut request, None, StatusCode::SEE_OTHER, b"/z").unwrap());
+        assert_eq!(request.method, Method::GET);
+    }
+
+    #[test]
+    fn only_five_statuses_with_a_location_are_redirects() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(location(StatusCode::FOUND, &headers), None);
+        headers.insert(header::LOCATION, header::HeaderValue::from_static("/z"));
+        let followed: Vec<u16> = (200..600)
+            .filter(|code| location(StatusCode::from_u16(*code).unwrap(), &headers).is_some())
+            .collect();
+        assert_eq!(followed, [301, 302, 303, 307, 308]);
+    }
+}

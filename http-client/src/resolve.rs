@@ -1,0 +1,164 @@
+//! From host names to addresses.
+//!
+//! A literal address never leaves the loop. Names go to the system's resolver, `getaddrinfo`, on
+//! the blocking pool, so that `/etc/hosts` and the rest of the system's configuration hold; or to
+//! a [`Resolve`] of the user's. One lookup serves all requests that wait for the same name, and
+//! its answer is kept for a while: `getaddrinfo` does not tell for how long it is good.
+
+use mainspring::spawn_blocking;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Names kept in the cache. When it is full, the answers that are too old make room, or else all.
+const CACHED_NAMES: usize = 1024;
+
+/// What a resolver's lookup gives.
+pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>>>>;
+
+/// Finds the addresses of hosts.
+pub trait Resolve {
+    /// Looks a name up. The addresses are tried in the order given.
+    ///
+    /// A lookup is run by a task of its own, and goes on when the request that asked is given up.
+    fn resolve(&self, host: &str) -> Lookup;
+}
+
+/// The system's resolver.
+struct System;
+
+impl Resolve for System {
+    fn resolve(&self, host: &str) -> Lookup {
+        let host = host.to_owned();
+        let lookup = spawn_blocking(move || -> io::Result<Vec<IpAddr>> {
+            let mut found: Vec<IpAddr> = Vec::new();
+            for address in (host.as_str(), 0).to_socket_addrs()? {
+                // getaddrinfo repeats an address for each type of socket.
+                if !found.contains(&address.ip()) {
+                    found.push(address.ip());
+                }
+            }
+            Ok(found)
+        });
+        Box::pin(async move { lookup.await.unwrap_or_else(|error| Err(io::Error::other(error))) })
+    }
+}
+
+/// The resolver of a client: overrides first, then the cache, then a lookup.
+pub(crate) struct Resolver {
+    resolve: Rc<dyn Resolve>,
+    overrides: HashMap<String, Rc<[IpAddr]>>,
+    keep: Duration,
+    cache: RefCell<HashMap<Rc<str>, Rc<Entry>>>,
+}
+
+struct Entry {
+    asked: Instant,
+    state: RefCell<State>,
+}
+
+enum State {
+    Asking(Vec<Waker>),
+    /// `io::Error` cannot be cloned: its kind and text are what all waiters get.
+    Answered(Result<Rc<[IpAddr]>, (io::ErrorKind, String)>),
+}
+
+impl Resolver {
+    pub(crate) fn new(
+        resolve: Option<Rc<dyn Resolve>>,
+        overrides: HashMap<String, Rc<[IpAddr]>>,
+        keep: Duration,
+    ) -> Self {
+        let resolve = resolve.unwrap_or_else(|| Rc::new(System));
+        Self { resolve, overrides, keep, cache: RefCell::default() }
+    }
+
+    /// The addresses of a host; never an empty list.
+    pub(crate) async fn lookup(&self, host: &str) -> io::Result<Rc<[IpAddr]>> {
+        if let Some(addresses) = self.overrides.get(host) {
+            return Ok(addresses.clone());
+        }
+        // A URL has brackets around an IPv6 address.
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok([address].into());
+        }
+        let entry = self.entry(host);
+        let answer = poll_fn(|cx| match &mut *entry.state.borrow_mut() {
+            State::Asking(wakers) => {
+                wakers.push(cx.waker().clone());
+                Poll::Pending
+            }
+            State::Answered(answer) => Poll::Ready(answer.clone()),
+        })
+        .await;
+        answer.map_err(|(kind, text)| {
+            // A failure is told to those who waited for it, and not kept for those who come later.
+            self.cache.borrow_mut().retain(|_, kept| !Rc::ptr_eq(kept, &entry));
+            io::Error::new(kind, text)
+        })
+    }
+
+    fn entry(&self, host: &str) -> Rc<Entry> {
+        let mut cache = self.cache.borrow_mut();
+        let now = Instant::now();
+        let fresh = |entry: &Rc<Entry>| {
+            matches!(*entry.state.borrow(), State::Asking(_))
+                || now.saturating_duration_since(entry.asked) < self.keep
+        };
+        if let Some(entry) = cache.get(host).filter(|entry| fresh(entry)) {
+            return entry.clone();
+        }
+        if cache.len() >= CACHED_NAMES {
+            cache.retain(|_, entry| fresh(entry));
+        }
+        if cache.len() >= CACHED_NAMES {
+            cache.clear();
+        }
+        let entry = Rc::new(Entry { asked: now, state: RefCell::new(State::Asking(Vec::new())) });
+        cache.insert(host.into(), entry.clone());
+        drop(cache);
+        let lookup = self.resolve.resolve(host);
+        let answered = Answered(entry.clone());
+        let task = mainspring::spawn_named("http: resolve", async move {
+            let answer = match lookup.await {
+                Ok(addresses) if addresses.is_empty() => {
+                    Err((io::ErrorKind::NotFound, "it has no address".to_owned()))
+                }
+                Ok(addresses) => Ok(addresses.into()),
+                Err(error) => Err((error.kind(), error.to_string())),
+            };
+            answered.set(answer);
+        });
+        // The entry tells when it is done.
+        drop(task);
+        entry
+    }
+}
+
+/// The duty to answer: whoever drops it without an answer, by a panic or with the runtime, has
+/// answered that there is none.
+struct Answered(Rc<Entry>);
+
+impl Answered {
+    fn set(&self, answer: Result<Rc<[IpAddr]>, (io::ErrorKind, String)>) {
+        let before = self.0.state.replace(State::Answered(answer));
+        if let State::Asking(wakers) = before {
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if matches!(*self.0.state.borrow(), State::Asking(_)) {
+            self.set(Err((io::ErrorKind::Interrupted, "the lookup was given up".to_owned())));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! A response: its head, and the body as it comes.
+
+use crate::client::Config;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::pool::Lease;
+use crate::proto::ResponseHead;
+use crate::timeout::{Timeouts, Timer};
+use crate::upgrade::Upgraded;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, Version};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use url::Url;
+
+/// The most that is set aside for a body on the word of its `Content-Length` alone.
+const TRUSTED_LENGTH: u64 = 1024 * 1024;
+
+/// A response whose head has come. Its body is read by one of the methods that take it.
+///
+/// The connection goes back to the pool as soon as the body has been read. If a response is
+/// dropped before, what has already come of the body is read, up to 64 KiB; if that was not all,
+/// the connection is closed. Bytes are read from the socket only when they are asked for: a reader
+/// that is slow slows the server down.
+pub struct Response {
+    head: ResponseHead,
+    url: Url,
+    method: Method,
+    address: Option<SocketAddr>,
+    history: Vec<Url>,
+    trailers: HeaderMap,
+    body: Incoming,
+    /// Bytes of the body given out so far.
+    given: u64,
+    config: Rc<Config>,
+}
+
+/// What of the body is still to be given out.
+enum Incoming {
+    /// All of it has come: this is the rest.
+    Rest(Bytes),
+    Stream(Box<Stream>),
+}
+
+struct Stream {
+    /// What came along with the head.
+    first: Bytes,
+    lease: Lease,
+    timer: Timer,
+    timeouts: Timeouts,
+}
+
+/// What the client hands over with the head.
+pub(crate) struct Parts {
+    pub(crate) head: ResponseHead,
+    pub(crate) url: Url,
+    pub(crate) method: Method,
+    pub(crate) first: Bytes,
+    pub(crate) end: Option<HeaderMap>,
+    pub(crate) lease: Lease,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) config: Rc<Config>,
+}
+
+impl Response {
+    pub(crate) fn new(parts: Parts, timer: Timer) -> Self {
+        let Parts { head, url, method, first, end, lease, timeouts, config } = parts;
+        let address = lease.peer();
+        let tunnel = lease.is_tunnel();
+        let (body, trailers) = match end {
+            // The connection is free for the next request before this one's body is looked at.
+            Some(trailers) if !tunnel => {
+                drop(lease);
+                (Incoming::Rest(first), trailers)
+            }
+            _ => {
+                let stream = Stream { first, lease, timer, timeouts };
+                (Incoming::Stream(Box::new(stream)), HeaderMap::new())
+            }
+        };
+        Self { head, url, method, address, history: Vec::new(), trailers, body, given: 0, config }
+    }
+
+    pub(crate) fn with_history(mut self, history: Vec<Url>) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The reason phrase: for people, never for decisions. Escaped where it is not ASCII.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        self.head.reason()
+    }
+
+    /// HTTP/1.0 or HTTP/1.1.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// The header fields. The map is built at the first call.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.head.headers()
+    }
+
+    /// The URL that answered: the last one, if redirects were followed.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The URLs that redirected, in order.
+    #[must_use]
+    pub fn history(&self) -> &[Url] {
+        &self.history
+    }
+
+    /// The address of the peer.
+    #[must_use]
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The length of the body as the server stated it, content coding still on.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.facts.content_length
+    }
+
+    /// The trailer fields of a chunked body, once it has been read to its end.
+    #[must_use]
+    pub fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// Pieces are as long as what the socket had, up to 64 KiB. Cancel-safe: a piece that was not
+    /// returned has not been taken.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
+    /// if nothing came for too long.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            match self.raw_chunk().await {
+                Ok(Some(bytes)) if bytes.is_empty() => continue,
+                Ok(Some(bytes)) => {
+                    self.given += bytes.len() as u64;
+                    return Some(Ok(bytes));
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    async fn raw_chunk(&mut self) -> Result<Option<Bytes>> {
+        let stream = match &mut self.body {
+            Incoming::Rest(rest) => {
+                let rest = std::mem::take(rest);
+                return Ok((!rest.is_empty()).then_some(rest));
+            }
+            Incoming::Stream(stream) => stream,
+        };
+        if !stream.first.is_empty() {
+            return Ok(Some(std::mem::take(&mut stream.first)));
+        }
+        let Stream { lease, timer, timeouts, .. } = &mut **stream;
+        let piece = timer.within(Phase::Body, timeouts.read, |cx| lease.poll_body(cx)).await;
+        match piece.and_then(|piece| piece) {
+            Ok(piece) => {
+                if let Some(trailers) = piece.end {
+                    self.end(trailers);
+                }
+                Ok(Some(piece.data))
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Shows each run of bytes of the rest of the body to `sink`, without a copy.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`]; what came before the error has been shown.
+    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<HeaderMap> {
+        loop {
+            match &mut self.body {
+                Incoming::Rest(rest) => {
+                    if !rest.is_empty() {
+                        sink(rest);
+                    }
+                    return Ok(self.trailers);
+                }
+                Incoming::Stream(stream) => {
+                    let Stream { first, lease, timer, timeouts } = &mut **stream;
+                    if !first.is_empty() {
+                        sink(&std::mem::take(first));
+                    }
+                    let step = timer
+                        .within(Phase::Body, timeouts.read, |cx| {
+                            lease.poll_body_with(cx, &mut sink)
+                        })
+                        .await;
+                    match step.and_then(|end| end) {
+                        Ok(Some(trailers)) => self.end(trailers),
+                        Ok(None) => {}
+                        Err(error) => return Err(self.fail(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rest of the body, in one piece.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the client's limit.
+    pub async fn bytes(mut self) -> Result<Bytes> {
+        self.collect().await
+    }
+
+    async fn collect(&mut self) -> Result<Bytes> {
+        let limit = self.config.max_body_bytes;
+        let first = match self.chunk().await {
+            None => return Ok(Bytes::new()),
+            Some(first) => first?,
+        };
+        if first.len() as u64 > limit {
+            return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
+        }
+        if matches!(self.body, Incoming::Rest(ref rest) if rest.is_empty()) {
+            return Ok(first);
+        }
+        let expected = self.content_length().unwrap_or(0).min(TRUSTED_LENGTH).min(limit);
+        let capacity = usize::try_from(expected).unwrap_or(0).max(2 * first.len());
+        let mut body = BytesMut::with_capacity(capacity);
+        body.extend_from_slice(&first);
+        drop(first);
+        while let Some(piece) = self.chunk().await {
+            let piece = piece?;
+            if (body.len() + piece.len()) as u64 > limit {
+                return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+
+    /// The rest of the body as text.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`]. Bytes that are no text of its encoding become U+FFFD.
+    pub async fn text(self) -> Result<String> {
+        let bytes = self.bytes().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The rest of the body, read as JSON.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(mut self) -> Result<T> {
+        let bytes = self.collect().await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Error::new(ErrorKind::Json(error.to_string())).for_request(&self.method, &self.url)
+        })
+    }
+
+    /// Reads the rest of the body and throws it away, so that the connection can be kept.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`].
+    pub async fn discard(self) -> Result<()> {
+        self.read_with(|_| ()).await.map(drop)
+    }
+
+    /// The raw stream, if the server has switched protocols (101), or opened a tunnel.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if it has not.
+    pub fn upgrade(self) -> Result<Upgraded> {
+        let tunnel = match self.body {
+            Incoming::Stream(stream) if stream.lease.is_tunnel() => stream.lease.into_connection(),
+            _ => None,
+        };
+        let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
+        else {
+            let reason = format!("status {} switches no protocol", self.head.status.as_u16());
+            let error = Error::new(ErrorKind::InvalidRequest(reason));
+            return Err(error.for_request(&self.method, &self.url));
+        };
+        Ok(Upgraded::new(transport, first))
+    }
+
+    fn end(&mut self, trailers: HeaderMap) {
+        self.trailers = trailers;
+        // Gives the connection back.
+        self.body = Incoming::Rest(Bytes::new());
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        let error = match &self.body {
+            Incoming::Stream(stream) => stream.lease.locate(error),
+            Incoming::Rest(_) => error,
+        };
+        self.body = Incoming::Rest(Bytes::new());
+        error.for_request(&self.method, &self.url)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("url", &crate::error::redacted(&self.url))
+            .field("status", &self.status())
+            .field("headers", self.headers())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+//! A clock for each phase of a request, on one timer.
+//!
+//! A request waits for one thing at a time, so one timer serves all its phases. It is armed only
+//! when something has to be waited for, and moved only when the next deadline is earlier than the
+//! one it is set to; a later one is found when the timer fires too early.
+
+use crate::error::{Error, Phase, Result};
+use mainspring::time::{self, Sleep};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How long each phase of a request may take. `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Waiting for a free connection. Default: none, as a queue is how limits are meant to work.
+    pub pool: Option<Duration>,
+    /// Looking up the host. Default 10 s.
+    pub resolve: Option<Duration>,
+    /// Connecting, over all addresses of the host. Default 10 s.
+    pub connect: Option<Duration>,
+    /// The TLS handshake. Default 10 s.
+    pub tls: Option<Duration>,
+    /// Sending the request: from one write that the socket took to the next. Default 30 s.
+    pub write: Option<Duration>,
+    /// From the request sent to the response head complete. Default 60 s.
+    pub head: Option<Duration>,
+    /// From one piece of the body to the next. Default 30 s.
+    pub read: Option<Duration>,
+    /// Everything but the wait in the pool, redirects included. Default: none.
+    pub total: Option<Duration>,
+    /// How long to wait for `100 Continue` before the body is sent anyway. Default 1 s.
+    pub expect_continue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        Self {
+            pool: None,
+            resolve: seconds(10),
+            connect: seconds(10),
+            tls: seconds(10),
+            write: seconds(30),
+            head: seconds(60),
+            read: seconds(30),
+            total: None,
+            expect_continue: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The timer of one request.
+pub(crate) struct Timer {
+    sleep: Option<Sleep>,
+    /// What `sleep` is set to.
+    armed: Option<Instant>,
+    total: Option<(Instant, Duration)>,
+}
+
+impl Timer {
+    /// Starts the clock of the whole request.
+    pub(crate) fn start(total: Option<Duration>) -> Self {
+        let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
+        Self { sleep: None, armed: None, total }
+    }
+
+    /// Waits for `step`, but no longer than `limit` and than the whole request may take.
+    pub(crate) async fn within<T>(
+        &mut self,
+        phase: Phase,
+        limit: Option<Duration>,
+        mut step: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T> {
+        let mut deadline = None;
+        poll_fn(|cx| {
+            // A value that is ready at the deadline wins.
+            if let Poll::Ready(value) = step(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            let deadline = deadline.get_or_insert_with(|| Deadline::after(phase, limit));
+            self.poll_elapsed(cx, deadline).map(Err)
+        })
+        .await
+    }
+
+    /// The same for a future.
+    pub(crate) async fn within_future<F: Future>(
+        &mut self,
+        phase: Phase,
+        limit: Option<Duration>,
+        future: F,
+    ) -> Result<F::Output> {
+        let mut future = std::pin::pin!(future);
+        self.within(phase, limit, |cx| future.as_mut().poll(cx)).await
+    }
+
+    /// The wait in the pool, which the clock of the whole request does not count.
+    pub(crate) async fn within_pool<F: Future>(
+        &mut self,
+        limit: Option<Duration>,
+        future: F,
+    ) -> Result<F::Output> {
+        let Some((deadline, after)) = self.total.take() else {
+            return self.within_future(Phase::Pool, limit, future).await;
+        };
+        let began = time::now();
+        let result = self.within_future(Phase::Pool, limit, future).await;
+        let waited = time::now().saturating_duration_since(began);
+        self.total = deadline.checked_add(waited).map(|deadline| (deadline, after));
+        result
+    }
+
+    /// Ready once `deadline` or that of the whole request has passed.
+    pub(crate) fn poll_elapsed(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: &Deadline,
+    ) -> Poll<Error> {
+        let phase = deadline.at.map(|at| (at, deadline.after, deadline.phase));
+        let total = self.total.map(|(at, after)| (at, after, Phase::Total));
+        let next = match (phase, total) {
+            (Some(phase), Some(total)) => Some(if total.0 < phase.0 { total } else { phase }),
+            (phase, total) => phase.or(total),
+        };
+        let Some((at, after, phase)) = next else { return Poll::Pending };
+        loop {
+            let armed = match (&mut self.sleep, self.armed) {
+                (Some(sleep), Some(armed)) if armed <= at => {
+                    if Pin::new(sleep).poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    armed
+                }
+                (slot, _) => {
+                    *slot = Some(time::sleep_until(at));
+                    self.armed = Some(at);
+                    continue;
+                }
+            };
+            self.sleep = None;
+            self.armed = None;
+            if armed == at || time::now() >= at {
+                return Poll::Ready(Error::timeout(phase, after));
+            }
+        }
+    }
+}
+
+/// When a phase is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    phase: Phase,
+    at: Option<Instant>,
+    after: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn after(phase: Phase, limit: Option<Duration>) -> Self {
+        let after = limit.unwrap_or(Duration::MAX);
+        let at = limit.and_then(|limit| time::now().checked_add(limit));
+        Self { phase, at, after }
+    }
+}
