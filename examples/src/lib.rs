@@ -3,6 +3,7 @@
 
 pub mod canonical;
 pub mod cli;
+pub mod commands;
 pub mod crawl;
 pub mod extract;
 pub mod failure;
@@ -15,3 +16,4 @@ pub mod states;
 pub mod stop;
 pub mod text;
 pub mod value;
+pub mod web;

@@ -1,3 +1,43 @@
+//! The crawl demo's command: reads the command line, runs what it asks for, and turns whatever
+//! comes of it into one line and an exit code.
 #![forbid(unsafe_code)]
-//! Under construction.
-fn main() {}
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use mainspring_examples::cli::{Cli, Command, complaint};
+use mainspring_examples::commands::{compare, demo, fetch, serve, sweep};
+use mainspring_examples::failure::{Failure, print};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let (text, code) = complaint(&error);
+            let shown = if code == 0 { print(&text) } else { Err(Failure::Said(text)) };
+            return finish(shown.map(|()| ExitCode::SUCCESS), code);
+        }
+    };
+    let outcome = match &cli.command {
+        None => demo::run(&cli.demo),
+        Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Fetch(args)) => fetch::run(args),
+    };
+    finish(outcome, 1)
+}
+
+/// Says what went wrong, if anything did; `code` is for a command that could not go on.
+fn finish(outcome: Result<ExitCode, Failure>, code: u8) -> ExitCode {
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Said(sentence)) => {
+            // With stderr closed too, the exit code has to do.
+            writeln!(std::io::stderr(), "crawl: {sentence}").unwrap_or_default();
+            ExitCode::from(code)
+        }
+    }
+}

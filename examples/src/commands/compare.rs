@@ -3,7 +3,6 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mainspring::{JoinHandle, Runtime, spawn_blocking, spawn_named};
@@ -99,7 +98,7 @@ type Way = fn(SocketAddr, &Compare) -> Result<usize, Failure>;
 fn sequential(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
     let pages = args.pages;
     runtime(Runtime::builder().name("sequential"))?.block_on(async {
-        let web = Web::new(&Options { connections: 1, ..Options::default() })?;
+        let web = Web::new(&Options { connections: 1, ..Options::default() });
         let mut failures = 0;
         for url in urls(site, pages) {
             failures += usize::from(web.get(&url).await.is_err());
@@ -131,8 +130,7 @@ fn pool(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
 fn concurrent(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
     let pages = args.pages;
     runtime(Runtime::builder().name("concurrent"))?.block_on(async {
-        let web = Web::new(&Options { connections: pages as usize, ..Options::default() })?;
-        let web = Rc::new(web);
+        let web = Web::new(&Options { connections: pages as usize, ..Options::default() });
         let fetch = |url: Url| {
             let web = web.clone();
             spawn_named(url.path().to_owned(), async move { web.get(&url).await.map(|_| ()) })

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use mainspring::Stats;
@@ -10,12 +9,13 @@ use scraper::Html;
 use url::Url;
 
 use crate::cli::Demo;
-use crate::crawl::engine::{Fetched, Page, Totals, Watch, crawl};
+use crate::crawl::engine::{Budget, Fetched, Page, Totals, Watch, crawl};
 use crate::crawl::frontier::{Bounds, Frontier, Job, same_hosts};
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
 use crate::output::{OutDir, movies};
+use crate::polite::pace::Pace;
 use crate::report::progress;
 use crate::report::table::Table;
 use crate::site::movies::Movie;
@@ -88,10 +88,10 @@ struct Harvest {
 
 /// Crawls the site from its front page on.
 async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure> {
-    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() })?;
-    let web = Rc::new(web);
-    let mut frontier =
-        Frontier::new(Bounds { depth: u32::MAX, pages: usize::MAX }, same_hosts(&[front.clone()]));
+    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
+    let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
+    let seeds = [front.clone()];
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states).then(|| progress::show(watch.clone()));
@@ -100,8 +100,10 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure
         let name = format!("fetch {}", path_of(&job.url));
         (name, fetch(web.clone(), job.url.clone()))
     };
-    harvest.totals =
-        crawl(frontier, args.concurrency, stop, &watch, fetch, |page| harvest.take(page)).await;
+    let budget = Budget::unlimited(args.concurrency);
+    let mut over = |page| harvest.take(page);
+    let totals = crawl(&mut frontier, budget, stop, &watch, fetch, &mut over).await;
+    harvest.totals = totals;
     if let Some(progress) = progress {
         progress.end().await;
     }
@@ -111,19 +113,22 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure
 }
 
 /// Fetches one page and reads from it what the crawl is after.
-async fn fetch(web: Rc<Web>, url: Url) -> Fetched<Found> {
+async fn fetch(web: Web, url: Url) -> Fetched<Found> {
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
-        Err(reason) => return Fetched::failed(reason),
+        Err(miss) => return miss.into(),
     };
     let bytes = answer.bytes;
     let html = Html::parse_document(&answer.text);
-    let (result, links) = match url.path() {
-        "/" => (Ok(Found::Front), extract::demo_links(&html, &url)),
-        "/list" => (Ok(Found::List), extract::demo_links(&html, &url)),
-        _ => (extract::movie(&html).map(Found::Movie), Vec::new()),
+    let (found, links) = match url.path() {
+        "/" => (Found::Front, extract::demo_links(&html, &url)),
+        "/list" => (Found::List, extract::demo_links(&html, &url)),
+        _ => match extract::movie(&html) {
+            Ok(movie) => (Found::Movie(movie), Vec::new()),
+            Err(reason) => return Fetched::Failed(reason),
+        },
     };
-    Fetched { result, links, bytes }
+    Fetched::Page { found, links, bytes }
 }
 
 /// Path and query: what tells the pages of one site apart.
@@ -164,7 +169,11 @@ impl Harvest {
         row(
             "ideal",
             Took(ideal).to_string(),
-            format!("longest chain of delays: {} × {}", totals.longest_chain, Took(args.site.delay)),
+            format!(
+                "longest chain of delays: {} × {}",
+                totals.longest_chain,
+                Took(args.site.delay)
+            ),
         );
         row("overhead", Took(totals.wall.saturating_sub(ideal)).to_string(), "wall − ideal".into());
         if let Some((first, last)) = self.details {
@@ -192,9 +201,13 @@ impl Harvest {
 
         let mut report = table.to_string();
         if totals.abandoned > 0 {
-            say(&mut report, format_args!(
-                "\n  stopped: {} pages were known of and not fetched\n", Count(totals.abandoned)
-            ));
+            say(
+                &mut report,
+                format_args!(
+                    "\n  stopped: {} pages were known of and not fetched\n",
+                    Count(totals.abandoned)
+                ),
+            );
         }
         if !self.failures.is_empty() {
             report.push_str("\n  failed:\n");

@@ -10,11 +10,12 @@ use scraper::{Html, Selector};
 use url::Url;
 
 use crate::cli::Fetch;
-use crate::crawl::engine::{Fetched, Page, Totals, Watch, crawl};
+use crate::crawl::engine::{Budget, Fetched, Page, Totals, Watch, crawl};
 use crate::crawl::frontier::{Bounds, Frontier, Job, same_hosts};
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
+use crate::polite::pace::Pace;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::Printable;
@@ -58,18 +59,19 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
 }
 
 async fn gather(args: &Fetch, stop: &Stop, lines: &mut InOrder) -> Result<Totals, Failure> {
-    let web = Rc::new(Web::new(&Options {
+    let web = Web::new(&Options {
         connections: args.concurrency,
         timeout: Some(args.timeout),
         max_size: args.max_size,
         user_agent: args.user_agent.clone(),
         headers: args.header.clone(),
-    })?);
+    });
     let wanted = Rc::new(Wanted { select: args.select.clone(), attribute: args.attr.clone() });
     let in_scope = same_hosts(&args.urls);
     let any_host = args.any_host;
     let bounds = Bounds { depth: args.depth, pages: args.pages };
-    let mut frontier = Frontier::new(bounds, move |url| any_host || in_scope(url));
+    let pace = Pace::unlimited();
+    let mut frontier = Frontier::new(bounds, pace, move |url| any_host || in_scope(url));
     for url in &args.urls {
         frontier.seed(url.clone());
     }
@@ -80,7 +82,8 @@ async fn gather(args: &Fetch, stop: &Stop, lines: &mut InOrder) -> Result<Totals
         (name, fetch(web.clone(), wanted.clone(), job.url.clone()))
     };
     let over = |page| lines.take(page, stop);
-    let totals = crawl(frontier, args.concurrency, stop, &watch, fetch, over).await;
+    let budget = Budget::unlimited(args.concurrency);
+    let totals = crawl(&mut frontier, budget, stop, &watch, fetch, over).await;
     progress.end().await;
     Ok(totals)
 }
@@ -92,11 +95,11 @@ struct Wanted {
 }
 
 /// Fetches one page; what comes of it are lines to print.
-async fn fetch(web: Rc<Web>, wanted: Rc<Wanted>, url: Url) -> Fetched<Vec<String>> {
+async fn fetch(web: Web, wanted: Rc<Wanted>, url: Url) -> Fetched<Vec<String>> {
     let start = mainspring::time::now();
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
-        Err(reason) => return Fetched::failed(reason),
+        Err(miss) => return miss.into(),
     };
     let html = answer.is_html().then(|| Html::parse_document(&answer.text));
     // Links are relative to where redirects have led, not to where the link pointed.
@@ -113,7 +116,7 @@ async fn fetch(web: Rc<Web>, wanted: Rc<Wanted>, url: Url) -> Fetched<Vec<String
             Took(mainspring::time::now().duration_since(start)),
         )],
     };
-    Fetched { result: Ok(lines), links, bytes: answer.bytes }
+    Fetched::Page { found: lines, links, bytes: answer.bytes }
 }
 
 /// Prints pages in the order in which they were found, each as soon as all before it are over.
@@ -131,7 +134,7 @@ impl InOrder {
             self.failures.push((page.job.url, reason));
             Vec::new()
         });
-        self.waiting.insert(page.job.order, lines);
+        self.waiting.insert(page.place, lines);
         while let Some(lines) = self.waiting.remove(&self.next) {
             self.next += 1;
             self.print(&lines);

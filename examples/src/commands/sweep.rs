@@ -3,7 +3,6 @@
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mainspring::{Runtime, spawn_named, time::sleep};
@@ -72,7 +71,7 @@ fn measure(
     let runtime = Runtime::builder().name("crawl").build();
     let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
     runtime.block_on(async {
-        let web = Rc::new(Web::new(&Options { connections: at_once, ..Options::default() })?);
+        let web = Web::new(&Options { connections: at_once, ..Options::default() });
         let start = Instant::now();
         let handles: Vec<_> = (1..=at_once)
             .map(|id| {

@@ -51,6 +51,8 @@ pub enum Fetched<T> {
 pub struct Page<T> {
     /// Which page.
     pub job: Job,
+    /// Its place among all pages, in the order in which they were found.
+    pub place: usize,
     /// What came of it.
     pub result: Result<T, String>,
     /// Bytes of its body.
@@ -238,20 +240,18 @@ fn land<T>(
             totals.retries += 1;
             return None;
         }
-        Fetched::Busy { reason, .. } | Fetched::Failed(reason) => match job.errand {
-            Errand::Page(_) => (Err(reason), 0),
-            // A host that cannot say what it wishes is left alone (RFC 9309 §2.3.1.4).
-            Errand::Robots => {
-                frontier.heed(&job, Robots::disallow_all());
-                return None;
-            }
-        },
+        Fetched::Busy { reason, .. } | Fetched::Failed(reason) => (Err(reason), 0),
+    };
+    let Errand::Page(place) = job.errand else {
+        // A host that cannot say what it wishes is left alone (RFC 9309 §2.3.1.4).
+        frontier.heed(&job, Robots::disallow_all());
+        return None;
     };
     totals.pages += 1;
     totals.failures += u64::from(result.is_err());
     totals.bytes += bytes;
     let ended = now().duration_since(start);
-    Some(Page { job, result, bytes, began: began.duration_since(start), ended })
+    Some(Page { job, place, result, bytes, began: began.duration_since(start), ended })
 }
 
 /// What can come before a fetch lands.

@@ -4,3 +4,5 @@ pub mod answer;
 pub mod movies;
 pub mod pages;
 pub mod request;
+pub mod server;
+pub mod thread;

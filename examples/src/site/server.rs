@@ -1,11 +1,10 @@
 //! The site on the runtime: one task accepts, one task per connection answers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use futures_util::{AsyncReadExt, AsyncWriteExt};
 use http::StatusCode;
 use mainspring::net::{TcpListener, TcpStream};
 use mainspring::time::{sleep, timeout};
@@ -38,32 +37,31 @@ pub struct Site {
 /// Accepts connections and answers on them until `stop` is asked for.
 ///
 /// # Errors
-/// What accepting fails with, beyond what passes by itself: a connection that its client gave up.
+/// What accepting fails with, beyond what passes by itself.
 pub async fn serve(listener: TcpListener, site: Site, stop: Stop) -> io::Result<()> {
     let mut asked = stop.asked();
     loop {
         let accept = std::pin::pin!(listener.accept());
         match select(accept, &mut asked).await {
             Either::Left((Ok((stream, peer)), _)) => {
-                mainspring::spawn_named(format!("serve {peer}"), connection(stream, site));
+                drop(mainspring::spawn_named(format!("serve {peer}"), connection(stream, site)));
             }
-            Either::Left((Err(error), _)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Either::Left((Err(error), _)) => return Err(error),
             Either::Right(((), _)) => return Ok(()),
         }
     }
 }
 
-/// One connection to its end. What goes wrong on it concerns its client alone.
-async fn connection(mut stream: TcpStream, site: Site) {
-    match answers(&mut stream, site).await {
+/// One connection to its end. What goes wrong on it concerns its client, who sees it too.
+async fn connection(stream: TcpStream, site: Site) {
+    match answers(&stream, site).await {
         Ok(()) => {}
         Err(_gone) => {}
     }
 }
 
 /// Answers request after request, until either side has had enough.
-async fn answers(stream: &mut TcpStream, site: Site) -> io::Result<()> {
+async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
     loop {
@@ -80,14 +78,14 @@ async fn answers(stream: &mut TcpStream, site: Site) -> io::Result<()> {
         let bytes = answer(&request, site.count).to_bytes(&request.method, request.keep_alive);
         stream.write_all(&bytes).await?;
         if !request.keep_alive {
-            return stream.close().await;
+            return stream.shutdown(Shutdown::Write);
         }
     }
 }
 
 /// The next request with its body read past, the status to refuse it with, or `None` at the end.
 async fn next_request(
-    stream: &mut TcpStream,
+    stream: &TcpStream,
     received: &mut Vec<u8>,
 ) -> io::Result<Option<Result<Request, StatusCode>>> {
     loop {
@@ -116,7 +114,7 @@ async fn next_request(
 }
 
 /// Appends what arrives next; false at the end of the stream or after [`IDLE`].
-async fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<bool> {
+async fn read_more(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<bool> {
     let had = received.len();
     received.resize(had + READ, 0);
     let read = timeout(IDLE, stream.read(&mut received[had..])).await.unwrap_or(Ok(0));
@@ -125,15 +123,22 @@ async fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result
 }
 
 /// Says why, then closes in a way that lets the client hear it.
-async fn refuse(stream: &mut TcpStream, status: StatusCode) -> io::Result<()> {
+async fn refuse(stream: &TcpStream, status: StatusCode) -> io::Result<()> {
     let bytes = Answer::plain(status).to_bytes(&http::Method::GET, false);
     stream.write_all(&bytes).await?;
-    stream.close().await?;
-    let mut rest = Vec::new();
-    timeout(LINGER, stream.take(LINGER_BYTES as u64).read_to_end(&mut rest))
-        .await
-        .unwrap_or(Ok(0))
-        .map(|_| ())
+    stream.shutdown(Shutdown::Write)?;
+    let rest = async {
+        let mut buffer = vec![0; READ];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        Ok(())
+    };
+    timeout(LINGER, rest).await.unwrap_or(Ok(()))
 }
 
 /// Binds where `address` says; returns where that is, with the port that was free for port 0.

@@ -1,0 +1,219 @@
+//! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use mainspring_http::Client;
+use url::Url;
+
+use crate::crawl::engine::Fetched;
+use crate::polite::robots::{self, PRODUCT, Robots};
+
+/// How pages are to be asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections at once.
+    pub connections: usize,
+    /// The longest a page may take in all, the wait for a connection not counted.
+    pub timeout: Option<Duration>,
+    /// The longest body that is taken, in bytes.
+    pub max_size: u64,
+    /// What to call ourselves.
+    pub user_agent: Option<HeaderValue>,
+    /// Header fields to send with every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            connections: 100,
+            timeout: None,
+            max_size: 10 << 20,
+            user_agent: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// The web, as far as one crawl sees it. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Web(Client);
+
+/// A page, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// Where it was found, after redirects.
+    pub url: Url,
+    /// Its status; below 400.
+    pub status: StatusCode,
+    /// Its `Content-Type`, empty if it has none.
+    pub content_type: String,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// Its body, as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// Whether it says that it is a page with links. Without a type, HTML is the best guess.
+    #[must_use]
+    pub fn is_html(&self) -> bool {
+        let kind = self.content_type.split(';').next().unwrap_or_default().trim();
+        let html = ["", "text/html", "application/xhtml+xml"];
+        html.iter().any(|html| kind.eq_ignore_ascii_case(html))
+    }
+}
+
+/// Why a page was not to be had.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// The host is too busy: 429 or 503.
+    Busy {
+        /// The status.
+        status: StatusCode,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Another status that is an error.
+    Refused(StatusCode),
+    /// No answer: the client's own words.
+    Failed(String),
+}
+
+impl std::fmt::Display for Miss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Miss::Busy { status, .. } | Miss::Refused(status) => write!(f, "{status}"),
+            Miss::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl<T> From<Miss> for Fetched<T> {
+    fn from(miss: Miss) -> Fetched<T> {
+        match miss {
+            Miss::Busy { retry_after, .. } => {
+                Fetched::Busy { reason: miss.to_string(), retry_after }
+            }
+            Miss::Refused(_) | Miss::Failed(_) => Fetched::Failed(miss.to_string()),
+        }
+    }
+}
+
+/// How connections were used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections opened.
+    pub opened: u64,
+    /// Times that an open one was used again.
+    pub reused: u64,
+}
+
+impl Web {
+    /// A client of its own for one crawl.
+    #[must_use]
+    pub fn new(options: &Options) -> Web {
+        let ours =
+            HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
+        debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
+        let mut client = Client::builder()
+            .max_connections(options.connections)
+            .max_connections_per_host(options.connections)
+            .max_idle_connections(options.connections)
+            .max_body_bytes(options.max_size)
+            .user_agent(options.user_agent.clone().unwrap_or(ours));
+        if let Some(timeout) = options.timeout {
+            client = client.timeout(timeout);
+        }
+        for (name, value) in &options.headers {
+            client = client.default_header(name.clone(), value.clone());
+        }
+        Web(client.build())
+    }
+
+    /// Fetches a page, redirects followed.
+    ///
+    /// # Errors
+    /// Why it was not to be had: a status from 400 on, or no whole answer.
+    pub async fn get(&self, url: &Url) -> Result<Answer, Miss> {
+        let failed = |error: mainspring_http::Error| Miss::Failed(error.to_string());
+        let response = self.0.get(url).send().await.map_err(failed)?;
+        let status = response.status();
+        let headers = response.headers();
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            return Err(Miss::Busy {
+                status,
+                retry_after: retry_after(headers, SystemTime::now()),
+            });
+        }
+        if status.is_client_error() || status.is_server_error() {
+            return Err(Miss::Refused(status));
+        }
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let content_type = String::from_utf8_lossy(content_type).into_owned();
+        let url = response.url().clone();
+        let body = response.bytes().await.map_err(failed)?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { url, status, content_type, bytes: body.len() as u64, text })
+    }
+
+    /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
+    /// none there means that all is allowed, a host that cannot answer that nothing is.
+    pub async fn robots<T>(&self, url: &Url) -> Fetched<T> {
+        match self.get(url).await {
+            Ok(mut answer) => {
+                let mut end = answer.text.len().min(robots::MAX_BYTES);
+                while !answer.text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                answer.text.truncate(end);
+                Fetched::Robots(Robots::parse(&answer.text))
+            }
+            Err(Miss::Refused(status)) if status.is_client_error() => {
+                Fetched::Robots(Robots::allow_all())
+            }
+            Err(miss) => miss.into(),
+        }
+    }
+
+    /// How connections were used so far.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        let stats = self.0.stats();
+        Connections { opened: stats.opened, reused: stats.reused }
+    }
+}
+
+/// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let date = httpdate::parse_http_date(value).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        for (value, expected) in [
+            ("120", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+}
