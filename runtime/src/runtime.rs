@@ -244,7 +244,7 @@ impl Runtime {
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
         if self.core.tap.is_some() {
-            let ready = self.core.ready.borrow().len() as u32;
+            let ready = self.core.table.borrow().ready() as u32;
             self.core
                 .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
         }
@@ -256,17 +256,16 @@ impl Runtime {
     /// Step 3. True if main is done.
     fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
-        let batch = self.core.ready.borrow().len();
+        let batch = self.core.table.borrow().ready();
         for left in (1..=batch).rev() {
             if self.core.polls_to_look.get() == 0 {
                 self.look();
             }
             self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
-            let Some((slot, draw)) = self.core.ready.borrow_mut().pop(left) else { break };
+            let Some((slot, taken, draw)) = self.core.table.borrow_mut().next(left) else { break };
             if let Some(draw) = draw {
                 self.core.note(0, Kind::Decided { among: draw.among, chosen: draw.chosen });
             }
-            let taken = self.core.table.borrow_mut().take(slot);
             if slot == MAIN {
                 main_done |= self.poll_main(taken, main.as_mut());
             } else {
@@ -312,16 +311,17 @@ impl Runtime {
             return core.end(header, task);
         }
         let next = header.state.end_poll();
-        self.note_poll_end(id, outcome, next == OnPending::Requeue, header.holders(1));
+        if core.tap.is_some() {
+            self.note_poll_end(id, outcome, next == OnPending::Requeue, header.holders(1));
+        }
         match next {
             OnPending::Drop => core.cancel(header, task),
             OnPending::Keep | OnPending::Requeue => {
+                let requeue = next == OnPending::Requeue;
+                core.counters.woken.add(u64::from(requeue));
                 let slot = header.slot();
                 let taken = Slot { task: Some(task), header: Some(header) };
-                core.table.borrow_mut().put_back(slot, taken);
-                if next == OnPending::Requeue {
-                    core.enqueue(slot);
-                }
+                core.table.borrow_mut().put_back(slot, taken, requeue);
             }
         }
     }
@@ -341,10 +341,9 @@ impl Runtime {
         if let Ok(Poll::Pending) = polled {
             let requeued = header.state.end_poll() == OnPending::Requeue;
             self.note_poll_end(id, PollOutcome::Pending, requeued, header.holders(1));
-            core.table.borrow_mut().put_back(MAIN, Slot { task: None, header: Some(header) });
-            if requeued {
-                core.enqueue(MAIN);
-            }
+            core.counters.woken.add(u64::from(requeued));
+            let taken = Slot { task: None, header: Some(header) };
+            core.table.borrow_mut().put_back(MAIN, taken, requeued);
             return false;
         }
         let beat_cancel = header.state.complete();
@@ -366,8 +365,10 @@ impl Runtime {
         core.counters.polls.add(1);
         core.running.set(Some(id));
         core.transfer_left.set(TRANSFER_BUDGET);
-        core.cause.set((CauseKind::Task, id.get()));
-        core.note(id.get(), Kind::PollStarted);
+        if core.tap.is_some() {
+            core.cause.set((CauseKind::Task, id.get()));
+            core.note(id.get(), Kind::PollStarted);
+        }
     }
 
     /// True if the task was asked to end while it ran.
@@ -376,8 +377,8 @@ impl Runtime {
         if let Some(tap) = &self.core.tap {
             // A traced future that panicked has not put back the one around it.
             tap.span.set(0);
+            self.core.cause.set((CauseKind::Outside, 0));
         }
-        self.core.cause.set((CauseKind::Outside, 0));
         self.core.cancel_running.replace(false)
     }
 
@@ -465,11 +466,16 @@ impl Runtime {
     }
 
     /// Step 1.
+    #[inline]
     fn read_inbox(&mut self) {
-        let core = &self.core;
-        if !core.inbox.has_mail() {
-            return;
+        if self.core.inbox.has_mail() {
+            self.read_letters();
         }
+    }
+
+    #[cold]
+    fn read_letters(&mut self) {
+        let core = &self.core;
         core.inbox.collect(&mut self.letters);
         core.counters.letters.add(self.letters.len() as u64);
         for letter in self.letters.drain(..) {
@@ -490,11 +496,15 @@ impl Runtime {
     }
 
     /// Step 2.
+    #[inline]
     fn fire_timers(&mut self) {
-        let core = &self.core;
-        if core.timers.borrow().len() == 0 {
-            return;
+        if self.core.timers.borrow().len() > 0 {
+            self.fire_due_timers();
         }
+    }
+
+    fn fire_due_timers(&mut self) {
+        let core = &self.core;
         core.timers.borrow_mut().expire(core.time.now(), &mut self.fired);
         core.counters.timers_fired.add(self.fired.len() as u64);
         for Fired { id, late, waker } in self.fired.drain(..) {
@@ -504,7 +514,9 @@ impl Runtime {
     }
 
     fn run_callbacks(&self) {
-        for _ in 0..self.core.callbacks.borrow().len() {
+        // Counted first: in the head of the loop, the borrow would last as long as the loop does.
+        let queued = self.core.callbacks.borrow().len();
+        for _ in 0..queued {
             let next = self.core.callbacks.borrow_mut().pop_front();
             let Some((task, callback)) = next else { return };
             if let Err(payload) = catch(callback) {
@@ -515,7 +527,7 @@ impl Runtime {
     }
 
     fn has_work(&self) -> bool {
-        self.core.ready.borrow().len() > 0
+        self.core.table.borrow().ready() > 0
             || !self.core.callbacks.borrow().is_empty()
             || self.core.inbox.has_mail()
     }

@@ -376,8 +376,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether there is a result, unread, of which `test` holds.
     pub(crate) fn result_is(&self, test: impl FnOnce(&Result<T, JoinError>) -> bool) -> bool {
-        let look =
-            Look { stage: self.cell.stage.replace(Stage::Pending(None)), cell: &self.cell };
+        let look = Look { stage: self.cell.stage.replace(Stage::Pending(None)), cell: &self.cell };
         matches!(&look.stage, Stage::Over(result) if test(result))
     }
 
