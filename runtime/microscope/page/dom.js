@@ -1,0 +1,61 @@
+// Small helpers for the document. Texts become text nodes, never markup.
+
+/** An element: `h("button", { class: "x", onclick: f }, "text", child)`. */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+}
+
+/** Replaces what is in an element. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat().filter((child) => child != null && child !== false));
+}
+
+/** Glyphs of the states, so that none is told by its colour alone. */
+export const GLYPH = {
+  idle: "…", scheduled: "»", running: "▶", ending: "▶", done: "✓", cancelled: "×", panicked: "!",
+};
+
+export const SAID = { idle: "pending, idle", scheduled: "pending, scheduled" };
+
+/** A state as a badge: glyph, word and colour. */
+export function badge(word) {
+  return h("span", { class: `badge is-${word}` }, `${GLYPH[word]} ${SAID[word] ?? word}`);
+}
+
+/** The colours of the style sheet, for canvases. */
+export function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["ink", "soft", "faint", "line", "ground", "raised", "run", "run-ink", "ready",
+    "idle", "done", "cancelled", "panicked", "accent", "park", "mark"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+/** Fits a canvas to its box on this screen; returns its context and size in CSS pixels. */
+export function fit(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Steps of 1, 2 or 5 times a power of ten, of which about `wanted` fit into `span`. */
+export function niceStep(span, wanted) {
+  const raw = span / Math.max(1, wanted);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= raw);
+}

@@ -1,0 +1,220 @@
+// A whole run at once: what the timeline draws and the stepper seeks in, found in one pass.
+import { K } from "./trace.js";
+import { Model, hasEnded } from "./model.js";
+
+/** What a slice of a lane shows. */
+export const SLICE = { scheduled: 0, running: 1, idle: 2, poll: 1, park: 3, look: 4, turn: 5 };
+
+/** A row of slices, as columns. A slice lies between two events: their indexes are its borders. */
+class Lane {
+  constructor() {
+    this.start = [];
+    this.end = [];
+    this.code = [];
+    this.note = [];
+    this.open = false;
+  }
+
+  begin(i, code, note = -1) {
+    this.finish(i);
+    this.start.push(i);
+    this.end.push(Infinity);
+    this.code.push(code);
+    this.note.push(note);
+    this.open = true;
+  }
+
+  finish(i) {
+    if (this.open) this.end[this.end.length - 1] = i;
+    this.open = false;
+  }
+
+  /** Position of the first slice that ends at or after event `i`. */
+  from(i) {
+    return lastAtMost(this.end, i - 1) + 1;
+  }
+}
+
+/** Position of the last element that is at most `value`, or -1. */
+export function lastAtMost(column, value) {
+  let low = 0;
+  let high = column.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (column[middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+export class History {
+  constructor(run) {
+    this.run = run;
+    const n = run.n;
+    this.every = Math.max(1024, Math.ceil(n / 128));
+    this.checkpoints = [];
+    this.tasks = new Map();
+    this.loop = new Lane();
+    this.timers = new Map();
+    this.sources = new Map();
+    this.ready = new Uint32Array(n + 1);
+    this.alive = new Uint32Array(n + 1);
+    this.inFlight = new Uint32Array(n + 1);
+    this.pollOf = new Int32Array(n).fill(-1);
+    this.wakeOf = new Map();
+    this.wakes = [];
+    this.turns = [];
+    this.polls = [];
+    this.longestPoll = 0;
+    this.read();
+    this.current = this.checkpoints[0].clone();
+  }
+
+  lane(id) {
+    let lane = this.tasks.get(id);
+    if (!lane) {
+      lane = Object.assign(new Lane(), { id, ended: "", endEvent: -1, wait: -1 });
+      this.tasks.set(id, lane);
+    }
+    return lane;
+  }
+
+  read() {
+    const { run } = this;
+    const model = Model.from(run.snapshot);
+    let alive = 0;
+    let idle = 0;
+    for (const task of [...model.tasks.values()].sort((a, b) => a.id - b.id)) {
+      if (hasEnded(task.state)) continue;
+      alive++;
+      if (task.state.is === "idle") idle++;
+      this.lane(task.id).begin(0, SLICE[task.state.is] ?? SLICE.running);
+    }
+    for (const timer of model.timers.values()) this.armed(timer.id, timer.task, 0);
+    for (const source of model.sources.values()) this.registered(source.id, 0);
+    const pendingWake = new Map();
+    let poll = -1;
+    for (let i = 0; i < run.n; i++) {
+      if (i % this.every === 0) this.checkpoints.push(model.clone());
+      const id = run.task[i];
+      const before = model.tasks.get(id)?.state.is;
+      model.apply(run, i);
+      const state = model.tasks.get(id)?.state;
+      if (state && state.is !== before) {
+        alive += (before === undefined) - hasEnded(state);
+        idle += (state.is === "idle") - (before === "idle");
+      }
+      if (run.kind[i] === K.poll_started) poll = i;
+      this.pollOf[i] = poll;
+      this.note(i, state, before, pendingWake);
+      if (run.kind[i] === K.poll_ended) poll = -1;
+      this.ready[i + 1] = model.ready.length;
+      this.alive[i + 1] = alive;
+      this.inFlight[i + 1] = idle;
+    }
+    if (this.checkpoints.length === 0) this.checkpoints.push(model.clone());
+    this.last = model;
+    const rows = [...this.tasks.values(), ...this.timers.values(), ...this.sources.values()];
+    for (const lane of [this.loop, ...rows]) lane.finish(run.n);
+  }
+
+  armed(id, task, i) {
+    const lane = Object.assign(new Lane(), { id, task, fired: -1, late: 0 });
+    lane.begin(i, SLICE.idle);
+    this.timers.set(id, lane);
+  }
+
+  registered(id, i) {
+    const lane = Object.assign(new Lane(), { id, marks: [] });
+    lane.begin(i, SLICE.idle);
+    this.sources.set(id, lane);
+  }
+
+  /** Takes event `i` into the lanes. */
+  note(i, state, before, pendingWake) {
+    const { run } = this;
+    const [id, a] = [run.task[i], run.f[0][i]];
+    switch (run.kind[i]) {
+      case K.woken:
+        if (a === 0 || a === 2) {
+          pendingWake.set(id, i);
+          this.wakes.push(i);
+        }
+        break;
+      case K.poll_started:
+        this.polls.push(i);
+        if (pendingWake.has(id)) this.wakeOf.set(i, pendingWake.get(id));
+        pendingWake.delete(id);
+        this.loop.begin(i, SLICE.poll, id);
+        this.lane(id).wait = -1;
+        break;
+      case K.poll_ended: {
+        this.loop.finish(i);
+        const started = this.pollOf[i];
+        if (started >= 0) this.longestPoll = Math.max(this.longestPoll, run.at[i] - run.at[started]);
+        break;
+      }
+      case K.turn_started: this.turns.push(i); break;
+      case K.parked: this.loop.begin(i, a === 0 ? SLICE.look : SLICE.park); break;
+      case K.unparked: this.loop.finish(i); break;
+      case K.waits_for_task: case K.waits_for_source: case K.job_queued:
+        this.lane(id).wait = i;
+        break;
+      case K.timer_armed:
+        if (id) this.lane(id).wait = i;
+        this.armed(a, id, i);
+        break;
+      case K.timer_fired: case K.timer_dropped: {
+        const timer = this.timers.get(a);
+        if (!timer) break;
+        timer.finish(i);
+        if (run.kind[i] === K.timer_fired) Object.assign(timer, { fired: i, late: run.f[1][i] });
+        break;
+      }
+      case K.source_registered: this.registered(run.f[1][i], i); break;
+      case K.source_ready: case K.source_tried: this.sources.get(run.f[2][i])?.marks.push(i); break;
+      case K.source_closed: this.sources.get(a)?.finish(i); break;
+    }
+    if (!state || state.is === before) return;
+    const lane = this.lane(id);
+    if (hasEnded(state)) {
+      lane.finish(i);
+      lane.ended = state.is === "cancelled" ? "cancelled" : state.panicked ? "panicked" : "done";
+      lane.endEvent = i;
+    } else if (state.is === "ending") {
+      lane.finish(i);
+    } else {
+      lane.begin(i, SLICE[state.is], state.is === "idle" ? lane.wait : -1);
+    }
+  }
+
+  /** The model after the first `count` events. It is the caller's until the next call. */
+  seek(count) {
+    const have = this.current.next - this.run.first;
+    const checkpoint = Math.min(Math.floor(count / this.every), this.checkpoints.length - 1);
+    if (have > count || have < checkpoint * this.every) {
+      this.current = this.checkpoints[checkpoint].clone();
+    }
+    for (let i = this.current.next - this.run.first; i < count; i++) {
+      this.current.apply(this.run, i);
+    }
+    return this.current;
+  }
+
+  /**
+   * Why did the poll at event `i` happen? Events from it back to the first cause: the poll, the
+   * wake that led to it, the poll in which that wake was made, and so on.
+   */
+  chain(i, limit = 40) {
+    const events = [];
+    let poll = this.run.kind[i] === K.poll_started ? i : this.pollOf[i];
+    while (poll >= 0 && events.length < limit) {
+      events.push(poll);
+      const wake = this.wakeOf.get(poll);
+      if (wake === undefined) break;
+      events.push(wake);
+      poll = this.pollOf[wake];
+    }
+    return events;
+  }
+}

@@ -1,0 +1,168 @@
+// The inspector: everything about one task at the cursor, and about the event under it.
+import { K, KIND_NAMES } from "./trace.js";
+import { big, cause, count, nanos, place, sentence, taskName } from "./text.js";
+import { hasEnded, stateWord } from "./model.js";
+import { badge, fill, h } from "./dom.js";
+
+const MAX_POLLS = 12;
+
+export class Inspector {
+  constructor(app) {
+    this.app = app;
+    this.body = h("div", { class: "inspector-body" });
+    this.element = h("aside", { class: "inspector", "aria-label": "Inspector" }, this.body);
+  }
+
+  /** A link to the event of that number. */
+  event(number, text) {
+    const { app } = this;
+    const known = number >= app.run.first && number < app.run.first + app.run.n;
+    if (!known) return h("span", { class: "quiet" }, text ?? "before this trace");
+    return h("button", { type: "button", class: "link", onclick: () => app.goTo(number) },
+      text ?? `event ${big(number)}`);
+  }
+
+  taskLink(id) {
+    if (!id) return "code outside of the loop";
+    return h("button", { type: "button", class: "link", onclick: () => this.app.select(id) },
+      taskName(this.app.run, id));
+  }
+
+  render() {
+    const { app } = this;
+    const model = app.model();
+    const task = model.tasks.get(app.selected);
+    fill(this.body, app.selected === 0 ? this.overview(model)
+      : task ? this.task(model, task) : this.unborn(), this.currentEvent());
+  }
+
+  facts(rows) {
+    return h("dl", {}, rows.filter(Boolean).map(([name, value]) =>
+      [h("dt", {}, name), h("dd", {}, value)]));
+  }
+
+  overview(model) {
+    const { run } = this.app;
+    const alive = [...model.tasks.values()].filter((task) => !hasEnded(task.state));
+    const span = Math.max(1, (model.now || run.end) - run.start);
+    const percent = (part) => `${(100 * part / span).toFixed(1)} %`;
+    const { totals } = model;
+    return [
+      h("h2", {}, "The run so far"),
+      h("p", { class: "quiet" }, "Pick a task to see why it is, or is not, running."),
+      this.facts([
+        ["tasks alive", big(alive.length)],
+        ["done / cancelled", `${big(totals.done)} / ${big(totals.cancelled)}`],
+        ["turns", big(totals.turns)], ["polls", big(totals.polls)], ["wakes", big(totals.wakes)],
+        ["busy", `${nanos(totals.busy)} (${percent(totals.busy)})`],
+        ["parked", `${nanos(totals.parked)} (${percent(totals.parked)})`],
+        ["timers fired", `${big(totals.timers_fired)}, the latest ${nanos(totals.latest_timer)} late`],
+        model.illegal.length > 0 && ["illegal events", h("ul", {}, model.illegal.slice(0, 5)
+          .map((one) => h("li", {}, this.event(one.event, one.what))))],
+      ]),
+    ];
+  }
+
+  unborn() {
+    return [
+      h("h2", {}, taskName(this.app.run, this.app.selected)),
+      h("p", { class: "quiet" }, "It has not been spawned at this point of the run."),
+    ];
+  }
+
+  task(model, task) {
+    const { run } = this.app;
+    const text = run.tasks.get(task.id);
+    const { why, evidence } = model.why(task.id);
+    const children = [...model.tasks.values()].filter((child) => child.parent === task.id);
+    const spans = [...model.spans.values()].filter((span) => span.task === task.id);
+    return [
+      h("h2", {}, taskName(run, task.id), " ", badge(stateWord(task.state))),
+      h("p", { class: "verdict" }, why, " ", evidence.length > 0 ? h("span", { class: "evidence" },
+        evidence.map((number, i) => [i ? ", " : "", this.event(number)])) : null),
+      this.facts([
+        ["spawned by", [this.taskLink(task.parent), " at ",
+          this.event(task.spawned_event, nanos(task.spawned))]],
+        place(run, task.id) && ["spawned in", h("code", {}, place(run, task.id))],
+        text?.size && ["future", count(text.size, "byte")],
+        ["polls", big(task.polls)],
+        ["busy", nanos(task.busy)],
+        task.polls > 0 && ["longest poll", this.event(task.longest_poll_event, nanos(task.longest_poll))],
+        ["in the queue", `${nanos(task.queued)}, at most ${nanos(task.longest_queued)}`],
+        ["wakes", `${big(task.wakes)}, ${big(task.self_wakes)} by itself`],
+        task.state.is === "idle" && ["wakers held", big(task.holders)],
+        task.cancel && ["cancel asked", this.event(task.cancel.event)],
+        task.detached && ["handle", "dropped: detached"],
+        spans.length > 0 && ["inside", spans.map((span) => `"${run.labels[span.label]}"`).join(" › ")],
+        children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
+          [i ? ", " : "", this.taskLink(child.id)])],
+      ]),
+      ...this.whyRan(task),
+      ...this.polls(task),
+    ];
+  }
+
+  /** The chain from the task's latest poll back to the first cause. */
+  whyRan(task) {
+    const { app } = this;
+    const { run, history } = app;
+    const lane = history.tasks.get(task.id);
+    const poll = history.polls.findLast((i) => i < app.cursor && run.task[i] === task.id);
+    if (!lane || poll === undefined) return [];
+    const links = history.chain(poll, 13);
+    const tell = (i) => {
+      if (run.kind[i] === K.poll_started) return `${taskName(run, run.task[i])} ran`;
+      return `because ${cause(run, run.f[1][i], run.f[2][i])} woke it`;
+    };
+    return [
+      h("h3", {}, "Why did it run?"),
+      h("ol", { class: "chain" }, links.slice(0, 12).map((i) =>
+        h("li", {}, this.event(run.first + i, tell(i)), h("small", {}, nanos(run.at[i]))))),
+      links.length > 12 ? h("p", { class: "quiet" }, "… and so on, back to its first cause") : null,
+    ];
+  }
+
+  polls(task) {
+    const { app } = this;
+    const { run, history } = app;
+    const starts = [];
+    for (let k = history.polls.length - 1; k >= 0 && starts.length < MAX_POLLS; k--) {
+      const i = history.polls[k];
+      if (i < app.cursor && run.task[i] === task.id) starts.push(i);
+    }
+    if (starts.length === 0) return [];
+    const rows = starts.map((start) => {
+      let end = start + 1;
+      while (end < run.n && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
+      const over = end < run.n;
+      const outcome = over ? run.enums.PollOutcome[run.f[0][end]] : "running";
+      return h("tr", {}, h("td", {}, this.event(run.first + start, nanos(run.at[start]))),
+        h("td", {}, over ? nanos(run.at[end] - run.at[start]) : ""), h("td", {}, outcome));
+    });
+    return [
+      h("h3", {}, `Latest of ${count(task.polls, "poll")}`),
+      h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["at", "took", "answer"]
+        .map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)),
+    ];
+  }
+
+  currentEvent() {
+    const { app } = this;
+    const { run } = app;
+    const i = app.cursor - 1;
+    if (i < 0) return null;
+    const fields = run.kinds[Object.keys(run.kinds).find((n) =>
+      run.kinds[n][0] === KIND_NAMES[run.kind[i]])]?.slice(1) ?? [];
+    const value = (type, raw) => {
+      if (type === "bool") return raw ? "yes" : "no";
+      return run.enums[type] ? run.enums[type][raw] : raw === -1 ? "never" : big(raw);
+    };
+    return h("section", { class: "event-facts" },
+      h("h3", {}, `Event ${big(run.first + i)}`),
+      h("p", {}, sentence(run, i)),
+      this.facts([["kind", KIND_NAMES[run.kind[i]].replaceAll("_", " ")],
+        ["at", `${big(run.at[i])} ns`],
+        run.task[i] !== 0 && ["task", this.taskLink(run.task[i])],
+        ...fields.map(([name, type], j) => [name.replaceAll("_", " "), value(type, run.f[j][i])])]));
+  }
+}

@@ -1,0 +1,376 @@
+// From events to state: the twin of `src/model`. A test applies both to the same events and
+// compares every member, so whatever is changed here is changed there.
+import { K } from "./trace.js";
+import { NEVER, count, isNever, nanos } from "./text.js";
+
+const IDLE = { is: "idle" };
+const SCHEDULED = { is: "scheduled" };
+const RUNNING = { is: "running" };
+const MAPS = ["tasks", "timers", "sources", "jobs", "spans"];
+const MAX_ILLEGAL = 100;
+let epochs = 0;
+
+export const hasEnded = (state) => state.is === "done" || state.is === "cancelled";
+
+/** One word for a state, as people say it. */
+export const stateWord = (state) =>
+  state.is === "done" && state.panicked ? "panicked" : state.is;
+
+export class Model {
+  /** The state that a trace's snapshot tells. */
+  static from(snapshot) {
+    const model = Object.assign(new Model(), structuredClone(snapshot));
+    for (const map of MAPS) {
+      model[map] = new Map(snapshot[map].map((value) => [value.id, { ...structuredClone(value) }]));
+    }
+    model.epoch = ++epochs;
+    return model;
+  }
+
+  /** A copy. What neither of the two changes afterwards, they share. */
+  clone() {
+    const copy = Object.assign(new Model(), this);
+    for (const map of MAPS) copy[map] = new Map(this[map]);
+    copy.ready = this.ready.slice();
+    copy.totals = { ...this.totals };
+    copy.illegal = this.illegal.slice();
+    copy.epoch = ++epochs;
+    this.epoch = ++epochs;
+    return copy;
+  }
+
+  /** The members as Rust's model is written, for comparing. */
+  plain() {
+    const { epoch, ...members } = this;
+    const listed = (map) => [...map.values()].sort((a, b) => a.id - b.id)
+      .map(({ epoch: _, ...value }) => value);
+    for (const map of MAPS) members[map] = listed(this[map]);
+    return members;
+  }
+
+  /** An entry of a map that may be changed: a copy, if another model shares it. */
+  own(map, id) {
+    let value = this[map].get(id);
+    if (value && value.epoch !== this.epoch) {
+      value = { ...value, epoch: this.epoch };
+      if (value.waits) value.waits = value.waits.slice();
+      this[map].set(id, value);
+    }
+    return value;
+  }
+
+  /** Takes note of event `i` of a run. */
+  apply(run, i) {
+    const at = run.at[i];
+    const id = run.task[i];
+    const a = run.f[0][i], b = run.f[1][i], c = run.f[2][i], d = run.f[3][i];
+    const event = { at, id, kind: run.kind[i] };
+    if (at > this.now) this.now = at;
+    switch (event.kind) {
+      case K.loop_entered: this.phase = { is: "between" }; break;
+      case K.loop_left: this.phase = { is: "outside" }; break;
+      case K.turn_started:
+        this.turn = b;
+        this.totals.turns++;
+        this.phase = { is: "turning" };
+        break;
+      case K.turn_ended: this.phase = { is: "between" }; break;
+      case K.parked: this.phase = { is: "parked", since: at, timeout: a }; break;
+      case K.unparked:
+        if (this.phase.is === "parked") this.totals.parked += Math.max(0, at - this.phase.since);
+        this.phase = { is: "dispatching" };
+        break;
+      case K.clock_jumped: if (a > this.now) this.now = a; break;
+      case K.spawned: this.spawned(event, a); break;
+      case K.woken: this.woken(event, a, { event: this.next, at, by: b, id: c }); break;
+      case K.poll_started: this.pollStarted(event); break;
+      case K.poll_ended: this.pollEnded(event, a, b, c); break;
+      case K.done:
+        this.ended(event, { is: "done", panicked: !!a, beat_cancel: !!b }, ["ending"]);
+        break;
+      case K.cancelled:
+        this.ended(event, { is: "cancelled", origin: a, by: b }, ["idle", "scheduled"]);
+        break;
+      case K.cancel_requested:
+        this.change(event, (task) => {
+          const ignored = a === 2;
+          if (!ignored) task.cancel ??= { event: this.next, by: b };
+          return ignored === hasEnded(task.state);
+        });
+        break;
+      case K.detached:
+        this.change(event, (task) => {
+          const before = task.detached;
+          task.detached = true;
+          return !before;
+        });
+        break;
+      case K.output_taken:
+        this.change(event, (task) => (task.output_taken = true) && hasEnded(task.state));
+        break;
+      case K.panic_unseen:
+        this.change(event, (task) => (task.panic_unseen = true) && !!task.state.panicked
+          && task.state.is === "done");
+        break;
+      case K.waits_for_task: this.waits(event, { is: "task", id: a }); break;
+      case K.waits_for_source: this.waits(event, { is: "source", id: b, direction: a }); break;
+      case K.timer_armed:
+        this.insert(event, "timers", "a timer armed already",
+          { id: a, task: id, deadline: b, event: this.next, at });
+        break;
+      case K.timer_fired:
+        this.totals.timers_fired++;
+        if (b > this.totals.latest_timer) this.totals.latest_timer = b;
+        this.remove(event, "timers", a, "a timer that is not armed");
+        break;
+      case K.timer_dropped: this.remove(event, "timers", a, "a timer that is not armed"); break;
+      case K.source_registered:
+        this.insert(event, "sources", "a source registered already", {
+          id: b, kind: a, fd: c, task: id, event: this.next,
+          readable: 0, writable: 0, read: 0, written: 0,
+        });
+        break;
+      case K.source_ready:
+        this.totals.readiness++;
+        this.source(event, c, (source) => {
+          if (a) source.readable = this.next + 1;
+          if (b) source.writable = this.next + 1;
+        });
+        break;
+      case K.source_tried:
+        this.source(event, c, (source) => {
+          source[a === 0 ? "read" : "written"] += d;
+          if (b === 1) source[a === 0 ? "readable" : "writable"] = 0;
+        });
+        break;
+      case K.source_closed:
+        this.remove(event, "sources", a, "a source that is not registered");
+        break;
+      case K.job_queued: this.put("jobs", { id: a, task: id, event: this.next, at }); break;
+      case K.job_ended: this.remove(event, "jobs", a, "a job that was not queued"); break;
+      case K.span_opened:
+        this.put("spans", { id: a, task: id, parent: b, label: c, event: this.next });
+        break;
+      case K.span_closed: this.remove(event, "spans", a, "a span that is not open"); break;
+    }
+    this.next++;
+  }
+
+  illegalEvent(event, state) {
+    this.totals.illegal++;
+    const name = Object.keys(K).find((name) => K[name] === event.kind);
+    if (this.illegal.length < MAX_ILLEGAL) {
+      const what = `task ${event.id} was ${state} when told ${name}`;
+      this.illegal.push({ event: this.next, what });
+    }
+  }
+
+  /** Changes the task an event is about; `change` says whether the event was legal. */
+  change(event, change) {
+    const task = this.own("tasks", event.id);
+    if (task) {
+      const before = stateWord(task.state);
+      if (!change(task)) this.illegalEvent(event, before);
+    } else if (this.forgotten === 0) {
+      this.illegalEvent(event, "unknown");
+    }
+  }
+
+  enter(task, state, event) {
+    task.state = state;
+    task.since = event.at;
+    task.since_event = this.next;
+  }
+
+  put(map, value) {
+    this[map].set(value.id, { ...value, epoch: this.epoch });
+  }
+
+  insert(event, map, told, value) {
+    const before = this[map].has(value.id);
+    this.put(map, value);
+    if (before) this.illegalEvent(event, `told of ${told}`);
+  }
+
+  remove(event, map, id, told) {
+    if (!this[map].delete(id)) this.illegalEvent(event, `told of ${told}`);
+  }
+
+  source(event, id, change) {
+    const source = this.own("sources", id);
+    if (source) change(source);
+    else this.illegalEvent(event, "told of a source that is not registered");
+  }
+
+  spawned(event, parent) {
+    this.totals.spawned++;
+    const before = this.tasks.has(event.id);
+    this.put("tasks", {
+      id: event.id, parent, state: SCHEDULED, since: event.at, since_event: this.next,
+      spawned: event.at, spawned_event: this.next, polls: 0, busy: 0, queued: 0,
+      longest_poll: 0, longest_poll_event: 0, longest_queued: 0, wakes: 0, self_wakes: 0,
+      woken: null, holders: 0, cancel: null, detached: false, output_taken: false,
+      panic_unseen: false, waits: [],
+    });
+    if (before) this.illegalEvent(event, "spawned already");
+    this.ready.push(event.id);
+  }
+
+  woken(event, effect, wake) {
+    const TASK = 2, SPAWN = 1;
+    this.totals.wakes++;
+    let enters = false;
+    this.change(event, (task) => {
+      task.wakes++;
+      if (wake.by === TASK && wake.id === task.id) task.self_wakes++;
+      const state = task.state.is;
+      switch (effect) {
+        case 0:
+          if (state !== "idle") return state === "scheduled" && wake.by === SPAWN;
+          task.woken = wake;
+          this.enter(task, SCHEDULED, event);
+          enters = true;
+          return true;
+        case 1: return state === "scheduled";
+        case 2:
+          task.woken = wake;
+          return state === "running" || state === "ending";
+        default: return hasEnded(task.state);
+      }
+    });
+    if (enters) this.ready.push(event.id);
+  }
+
+  leaveReady(id) {
+    const position = this.ready.indexOf(id);
+    if (position >= 0) this.ready.splice(position, 1);
+  }
+
+  pollStarted(event) {
+    this.leaveReady(event.id);
+    if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
+    this.running = event.id;
+    this.totals.polls++;
+    this.change(event, (task) => {
+      const legal = task.state.is === "scheduled";
+      const queued = Math.max(0, event.at - task.since);
+      task.queued += queued;
+      task.longest_queued = Math.max(task.longest_queued, queued);
+      task.polls++;
+      this.enter(task, RUNNING, event);
+      return legal;
+    });
+  }
+
+  pollEnded(event, outcome, requeued, holders) {
+    this.running = 0;
+    let ran = 0;
+    this.change(event, (task) => {
+      const legal = task.state.is === "running";
+      ran = Math.max(0, event.at - task.since);
+      task.busy += ran;
+      if (ran >= task.longest_poll) {
+        task.longest_poll = ran;
+        task.longest_poll_event = this.next;
+      }
+      task.holders = holders;
+      const pending = requeued ? SCHEDULED : IDLE;
+      this.enter(task, outcome === 0 ? pending : { is: "ending", panicked: outcome === 2 }, event);
+      return legal;
+    });
+    this.totals.busy += ran;
+    if (outcome === 0 && requeued) this.ready.push(event.id);
+  }
+
+  ended(event, state, legal) {
+    this.leaveReady(event.id);
+    this.change(event, (task) => {
+      const before = task.state.is;
+      task.waits = [];
+      this.enter(task, state, event);
+      return legal.includes(before);
+    });
+    if (state.is === "cancelled") this.totals.cancelled++;
+    else this.totals.done++;
+  }
+
+  waits(event, on) {
+    this.change(event, (task) => {
+      const same = (wait) => wait.on.is === on.is && wait.on.id === on.id
+        && wait.on.direction === on.direction;
+      task.waits = task.waits.filter((wait) => !same(wait));
+      task.waits.push({ on, event: this.next, at: event.at, poll: task.polls });
+      return task.state.is === "running";
+    });
+  }
+
+  /** Why a task is not running: a verdict in words, and the numbers of the events that prove it. */
+  why(id) {
+    const task = this.tasks.get(id);
+    if (!task) return { why: "unknown", evidence: [], reasons: [] };
+    const evidence = [task.since_event];
+    const since = `since ${nanos(task.since)}`;
+    const behind = () => {
+      const n = Math.max(0, this.ready.indexOf(id));
+      return n === 0 ? "next in line" : `behind ${count(n, "other")}`;
+    };
+    let reasons = [];
+    let why;
+    switch (task.state.is) {
+      case "done": case "cancelled": why = `finished: ${stateWord(task.state)}`; break;
+      case "running": case "ending": why = `running ${since}`; break;
+      case "scheduled":
+        if (task.woken) evidence.push(task.woken.event);
+        why = `queued, ${behind()}, ${since}`;
+        if (task.cancel) {
+          evidence.push(task.cancel.event);
+          why = `queued to be cancelled, ${behind()}, ${since}`;
+        }
+        break;
+      default:
+        if (task.holders === 0) {
+          why = "stuck for ever: nobody holds its waker";
+          break;
+        }
+        reasons = this.reasons(task);
+        evidence.push(...reasons.map((reason) => reason.event));
+        why = reasons.length > 0 ? `waiting for ${reasons.map((r) => r.text).join(" or ")}`
+          : `waiting for whoever holds its ${count(task.holders, "waker")}: `
+            + "a thread or another future";
+    }
+    return { why, reasons, evidence: evidence.filter((n, i) => n !== evidence[i - 1]) };
+  }
+
+  /** What an idle task waits for: its timers by deadline, then what its last poll waited on. */
+  reasons(task) {
+    const last = (deadline) => (isNever(deadline) ? NEVER : deadline);
+    const timers = [...this.timers.values()].filter((timer) => timer.task === task.id)
+      .sort((a, b) => last(a.deadline) - last(b.deadline) || a.id - b.id)
+      .map((timer) => ({
+        is: "timer", id: timer.id, event: timer.event,
+        text: `timer #${timer.id} ${this.due(timer.deadline)}`,
+      }));
+    const live = ({ on }) => on.is === "source" ? this.sources.has(on.id)
+      : this.tasks.has(on.id) && !hasEnded(this.tasks.get(on.id).state);
+    // A wait that the last poll did not renew may belong to a future that is gone; it counts only
+    // where that poll renewed none, as when one of several inner futures is polled alone.
+    const renewed = task.waits.some((wait) => wait.poll === task.polls && live(wait));
+    const waits = task.waits
+      .filter((wait) => live(wait) && (!renewed || wait.poll === task.polls))
+      .map(({ on, event }) => ({
+        is: on.is, id: on.id, event,
+        text: on.is === "task" ? `task ${on.id}`
+          : `source ${on.id} to become ${on.direction === 0 ? "readable" : "writable"}`,
+      }));
+    const jobs = [...this.jobs.values()].filter((job) => job.task === task.id)
+      .sort((a, b) => a.id - b.id)
+      .map((job) => ({ is: "job", id: job.id, event: job.event, text: `blocking job ${job.id}` }));
+    return [...timers, ...waits, ...jobs];
+  }
+
+  due(deadline) {
+    const ahead = deadline - this.now;
+    if (isNever(deadline)) return "due never";
+    return ahead >= 0 ? `due in ${nanos(ahead)}` : `overdue by ${nanos(-ahead)}`;
+  }
+}

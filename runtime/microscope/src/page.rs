@@ -1,8 +1,9 @@
 //! The page: one HTML file that shows up to three runs, loads nothing and needs no server.
 //!
 //! Its code is written by hand in `page/*.js` and `page/style.css`, as modules that a reader can
-//! follow and Node can import. Here they are put into one script, in the order of their imports: a
-//! line that imports is dropped, the word `export` too, and that is all the build there is.
+//! follow and Node can import. Here they are put into one script, in the order of their imports:
+//! lines that import or only comment are dropped, the word `export` and the indentation too, and
+//! that is all the build there is.
 //!
 //! Texts of the observed program reach the page as JSON strings in which `<` is escaped, and its
 //! code puts them into the document as text, never as markup. Should that ever fail, the content
@@ -20,8 +21,8 @@ const STYLE: &str = include_str!("../page/style.css");
 
 /// The modules, each after those that it imports.
 const MODULES: &[(&str, &str)] = &[
-    ("text.js", include_str!("../page/text.js")),
     ("trace.js", include_str!("../page/trace.js")),
+    ("text.js", include_str!("../page/text.js")),
     ("model.js", include_str!("../page/model.js")),
     ("history.js", include_str!("../page/history.js")),
     ("dom.js", include_str!("../page/dom.js")),
@@ -79,8 +80,11 @@ fn script() -> String {
     for (name, module) in MODULES {
         out += &format!("// --- {name}\n");
         for line in module.lines().filter(|line| !line.starts_with("import ")) {
-            out += line.strip_prefix("export ").unwrap_or(line);
-            out.push('\n');
+            let line = line.trim_start();
+            if !["//", "/**", "* ", "*/"].iter().any(|mark| line.starts_with(mark)) {
+                out += line.strip_prefix("export ").unwrap_or(line);
+                out.push('\n');
+            }
         }
     }
     out

@@ -22,6 +22,7 @@ pub enum Phase {
         /// Since when.
         since: u64,
         /// For how long at most.
+        #[serde(with = "wire")]
         timeout: u64,
     },
     /// Handing out what the operating system answered.
@@ -235,6 +236,7 @@ pub struct Timer {
     /// The task that armed it.
     pub task: u64,
     /// When it is due.
+    #[serde(with = "wire")]
     pub deadline: u64,
     /// Number of the event that armed it.
     pub event: u64,
