@@ -1,4 +1,5 @@
-//! The futures that wait for several things: what each gives, when it ends, what becomes of the rest.
+//! The futures that wait for several things: what each gives, when it ends, what becomes of the
+//! rest.
 //!
 //! On the virtual clock: a second takes no time, and every time below is exact.
 
@@ -294,7 +295,7 @@ fn a_task_that_waits_for_itself_among_others_has_an_error_and_no_hang() {
     });
 }
 
-// --- the cost, and stalls -------------------------------------------------------------------------
+// --- the cost, and stalls ------------------------------------------------------------------------
 
 /// Counts how often a task looked at another that was not over.
 struct Looks(Rc<Cell<usize>>);
@@ -383,7 +384,7 @@ fn a_oneshot_whose_receiver_has_gone_holds_no_waker() {
     assert_eq!(stalled.unwrap_err().tasks().len(), 1);
 }
 
-// --- wait -----------------------------------------------------------------------------------------
+// --- wait ----------------------------------------------------------------------------------------
 
 #[test]
 fn first_completed_gives_back_every_handle() {
@@ -479,7 +480,7 @@ fn dropping_a_wait_detaches_its_tasks() {
     });
 }
 
-// --- as_completed, race ----------------------------------------------------------------------------
+// --- as_completed, race --------------------------------------------------------------------------
 
 #[test]
 fn as_completed_gives_results_as_they_come() {
@@ -546,7 +547,7 @@ fn a_race_drops_the_handle_of_a_task_and_not_the_task() {
     });
 }
 
-// --- oneshot ---------------------------------------------------------------------------------------
+// --- oneshot -------------------------------------------------------------------------------------
 
 #[test]
 fn a_oneshot_wakes_whoever_awaits_it() {
@@ -601,7 +602,7 @@ fn a_value_that_is_set_and_never_received_is_dropped() {
     assert_eq!(Rc::strong_count(&value), 1);
 }
 
-// --- what others made ---------------------------------------------------------------------------------
+// --- what others made ----------------------------------------------------------------------------
 
 #[test]
 fn channels_of_async_channel_work_unchanged() {
@@ -699,8 +700,8 @@ fn a_gather_works_under_wakers_that_others_made() {
 
 #[test]
 fn futures_do_not_wake_the_task_that_dropped_them() {
-    // A stale membership: the task of a gather that failed ends later, and adds its place to a list that
-    // nobody reads any more.
+    // A stale membership: the task of a gather that failed ends later, and adds its place to a list
+    // that nobody reads any more.
     run(async {
         let polls = Cell::new(0);
         let mut main = pin!(async {

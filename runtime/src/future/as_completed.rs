@@ -9,11 +9,13 @@ use crate::{JoinError, JoinHandle};
 
 /// Gives the results of tasks in the order in which they end.
 ///
-/// Results of tasks that were over before the call come first, in the order of the arguments. Dropping
-/// it drops the handles that are left, which detaches their tasks. O(n) for n tasks in all, plus O(1)
-/// for each that ends.
+/// Results of tasks that were over before the call come first, in the order of the arguments.
+/// Dropping it drops the handles that are left, which detaches their tasks. O(n) for n tasks in
+/// all, plus O(1) for each that ends.
 ///
-/// As Python's [`asyncio.as_completed`](https://docs.python.org/3/library/asyncio-task.html#asyncio.as_completed).
+/// As Python's [`asyncio.as_completed`][1].
+///
+/// [1]: https://docs.python.org/3/library/asyncio-task.html#asyncio.as_completed
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,14 +45,14 @@ pub struct AsCompleted<T> {
 }
 
 impl<T> AsCompleted<T> {
-    /// Waits for the next result; `None` once there have been all. Cancel-safe: a result that was not
-    /// received is not lost.
+    /// Waits for the next result; `None` once there have been all. Cancel-safe: a result that was
+    /// not received is not lost.
     pub async fn next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// As [`next`](AsCompleted::next), for hand-written futures; with `futures::stream::poll_fn` it makes
-    /// a stream.
+    /// As [`next`](AsCompleted::next), for hand-written futures; with `futures::stream::poll_fn` it
+    /// makes a stream.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         self.group.poll_result(cx).map(|next| next.map(|(_, result)| result))
     }

@@ -9,17 +9,18 @@ use std::task::{Context, Poll, ready};
 use crate::future::group::Group;
 use crate::{JoinError, JoinHandle};
 
-/// Why a gather of several tasks was cancelled, as their join errors tell it.
+/// Why the tasks of a gather were cancelled, as their join errors tell it.
 const DROPPED: &str = "the gather that waited for it was dropped";
 
 /// Waits for tasks and gives their values in the order of the arguments, whichever ends first.
 ///
-/// - The first task that ends without a value, by a panic or by being cancelled, ends the gather at once
-///   with its error. The others go on, detached: their values are dropped, and a panic of theirs is
-///   reported on stderr as one that nobody looked at.
+/// - The first task that ends without a value, by a panic or by being cancelled, ends the gather at
+///   once with its error. The others go on, detached: their values are dropped, and a panic of
+///   theirs is reported on stderr as one that nobody looked at.
 /// - Dropping the gather, or cancelling the task that awaits it, cancels every task in it that is
 ///   not over.
-/// - A task in it that is cancelled by others does not cancel the gather, nor the rest: it is an error.
+/// - A task in it that is cancelled by others does not cancel the gather, nor the rest: it is an
+///   error.
 ///
 /// O(n) for n tasks in all, plus O(1) for each that ends. No tasks give no values, at once.
 ///
@@ -31,7 +32,9 @@ const DROPPED: &str = "the gather that waited for it was dropped";
 /// ```
 /// use mainspring::{future::gather, spawn};
 ///
-/// let squares = mainspring::run(async { gather((0..10).map(|i| spawn(async move { i * i }))).await });
+/// let squares = mainspring::run(async {
+///     gather((0..10).map(|i| spawn(async move { i * i }))).await
+/// });
 /// assert_eq!(squares.unwrap(), [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
 /// ```
 pub fn gather<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> Gather<T> {
@@ -58,11 +61,11 @@ pub fn gather_ok<T, E>(
     })
 }
 
-/// Waits for all of the tasks, whatever becomes of them, and gives each one's value or error, in the order
-/// of the arguments.
+/// Waits for all of the tasks, whatever becomes of them, and gives each one's value or error, in
+/// the order of the arguments.
 ///
-/// Dropping it cancels every task in it that is not over, as with [`gather`]. O(n) in all: it awaits one
-/// task after the other while all of them run.
+/// Dropping it cancels every task in it that is not over, as with [`gather`]. O(n) in all: it
+/// awaits one task after the other while all of them run.
 ///
 /// As `asyncio.gather(…, return_exceptions=True)`.
 pub fn gather_all<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> GatherAll<T> {

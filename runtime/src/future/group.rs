@@ -1,12 +1,13 @@
 //! Waiting for many tasks at a cost that does not grow with the square of their number.
 //!
-//! A task that waits for n others and looks at each of them whenever it is woken makes n²/2 looks in all:
-//! fifty million for ten thousand. Here each member, when it ends, notes its place in a list that it shares
-//! with the group, and then wakes the waiting task. A poll of the group takes from that list and
-//! looks at nobody else.
+//! A task that waits for n others and looks at each of them whenever it is woken makes n²/2 looks
+//! in all: fifty million for ten thousand. Here each member, when it ends, notes its place in a
+//! list that it shares with the group, and then wakes the waiting task. A poll of the group takes
+//! from that list and looks at nobody else.
 //!
-//! The waker that a member holds is the waiting task's own, and not one made for the group: the loop
-//! counts the holders of its wakers to tell a stall, and sees that this one is used by a task's end only.
+//! The waker that a member holds is the waiting task's own, and not one made for the group: the
+//! loop counts the holders of its wakers to tell a stall, and sees that this one is used by a
+//! task's end only.
 
 use std::pin::Pin;
 use std::ptr;
@@ -44,8 +45,8 @@ impl<T> Group<T> {
 
     /// Hands out the next member that is over, with its place; `None` when there is none left.
     ///
-    /// O(1), but for the first poll that waits and the first after a change of the waiting task: these are
-    /// O(n).
+    /// O(1), but for the first poll that waits and the first after a change of the waiting task:
+    /// these are O(n).
     pub(crate) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -101,8 +102,8 @@ impl<T> Group<T> {
     }
 }
 
-/// Tells a waker from others without holding it. Compared only while a member holds a clone of the waker,
-/// so that its address is not another's by now.
+/// Tells a waker from others without holding it. Compared only while a member holds a clone of the
+/// waker, so that its address is not another's by now.
 struct WakerIdentity(*const (), &'static RawWakerVTable);
 
 impl WakerIdentity {

@@ -1,10 +1,11 @@
 //! Waiting for more than one thing: small, hand-written, worth reading.
 //!
-//! One rule says what each of them takes. *Many* means tasks: [`gather`], [`gather_ok`], [`gather_all`],
-//! [`wait`] and [`as_completed`] take [`JoinHandle`](crate::JoinHandle)s, so what is to run at the same time is spawned first.
-//! Each then runs when it is woken, and not whenever one of the others is; it can be cancelled, named
-//! and watched by itself; and its panic is its own. *Two* means futures, polled in place within the task that
-//! awaits them: [`race`], as [`timeout`](crate::time::timeout) does it, with nothing spawned and borrowing allowed.
+//! One rule says what each of them takes. *Many* means tasks: [`gather`], [`gather_ok`],
+//! [`gather_all`], [`wait`] and [`as_completed`] take [`JoinHandle`](crate::JoinHandle)s, so what
+//! is to run at the same time is spawned first. Each then runs when it is woken, and not whenever
+//! one of the others is; it can be cancelled, named and watched by itself; and its panic is its
+//! own. *Two* means futures, polled in place within the task that awaits them: [`race`], as
+//! [`timeout`](crate::time::timeout) does it, with nothing spawned and borrowing allowed.
 //!
 //! | | ends | gives | dropped, it |
 //! |---|---|---|---|
@@ -15,8 +16,8 @@
 //! | [`as_completed`] | – | results, as they come | detaches |
 //! | [`race`] | with the first of two futures | its output | drops both |
 //!
-//! Beside them, [`oneshot`] is a result that is set from elsewhere, and [`yield_now`] lets others run.
-//! Locks, channels, semaphores and streams of the ecosystem (`async-lock`, `async-channel`,
+//! Beside them, [`oneshot`] is a result that is set from elsewhere, and [`yield_now`] lets others
+//! run. Locks, channels, semaphores and streams of the ecosystem (`async-lock`, `async-channel`,
 //! `futures`) need no adapter here, so there are none of ours.
 
 mod as_completed;

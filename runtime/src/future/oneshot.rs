@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Makes a future, and what sets its result. Both stay on this thread; for a value from another one,
-/// any channel of the ecosystem does.
+/// Makes a future, and what sets its result. Both stay on this thread; for a value from another
+/// one, any channel of the ecosystem does.
 ///
 /// ```
 /// use mainspring::{future::oneshot, spawn};
@@ -78,11 +78,12 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// Waits for the result that a [`Sender`] sets. Cancel-safe, and `Unpin`: it may be awaited by reference,
-/// again and again, until it was ready.
+/// Waits for the result that a [`Sender`] sets. Cancel-safe, and `Unpin`: it may be awaited by
+/// reference, again and again, until it was ready.
 ///
 /// # Errors
-/// [`Closed`] if the sender was dropped without setting one; also if the value has been received before.
+/// [`Closed`] if the sender was dropped without setting one; also if the value has been received
+/// before.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Receiver<T> {
     stage: Rc<Cell<Stage<T>>>,

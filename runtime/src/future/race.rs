@@ -6,12 +6,14 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-/// Waits for whichever of two futures is ready first, and gives its output. If both are, `first` wins.
+/// Waits for whichever of two futures is ready first, and gives its output. If both are, `first`
+/// wins.
 ///
 /// Both are polled within the calling task, `first` before `second`, at every wake; they may borrow
 /// from it. The loser is dropped with the race: a plain future ends there, a
-/// [`JoinHandle`](crate::JoinHandle) detaches its task, an [`AbortOnDrop`](crate::AbortOnDrop) cancels it. Races nest for three or
-/// four; for many, let tasks run and [`wait`](crate::future::wait) for the first of them.
+/// [`JoinHandle`](crate::JoinHandle) detaches its task, an [`AbortOnDrop`](crate::AbortOnDrop)
+/// cancels it. Races nest for three or four; for many, let tasks run and
+/// [`wait`](crate::future::wait) for the first of them.
 ///
 /// ```
 /// use std::time::Duration;

@@ -15,8 +15,8 @@ use crate::{JoinError, JoinHandle};
 pub enum When {
     /// As soon as one task is over, in whichever way.
     FirstCompleted,
-    /// As soon as one task has panicked, or else when all are over. A cancelled task is no error here.
-    /// With [`Wait::count_err`], an `Err` that a task returned is one.
+    /// As soon as one task has panicked, or else when all are over. A cancelled task is no error
+    /// here. With [`Wait::count_err`], an `Err` that a task returned is one.
     FirstError,
     /// When all are over.
     AllCompleted,
@@ -25,12 +25,12 @@ pub enum When {
 /// Waits for tasks, and gives all handles back: of those that are over, and of those that are not.
 ///
 /// It cancels nothing and reads no result: await a handle that is done, or call
-/// [`try_result`](JoinHandle::try_result) on it, and have its result without waiting. What is done when the wait
-/// is polled counts, so more than one task may be done after [`When::FirstCompleted`]. No tasks at
-/// all are waited for no time at all.
+/// [`try_result`](JoinHandle::try_result) on it, and have its result without waiting. What is done
+/// when the wait is polled counts, so more than one task may be done after
+/// [`When::FirstCompleted`]. No tasks at all are waited for no time at all.
 ///
-/// Dropping a wait drops its handles, which detaches the tasks; to limit the time and keep the handles,
-/// use [`Wait::timeout`]. O(n) for n tasks in all, plus O(1) for each that ends.
+/// Dropping a wait drops its handles, which detaches the tasks; to limit the time and keep the
+/// handles, use [`Wait::timeout`]. O(n) for n tasks in all, plus O(1) for each that ends.
 ///
 /// The rules are those of Python's
 /// [`asyncio.wait`](https://docs.python.org/3/library/asyncio-task.html#asyncio.wait).
@@ -71,8 +71,8 @@ pub struct Wait<T> {
 }
 
 impl<T> Wait<T> {
-    /// Waits no longer than `limit`, counted from the first poll. That time is up is no error: the tasks
-    /// that are not over are among the pending ones.
+    /// Waits no longer than `limit`, counted from the first poll. That time is up is no error: the
+    /// tasks that are not over are among the pending ones.
     pub fn timeout(mut self, limit: Duration) -> Wait<T> {
         self.limit = Some(sleep(limit));
         self
