@@ -11,7 +11,7 @@ use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
 use crate::redirect;
 use crate::request::{self, IntoUrl, Request, RequestBuilder};
 use crate::resolve::Resolver;
-use crate::response::{Parts, Response};
+use crate::response::Response;
 use crate::stats::Stats;
 use crate::timeout::{Timeouts, Timer};
 use crate::transport::Transport;
@@ -123,34 +123,28 @@ impl Client {
     ///
     /// # Errors
     /// Whatever goes wrong on the way; see [`ErrorKind`].
-    pub async fn execute(&self, mut request: Request) -> Result<Response> {
-        let timeouts = request.timeouts.take().map_or(self.inner.config.timeouts, |own| *own);
-        let limit = request.redirects.unwrap_or(self.inner.config.redirects);
+    pub async fn execute(&self, request: Request) -> Result<Response> {
+        self.run(Box::new(request)).await
+    }
+
+    pub(crate) async fn run(&self, mut request: Box<Request>) -> Result<Response> {
+        let config = &self.inner.config;
+        let own = request.timeouts.take();
+        let timeouts = own.as_deref().unwrap_or(&config.timeouts);
+        let limit = request.redirects.unwrap_or(config.redirects);
         let mut timer = Timer::start(timeouts.total);
         let mut history = Vec::new();
         loop {
             let body = std::mem::take(&mut request.body);
             let again = body.try_clone();
-            let sent = self.send(&request, body, &timeouts, &mut timer).await;
-            let parts = sent.map_err(|error| error.for_request(&request.method, &request.url))?;
-            let status = parts.head.status;
-            if limit > 0 && status.is_redirection() {
-                let headers = parts.head.headers();
-                if let Some(location) = redirect::location(status, headers) {
-                    if history.len() == limit {
-                        let error = Error::new(ErrorKind::TooManyRedirects { limit });
-                        return Err(error.for_request(&request.method, &request.url));
-                    }
-                    let from = request.url.clone();
-                    let followed = redirect::follow(&mut request, again, status, location);
-                    let describe = |error: Error| error.for_request(&parts.method, &from);
-                    if followed.map_err(describe)? {
-                        history.push(from);
-                        continue;
-                    }
-                }
+            let sent = self.send(&request, body, timeouts, &mut timer).await;
+            let (reply, lease) =
+                sent.map_err(|error| error.for_request(&request.method, &request.url))?;
+            if limit > 0 && follow(&mut request, again, &reply.0, &mut history, limit)? {
+                continue;
             }
-            return Ok(Response::new(parts, timer).with_history(history));
+            let rest = (lease, timer, timeouts.read);
+            return Ok(Response::new(*request, reply, rest, history, config.clone()));
         }
     }
 
@@ -161,7 +155,7 @@ impl Client {
         mut body: Body,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<Parts> {
+    ) -> Result<((ResponseHead, Piece), Lease)> {
         let inner = &*self.inner;
         let host = host_name(&request.url)?;
         inner.start_sweeping();
@@ -173,18 +167,7 @@ impl Client {
             inner.pool.count(|stats| stats.requests += 1);
             let again = body.try_clone();
             match inner.exchange(&mut lease, request, body, timeouts, timer).await {
-                Ok((head, piece)) => {
-                    return Ok(Parts {
-                        head,
-                        url: request.url.clone(),
-                        method: request.method.clone(),
-                        first: piece.data,
-                        end: piece.end,
-                        lease,
-                        timeouts: *timeouts,
-                        config: inner.config.clone(),
-                    });
-                }
+                Ok(reply) => return Ok((reply, lease)),
                 Err(error) => match again {
                     Some(again) if may_repeat(&request.method, &lease, &error) => {
                         body = again;
@@ -196,6 +179,33 @@ impl Client {
             }
         }
     }
+}
+
+/// Makes of `request` the one that `head` redirects to, if it does. `again` is its body, if that
+/// can be sent again.
+fn follow(
+    request: &mut Request,
+    again: Option<Body>,
+    head: &ResponseHead,
+    history: &mut Vec<Url>,
+    limit: usize,
+) -> Result<bool> {
+    if !head.status.is_redirection() {
+        return Ok(false);
+    }
+    let Some(location) = redirect::location(head.status, head.headers()) else { return Ok(false) };
+    let from = request.url.clone();
+    let method = request.method.clone();
+    let followed = if history.len() == limit {
+        Err(Error::new(ErrorKind::TooManyRedirects { limit }))
+    } else {
+        redirect::follow(request, again, head.status, location)
+    };
+    let followed = followed.map_err(|error| error.for_request(&method, &from))?;
+    if followed {
+        history.push(from);
+    }
+    Ok(followed)
 }
 
 impl Inner {

@@ -78,12 +78,17 @@ pub(crate) enum Sent {
 /// that says is of no use any more once it has come.
 pub(crate) type Reply = Option<(ResponseHead, Piece)>;
 
+/// The trailers of a body. They are rare, and would be large if they were not boxed.
+pub(crate) type Trailers = Option<Box<HeaderMap>>;
+
 /// A piece of a body.
 #[derive(Debug, Default)]
 pub(crate) struct Piece {
     pub(crate) data: Bytes,
-    /// The trailers, with the last piece.
-    pub(crate) end: Option<HeaderMap>,
+    /// Whether it is the last; a body may end with an empty one.
+    pub(crate) last: bool,
+    /// The trailers, with the last piece, if there were any.
+    pub(crate) trailers: Trailers,
 }
 
 impl Connection {
@@ -246,7 +251,7 @@ impl Connection {
                 }
                 let piece = if self.decoder.is_done() {
                     self.keep_surplus(buffer.bytes(at..end));
-                    Piece { data: Bytes::new(), end: Some(HeaderMap::new()) }
+                    Piece { last: true, ..Piece::default() }
                 } else if at == end {
                     Piece::default()
                 } else {
@@ -260,7 +265,7 @@ impl Connection {
         }
     }
 
-    /// Waits for more of the body. After an end, call [`Connection::into_idle`].
+    /// Waits for more of the body.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         loop {
             if let Some(error) = self.late_error.take() {
@@ -269,10 +274,10 @@ impl Connection {
             let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
             if count == 0 {
                 self.decoder.eof()?;
-                return Poll::Ready(Ok(Piece { data: Bytes::new(), end: Some(HeaderMap::new()) }));
+                return Poll::Ready(Ok(Piece { last: true, ..Piece::default() }));
             }
             let piece = self.decode_body(buffer, 0, count)?;
-            if !piece.data.is_empty() || piece.end.is_some() {
+            if !piece.data.is_empty() || piece.last {
                 return Poll::Ready(Ok(piece));
             }
         }
@@ -284,11 +289,14 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Poll<Result<Option<HeaderMap>>> {
+    ) -> Poll<Result<Option<Trailers>>> {
+        if let Some(error) = self.late_error.take() {
+            return Poll::Ready(Err(error));
+        }
         let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
         if count == 0 {
             self.decoder.eof()?;
-            return Poll::Ready(Ok(Some(HeaderMap::new())));
+            return Poll::Ready(Ok(Some(None)));
         }
         Poll::Ready(self.decode_with(&buffer, 0, count, sink))
     }
@@ -299,26 +307,27 @@ impl Connection {
         if let Event::Data(data) = event {
             let length = data.len();
             if at + taken == end {
-                let end_seen = self.decoder.is_done().then(HeaderMap::new);
-                return Ok(Piece { data: buffer.into_bytes(end - length..end), end: end_seen });
+                let data = buffer.into_bytes(end - length..end);
+                return Ok(Piece { data, last: self.decoder.is_done(), trailers: None });
             }
             let mut collected = Vec::with_capacity(end - at);
             collected.extend_from_slice(data);
             let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
                 collected.extend_from_slice(data);
             });
-            let end = match rest {
-                Ok(end) => end,
+            let data = collected.into();
+            return Ok(match rest {
+                Ok(Some(trailers)) => Piece { data, last: true, trailers },
+                Ok(None) => Piece { data, last: false, trailers: None },
                 Err(error) => {
                     self.late_error = Some(error);
-                    None
+                    Piece { data, last: false, trailers: None }
                 }
-            };
-            return Ok(Piece { data: collected.into(), end });
+            });
         }
         if let Event::End(trailers) = event {
             self.keep_surplus(buffer.bytes(at + taken..end));
-            return Ok(Piece { data: Bytes::new(), end: Some(trailers) });
+            return Ok(Piece { data: Bytes::new(), last: true, trailers: boxed(trailers) });
         }
         Ok(Piece::default())
     }
@@ -329,7 +338,7 @@ impl Connection {
         mut at: usize,
         end: usize,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Option<HeaderMap>> {
+    ) -> Result<Option<Trailers>> {
         loop {
             let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
             at += taken;
@@ -337,7 +346,7 @@ impl Connection {
                 Event::Data(data) => sink(data),
                 Event::End(trailers) => {
                     self.keep_surplus(buffer.bytes(at..end));
-                    return Ok(Some(trailers));
+                    return Ok(Some(boxed(trailers)));
                 }
                 _ => return Ok(None),
             }
@@ -428,6 +437,10 @@ impl Connection {
     pub(crate) fn into_tunnel(self) -> Option<(Transport, Bytes)> {
         self.is_tunnel().then_some((self.transport, self.surplus))
     }
+}
+
+fn boxed(trailers: HeaderMap) -> Trailers {
+    (!trailers.is_empty()).then(|| Box::new(trailers))
 }
 
 impl Outgoing {

@@ -91,12 +91,12 @@ impl Request {
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     client: Client,
-    request: Result<Request>,
+    request: Result<Box<Request>>,
 }
 
 impl RequestBuilder {
     pub(crate) fn new(client: Client, method: Method, url: Result<Url>) -> Self {
-        Self { client, request: url.map(|url| Request::new(method, url)) }
+        Self { client, request: url.map(|url| Box::new(Request::new(method, url))) }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Request) -> Result<()>) -> Self {
@@ -248,7 +248,7 @@ impl RequestBuilder {
     /// # Errors
     /// The first mistake that was made in building it.
     pub fn build(self) -> Result<Request> {
-        self.request
+        self.request.map(|request| *request)
     }
 
     /// Sends the request and waits for the response head, redirects followed.
@@ -258,7 +258,7 @@ impl RequestBuilder {
     /// # Errors
     /// Whatever went wrong, in building the request or on the way.
     pub async fn send(self) -> Result<Response> {
-        self.client.execute(self.request?).await
+        self.client.run(self.request?).await
     }
 }
 

@@ -1,16 +1,19 @@
 //! A response: its head, and the body as it comes.
 
 use crate::client::Config;
+use crate::connection::{Piece, Trailers};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::pool::Lease;
 use crate::proto::ResponseHead;
-use crate::timeout::{Timeouts, Timer};
+use crate::request::Request;
+use crate::timeout::Timer;
 use crate::upgrade::Upgraded;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, Version};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 use url::Url;
 
 /// The most that is set aside for a body on the word of its `Content-Length` alone.
@@ -28,10 +31,8 @@ pub struct Response {
     method: Method,
     address: Option<SocketAddr>,
     history: Vec<Url>,
-    trailers: HeaderMap,
+    trailers: Trailers,
     body: Incoming,
-    /// Bytes of the body given out so far.
-    given: u64,
     config: Rc<Config>,
 }
 
@@ -47,43 +48,29 @@ struct Stream {
     first: Bytes,
     lease: Lease,
     timer: Timer,
-    timeouts: Timeouts,
-}
-
-/// What the client hands over with the head.
-pub(crate) struct Parts {
-    pub(crate) head: ResponseHead,
-    pub(crate) url: Url,
-    pub(crate) method: Method,
-    pub(crate) first: Bytes,
-    pub(crate) end: Option<HeaderMap>,
-    pub(crate) lease: Lease,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) config: Rc<Config>,
+    /// The longest wait for more.
+    patience: Option<Duration>,
 }
 
 impl Response {
-    pub(crate) fn new(parts: Parts, timer: Timer) -> Self {
-        let Parts { head, url, method, first, end, lease, timeouts, config } = parts;
+    pub(crate) fn new(
+        request: Request,
+        (head, piece): (ResponseHead, Piece),
+        (lease, timer, patience): (Lease, Timer, Option<Duration>),
+        history: Vec<Url>,
+        config: Rc<Config>,
+    ) -> Self {
+        let Request { method, url, .. } = request;
         let address = lease.peer();
-        let tunnel = lease.is_tunnel();
-        let (body, trailers) = match end {
+        let body = if piece.last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
-            Some(trailers) if !tunnel => {
-                drop(lease);
-                (Incoming::Rest(first), trailers)
-            }
-            _ => {
-                let stream = Stream { first, lease, timer, timeouts };
-                (Incoming::Stream(Box::new(stream)), HeaderMap::new())
-            }
+            drop(lease);
+            Incoming::Rest(piece.data)
+        } else {
+            Incoming::Stream(Box::new(Stream { first: piece.data, lease, timer, patience }))
         };
-        Self { head, url, method, address, history: Vec::new(), trailers, body, given: 0, config }
-    }
-
-    pub(crate) fn with_history(mut self, history: Vec<Url>) -> Self {
-        self.history = history;
-        self
+        let trailers = piece.trailers;
+        Self { head, url, method, address, history, trailers, body, config }
     }
 
     /// The status code.
@@ -134,10 +121,10 @@ impl Response {
         self.head.facts.content_length
     }
 
-    /// The trailer fields of a chunked body, once it has been read to its end.
+    /// The trailer fields of a chunked body, if it had any, once it has been read to its end.
     #[must_use]
-    pub fn trailers(&self) -> &HeaderMap {
-        &self.trailers
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 
     /// The next piece of the body; `None` at its end.
@@ -152,10 +139,7 @@ impl Response {
         loop {
             match self.raw_chunk().await {
                 Ok(Some(bytes)) if bytes.is_empty() => continue,
-                Ok(Some(bytes)) => {
-                    self.given += bytes.len() as u64;
-                    return Some(Ok(bytes));
-                }
+                Ok(Some(bytes)) => return Some(Ok(bytes)),
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             }
@@ -173,12 +157,12 @@ impl Response {
         if !stream.first.is_empty() {
             return Ok(Some(std::mem::take(&mut stream.first)));
         }
-        let Stream { lease, timer, timeouts, .. } = &mut **stream;
-        let piece = timer.within(Phase::Body, timeouts.read, |cx| lease.poll_body(cx)).await;
+        let Stream { lease, timer, patience, .. } = &mut **stream;
+        let piece = timer.within(Phase::Body, *patience, |cx| lease.poll_body(cx)).await;
         match piece.and_then(|piece| piece) {
             Ok(piece) => {
-                if let Some(trailers) = piece.end {
-                    self.end(trailers);
+                if piece.last {
+                    self.end(piece.trailers);
                 }
                 Ok(Some(piece.data))
             }
@@ -190,24 +174,22 @@ impl Response {
     ///
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
-    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<HeaderMap> {
+    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
         loop {
             match &mut self.body {
                 Incoming::Rest(rest) => {
                     if !rest.is_empty() {
                         sink(rest);
                     }
-                    return Ok(self.trailers);
+                    return Ok(());
                 }
                 Incoming::Stream(stream) => {
-                    let Stream { first, lease, timer, timeouts } = &mut **stream;
+                    let Stream { first, lease, timer, patience } = &mut **stream;
                     if !first.is_empty() {
                         sink(&std::mem::take(first));
                     }
                     let step = timer
-                        .within(Phase::Body, timeouts.read, |cx| {
-                            lease.poll_body_with(cx, &mut sink)
-                        })
+                        .within(Phase::Body, *patience, |cx| lease.poll_body_with(cx, &mut sink))
                         .await;
                     match step.and_then(|end| end) {
                         Ok(Some(trailers)) => self.end(trailers),
@@ -280,7 +262,7 @@ impl Response {
     /// # Errors
     /// As [`Response::chunk`].
     pub async fn discard(self) -> Result<()> {
-        self.read_with(|_| ()).await.map(drop)
+        self.read_with(|_| ()).await
     }
 
     /// The raw stream, if the server has switched protocols (101), or opened a tunnel.
@@ -301,7 +283,7 @@ impl Response {
         Ok(Upgraded::new(transport, first))
     }
 
-    fn end(&mut self, trailers: HeaderMap) {
+    fn end(&mut self, trailers: Trailers) {
         self.trailers = trailers;
         // Gives the connection back.
         self.body = Incoming::Rest(Bytes::new());

@@ -1,11 +1,15 @@
-//! The client against a server that says exactly what each test wants.
+//! Requests, responses and redirects against a server that says exactly what each test wants.
 
 mod support {
     pub mod server;
 }
 
-use mainspring_http::{Client, CloseReason};
-use support::server::{Server, ok};
+use http::header;
+use mainspring_http::{Bytes, Client, ErrorKind, Method, Phase, Timeouts};
+use std::net::IpAddr;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use support::server::{Reply, Server, ok, say, say_and_close};
 
 #[test]
 fn a_page_is_fetched_and_its_connection_used_again() {
@@ -15,13 +19,18 @@ fn a_page_is_fetched_and_its_connection_used_again() {
         for number in 1..=3 {
             let response = client.get(server.url("/a?b=c#d")).send().await.unwrap();
             assert_eq!(response.status(), 200);
+            assert_eq!(response.reason(), "OK");
             assert_eq!(response.headers()["content-length"], "6");
+            assert_eq!(response.remote_addr(), Some(server.address));
             assert_eq!(response.bytes().await.unwrap(), format!("page {number}"));
         }
         let stats = client.stats();
         assert_eq!((stats.requests, stats.opened, stats.reused), (3, 1, 2));
         assert_eq!((stats.open, stats.idle, stats.in_flight, stats.waiting), (1, 1, 0, 0));
-        assert_eq!(stats.closed(CloseReason::ServerAsked), 0);
+        assert_eq!(
+            stats.to_string(),
+            "3 requests, 1 connections opened, 2 times reused, 1 in flight at most, 0 closed"
+        );
     });
     let expected = format!(
         "GET /a?b=c HTTP/1.1\r\nhost: {}\r\nuser-agent: mainspring/0.1.0\r\naccept: */*",
@@ -33,4 +42,516 @@ fn a_page_is_fetched_and_its_connection_used_again() {
         assert_eq!((request.connection, request.number), (1, index + 1));
         assert_eq!(request.head, expected);
     }
+}
+
+#[test]
+fn every_framing_gives_its_body_and_keeps_or_closes() {
+    let rows: [(&str, &str, Option<&str>); 7] = [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "hello", None),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+            "hello",
+            None,
+        ),
+        ("HTTP/1.1 204 No Content\r\n\r\n", "", None),
+        (
+            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+            "hi",
+            None,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi",
+            "hi",
+            Some("the server asked for it"),
+        ),
+        (
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+            "hi",
+            Some("HTTP/1.0 without keep-alive"),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!",
+            "hi",
+            Some("bytes after the end of the response"),
+        ),
+    ];
+    for (wire, body, closed) in rows {
+        let server = Server::new(move |_| say(wire));
+        mainspring::run(async {
+            let client = Client::new();
+            let response = client.get(server.url("/")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), body, "{wire}");
+            let reasons: Vec<String> =
+                client.stats().close_reasons().map(|(reason, _)| reason.to_string()).collect();
+            assert_eq!(reasons, Vec::from_iter(closed), "{wire}");
+        });
+    }
+}
+
+#[test]
+fn a_body_until_close_ends_with_the_connection() {
+    let server = Server::new(|_| say_and_close("HTTP/1.1 200 OK\r\n\r\nall there is"));
+    mainspring::run(async {
+        let response = Client::new().get(server.url("/")).send().await.unwrap();
+        assert_eq!(response.content_length(), None);
+        assert_eq!(response.text().await.unwrap(), "all there is");
+    });
+}
+
+#[test]
+fn head_has_the_length_but_no_body() {
+    let server = Server::new(|_| say("HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n"));
+    mainspring::run(async {
+        let client = Client::new();
+        let response = client.head(server.url("/")).send().await.unwrap();
+        assert_eq!(response.content_length(), Some(5000));
+        assert_eq!(response.bytes().await.unwrap(), "");
+        assert_eq!(client.stats().idle, 1);
+    });
+}
+
+#[test]
+fn pieces_come_as_they_are_sent_and_trailers_at_the_end() {
+    let (go, wait) = channel();
+    let mut wait = Some(wait);
+    let steps = [
+        "HTTP/1.1 200 OK\r\ntransfer-enc",
+        "oding: chunked\r\n\r\n",
+        "3\r\none\r\n",
+        "3\r\ntw",
+        "o\r\n0\r\nx-sum",
+        ": 7\r\n\r\n",
+    ];
+    let server = Server::new(move |_| {
+        Reply::Steps(steps.map(|step| step.into()).into(), wait.take().expect("one request"))
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        // Each step is let go only when what the one before it said has been read.
+        let sending = mainspring::spawn(client.get(server.url("/")).send());
+        go.send(()).unwrap();
+        let mut response = sending.await.unwrap().unwrap();
+        for (step, expected) in [(2, "one"), (3, "tw"), (4, "o")] {
+            assert!(step < steps.len());
+            go.send(()).unwrap();
+            assert_eq!(response.chunk().await.unwrap().unwrap(), expected);
+        }
+        go.send(()).unwrap();
+        assert!(response.chunk().await.is_none());
+        assert_eq!(response.trailers().unwrap()["x-sum"], "7");
+        assert!(response.chunk().await.is_none(), "the end stays the end");
+        assert_eq!(client.stats().idle, 1);
+    });
+}
+
+#[test]
+fn a_cut_body_gives_what_came_and_then_the_error() {
+    let wire = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
+    let server = Server::new(move |_| say_and_close(wire));
+    mainspring::run(async {
+        let client = Client::new();
+        let mut response = client.get(server.url("/a")).send().await.unwrap();
+        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
+        let error = response.chunk().await.unwrap().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "GET {}: bad response: the connection ended after 5 of 10 bytes of the body \
+                 (RFC 9112 §8) ({}, fresh connection, {} bytes sent, {} received)",
+                server.url("/a"),
+                server.address,
+                server.seen()[0].head.len() + 4,
+                wire.len()
+            )
+        );
+        assert!(response.chunk().await.is_none(), "nothing comes after an error");
+        let error = client.get(server.url("/a")).send().await.unwrap().bytes().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Protocol(_)), "{error}");
+    });
+}
+
+#[test]
+fn a_large_body_comes_whole_by_every_way_of_reading() {
+    let body: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let sent = body.clone();
+    let server = Server::new(move |seen| match seen.line() {
+        "GET /chunked" => {
+            let mut wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+            for piece in sent.chunks(70_001) {
+                wire.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                wire.extend_from_slice(piece);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b"0\r\n\r\n");
+            Reply::Say(wire)
+        }
+        _ => ok(&sent),
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        for path in ["/sized", "/chunked"] {
+            let response = client.get(server.url(path)).send().await.unwrap();
+            assert!(response.bytes().await.unwrap() == body, "{path}: bytes");
+            let mut response = client.get(server.url(path)).send().await.unwrap();
+            let mut pieces: Vec<Bytes> = Vec::new();
+            while let Some(piece) = response.chunk().await {
+                pieces.push(piece.unwrap());
+            }
+            assert!(pieces.iter().all(|piece| !piece.is_empty()));
+            assert!(pieces.concat() == body, "{path}: chunk");
+            let mut shown = Vec::new();
+            let response = client.get(server.url(path)).send().await.unwrap();
+            response.read_with(|bytes| shown.extend_from_slice(bytes)).await.unwrap();
+            assert!(shown == body, "{path}: read_with");
+        }
+        assert_eq!(client.stats().opened, 1);
+    });
+}
+
+#[test]
+fn a_body_over_the_limit_is_an_error_and_streaming_is_not_limited() {
+    let server = Server::new(|_| ok([b'x'; 5000]));
+    mainspring::run(async {
+        let client = Client::builder().max_body_bytes(4999).build();
+        let error = client.get(server.url("/")).send().await.unwrap().bytes().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::BodyTooLarge { limit: 4999 }), "{error}");
+        let response = client.get(server.url("/")).send().await.unwrap();
+        let mut length = 0;
+        response.read_with(|bytes| length += bytes.len()).await.unwrap();
+        assert_eq!(length, 5000);
+    });
+}
+
+#[test]
+fn headers_are_sent_as_set_and_defaults_give_way() {
+    let server = Server::new(|_| ok(""));
+    mainspring::run(async {
+        let client = Client::builder()
+            .user_agent(header::HeaderValue::from_static("crawler/1"))
+            .default_header(header::ACCEPT_LANGUAGE, header::HeaderValue::from_static("zh"))
+            .build();
+        let request = client.post(server.url("/")).header("X-Two", "1").header("x-two", "2");
+        request.header("accept", "text/html").body("hi").send().await.unwrap();
+        client.get(server.url("/")).bearer_auth("abc").send().await.unwrap();
+        let with_user = server.url("/").replace("http://", "http://me:p%40ss@");
+        client.get(with_user).send().await.unwrap();
+        let error = client.get(server.url("/")).header("a b", "c").send().await.unwrap_err();
+        let text = format!("GET {}: invalid request: invalid header name", server.url("/"));
+        assert_eq!(error.to_string(), text);
+        let error = client.get(server.url("/")).header("x", "a\r\nb: c").send().await.unwrap_err();
+        let text = format!("GET {}: invalid request: invalid header value of x", server.url("/"));
+        assert_eq!(error.to_string(), text);
+    });
+    let seen = server.seen();
+    let host = server.address;
+    assert_eq!(
+        seen[0].head,
+        format!(
+            "POST / HTTP/1.1\r\nhost: {host}\r\nuser-agent: crawler/1\r\naccept-language: zh\r\n\
+             x-two: 1\r\nx-two: 2\r\naccept: text/html\r\ncontent-length: 2"
+        )
+    );
+    assert_eq!(seen[0].body, b"hi");
+    assert_eq!(seen[1].field("authorization"), Some("Bearer abc"));
+    assert_eq!(seen[2].field("authorization"), Some("Basic bWU6cEBzcw=="));
+    assert_eq!(seen[2].connection, 1, "credentials do not split the pool");
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn query_form_and_json() {
+    let server = Server::new(|_| ok(r#"{"answer": [1, 2]}"#));
+    mainspring::run(async {
+        let client = Client::new();
+        let request = client.get(server.url("/?a=1")).query([("b", "x y"), ("c", "ü&")]);
+        let answer: std::collections::HashMap<String, Vec<u32>> =
+            request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["answer"], [1, 2]);
+        client.post(server.url("/")).form([("a", "x y"), ("b", "+")]).send().await.unwrap();
+        client.put(server.url("/")).json(&[1, 2]).send().await.unwrap();
+        let error =
+            client.get(server.url("/")).send().await.unwrap().json::<u32>().await.unwrap_err();
+        assert!(error.to_string().contains("not the expected JSON: invalid type: map"), "{error}");
+    });
+    let seen = server.seen();
+    assert_eq!(seen[0].line(), "GET /?a=1&b=x+y&c=%C3%BC%26");
+    assert_eq!(seen[1].body, b"a=x+y&b=%2B");
+    assert_eq!(seen[1].field("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(seen[2].body, b"[1,2]");
+    assert_eq!(seen[2].field("content-type"), Some("application/json"));
+}
+
+#[test]
+fn redirects_are_followed_with_history_up_to_the_limit() {
+    let redirect = |to: &str| {
+        say(format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 5\r\n\r\nmoved"))
+    };
+    let server = Server::new(move |seen| match seen.line() {
+        "GET /1" => redirect("/2?x"),
+        "GET /2?x" => redirect("3"),
+        "POST /post" => redirect("/3"),
+        "GET /loop" => redirect("/loop"),
+        "GET /ftp" => redirect("ftp://example.com/"),
+        _ => ok("end"),
+    });
+    mainspring::run(async {
+        let client = Client::builder().max_redirects(3).build();
+        let response = client.get(server.url("/1")).send().await.unwrap();
+        assert_eq!(response.url().path(), "/3");
+        let history: Vec<&str> = response.history().iter().map(|url| url.path()).collect();
+        assert_eq!(history, ["/1", "/2"]);
+        assert_eq!(response.text().await.unwrap(), "end");
+        assert_eq!(client.stats().opened, 1, "the bodies of redirects are read to their ends");
+
+        let posted = client.post(server.url("/post")).body("data").send().await.unwrap();
+        assert_eq!(posted.text().await.unwrap(), "end");
+        let error = client.get(server.url("/loop")).send().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TooManyRedirects { limit: 3 }), "{error}");
+        let error = client.get(server.url("/ftp")).send().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Redirect { .. }), "{error}");
+        let response = client.get(server.url("/1")).redirects(0).send().await.unwrap();
+        assert_eq!(response.status(), 302);
+        assert_eq!(response.text().await.unwrap(), "moved");
+    });
+    let lines: Vec<String> = server.seen().iter().map(|seen| seen.line().to_owned()).collect();
+    let expected = [
+        "GET /1",
+        "GET /2?x",
+        "GET /3",
+        "POST /post",
+        "GET /3",
+        "GET /loop",
+        "GET /loop",
+        "GET /loop",
+        "GET /loop",
+        "GET /ftp",
+        "GET /1",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn credentials_stay_with_their_origin() {
+    let other = Server::new(|_| ok("other"));
+    let to = other.url("/");
+    let server = Server::new(move |_| {
+        say(format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"))
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        let request =
+            client.get(server.url("/")).basic_auth("me", "secret").header("cookie", "a=b");
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), "other");
+    });
+    assert!(server.seen()[0].field("authorization").is_some());
+    assert_eq!(other.seen()[0].field("authorization"), None);
+    assert_eq!(other.seen()[0].field("cookie"), None);
+}
+
+#[test]
+fn each_phase_has_its_own_timeout() {
+    let soon = Some(Duration::from_millis(20));
+    let none = Timeouts {
+        pool: None,
+        resolve: None,
+        connect: None,
+        tls: None,
+        write: None,
+        head: None,
+        read: None,
+        total: None,
+        expect_continue: Duration::from_secs(1),
+    };
+    let server = Server::new(|seen| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
+        Reply::SayAndHang(if seen.line() == "GET /head" { vec![] } else { head.into() })
+    });
+    mainspring::run(async {
+        let client = Client::builder().max_connections(1).resolver(Never).build();
+        let get = |path: &str, timeouts| client.get(server.url(path)).timeouts(timeouts);
+        let phase = |error: mainspring_http::Error| {
+            assert!(error.is_timeout(), "{error}");
+            error.phase()
+        };
+
+        let error = get("/head", Timeouts { head: soon, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Head));
+        let error = get("/head", Timeouts { total: soon, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Total));
+
+        let timeouts = Timeouts { read: soon, ..none };
+        let mut response = get("/body", timeouts).send().await.unwrap();
+        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
+        assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Body));
+
+        let timeouts = Timeouts { total: soon, ..none };
+        let mut response = get("/body", timeouts).send().await.unwrap();
+        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
+        assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Total));
+
+        // The one connection that is allowed is in use.
+        let held = get("/body", none).send().await.unwrap();
+        let error = get("/body", Timeouts { pool: soon, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Pool));
+        assert_eq!(client.stats().waiting, 0);
+        drop(held);
+
+        let timeouts = Timeouts { resolve: soon, ..none };
+        let error = client.get("http://name.test/").timeouts(timeouts).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Resolve));
+        assert_eq!(client.stats().open, 0);
+    });
+}
+
+/// A resolver that never answers.
+struct Never;
+
+impl mainspring_http::Resolve for Never {
+    fn resolve(&self, _host: &str) -> mainspring_http::Lookup {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn addresses_are_tried_in_turn_and_all_failures_told() {
+    let server = Server::new(|seen| ok(seen.field("host").unwrap_or_default()));
+    let port = server.address.port();
+    mainspring::run(async {
+        let dead: IpAddr = "127.0.0.9".parse().unwrap();
+        let alive: IpAddr = "127.0.0.1".parse().unwrap();
+        let client = Client::builder()
+            .resolve("alive.test", &[dead, alive])
+            .resolve("dead.test", &[dead, "127.0.0.10".parse().unwrap()])
+            .build();
+        let response = client.get(format!("http://alive.test:{port}/")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), format!("alive.test:{port}"));
+        let error = client.get(format!("http://dead.test:{port}/")).send().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "GET http://dead.test:{port}/: cannot connect: 127.0.0.9:{port}: Connection \
+                 refused (os error 111); 127.0.0.10:{port}: Connection refused (os error 111)"
+            )
+        );
+        assert!(error.is_connect());
+        assert_eq!((client.stats().failed, client.stats().open), (1, 1));
+    });
+}
+
+#[test]
+fn one_lookup_serves_all_who_wait_and_is_remembered() {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    struct Counting(Rc<Cell<u32>>);
+    impl mainspring_http::Resolve for Counting {
+        fn resolve(&self, host: &str) -> mainspring_http::Lookup {
+            self.0.set(self.0.get() + 1);
+            let found = match host {
+                "known.test" => Ok(vec!["127.0.0.1".parse().unwrap()]),
+                "empty.test" => Ok(vec![]),
+                _ => Err(std::io::Error::other("no such name")),
+            };
+            Box::pin(async {
+                mainspring::future::yield_now().await;
+                found
+            })
+        }
+    }
+    let server = Server::new(|_| ok("x"));
+    let port = server.address.port();
+    let asked = Rc::new(Cell::new(0));
+    mainspring::run(async {
+        let client = Client::builder().resolver(Counting(asked.clone())).build();
+        let fetch = |host: &str| client.get(format!("http://{host}:{port}/")).send();
+        let many = (0..10).map(|_| mainspring::spawn(fetch("known.test"))).collect::<Vec<_>>();
+        for one in many {
+            assert_eq!(one.await.unwrap().unwrap().status(), 200);
+        }
+        fetch("known.test").await.unwrap();
+        assert_eq!(asked.get(), 1);
+        let error = fetch("empty.test").await.unwrap_err();
+        assert!(error.to_string().ends_with("cannot resolve the host: it has no address"));
+        let error = fetch("unknown.test").await.unwrap_err();
+        assert!(error.to_string().ends_with("cannot resolve the host: no such name"), "{error}");
+        fetch("unknown.test").await.unwrap_err();
+        assert_eq!(asked.get(), 4, "a failure is not remembered");
+    });
+}
+
+#[test]
+fn urls_that_cannot_be_fetched_are_told_apart() {
+    mainspring::run(async {
+        let client = Client::new();
+        for (url, text) in [
+            ("nonsense", "invalid URL: relative URL without a base"),
+            ("http://", "invalid URL: empty host"),
+            ("ftp://a/", "GET ftp://a/: unsupported URL scheme \"ftp\""),
+            ("mailto:a@b", "GET mailto:a@b: unsupported URL scheme \"mailto\""),
+        ] {
+            assert_eq!(client.get(url).send().await.unwrap_err().to_string(), text);
+        }
+    });
+}
+
+#[test]
+fn a_switch_of_protocols_hands_over_the_raw_stream() {
+    use futures::{AsyncReadExt, AsyncWriteExt};
+    let head =
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\nconnection: upgrade\r\n\r\nfirst";
+    let server = Server::new(move |seen| match seen.line() {
+        "GET /" => say(head),
+        "echo" => say("echo!"),
+        _ => ok("no"),
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        let request = client.get(server.url("/")).header("upgrade", "echo");
+        let response = request.header("connection", "upgrade").send().await.unwrap();
+        assert_eq!(response.status(), 101);
+        let mut stream = response.upgrade().unwrap();
+        assert_eq!(client.stats().open, 0);
+        let mut buffer = [0; 5];
+        stream.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"first");
+        stream.write_all(b"echo\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"echo!");
+        let refused = client.get(server.url("/no")).send().await.unwrap().upgrade().unwrap_err();
+        assert!(refused.to_string().ends_with("invalid request: status 200 switches no protocol"));
+    });
+}
+
+#[test]
+fn a_request_in_flight_is_small() {
+    mainspring::run(async {
+        let client = Client::new();
+        let sending = client.get("http://127.0.0.1:1/").send();
+        assert!(size_of_val(&sending) <= 2048, "{} bytes", size_of_val(&sending));
+    });
+}
+
+#[test]
+fn requests_may_be_sent_from_any_number_of_tasks_and_turns() {
+    let server = Server::new(|seen| ok(seen.line()));
+    let method = Method::from_bytes(b"REPORT").unwrap();
+    let client = Client::new();
+    let mut runtime = mainspring::Runtime::new();
+    for round in 0..3 {
+        let texts = runtime.block_on(async {
+            let fetch = |number: usize| {
+                let url = server.url(&format!("/{round}/{number}"));
+                client.request(method.clone(), url).send()
+            };
+            let all = (0..20).map(|number| mainspring::spawn(fetch(number))).collect::<Vec<_>>();
+            let mut texts = Vec::new();
+            for one in all {
+                texts.push(one.await.unwrap().unwrap().text().await.unwrap());
+            }
+            texts
+        });
+        let expected: Vec<String> =
+            (0..20).map(|number| format!("REPORT /{round}/{number}")).collect();
+        assert_eq!(texts, expected);
+    }
+    assert!(client.stats().opened <= 20);
 }

@@ -54,13 +54,13 @@ pub struct ResponseHead {
     pub facts: HeadFacts,
     /// The head as it came, folds taken out.
     raw: Bytes,
-    fields: OnceCell<HeaderMap>,
+    fields: OnceCell<Box<HeaderMap>>,
 }
 
 impl ResponseHead {
     /// The header fields, in order of arrival within each name. Built at the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.fields.get_or_init(|| with_fields(&self.raw, |fields| self.map(fields)))
+        self.fields.get_or_init(|| Box::new(with_fields(&self.raw, |fields| self.map(fields))))
     }
 
     /// The same, to change.
@@ -73,7 +73,7 @@ impl ResponseHead {
     #[must_use]
     pub fn into_headers(self) -> HeaderMap {
         self.headers();
-        self.fields.into_inner().expect("the line above built it")
+        *self.fields.into_inner().expect("the line above built it")
     }
 
     /// The reason phrase: for people, never for decisions (RFC 9112 §4). Escaped if not ASCII.
