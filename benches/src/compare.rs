@@ -1,0 +1,190 @@
+//! The interleaved comparison: options, rounds, child processes, the table on the screen.
+
+use crate::scenario::{Contestant, Figures, Scenario};
+use crate::stats::{Cell, Table};
+use crate::{chart, growth, results, scenarios};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The help text.
+pub const USAGE: &str = "\
+usage: compare [--only PATTERN] [--rounds N] [--once] [--growth] [--list] [--no-peers]
+  --only PATTERN  only the scenarios whose name contains PATTERN (several: a,b,c)
+  --rounds N      rounds per scenario, 15 unless given
+  --once          each scenario once, nothing written: does it still run?
+  --growth        plot spawn, timers, echo and memory over their size instead
+  --list          the scenarios' names
+  --no-peers      the floor and mainspring alone, when built without the peers
+RESULTS.md and the charts are written by a full run only.";
+
+/// What the command line asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    only: Vec<String>,
+    rounds: usize,
+    once: bool,
+    growth: bool,
+    list: bool,
+    /// The scenario and contestant a child process is to measure once.
+    child: Option<(String, String)>,
+    /// The command line, for the results.
+    command: String,
+}
+
+impl Options {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What was not understood, for a person.
+    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            only: Vec::new(),
+            rounds: 15,
+            once: false,
+            growth: false,
+            list: false,
+            child: None,
+            command: arguments.join(" "),
+        };
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
+                "--rounds" => {
+                    options.rounds = match value()?.parse() {
+                        Ok(rounds) if rounds > 0 => rounds,
+                        _ => return Err("--rounds needs a number above 0".into()),
+                    }
+                }
+                "--once" => (options.once, options.rounds) = (true, 1),
+                "--growth" => options.growth = true,
+                "--list" => options.list = true,
+                "--no-peers" => {}
+                "--child" => options.child = Some((value()?.clone(), value()?.clone())),
+                unknown => return Err(format!("{unknown} is not an option")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Does what the command line asked for.
+pub fn run(options: &Options) -> ExitCode {
+    let mut all = scenarios::all();
+    if let Some((scenario, contestant)) = &options.child {
+        return child(&all, scenario, contestant);
+    }
+    all.retain(|scenario| {
+        options.only.is_empty() || options.only.iter().any(|only| scenario.id.contains(only))
+    });
+    if options.list {
+        for scenario in &all {
+            println!("{}", scenario.id);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if options.growth {
+        return written(growth::run(&directory()));
+    }
+    println!("observed: no (no Observer is installed in any round)");
+    let mut table = Table::default();
+    for scenario in &all {
+        let cells = measure(scenario, options.rounds);
+        table.add(scenario, &cells);
+        print!("{}", table.last(scenario.rows.len()));
+    }
+    if options.only.is_empty() && !options.once {
+        return written(
+            results::write(&directory(), &table, &options.command, options.rounds)
+                .and_then(|()| chart::write_all(&directory(), &table)),
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: the results cannot be written below benches/: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// This crate's directory in the source tree.
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// Measures one scenario, round-robin.
+pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
+    let able: Vec<&Contestant> = scenario
+        .contestants
+        .iter()
+        .filter(|contestant| match (contestant.unavailable)() {
+            None => true,
+            Some(reason) => {
+                println!("{}: {} is SKIPPED: {reason}", scenario.id, contestant.name);
+                false
+            }
+        })
+        .collect();
+    let mut cells: Vec<Cell> = able
+        .iter()
+        .flat_map(|contestant| (0..scenario.rows.len()).map(|row| Cell::new(contestant.name, row)))
+        .collect();
+    for _ in 0..rounds.min(scenario.max_rounds) {
+        for contestant in &able {
+            let figures = match scenario.isolated {
+                false => Ok((contestant.round)()),
+                true => in_child(scenario.id, contestant.name),
+            };
+            match figures {
+                Ok(figures) => {
+                    for cell in cells.iter_mut().filter(|cell| cell.name == contestant.name) {
+                        cell.figures.push(figures[cell.row]);
+                    }
+                }
+                Err(error) => eprintln!("{}: {}: {error}", scenario.id, contestant.name),
+            }
+        }
+    }
+    cells.retain(|cell| !cell.figures.is_empty());
+    cells
+}
+
+/// One round in a process of its own: this program, with `--child`.
+fn in_child(scenario: &str, contestant: &str) -> Result<Figures, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program)
+        .args(["--no-peers", "--child", scenario, contestant])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures: Option<Figures> =
+        text.split_whitespace().map(|figure| figure.parse().ok()).collect();
+    match figures {
+        Some(figures) if output.status.success() && !figures.is_empty() => Ok(figures),
+        _ => Err(format!(
+            "its process ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+fn child(all: &[Scenario], scenario: &str, contestant: &str) -> ExitCode {
+    let contestant = all
+        .iter()
+        .find(|candidate| candidate.id == scenario)
+        .and_then(|found| found.contestants.iter().find(|one| one.name == contestant));
+    let Some(contestant) = contestant else {
+        eprintln!("compare: there is no such scenario or contestant");
+        return ExitCode::from(2);
+    };
+    let figures: Vec<String> = (contestant.round)().iter().map(f64::to_string).collect();
+    println!("{}", figures.join(" "));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,85 @@
+//! compio, on io_uring where the kernel allows it.
+
+use super::{Blocks, Connects, Duplex, Sleeps, Spawns};
+use compio::io::{AsyncRead, AsyncWriteExt};
+use compio::net::{TcpListener, TcpStream};
+use compio::runtime::Runtime as CompioRuntime;
+use std::future::Future;
+use std::time::Duration;
+
+/// The adaptor.
+#[derive(Debug)]
+pub struct Runtime;
+
+/// Its name in the table.
+pub const NAME: &str = "compio";
+
+impl Spawns for Runtime {
+    fn run<F: Future + 'static>(main: F) -> F::Output
+    where
+        F::Output: 'static,
+    {
+        CompioRuntime::new().unwrap().block_on(main)
+    }
+
+    fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F::Output: 'static,
+    {
+        let handle = compio::runtime::spawn(future);
+        async { handle.await.unwrap() }
+    }
+
+    fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
+        compio::runtime::spawn(future).detach();
+    }
+
+    fn unavailable() -> Option<String> {
+        CompioRuntime::new().err().map(|error| format!("its driver does not start: {error}"))
+    }
+}
+
+impl Sleeps for Runtime {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        compio::time::sleep(duration)
+    }
+
+    async fn timeout<F: Future + 'static>(duration: Duration, future: F) -> Option<F::Output>
+    where
+        F::Output: 'static,
+    {
+        compio::time::timeout(duration, future).await.ok()
+    }
+}
+
+impl Connects for Runtime {
+    type Stream = TcpStream;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        (client, server)
+    }
+}
+
+impl Duplex for TcpStream {
+    async fn read(&mut self, buffer: Vec<u8>) -> (usize, Vec<u8>) {
+        let (result, buffer) = AsyncRead::read(self, buffer).await.into();
+        (result.unwrap(), buffer)
+    }
+
+    async fn write_all(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        let (result, buffer) = AsyncWriteExt::write_all(self, buffer).await.into();
+        result.unwrap();
+        buffer
+    }
+}
+
+impl Blocks for Runtime {
+    async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        compio::runtime::spawn_blocking(work).await.unwrap()
+    }
+}

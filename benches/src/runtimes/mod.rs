@@ -1,0 +1,89 @@
+//! What a scenario may ask of a runtime, and one short adaptor per runtime.
+//!
+//! Every scenario is written once, generic over these traits, so the work is the same for all by
+//! construction. What differs between the runtimes is in the adaptors, and an adaptor does
+//! nothing but call the runtime's own function for the purpose: that is what to check for
+//! fairness. Buffers travel by value because the io_uring runtimes need to own them while the
+//! kernel writes; for the others moving three words costs nothing that could be measured.
+
+use std::future::Future;
+use std::time::Duration;
+
+pub mod mainspring;
+
+#[cfg(feature = "peers")]
+pub mod compio;
+#[cfg(feature = "peers")]
+pub mod futures;
+#[cfg(feature = "peers")]
+pub mod glommio;
+#[cfg(feature = "peers")]
+pub mod monoio;
+#[cfg(feature = "peers")]
+pub mod monoio_uring;
+#[cfg(feature = "peers")]
+pub mod smol;
+#[cfg(feature = "peers")]
+pub mod tokio;
+
+/// A runtime that runs a future to its end on this thread, and local tasks beside it.
+pub trait Spawns: 'static {
+    /// Starts a fresh runtime, runs `main` to its end, drops the runtime.
+    fn run<F: Future + 'static>(main: F) -> F::Output
+    where
+        F::Output: 'static;
+
+    /// Spawns a task that need not be `Send`. Awaiting what is returned joins it; a panic in the
+    /// task is a panic in the one who waits.
+    fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F::Output: 'static;
+
+    /// Spawns a task that nobody joins.
+    fn spawn_detached<F: Future<Output = ()> + 'static>(future: F);
+
+    /// Why this machine cannot run it, if it cannot.
+    fn unavailable() -> Option<String> {
+        None
+    }
+}
+
+/// A runtime with timers.
+pub trait Sleeps: Spawns {
+    /// Waits for `duration`.
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+
+    /// Waits for `future`, `duration` at most.
+    fn timeout<F: Future + 'static>(
+        duration: Duration,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>>
+    where
+        F::Output: 'static;
+}
+
+/// A runtime with TCP.
+pub trait Connects: Spawns {
+    /// One end of a connection.
+    type Stream: Duplex;
+
+    /// A connection over loopback, both ends, without delay by Nagle's algorithm.
+    fn pair() -> impl Future<Output = (Self::Stream, Self::Stream)>;
+}
+
+/// One end of a connection.
+pub trait Duplex: 'static {
+    /// Reads once into the whole of `buffer`; returns how much came.
+    fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (usize, Vec<u8>)>;
+
+    /// Writes all of `buffer`.
+    fn write_all(&mut self, buffer: Vec<u8>) -> impl Future<Output = Vec<u8>>;
+}
+
+/// A runtime with a pool of threads for work that blocks.
+pub trait Blocks: Spawns {
+    /// Runs `work` on the pool and waits for its result.
+    fn spawn_blocking<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T>;
+}

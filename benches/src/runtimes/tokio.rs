@@ -1,0 +1,82 @@
+//! tokio, its `LocalRuntime`: the faster of its two ways to run tasks that are not `Send` (the
+//! other one, a `LocalSet` in a current-thread runtime, adds a queue to the runtime's own).
+
+use super::{Blocks, Connects, Duplex, Sleeps, Spawns};
+use std::future::Future;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalRuntime;
+use tokio::task;
+
+/// The adaptor.
+#[derive(Debug)]
+pub struct Runtime;
+
+/// Its name in the table.
+pub const NAME: &str = "tokio";
+
+impl Spawns for Runtime {
+    fn run<F: Future + 'static>(main: F) -> F::Output
+    where
+        F::Output: 'static,
+    {
+        LocalRuntime::new().unwrap().block_on(main)
+    }
+
+    fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F::Output: 'static,
+    {
+        let handle = task::spawn_local(future);
+        async { handle.await.unwrap() }
+    }
+
+    fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
+        task::spawn_local(future);
+    }
+}
+
+impl Sleeps for Runtime {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+
+    async fn timeout<F: Future + 'static>(duration: Duration, future: F) -> Option<F::Output>
+    where
+        F::Output: 'static,
+    {
+        tokio::time::timeout(duration, future).await.ok()
+    }
+}
+
+impl Connects for Runtime {
+    type Stream = TcpStream;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        (client, server)
+    }
+}
+
+impl Duplex for TcpStream {
+    async fn read(&mut self, mut buffer: Vec<u8>) -> (usize, Vec<u8>) {
+        let n = AsyncReadExt::read(self, &mut buffer).await.unwrap();
+        (n, buffer)
+    }
+
+    async fn write_all(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        AsyncWriteExt::write_all(self, &buffer).await.unwrap();
+        buffer
+    }
+}
+
+impl Blocks for Runtime {
+    async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        task::spawn_blocking(work).await.unwrap()
+    }
+}

@@ -1,0 +1,148 @@
+//! TCP echo: both ends of every connection live on the same thread, so that the figure is the
+//! cost of a round trip and not a lottery about which core wakes when.
+
+use crate::runtimes::{Connects, Duplex};
+use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit, nanos_per};
+use crate::scenarios::wait;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll as Poller, Token};
+use std::io::{ErrorKind, Read, Write};
+use std::time::Instant;
+
+const MESSAGE: usize = 64;
+
+/// One connection, and 256.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario("echo-1", "TCP echo 64 B, 1 connection", 1.06, with(1, 4_000)),
+        scenario("echo-256", "TCP echo 64 B, 256 connections", 1.05, with(256, 20)),
+    ]
+}
+
+fn scenario(
+    id: &'static str,
+    title: &'static str,
+    goal: f64,
+    contestants: Vec<Contestant>,
+) -> Scenario {
+    let rows = vec![Row {
+        title,
+        unit: Unit::Micros,
+        goals: vec![Goal::OfFloor(goal)],
+        note: "per trip there and back, same thread",
+    }];
+    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+}
+
+/// The contestants for `connections` with `trips` each.
+pub fn with(connections: usize, trips: usize) -> Vec<Contestant> {
+    crate::contestants!(
+        bare(connections, trips),
+        work(connections, trips),
+        [tokio, smol, monoio, monoio_uring, compio, glommio]
+    )
+}
+
+/// A pair of connected sockets that do not block.
+pub fn bare_pair() -> (TcpStream, TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let [client, server] = [client, server].map(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+        TcpStream::from_std(stream)
+    });
+    (client, server)
+}
+
+/// The floor: a loop over an edge-triggered poller, written by hand for this one protocol.
+///
+/// Nothing less would do the work: a trip is two writes and two reads, and as either end may
+/// have to wait for the other there is one wait for events for each, which all connections that
+/// are ready at the time share. An end is not read again before the poller says so: a message
+/// read in full is known to be the last one.
+fn bare(connections: usize, trips: usize) -> Figures {
+    let mut poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(1024);
+    let mut ends = Vec::new();
+    for _ in 0..connections {
+        for (stream, left) in <[_; 2]>::from(bare_pair()).into_iter().zip([trips, usize::MAX]) {
+            ends.push((stream, left));
+            let token = Token(ends.len() - 1);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            poller.registry().register(&mut ends[token.0].0, token, both).unwrap();
+        }
+    }
+    let start = Instant::now();
+    for (stream, _) in ends.iter_mut().step_by(2) {
+        assert_eq!(stream.write(&[7; MESSAGE]).unwrap(), MESSAGE);
+    }
+    let mut running = connections;
+    let mut message = [0; MESSAGE];
+    while running > 0 {
+        wait(&mut poller, &mut events, None);
+        for event in &events {
+            if !event.is_readable() {
+                continue;
+            }
+            let (stream, left) = &mut ends[event.token().0];
+            match stream.read(&mut message) {
+                Ok(n) => assert_eq!(n, MESSAGE),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => panic!("{error}"),
+            }
+            *left -= 1;
+            if *left == 0 {
+                running -= 1;
+                continue;
+            }
+            assert_eq!(stream.write(&message).unwrap(), MESSAGE);
+        }
+    }
+    vec![nanos_per(start, connections * trips) / 1e3]
+}
+
+fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
+    R::run(async move {
+        R::spawn(async move {
+            let mut clients = Vec::with_capacity(connections);
+            for _ in 0..connections {
+                let (client, server) = R::pair().await;
+                R::spawn_detached(answer(server));
+                clients.push(client);
+            }
+            let start = Instant::now();
+            let clients: Vec<_> =
+                clients.into_iter().map(|client| R::spawn(ask(client, trips))).collect();
+            for client in clients {
+                client.await;
+            }
+            vec![nanos_per(start, connections * trips) / 1e3]
+        })
+        .await
+    })
+}
+
+async fn ask(mut stream: impl Duplex, trips: usize) {
+    let mut message = vec![7; MESSAGE];
+    for _ in 0..trips {
+        message = stream.write_all(message).await;
+        let n;
+        (n, message) = stream.read(message).await;
+        assert_eq!(n, MESSAGE);
+    }
+}
+
+async fn answer(mut stream: impl Duplex) {
+    let mut message = vec![0; MESSAGE];
+    loop {
+        let n;
+        (n, message) = stream.read(message).await;
+        if n == 0 {
+            break;
+        }
+        assert_eq!(n, MESSAGE);
+        message = stream.write_all(message).await;
+    }
+}

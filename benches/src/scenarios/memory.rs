@@ -1,0 +1,191 @@
+//! Memory: what an idle task and an idle connection hold, by the process's resident pages.
+
+use crate::runtimes::{Connects, Duplex, Spawns};
+use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit};
+use crate::scenarios::echo::bare_pair;
+use crate::scenarios::yield_::Yield;
+use mio::{Interest, Poll as Poller, Token};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::Waker;
+
+const TASKS: usize = 1_000_000;
+const ENDS: usize = 10_000;
+
+/// A million tasks, 10,000 ends.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario(
+            "memory-task",
+            "memory per idle task (1,000,000)",
+            vec![Goal::OfFloor(176.0 / 128.0)],
+            crate::contestants!(
+                bare_tasks(),
+                tasks(),
+                [tokio, smol, futures, monoio, compio, glommio]
+            ),
+        ),
+        scenario(
+            "memory-tcp",
+            "memory per idle TCP end (10,000)",
+            vec![Goal::OfFloor(300.0 / 111.0), Goal::OfBestPeer(300.0 / 519.0)],
+            crate::contestants!(
+                bare_ends(),
+                ends(),
+                [tokio, smol, monoio, monoio_uring, compio, glommio]
+            ),
+        ),
+    ]
+}
+
+fn scenario(
+    id: &'static str,
+    title: &'static str,
+    goals: Vec<Goal>,
+    contestants: Vec<Contestant>,
+) -> Scenario {
+    let rows = vec![Row { title, unit: Unit::Bytes, goals, note: "resident, user space" }];
+    Scenario { id, rows, contestants, isolated: true, max_rounds: 3 }
+}
+
+/// The process's resident memory in bytes.
+pub fn resident() -> f64 {
+    status("VmRSS:")
+}
+
+/// The highest the process's resident memory has been, in bytes.
+pub fn peak_resident() -> f64 {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kibibytes.map_or(f64::NAN, |kibibytes| kibibytes * 1024.0)
+}
+
+/// The floor: a boxed future, a waker that knows the number of its task and where the queue is,
+/// and a place in a table, with room for who waits for the task; its number in the ready queue
+/// and in the handle.
+///
+/// Nothing less would do the work: the future is of any type, so it is boxed; the waker is held
+/// by strangers on any thread, so it is counted by itself and holds no future.
+fn bare_tasks() -> Figures {
+    #[expect(dead_code, reason = "only their size matters here")]
+    struct WakerCell {
+        queue: Arc<AtomicBool>,
+        slot: u32,
+        queued: AtomicBool,
+    }
+    type Slot = (Pin<Box<dyn Future<Output = ()>>>, Arc<WakerCell>, Option<Waker>);
+    let queue = Arc::new(AtomicBool::new(false));
+    let before = resident();
+    let mut slots: Vec<Slot> = Vec::with_capacity(TASKS);
+    let mut ready = VecDeque::with_capacity(TASKS);
+    let mut handles = Vec::with_capacity(TASKS);
+    for slot in 0..TASKS {
+        let waker = WakerCell {
+            queue: Arc::clone(&queue),
+            slot: u32::try_from(slot).unwrap(),
+            queued: AtomicBool::new(true),
+        };
+        slots.push((Box::pin(idle(slot)), Arc::new(waker), None));
+        ready.push_back(slot);
+        handles.push(slot);
+    }
+    leave((resident() - before) / TASKS as f64)
+}
+
+/// Ends the process with this figure: it holds a million tasks or 10,000 sockets, and how long it
+/// takes to take them apart (some runtimes take minutes) is not what is measured.
+fn leave(figure: f64) -> ! {
+    println!("{figure}");
+    std::process::exit(0)
+}
+
+thread_local! {
+    static IDLE: Cell<usize> = const { Cell::new(0) };
+}
+
+async fn idle(mut number: usize) {
+    IDLE.set(IDLE.get() + 1);
+    pending::<()>().await;
+    number += 1;
+    std::hint::black_box(number);
+}
+
+fn tasks<R: Spawns>() -> Figures {
+    R::run(async {
+        R::spawn(async {
+            let before = resident();
+            let mut handles = Vec::with_capacity(TASKS);
+            for number in 0..TASKS {
+                handles.push(R::spawn(idle(number)));
+            }
+            while IDLE.get() < TASKS {
+                Yield::new().await;
+            }
+            leave((resident() - before) / TASKS as f64)
+        })
+        .await
+    })
+}
+
+/// The floor: a socket in a table beside a buffer for what it may say, registered with the
+/// poller.
+///
+/// Nothing less would do the work: each end has to be found by the number the poller gives, and
+/// needs a place for what it will do next.
+fn bare_ends() -> Figures {
+    let pairs: Vec<_> = (0..ENDS / 2).map(|_| bare_pair()).collect();
+    let poller = Poller::new().unwrap();
+    let before = resident();
+    type Then = Box<dyn FnMut(usize) -> bool>;
+    let mut ends: Vec<(mio::net::TcpStream, Vec<u8>, Then)> = Vec::with_capacity(ENDS);
+    for stream in pairs.into_iter().flat_map(<[_; 2]>::from) {
+        let mut left = usize::MAX;
+        let then: Then = Box::new(move |n| {
+            left -= n;
+            left > 0
+        });
+        ends.push((stream, vec![0; 16], then));
+        let token = Token(ends.len() - 1);
+        poller.registry().register(&mut ends[token.0].0, token, Interest::READABLE).unwrap();
+    }
+    leave((resident() - before) / ENDS as f64)
+}
+
+fn ends<R: Connects>() -> Figures {
+    R::run(async {
+        R::spawn(async {
+            let before = resident();
+            for _ in 0..ENDS / 2 {
+                let (one, other) = R::pair().await;
+                R::spawn_detached(listen(one));
+                R::spawn_detached(listen(other));
+            }
+            while IDLE.get() < ENDS {
+                Yield::new().await;
+            }
+            leave((resident() - before) / ENDS as f64)
+        })
+        .await
+    })
+}
+
+async fn listen(mut stream: impl Duplex) {
+    let mut buffer = vec![0; 16];
+    IDLE.set(IDLE.get() + 1);
+    loop {
+        let n;
+        (n, buffer) = stream.read(buffer).await;
+        if n == 0 {
+            break;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Wakers: waking a task that is already scheduled, cloning, and waking a sleeping loop from
+//! another thread.
+
+use crate::runtimes::Spawns;
+use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit, nanos, nanos_per};
+use crate::scenarios::wait;
+use mio::{Events, Poll as Poller, Token};
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Wake, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+const WAKES: usize = 100_000;
+const REMOTE_WAKES: usize = 100;
+/// Long enough for the loop to be asleep and its core to be idle.
+const FALL_ASLEEP: Duration = Duration::from_millis(1);
+
+/// The three of them.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario(
+            "wake-scheduled",
+            "wake of an already scheduled task",
+            Unit::Nanos,
+            vec![Goal::OfFloor(2.0 / 1.8)],
+            crate::contestants!(
+                bare_scheduled(),
+                scheduled(),
+                [tokio, smol, futures, monoio, compio, glommio]
+            ),
+        ),
+        scenario(
+            "waker-clone",
+            "waker clone + drop",
+            Unit::Nanos,
+            vec![Goal::OfFloor(1.05)],
+            crate::contestants!(
+                bare_clone(),
+                clone(),
+                [tokio, smol, futures, monoio, compio, glommio]
+            ),
+        ),
+        scenario(
+            "wake-remote",
+            "wake from another thread, asleep",
+            Unit::Micros,
+            vec![Goal::OfFloor(1.1)],
+            crate::contestants!(
+                bare_remote(),
+                remote(),
+                [tokio, smol, futures, monoio, compio, glommio]
+            ),
+        ),
+    ]
+}
+
+fn scenario(
+    id: &'static str,
+    title: &'static str,
+    unit: Unit,
+    goals: Vec<Goal>,
+    contestants: Vec<Contestant>,
+) -> Scenario {
+    let rows = vec![Row { title, unit, goals, note: "" }];
+    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+}
+
+/// A waker that remembers whether it was woken.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.0.load(Ordering::Acquire) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// The floor: a waker that looks whether its one bit is set.
+///
+/// Nothing less would do the work: `Waker` calls through a table of functions, and a second wake
+/// has to find out that a first one went before it, from any thread.
+fn bare_scheduled() -> Figures {
+    let waker = Waker::from(Arc::new(Flag(AtomicBool::new(false))));
+    let start = Instant::now();
+    for _ in 0..WAKES {
+        black_box(&waker).wake_by_ref();
+    }
+    vec![nanos_per(start, WAKES)]
+}
+
+fn scheduled<R: Spawns>() -> Figures {
+    R::run(async {
+        R::spawn(poll_fn(|cx| {
+            let waker = cx.waker();
+            waker.wake_by_ref();
+            let start = Instant::now();
+            for _ in 0..WAKES {
+                black_box(waker).wake_by_ref();
+            }
+            Poll::Ready(vec![nanos_per(start, WAKES)])
+        }))
+        .await
+    })
+}
+
+/// The floor: an `Arc` behind the standard library's `Waker`. A waker may be cloned and dropped on
+/// any thread, so its owners have to be counted by an atomic.
+fn bare_clone() -> Figures {
+    let waker = Waker::from(Arc::new(Flag(AtomicBool::new(false))));
+    let start = Instant::now();
+    for _ in 0..WAKES {
+        drop(black_box(black_box(&waker).clone()));
+    }
+    vec![nanos_per(start, WAKES)]
+}
+
+fn clone<R: Spawns>() -> Figures {
+    R::run(async {
+        R::spawn(poll_fn(|cx| {
+            let waker = cx.waker();
+            let start = Instant::now();
+            for _ in 0..WAKES {
+                drop(black_box(black_box(waker).clone()));
+            }
+            Poll::Ready(vec![nanos_per(start, WAKES)])
+        }))
+        .await
+    })
+}
+
+/// The other thread: asked, it lets the loop fall asleep, notes the time and wakes it.
+fn waking_thread(wake: impl Fn(Instant) + Send + 'static) -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (ask, asked) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        while asked.recv().is_ok() {
+            thread::sleep(FALL_ASLEEP);
+            wake(Instant::now());
+        }
+    });
+    (ask, thread)
+}
+
+/// The floor: the poller asleep in the kernel, woken by the poller's own waker.
+///
+/// Nothing less would do the work: the loop sleeps where its sockets can wake it too, so a
+/// thread has to reach it through the poller, and the kernel has to schedule it.
+fn bare_remote() -> Figures {
+    let mut poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    let waker = mio::Waker::new(poller.registry(), Token(0)).unwrap();
+    let woken = Arc::new(Mutex::new(None));
+    let theirs = Arc::clone(&woken);
+    let (ask, thread) = waking_thread(move |now| {
+        *theirs.lock().unwrap() = Some(now);
+        waker.wake().unwrap();
+    });
+    let mut total = Duration::ZERO;
+    for _ in 0..REMOTE_WAKES {
+        ask.send(()).unwrap();
+        let at = loop {
+            if let Some(at) = woken.lock().unwrap().take() {
+                break at;
+            }
+            wait(&mut poller, &mut events, None);
+        };
+        total += at.elapsed();
+    }
+    drop(ask);
+    thread.join().unwrap();
+    vec![nanos(total) / REMOTE_WAKES as f64 / 1e3]
+}
+
+#[derive(Default)]
+struct Shared {
+    woken: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+fn remote<R: Spawns>() -> Figures {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let theirs = Arc::clone(&shared);
+    let (ask, thread) = waking_thread(move |now| {
+        let waker = {
+            let mut shared = theirs.lock().unwrap();
+            shared.woken = Some(now);
+            shared.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    });
+    let figures = R::run(async move {
+        R::spawn(async move {
+            let mut total = Duration::ZERO;
+            for _ in 0..REMOTE_WAKES {
+                ask.send(()).unwrap();
+                let at = poll_fn(|cx| {
+                    let mut shared = shared.lock().unwrap();
+                    if let Some(at) = shared.woken.take() {
+                        return Poll::Ready(at);
+                    }
+                    shared.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                });
+                total += at.await.elapsed();
+            }
+            vec![nanos(total) / REMOTE_WAKES as f64 / 1e3]
+        })
+        .await
+    });
+    thread.join().unwrap();
+    figures
+}

@@ -1,0 +1,147 @@
+//! From rounds to a table: median, minimum and spread of each cell, and whether the goals of each
+//! row were reached.
+
+use crate::scenario::{FLOOR, Goal, IO_URING, OURS, Scenario, Unit};
+use std::fmt::Write;
+
+/// The figures of one contestant for one row.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Who.
+    pub name: &'static str,
+    /// Which row of the scenario.
+    pub row: usize,
+    /// One figure for each round.
+    pub figures: Vec<f64>,
+}
+
+impl Cell {
+    /// An empty one.
+    pub fn new(name: &'static str, row: usize) -> Self {
+        Self { name, row, figures: Vec::new() }
+    }
+
+    /// The figure that `share` of the rounds stay below.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.figures.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+    }
+
+    /// The median round.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// The best round.
+    pub fn minimum(&self) -> f64 {
+        self.quantile(0.0)
+    }
+}
+
+/// One line: all contestants in one row.
+#[derive(Debug)]
+pub struct Line {
+    /// The scenario's short name.
+    pub id: &'static str,
+    /// What was measured.
+    pub title: &'static str,
+    /// What explains it.
+    pub note: &'static str,
+    /// The unit.
+    pub unit: Unit,
+    /// What was to be reached.
+    pub goals: Vec<Goal>,
+    /// The contestants, floor first.
+    pub cells: Vec<Cell>,
+}
+
+impl Line {
+    /// The median of the contestant called `name`.
+    pub fn median(&self, name: &str) -> Option<f64> {
+        self.cells.iter().find(|cell| cell.name == name).map(Cell::median)
+    }
+
+    /// The best peer and its median.
+    pub fn best_peer(&self, io_uring: bool) -> Option<(&'static str, f64)> {
+        self.cells
+            .iter()
+            .filter(|cell| cell.name != FLOOR && cell.name != OURS)
+            .filter(|cell| io_uring || !IO_URING.contains(&cell.name))
+            .map(|cell| (cell.name, cell.median()))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// A goal, what was reached of it, and whether that is enough.
+    pub fn judge(&self, goal: Goal) -> Option<(String, f64, bool)> {
+        let ours = self.median(OURS)?;
+        let (limit, base, words) = match goal {
+            Goal::OfFloor(limit) => (limit, self.median(FLOOR)?, "× floor"),
+            Goal::OfBestPeer(limit) => (limit, self.best_peer(true)?.1, "× best peer"),
+            Goal::OfBestEpollPeer(limit) => (limit, self.best_peer(false)?.1, "× best epoll peer"),
+        };
+        let ratio = ours / base;
+        Some((format!("≤ {limit:.2} {words}"), ratio, ratio <= limit))
+    }
+}
+
+/// Everything measured.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The lines in order.
+    pub lines: Vec<Line>,
+}
+
+impl Table {
+    /// Adds the rows of a scenario.
+    pub fn add(&mut self, scenario: &Scenario, cells: &[Cell]) {
+        for (index, row) in scenario.rows.iter().enumerate() {
+            self.lines.push(Line {
+                id: scenario.id,
+                title: row.title,
+                note: row.note,
+                unit: row.unit,
+                goals: row.goals.clone(),
+                cells: cells.iter().filter(|cell| cell.row == index).cloned().collect(),
+            });
+        }
+    }
+
+    /// The last `count` lines as text.
+    pub fn last(&self, count: usize) -> String {
+        let mut text = String::new();
+        for line in self.lines.iter().rev().take(count).rev() {
+            text += &describe(line);
+        }
+        text
+    }
+}
+
+fn describe(line: &Line) -> String {
+    let mut text = String::new();
+    let mut push = |part: &str| text.push_str(part);
+    push(&format!("\n{} ({}), median / minimum\n", line.title, line.unit.symbol()));
+    for cell in &line.cells {
+        let (median, minimum) = (figure(cell.median()), figure(cell.minimum()));
+        push(&format!("  {:<16}{median:>10} / {minimum:>8}\n", cell.name));
+    }
+    for &goal in &line.goals {
+        if let Some((words, ratio, reached)) = line.judge(goal) {
+            let verdict = if reached { "reached" } else { "NOT REACHED" };
+            push(&format!("  goal {words}: {ratio:.2}, {verdict}\n"));
+        }
+    }
+    text
+}
+
+/// A figure with three significant digits.
+pub fn figure(value: f64) -> String {
+    let mut text = String::new();
+    let digits = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    write!(text, "{value:.digits$}").expect("writing to a string does not fail");
+    text
+}
