@@ -7,6 +7,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use crate::context::{Core, Letter, Mailbox};
 use crate::observe::{CancelOrigin, CauseKind};
@@ -27,8 +28,11 @@ impl Remote {
         Remote { inbox: core.inbox.clone(), _counted: core.remotes.clone() }
     }
 
+    /// Whether every handle is gone. If so, a look into the inbox finds what the last one sent.
     pub(crate) fn none_left(core: &Core) -> bool {
-        Arc::strong_count(&core.remotes) == 1
+        let none = Arc::strong_count(&core.remotes) == 1;
+        fence(Ordering::Acquire);
+        none
     }
 
     /// Has `make` called on the loop's thread, and the future that it returns spawned there, detached.

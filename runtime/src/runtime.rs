@@ -159,12 +159,13 @@ impl Runtime {
         let mut main = pin!(main);
         let mut output = None;
         let mut poll_main = |cx: &mut Context<'_>| main.as_mut().poll(cx).map(|o| output = Some(o));
+        // Goes before `main` does: what main's drop wakes is over then.
+        let _place = MainPlace(self.core.clone());
         loop {
             match self.turn_with(Some(&mut poll_main)) {
                 Ended::Turn => {}
                 Ended::MainDone => break,
                 Ended::Stalled(tasks) => {
-                    self.retire_main();
                     self.leave(Left::Stalled);
                     return Err(Stalled::new(tasks, caller));
                 }
@@ -395,6 +396,7 @@ impl Runtime {
         let Some(deadline) = deadline else {
             if !outside
                 && Remote::none_left(&core)
+                && !core.inbox.has_mail()
                 && let Some(tasks) = stall::find(&core)
             {
                 return Ended::Stalled(tasks);
@@ -552,14 +554,19 @@ impl Runtime {
     fn leave(&self, why: Left) {
         self.core.note_now(0, Kind::LoopLeft { why });
     }
+}
 
-    /// Takes the future of a `block_on` that gives up out of the table.
-    fn retire_main(&self) {
-        let mut table = self.core.table.borrow_mut();
-        if let Some(header) = table.take(MAIN).header {
+/// The place in the table of the future given to `block_on`, until that is done, gives up or unwinds.
+struct MainPlace(Rc<Core>);
+
+impl Drop for MainPlace {
+    fn drop(&mut self) {
+        let mut table = self.0.table.borrow_mut();
+        let Some(header) = table.take(MAIN).header else { return };
+        if !header.state.get().is_over() {
             header.state.shut_down();
-            table.release(MAIN, header);
         }
+        table.release(MAIN, header);
     }
 }
 
@@ -592,7 +599,7 @@ impl Drop for Runtime {
         let mut left: Vec<_> = core.table.borrow().living().map(|(h, _)| h.id()).collect();
         left.sort_unstable();
         left.into_iter().for_each(|id| core.shut_down(id));
-        drop(catch(|| core.callbacks.take()));
+        drop(catch(|| drop(core.callbacks.take())));
         self.leave(Left::Shutdown);
     }
 }
