@@ -138,7 +138,12 @@ impl Web {
     /// # Errors
     /// Why it was not to be had: a status from 400 on, or no whole answer.
     pub async fn get(&self, url: &Url) -> Result<Answer, Miss> {
-        let failed = |error: mainspring_http::Error| Miss::Failed(error.to_string());
+        let request = format!("GET {url}: ");
+        let failed = |error: mainspring_http::Error| {
+            // Whoever shows it says which page it was.
+            let reason = error.to_string();
+            Miss::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
+        };
         let response = self.0.get(url).send().await.map_err(failed)?;
         let status = response.status();
         let headers = response.headers();

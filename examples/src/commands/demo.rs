@@ -185,21 +185,17 @@ impl Harvest {
             Count(self.connections.opened).to_string(),
             format!("opened; reused {} times", Count(self.connections.reused)),
         );
-        row(
-            "tasks",
-            Count(stats.spawned).to_string(),
-            format!(
-                "{} done, {} cancelled, {} panicked",
-                Count(stats.done - stats.panicked),
-                Count(stats.cancelled),
-                Count(stats.panicked)
-            ),
-        );
+        row("tasks", Count(stats.spawned).to_string(), final_states(stats));
         row("turns", Count(stats.turns).to_string(), "of the loop".into());
         row("polls", Count(stats.polls).to_string(), "of a future".into());
         row("parked", Took(stats.parked).to_string(), "asleep until something happens".into());
 
-        let mut report = table.to_string();
+        let mut report = format!(
+            "  {} movies, {} before each answer, up to {} pages at once, one thread\n\n{table}",
+            Count(u64::from(args.site.pages)),
+            Took(args.site.delay),
+            Count(args.concurrency as u64),
+        );
         if totals.abandoned > 0 {
             say(
                 &mut report,
@@ -220,6 +216,20 @@ impl Harvest {
         }
         report
     }
+}
+
+/// How many tasks ended how. What is pending yet belongs to the client, which keeps idle connections
+/// for whoever might want them.
+fn final_states(stats: &Stats) -> String {
+    let mut states = format!("{} done", Count(stats.done - stats.panicked));
+    for (count, state) in
+        [(stats.panicked, "panicked"), (stats.cancelled, "cancelled"), (stats.alive, "pending")]
+    {
+        if count > 0 {
+            say(&mut states, format_args!(", {} {state}", Count(count)));
+        }
+    }
+    states
 }
 
 /// `write!` into a `String` cannot fail; this says so once.

@@ -122,12 +122,11 @@ pub fn show(watch: Watch) -> Shown {
     let task = mainspring::spawn_named("progress", async move {
         let start = mainspring::time::now();
         let mut ticks = mainspring::time::interval(progress.borrow().period());
+        // The first tick comes at once, when there is nothing to tell.
+        ticks.tick().await;
         loop {
             let now = ticks.tick().await;
-            let standing = watch.standing();
-            if standing != Standing::default() {
-                progress.borrow_mut().show(standing, now.duration_since(start));
-            }
+            progress.borrow_mut().show(watch.standing(), now.duration_since(start));
         }
     });
     Shown { progress: shown, task }

@@ -1,0 +1,92 @@
+//! What the tests of the binary share: running it, a site to run it against, a directory to write to.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// The binary with these arguments.
+pub fn crawl(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crawl"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// What a run of the binary came to.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str]) -> Ran {
+    let output = crawl(args).output().expect("the binary runs");
+    Ran {
+        code: output.status.code().expect("it ends by itself"),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// `crawl serve` on a free port, without delay, for as long as this lives.
+pub struct Site {
+    child: Child,
+    base: String,
+}
+
+impl Site {
+    pub fn start(args: &[&str]) -> Site {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--delay", "0ms", "--until-eof"];
+        let mut child = crawl(&serve)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("its first line");
+        let base = line.strip_prefix("listening on ").and_then(|rest| rest.split("/:").next());
+        let base = base.expect("it says where it listens").to_owned();
+        Site { child, base }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Closes its standard input, upon which it ends by itself.
+    pub fn end(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// A directory of a test's own, taken away with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("crawl-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a scratch directory");
+        Scratch(path)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("the scratch directory is ours");
+    }
+}
