@@ -13,7 +13,7 @@ use crate::inbox::Inbox;
 use crate::observe::tap::Tap;
 use crate::observe::{CauseKind, Observer};
 use crate::reactor::Reactor;
-use crate::ready::{ReadyQueue, Scheduler};
+use crate::ready::Scheduler;
 use crate::runtime::Runtime;
 use crate::stats::Counters;
 use crate::task::table::Table;
@@ -109,8 +109,8 @@ impl Builder {
             time: Time::new(self.clock),
             reactor,
             timers: RefCell::new(TimerQueue::default()),
-            ready: RefCell::new(ReadyQueue::new(self.scheduler)),
-            table: RefCell::new(Table::new()),
+            table: RefCell::new(Table::new(self.scheduler)),
+            spares: RefCell::default(),
             callbacks: RefCell::new(VecDeque::new()),
             inbox: Arc::new(Inbox::new(bell)),
             remotes: Arc::new(()),

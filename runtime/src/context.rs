@@ -24,12 +24,12 @@ use crate::inbox::Inbox;
 use crate::observe::tap::Tap;
 use crate::observe::{CancelEffect, CauseKind, Kind, TaskInfo, WakeEffect};
 use crate::reactor::{Bell, Reactor};
-use crate::ready::ReadyQueue;
 use crate::stats::Counters;
 use crate::task::TaskId;
 use crate::task::cell::TaskCell;
 use crate::task::error::message_of;
-use crate::task::join::{JoinCell, JoinHandle};
+use crate::task::join::JoinHandle;
+use crate::task::spare::Spares;
 use crate::task::state::{OnCancel, OnWake, TaskState};
 use crate::task::table::{BoxedTask, MAIN, Table};
 use crate::task::waker::Header;
@@ -60,8 +60,8 @@ pub(crate) struct Core {
     pub(crate) time: Time,
     pub(crate) reactor: Reactor,
     pub(crate) timers: RefCell<TimerQueue>,
-    pub(crate) ready: RefCell<ReadyQueue>,
     pub(crate) table: RefCell<Table>,
+    pub(crate) spares: RefCell<Spares>,
     pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
     pub(crate) inbox: Arc<Mailbox>,
     /// Cloned into every `Remote`, so that its count tells whether one is left.
@@ -95,8 +95,7 @@ impl Core {
     where
         F: Future + 'static,
     {
-        let cell = JoinCell::new(name, spawned_at);
-        let task: BoxedTask = Box::pin(TaskCell::new(future, cell.clone()));
+        let (task, cell) = TaskCell::new(self, future, name, spawned_at);
         let id = self.table.borrow_mut().insert(self.next_number(), task, &self.inbox);
         self.counters.spawned.add(1);
         if self.tap.is_some() {
@@ -131,9 +130,10 @@ impl Core {
         self.note(id.get(), Kind::Woken { effect, by, id: parent });
     }
 
+    #[inline]
     pub(crate) fn enqueue(&self, slot: u32) {
         self.counters.woken.add(1);
-        self.ready.borrow_mut().push(slot);
+        self.table.borrow_mut().schedule(slot);
     }
 
     /// Wakes a task on the loop's thread.
@@ -205,14 +205,14 @@ impl Core {
     pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
         let id = header.id();
         self.table.borrow_mut().release(id.slot(), header);
-        task.as_mut().tell(self, id);
-        // A detached task's value goes with it, and its `Drop` may be anything.
-        if let Err(payload) = catch(|| drop(task)) {
+        // A detached task's value is dropped there, and its `Drop` may be anything.
+        if let Err(payload) = catch(|| task.as_mut().tell(self, id)) {
             let message = message_of(&*payload);
             eprintln!(
                 "mainspring: the value of {id}, which nobody read, panicked in drop: {message}"
             );
         }
+        task.recycle(self);
     }
 
     pub(crate) fn queue_callback(&self, id: TaskId, callback: DoneCallback) {

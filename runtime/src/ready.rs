@@ -36,23 +36,30 @@ impl ReadyQueue {
         ReadyQueue { queue: VecDeque::new(), lots }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
         self.queue.push_back(slot);
     }
 
     /// Takes the next task of a batch of which `left` are still in the queue, at its head.
+    #[inline]
     pub(crate) fn pop(&mut self, left: usize) -> Option<(u32, Option<Draw>)> {
-        let Some(lots) = self.lots.as_mut().filter(|_| left > 1) else {
-            return self.queue.pop_front().map(|slot| (slot, None));
-        };
+        let draw = if self.lots.is_some() { self.draw(left) } else { None };
+        self.queue.pop_front().map(|slot| (slot, draw))
+    }
+
+    /// Brings one of the first `left` tasks to the head.
+    #[cold]
+    fn draw(&mut self, left: usize) -> Option<Draw> {
+        let lots = self.lots.as_mut().filter(|_| left > 1)?;
         let chosen = lots.below(left);
         self.queue.swap(0, chosen);
-        let draw = Draw { among: left as u32, chosen: chosen as u32 };
-        self.queue.pop_front().map(|slot| (slot, Some(draw)))
+        Some(Draw { among: left as u32, chosen: chosen as u32 })
     }
 }
 

@@ -50,11 +50,7 @@ impl<S: Pollable> Registered<S> {
         len: usize,
         mut operation: impl FnMut(&S) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let moved = ready!(self.poll_try(cx, direction, |io| operation(io), |n| *n))?;
-        if moved < len && (moved > 0 || direction == Direction::Write) {
-            self.source.short(direction);
-        }
-        Poll::Ready(Ok(moved))
+        self.poll_asked(cx, direction, len, |io| operation(io), |n| *n)
     }
 
     /// Tries `operation` until it does not block. `weigh` says what its result counts for, in bytes.
@@ -62,6 +58,18 @@ impl<S: Pollable> Registered<S> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<R>,
+        weigh: impl Fn(&R) -> usize,
+    ) -> Poll<io::Result<R>> {
+        self.poll_asked(cx, direction, 0, operation, weigh)
+    }
+
+    /// As `poll_try`; a result that weighs less than `asked` says that the next try would block.
+    fn poll_asked<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        asked: usize,
         mut operation: impl FnMut(&S) -> io::Result<R>,
         weigh: impl Fn(&R) -> usize,
     ) -> Poll<io::Result<R>> {
@@ -78,7 +86,12 @@ impl<S: Pollable> Registered<S> {
                 Ok(result) => {
                     let bytes = weigh(&result);
                     self.core.transfer_left.set(left.saturating_sub(bytes));
-                    self.tried(direction, TryOutcome::Done, bytes);
+                    let short = bytes < asked && (bytes > 0 || direction == Direction::Write);
+                    if short {
+                        self.source.short(direction);
+                    }
+                    let outcome = if short { TryOutcome::Short } else { TryOutcome::Done };
+                    self.tried(direction, outcome, bytes);
                     return Poll::Ready(Ok(result));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -110,7 +123,7 @@ impl<S: Pollable> Registered<S> {
     #[cfg(unix)]
     pub(crate) fn would_block(&self, direction: Direction) {
         self.source.would_block(direction);
-        self.tried(direction, TryOutcome::WouldBlock, 0);
+        self.tried(direction, TryOutcome::Cleared, 0);
     }
 
     pub(crate) async fn ready(&self, direction: Direction) {

@@ -208,7 +208,8 @@ pub enum Kind {
     },
 
     // --- what the program says of itself ---------------------------------------------------
-    /// A future wrapped by `traced` was polled for the first time, inside the task.
+    /// A future wrapped by `traced` was polled for the first time, inside the task; or it is about to
+    /// be dropped without ever having been polled.
     SpanOpened {
         /// The span, counted from 1.
         span: u32,
@@ -348,8 +349,12 @@ pub enum SourceKind {
 pub enum TryOutcome {
     /// It moved bytes, accepted or connected.
     Done,
+    /// It moved fewer bytes than were asked for, so there is nothing more: the edge is drained.
+    Short,
     /// It would have blocked: the edge is drained.
     WouldBlock,
+    /// Nothing was tried: the program says that an attempt of its own would have blocked.
+    Cleared,
     /// End of stream.
     Eof,
     /// Any other error.

@@ -78,9 +78,16 @@ impl<F: Future> Future for Traced<F> {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if self.id != 0 {
+        with_tap(|core| {
+            // One that was made and never polled is told of too: that is a mistake worth seeing.
+            if let (0, Some(tap)) = (self.id, &core.tap) {
+                tap.last_span.set(tap.last_span.get() + 1);
+                self.id = tap.last_span.get();
+                let (span, parent) = (self.id, tap.span.get());
+                core.note_running(Kind::SpanOpened { span, parent, label: tap.label(&self.label) });
+            }
             let (span, completed, polls) = (self.id, self.completed, self.polls);
-            with_tap(|core| core.note_running(Kind::SpanClosed { span, completed, polls }));
-        }
+            core.note_running(Kind::SpanClosed { span, completed, polls });
+        });
     }
 }

@@ -31,6 +31,8 @@ pub(crate) trait Task {
     fn note_cancel(&self, request: CancelRequest);
     /// Hands the result over, wakes whoever awaits it and queues the callbacks. Called last.
     fn tell(self: Pin<&mut Self>, core: &Rc<Core>, id: TaskId);
+    /// Keeps the memory of a task that has been told of, for the next of its type.
+    fn recycle(self: Pin<Box<Self>>, core: &Core);
     /// The name it was given.
     fn name(&self) -> Option<Cow<'static, str>>;
     /// Where it was spawned.
@@ -57,9 +59,33 @@ pin_project! {
     }
 }
 
-impl<F: Future> TaskCell<F> {
-    pub(crate) fn new(future: F, join: Rc<JoinCell<F::Output>>) -> TaskCell<F> {
-        TaskCell { stage: Stage::Running { future }, join }
+/// A new task's two sides: the loop's and the handle's.
+type Sides<F> = (Pin<Box<TaskCell<F>>>, Rc<JoinCell<<F as Future>::Output>>);
+
+impl<F: Future + 'static> TaskCell<F> {
+    /// A cell for `future`, in the memory of an earlier one where there is one.
+    pub(crate) fn new(
+        core: &Core,
+        future: F,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+    ) -> Sides<F> {
+        let spare = core.spares.borrow_mut().take::<F>();
+        let Some(mut cell) = spare else {
+            let join = Rc::new(JoinCell::new(name, spawned_at));
+            let cell = TaskCell { stage: Stage::Running { future }, join: join.clone() };
+            return (Box::pin(cell), join);
+        };
+        let mut this = cell.as_mut().project();
+        this.stage.set(Stage::Running { future });
+        // Only if the last task's handle is gone may its side be used again.
+        let fresh = JoinCell::new(name, spawned_at);
+        match Rc::get_mut(this.join) {
+            Some(join) => *join = fresh,
+            None => *this.join = Rc::new(fresh),
+        }
+        let join = this.join.clone();
+        (cell, join)
     }
 }
 
@@ -122,6 +148,10 @@ where
 
     fn note_cancel(&self, request: CancelRequest) {
         self.join.note_cancel(request);
+    }
+
+    fn recycle(self: Pin<Box<Self>>, core: &Core) {
+        drop(core.spares.borrow_mut().put(self));
     }
 
     fn name(&self) -> Option<Cow<'static, str>> {

@@ -49,6 +49,10 @@ struct Extra<T> {
     callbacks: Vec<(CallbackId, Callback<T>)>,
     next_callback: u64,
     arrival: Option<(Rc<Arrivals>, usize)>,
+    /// Callbacks that are queued with a view of the handle.
+    views: u32,
+    /// The handle has been dropped.
+    detached: bool,
 }
 
 /// The members of a group that are over and not yet seen, by their place in it, in the order in which
@@ -72,13 +76,10 @@ impl<T> JoinCell<T> {
     pub(crate) fn new(
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
-    ) -> Rc<JoinCell<T>> {
+    ) -> JoinCell<T> {
         let extra = name.map(|name| Box::new(Extra { name: Some(name), ..Extra::default() }));
-        Rc::new(JoinCell {
-            stage: Cell::new(Stage::Pending(None)),
-            extra: Cell::new(extra),
-            spawned_at,
-        })
+        let stage = Cell::new(Stage::Pending(None));
+        JoinCell { stage, extra: Cell::new(extra), spawned_at }
     }
 
     /// The task is over: keeps its result, wakes whoever awaits it and queues its callbacks.
@@ -86,20 +87,23 @@ impl<T> JoinCell<T> {
     where
         T: 'static,
     {
-        let Stage::Pending(joiner) = self.stage.replace(Stage::Over(result)) else {
+        let Stage::Pending(joiner) = self.stage.replace(Stage::Pending(None)) else {
             unreachable!("a task is over once")
         };
+        self.stage.set(Stage::Over(result));
         if let Some(mut extra) = self.extra.take() {
             if let Some((arrivals, place)) = extra.arrival.take() {
                 arrivals.borrow_mut().push_back(place);
             }
-            for (_, callback) in std::mem::take(&mut extra.callbacks) {
-                self.queue(core, id, callback);
-            }
+            let callbacks = std::mem::take(&mut extra.callbacks);
             self.extra.set(Some(extra));
+            callbacks.into_iter().for_each(|(_, callback)| self.queue(core, id, callback));
         }
         if let Some(joiner) = joiner {
             core.caused_by(CauseKind::Join, id.get(), || joiner.wake());
+        }
+        if Rc::strong_count(self) == 1 {
+            self.discard();
         }
     }
 
@@ -107,7 +111,9 @@ impl<T> JoinCell<T> {
     where
         T: 'static,
     {
-        let handle = JoinHandle { cell: self.clone(), core: Rc::downgrade(core), id };
+        self.with_extra(|extra| extra.views += 1);
+        let mut handle = JoinHandle::new(self.clone(), core, id);
+        handle.view = true;
         core.queue_callback(id, Box::new(move || callback(&handle)));
     }
 
@@ -168,6 +174,31 @@ impl<T> JoinCell<T> {
         }
     }
 
+    /// A handle, or a callback's view of one, is dropped. True if nobody is left to read the result.
+    fn last_reader_leaves(&self, view: bool) -> bool {
+        // Without the extra there has never been a callback, so this is the only handle.
+        let Some(mut extra) = self.extra.take() else { return true };
+        if view {
+            extra.views -= 1;
+        } else {
+            extra.detached = true;
+        }
+        let last = extra.detached && extra.views == 0;
+        self.extra.set(Some(extra));
+        last
+    }
+
+    /// Drops a result that nobody will read. The last chance to tell of a panic.
+    fn discard(&self) {
+        if let Some(result) = self.take()
+            && let Err(error) = &result
+            && error.is_panic()
+        {
+            eprintln!("mainspring: nobody looked at the result of this task: {error}");
+            context::note(error.task().get(), Kind::PanicUnseen);
+        }
+    }
+
     /// The state of a task that is over.
     fn final_state(&self) -> Option<TaskState> {
         let look = Look { stage: self.stage.replace(Stage::Pending(None)), cell: self };
@@ -188,19 +219,14 @@ fn state_after<T>(result: &Result<T, JoinError>) -> TaskState {
 
 impl<T> Default for Extra<T> {
     fn default() -> Self {
-        let callbacks = Vec::new();
-        Extra { name: None, request: None, callbacks, next_callback: 0, arrival: None }
-    }
-}
-
-impl<T> Drop for JoinCell<T> {
-    /// The last chance to tell of a panic that nobody looked at.
-    fn drop(&mut self) {
-        if let Stage::Over(Err(error)) = self.stage.get_mut()
-            && error.is_panic()
-        {
-            eprintln!("mainspring: nobody looked at the result of this task: {error}");
-            context::note(error.task().get(), Kind::PanicUnseen);
+        Extra {
+            name: None,
+            request: None,
+            callbacks: Vec::new(),
+            next_callback: 0,
+            arrival: None,
+            views: 0,
+            detached: false,
         }
     }
 }
@@ -225,17 +251,22 @@ impl<T> Drop for JoinCell<T> {
 pub struct JoinHandle<T> {
     cell: Rc<JoinCell<T>>,
     core: Weak<Core>,
-    id: TaskId,
+    // A task's id in two parts, which leaves room for the flag.
+    number: u64,
+    slot: u32,
+    /// Lent to a done-callback: there is another, or was.
+    view: bool,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(cell: Rc<JoinCell<T>>, core: &Rc<Core>, id: TaskId) -> JoinHandle<T> {
-        JoinHandle { cell, core: Rc::downgrade(core), id }
+        let (number, slot) = (id.get(), id.slot());
+        JoinHandle { cell, core: Rc::downgrade(core), number, slot, view: false }
     }
 
     /// The task's id.
     pub fn id(&self) -> TaskId {
-        self.id
+        TaskId::new(self.number, self.slot)
     }
 
     /// The name it was given, if it was spawned with one.
@@ -253,7 +284,7 @@ impl<T> JoinHandle<T> {
         if let Some(state) = self.cell.final_state() {
             return state;
         }
-        let state = self.core.upgrade().and_then(|core| core.state_of(self.id));
+        let state = self.core.upgrade().and_then(|core| core.state_of(self.id()));
         // A task that the loop has let go of and whose result has not arrived: the loop is on its way
         // to telling of it.
         state.unwrap_or(TaskState::Cancelled)
@@ -278,7 +309,7 @@ impl<T> JoinHandle<T> {
         }
         match self.cell.final_state() {
             Some(_) => self.read_twice(),
-            None => Err(StillPending { task: self.id, state: self.state() }),
+            None => Err(StillPending { task: self.id(), state: self.state() }),
         }
     }
 
@@ -299,7 +330,7 @@ impl<T> JoinHandle<T> {
     fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
         if let Some(core) = self.core.upgrade() {
             let by = core.current_task();
-            if core.request_cancel(self.id, by) {
+            if core.request_cancel(self.id(), by) {
                 self.cell.note_cancel(CancelRequest { reason, origin, by });
             }
         }
@@ -322,7 +353,7 @@ impl<T> JoinHandle<T> {
         if !over {
             self.cell.with_extra(|extra| extra.callbacks.push((id, callback)));
         } else if let Some(core) = self.core.upgrade() {
-            self.cell.queue(&core, self.id, callback);
+            self.cell.queue(&core, self.id(), callback);
         }
         id
     }
@@ -363,8 +394,8 @@ impl<T> JoinHandle<T> {
     /// an answer at once.
     pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.cell.stage.replace(Stage::Pending(None)) {
-            Stage::Pending(joiner) if context::current_task() != Some(self.id) => {
-                self.cell.await_end(self.id, joiner, cx);
+            Stage::Pending(joiner) if context::current_task() != Some(self.id()) => {
+                self.cell.await_end(self.id(), joiner, cx);
                 Poll::Pending
             }
             other => {
@@ -382,14 +413,15 @@ impl<T> JoinHandle<T> {
 
     fn note(&self, kind: Kind) {
         if let Some(core) = self.core.upgrade() {
-            core.note(self.id.get(), kind);
+            core.note(self.number, kind);
         }
     }
 
     fn read_twice(&self) -> ! {
         panic!(
             "the result of {} (spawned at {}) was read twice: a JoinHandle gives it once",
-            self.id, self.cell.spawned_at
+            self.id(),
+            self.cell.spawned_at
         )
     }
 }
@@ -407,11 +439,11 @@ impl<T> Future for JoinHandle<T> {
                 Poll::Ready(result)
             }
             Stage::Pending(joiner) => {
-                if context::current_task() == Some(self.id) {
+                if context::current_task() == Some(self.id()) {
                     self.cell.stage.set(Stage::Pending(joiner));
-                    return Poll::Ready(Err(JoinError::awaits_itself(self.id, &self.cell)));
+                    return Poll::Ready(Err(JoinError::awaits_itself(self.id(), &self.cell)));
                 }
-                self.cell.await_end(self.id, joiner, cx);
+                self.cell.await_end(self.id(), joiner, cx);
                 Poll::Pending
             }
             taken @ Stage::Taken(_) => {
@@ -424,10 +456,14 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
+        let unread = self.cell.last_reader_leaves(self.view);
         match self.cell.stage.replace(Stage::Pending(None)) {
             // Whoever awaited through this handle waits no longer: its waker goes too.
             Stage::Pending(_) => self.note(Kind::Detached),
             over => self.cell.stage.set(over),
+        }
+        if unread {
+            self.cell.discard();
         }
     }
 }
@@ -435,7 +471,7 @@ impl<T> Drop for JoinHandle<T> {
 impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        write!(f, "<{}", self.id)?;
+        write!(f, "<{}", self.id())?;
         if let Some(name) = self.name() {
             write!(f, " {name:?}")?;
         }

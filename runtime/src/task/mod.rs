@@ -16,6 +16,7 @@
 pub(crate) mod cell;
 pub(crate) mod error;
 pub(crate) mod join;
+pub(crate) mod spare;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod waker;

@@ -1,4 +1,5 @@
-//! The slots that tasks live in: a slab whose slots keep their header for the next tenant.
+//! The slots that tasks live in, and the queue of those that are scheduled: a slab whose slots keep
+//! their header for the next tenant.
 //!
 //! Inserting, taking and releasing are O(1). In a steady state of spawning and ending, a slot and its
 //! header are used again and again, and the table allocates nothing. Slot 0 is the future that
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::Mailbox;
+use crate::ready::{Draw, ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::Task;
 use crate::task::waker::Header;
@@ -26,11 +28,33 @@ pub(crate) struct Slot {
 pub(crate) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    ready: ReadyQueue,
 }
 
 impl Table {
-    pub(crate) fn new() -> Table {
-        Table { slots: vec![Slot::default()], free: Vec::new() }
+    pub(crate) fn new(scheduler: Scheduler) -> Table {
+        let ready = ReadyQueue::new(scheduler);
+        Table { slots: vec![Slot::default()], free: Vec::new(), ready }
+    }
+
+    /// How many tasks are scheduled.
+    #[inline]
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Puts a task that has just become scheduled into the queue.
+    #[inline]
+    pub(crate) fn schedule(&mut self, slot: u32) {
+        self.ready.push(slot);
+    }
+
+    /// Moves the next task of a batch, of which `left` are still queued, out of its slot, to be polled
+    /// with nothing borrowed.
+    #[inline]
+    pub(crate) fn next(&mut self, left: usize) -> Option<(u32, Slot, Option<Draw>)> {
+        let (slot, draw) = self.ready.pop(left)?;
+        Some((slot, self.take(slot), draw))
     }
 
     /// Finds a slot for a task that gets the number `number`, and its header ready.
@@ -60,14 +84,22 @@ impl Table {
         id
     }
 
-    /// Moves a task out of its slot, to be polled with nothing borrowed.
+    /// Moves a task out of its slot.
+    #[inline]
     pub(crate) fn take(&mut self, slot: u32) -> Slot {
         std::mem::take(&mut self.slots[slot as usize])
     }
 
-    /// Puts a task back that is not over.
-    pub(crate) fn put_back(&mut self, slot: u32, task: Slot) {
-        self.slots[slot as usize] = task;
+    /// Puts a task back that is not over, and queues it again if it was woken meanwhile.
+    #[inline]
+    pub(crate) fn put_back(&mut self, slot: u32, task: Slot, requeue: bool) {
+        let empty = std::mem::replace(&mut self.slots[slot as usize], task);
+        debug_assert!(empty.task.is_none() && empty.header.is_none());
+        // Known to be empty, which the compiler cannot know: spares every poll the check on drop.
+        std::mem::forget(empty);
+        if requeue {
+            self.ready.push(slot);
+        }
     }
 
     /// Frees a slot. Its header stays for the next tenant.
