@@ -1,6 +1,6 @@
 // Puts the page together: what is shown, what the keys do, and the address that remembers it.
 import { KIND_NAMES, load } from "./trace.js";
-import { big, count, place, shortName } from "./text.js";
+import { big, count, place, sentence, shortName } from "./text.js";
 import { History, lastAtMost } from "./history.js";
 import { fill, h } from "./dom.js";
 import { Minimap, Timeline } from "./timeline.js";
@@ -53,6 +53,11 @@ export class App {
   /** The state at the cursor. */
   model() {
     return this.history.seek(this.cursor);
+  }
+
+  /** What event `i` of run `k` is, in words. */
+  say(k, i) {
+    return sentence(this.runs[k].run, i);
   }
 
   // --- the axis --------------------------------------------------------------------------

@@ -22,7 +22,7 @@ const KEYS = [
   ["?", "this help"],
 ];
 
-const STATES = [
+const MEANINGS = [
   ["scheduled", "in the ready queue: hatched"],
   ["running", "its future is being polled: solid"],
   ["idle", "waits for a wake: a thin line"],
@@ -46,7 +46,7 @@ export class Help {
           + "On the axis of events every event has the same width, which shows what happens within "
           + "an instant."),
         h("p", {}, "The address of the page holds what you see: copy it to show it to somebody.")),
-      h("section", {}, h("h3", {}, "States of a task"), rows(STATES, badge)),
+      h("section", {}, h("h3", {}, "States of a task"), rows(MEANINGS, badge)),
       h("section", {}, h("h3", {}, "Keys"), rows(KEYS, (keys) => h("kbd", {}, keys))));
   }
 

@@ -81,6 +81,14 @@ export class Model {
         this.phase = { is: "dispatching" };
         break;
       case K.clock_jumped: if (a > this.now) this.now = a; break;
+      case K.decided:
+        // The scheduler changes the head of the queue with the task that it drew.
+        if (b < this.ready.length) {
+          [this.ready[0], this.ready[b]] = [this.ready[b], this.ready[0]];
+        } else {
+          this.illegalEvent(event, "drawn from beyond the ready queue");
+        }
+        break;
       case K.spawned: this.spawned(event, a); break;
       case K.woken: this.woken(event, a, { event: this.next, at, by: b, id: c }); break;
       case K.poll_started: this.pollStarted(event); break;
@@ -140,7 +148,8 @@ export class Model {
       case K.source_tried:
         this.source(event, c, (source) => {
           source[a === 0 ? "read" : "written"] += d;
-          if (b === 1) source[a === 0 ? "readable" : "writable"] = 0;
+          // Would block, short, or cleared by the program: drained.
+          if (b === 1 || b >= 4) source[a === 0 ? "readable" : "writable"] = 0;
         });
         break;
       case K.source_closed:
@@ -207,7 +216,7 @@ export class Model {
     const before = this.tasks.has(event.id);
     this.put("tasks", {
       id: event.id, parent, state: SCHEDULED, since: event.at, since_event: this.next,
-      spawned: event.at, spawned_event: this.next, polls: 0, busy: 0, queued: 0,
+      spawned: event.at, spawned_event: this.next, polls: 0, poll_event: 0, busy: 0, queued: 0,
       longest_poll: 0, longest_poll_event: 0, longest_queued: 0, wakes: 0, self_wakes: 0,
       woken: null, holders: 0, cancel: null, detached: false, output_taken: false,
       panic_unseen: false, waits: [],
@@ -217,7 +226,7 @@ export class Model {
   }
 
   woken(event, effect, wake) {
-    const TASK = 2, SPAWN = 1;
+    const TASK = 2, SPAWN = 1, SHUTDOWN = 9;
     this.totals.wakes++;
     let enters = false;
     this.change(event, (task) => {
@@ -235,7 +244,11 @@ export class Model {
         case 2:
           task.woken = wake;
           return state === "running" || state === "ending";
-        default: return hasEnded(task.state);
+        // A future that is being dropped may wake its own task, just before that is told to have
+        // ended.
+        default:
+          return hasEnded(task.state) || state === "ending" || task.cancel !== null
+            || wake.by === SHUTDOWN;
       }
     });
     if (enters) this.ready.push(event.id);
@@ -257,6 +270,7 @@ export class Model {
       task.queued += queued;
       task.longest_queued = Math.max(task.longest_queued, queued);
       task.polls++;
+      task.poll_event = this.next;
       this.enter(task, RUNNING, event);
       return legal;
     });
@@ -354,7 +368,8 @@ export class Model {
       : this.tasks.has(on.id) && !hasEnded(this.tasks.get(on.id).state);
     // A wait that the last poll did not renew may belong to a future that is gone; it counts only
     // where that poll renewed none, as when one of several inner futures is polled alone.
-    const renewed = task.waits.some((wait) => wait.poll === task.polls && live(wait));
+    const renewed = task.waits.some((wait) => wait.poll === task.polls && live(wait))
+      || timers.some((timer) => timer.event > task.poll_event);
     const waits = task.waits
       .filter((wait) => live(wait) && (!renewed || wait.poll === task.polls))
       .map(({ on, event }) => ({

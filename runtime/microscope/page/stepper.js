@@ -45,14 +45,14 @@ export class Stepper {
     this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => this.say("") });
     return h("div", { class: "controls" },
       h("div", { class: "group" },
-        button("⏮", "First event (Home)", () => this.app.go(0)),
+        button("|◂", "First event (Home)", () => this.app.go(0)),
         button("◂ turn", "A turn back (Ctrl+←)", () => this.step("turn", -1)),
         button("◂ poll", "A poll back (Shift+←)", () => this.step("poll", -1)),
         button("◂ event", "An event back (←)", () => this.step("event", -1)),
         button("event ▸", "An event on (→)", () => this.step("event", 1)),
         button("poll ▸", "A poll on (Shift+→)", () => this.step("poll", 1)),
         button("turn ▸", "A turn on (Ctrl+→)", () => this.step("turn", 1)),
-        button("⏭", "Last event (End)", () => this.app.go(this.app.run.n))),
+        button("▸|", "Last event (End)", () => this.app.go(this.app.run.n))),
       h("div", { class: "group" }, this.play, this.rate),
       h("label", { class: "check", title: "Guess which task runs next before it is shown" },
         this.predicts, " predict"),
@@ -208,7 +208,7 @@ export class Stepper {
       title: `${taskName(app.run, id)}${detail ? `: ${detail}` : ""}`,
       onclick: () => (word === "scheduled" ? this.guess(id) : app.select(id)),
     }, h("span", { class: "glyph", "aria-hidden": "true" }, GLYPH[word]),
-    shortName(app.run, id), detail ? h("small", {}, detail) : null);
+    h("span", { class: "name" }, shortName(app.run, id)), detail ? h("small", {}, detail) : null);
   }
 
   chips(box, list, chip, none) {

@@ -12,6 +12,10 @@ export function nanos(ns) {
 
 export const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
+/** A text without what would reorder or break a line: the twin of `harmless`. */
+export const harmless = (text) =>
+  text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
+
 /** A number with thin spaces between its thousands. */
 export const big = (n) => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 
@@ -131,7 +135,11 @@ export function sentence(run, i) {
       return `source ${b} is registered: a ${run.enums.SourceKind[a]}, fd ${c}`;
     case K.source_ready: return `source ${c} is ${READY[a][b]}`;
     case K.source_tried: {
-      const how = [count(d, "byte"), "it would block", "end of stream", "an error"][b];
+      if (b === 5) {
+        return `${task} says that ${a === 0 ? "reading" : "writing"} source ${c} would block`;
+      }
+      const bytes = count(d, "byte");
+      const how = [bytes, "it would block", "end of stream", "an error", `${bytes}, all there was`][b];
       return `${task} ${a === 0 ? "reads" : "writes"} source ${c}: ${how}`;
     }
     case K.source_closed: return `source ${a} is closed`;

@@ -1,5 +1,7 @@
 // A recorded run: from its JSON (format: `src/json.rs`) to columns of numbers.
 
+import { harmless } from "./text.js";
+
 /** Numbers of the kinds in this code. Those of a file are matched by name. */
 export const K = {
   loop_entered: 1, loop_left: 2, turn_started: 3, turn_ended: 4, parked: 5, unparked: 6,
@@ -48,10 +50,11 @@ export function load(json) {
     for (let j = 0; j < FIELDS; j++) f[j][n] = row[3 + j] ?? 0;
     n++;
   }
-  const byId = new Map(tasks.map((text) => [text.id, text]));
+  const clean = (text) => ({ ...text, name: text.name == null ? null : harmless(text.name) });
+  const byId = new Map(tasks.map((text) => [text.id, clean(text)]));
   const cut = (column) => column.subarray(0, n);
   return {
-    title: String(meta.title), meta, kinds, enums, labels, snapshot, tasks: byId, n,
+    title: harmless(String(meta.title)), meta, kinds, enums, labels: labels.map(harmless), snapshot, tasks: byId, n,
     first: snapshot.next, findings: json.findings ?? [],
     at: cut(at), kind: cut(kind), task: cut(task), f: f.map(cut),
     start: n ? at[0] : 0, end: n ? Math.max(at[n - 1], at[0] + 1) : 1,

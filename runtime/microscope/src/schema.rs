@@ -94,7 +94,8 @@ enums! {
     CancelEffect: 0 Queued "queued", 1 Deferred "deferred", 2 Ignored "ignored";
     Direction: 0 Read "read", 1 Write "write";
     SourceKind: 0 Listener "listener", 1 Stream "stream", 2 Foreign "foreign";
-    TryOutcome: 0 Done "done", 1 WouldBlock "would_block", 2 Eof "eof", 3 Failed "failed";
+    TryOutcome: 0 Done "done", 1 WouldBlock "would_block", 2 Eof "eof", 3 Failed "failed",
+        4 Short "short", 5 Cleared "cleared";
 }
 
 macro_rules! kinds {

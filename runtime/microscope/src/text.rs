@@ -230,12 +230,18 @@ impl Texts {
                 format!("source {source} is {what}")
             }
             Kind::SourceTried { direction, outcome, source, bytes } => {
-                let what = match direction {
-                    Direction::Read => "reads",
-                    Direction::Write => "writes",
+                let (what, doing) = match direction {
+                    Direction::Read => ("reads", "reading"),
+                    Direction::Write => ("writes", "writing"),
                 };
                 let how = match outcome {
+                    TryOutcome::Cleared => {
+                        return format!("{task} says that {doing} source {source} would block");
+                    }
                     TryOutcome::Done => count(bytes as usize, "byte"),
+                    TryOutcome::Short => {
+                        format!("{}, all there was", count(bytes as usize, "byte"))
+                    }
                     TryOutcome::WouldBlock => "it would block".into(),
                     TryOutcome::Eof => "end of stream".into(),
                     TryOutcome::Failed => "an error".into(),

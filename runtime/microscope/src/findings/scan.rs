@@ -183,8 +183,10 @@ impl Scan<'_> {
             Kind::SourceTried { direction, outcome, source, bytes } => {
                 self.told(event.task);
                 let reads = direction == Direction::Read;
-                self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
-                if reads && outcome == TryOutcome::Done && bytes > 0 {
+                if outcome != TryOutcome::Cleared {
+                    self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
+                }
+                if reads && bytes > 0 {
                     let span = self.nesting.get(&event.task).and_then(|open| open.last());
                     if let Some(span) = span.and_then(|span| self.spans.get_mut(span)) {
                         span.read = Some((number, bytes));

@@ -13,7 +13,9 @@ mod why;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use mainspring::observe::{Event, Kind, PollOutcome, TryOutcome, WakeEffect};
+use mainspring::observe::{
+    CancelEffect, CauseKind, Event, Kind, PollOutcome, TryOutcome, WakeEffect,
+};
 use serde::{Deserialize, Serialize};
 
 pub use state::{
@@ -164,6 +166,15 @@ impl Model {
                 self.phase = Phase::Dispatching;
             }
             Kind::ClockJumped { to } => self.now = self.now.max(to),
+            // The scheduler changes the head of the queue with the task that it drew.
+            Kind::Decided { chosen, .. } => {
+                let chosen = chosen as usize;
+                if chosen < self.ready.len() {
+                    self.ready.swap(0, chosen);
+                } else {
+                    self.illegal(event, "drawn from beyond the ready queue");
+                }
+            }
             _ => {}
         }
     }
@@ -188,7 +199,7 @@ impl Model {
             }
             Kind::CancelRequested { effect, by } => {
                 let cancel = Cancel { event: self.next, by };
-                let ignored = effect == mainspring::observe::CancelEffect::Ignored;
+                let ignored = effect == CancelEffect::Ignored;
                 self.change(event, |task| {
                     if !ignored {
                         task.cancel.get_or_insert(cancel);
@@ -257,7 +268,7 @@ impl Model {
         let next = self.next;
         self.change(event, |task| {
             task.wakes += 1;
-            if wake.by == mainspring::observe::CauseKind::Task && wake.id == task.id {
+            if wake.by == CauseKind::Task && wake.id == task.id {
                 task.self_wakes += 1;
             }
             match effect {
@@ -269,15 +280,21 @@ impl Model {
                 }
                 // The wake that a spawn implies may be told as well.
                 WakeEffect::Scheduled => {
-                    task.state == State::Scheduled
-                        && wake.by == mainspring::observe::CauseKind::Spawn
+                    task.state == State::Scheduled && wake.by == CauseKind::Spawn
                 }
                 WakeEffect::Coalesced => task.state == State::Scheduled,
                 WakeEffect::Deferred => {
                     task.woken = Some(wake);
                     matches!(task.state, State::Running | State::Ending { .. })
                 }
-                WakeEffect::Stale => task.state.is_ended(),
+                // A future that is being dropped may wake its own task, just before that is told to
+                // have ended.
+                WakeEffect::Stale => {
+                    matches!(task.state, State::Ending { .. })
+                        || task.state.is_ended()
+                        || task.cancel.is_some()
+                        || wake.by == CauseKind::Shutdown
+                }
             }
         });
         if enters {
@@ -307,6 +324,7 @@ impl Model {
             task.queued += queued;
             task.longest_queued = task.longest_queued.max(queued);
             task.polls += 1;
+            task.poll_event = next;
             task.enter(State::Running, event.at, next);
             legal
         });
@@ -428,7 +446,8 @@ impl Model {
                 self.source(event, source, |source| {
                     let (ready, moved) = source.side(direction);
                     *moved += u64::from(bytes);
-                    if outcome == TryOutcome::WouldBlock {
+                    use TryOutcome::{Cleared, Short, WouldBlock};
+                    if matches!(outcome, WouldBlock | Short | Cleared) {
                         *ready = 0;
                     }
                 });

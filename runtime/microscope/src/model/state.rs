@@ -163,6 +163,8 @@ pub struct Task {
     pub spawned_event: u64,
     /// Polls begun.
     pub polls: u64,
+    /// Number of the event that began the latest.
+    pub poll_event: u64,
     /// Time spent in ended polls.
     pub busy: u64,
     /// Time spent in the ready queue before each begun poll.
@@ -204,6 +206,7 @@ impl Task {
             spawned: at,
             spawned_event: event,
             polls: 0,
+            poll_event: 0,
             busy: 0,
             queued: 0,
             longest_poll: 0,

@@ -1,5 +1,5 @@
 use super::*;
-use mainspring::observe::{CancelEffect, CancelOrigin, CauseKind, Direction};
+use mainspring::observe::{CancelOrigin, Direction};
 
 /// Applies `(at, task, kind)` rows.
 fn model(rows: &[(u64, u64, Kind)]) -> Model {

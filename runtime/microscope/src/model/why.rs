@@ -130,6 +130,7 @@ impl Model {
         let task = &self.tasks[&id];
         let mut timers: Vec<_> = self.timers.values().filter(|timer| timer.task == id).collect();
         timers.sort_unstable_by_key(|timer| (timer.deadline, timer.id));
+        let newest_timer = timers.iter().map(|timer| timer.event).max();
         let timers = timers.into_iter().map(|timer| {
             let due_in = i128::from(timer.deadline) - i128::from(self.now);
             (Reason::Timer { id: timer.id, due_in }, timer.event)
@@ -140,7 +141,8 @@ impl Model {
             WaitsOn::Task { id } => self.tasks.get(id).is_some_and(|task| !task.state.is_ended()),
             WaitsOn::Source { id, .. } => self.sources.contains_key(id),
         };
-        let renewed = task.waits.iter().any(|wait| wait.poll == task.polls && live(&wait.on));
+        let renewed = task.waits.iter().any(|wait| wait.poll == task.polls && live(&wait.on))
+            || newest_timer.is_some_and(|event| event > task.poll_event);
         let waits = task
             .waits
             .iter()
