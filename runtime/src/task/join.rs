@@ -394,7 +394,7 @@ impl<T> JoinHandle<T> {
     /// an answer at once.
     pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.cell.stage.replace(Stage::Pending(None)) {
-            Stage::Pending(joiner) if context::current_task() != Some(self.id()) => {
+            Stage::Pending(joiner) if !self.is_of_current_task() => {
                 self.cell.await_end(self.id(), joiner, cx);
                 Poll::Pending
             }
@@ -409,6 +409,14 @@ impl<T> JoinHandle<T> {
     pub(crate) fn result_is(&self, test: impl FnOnce(&Result<T, JoinError>) -> bool) -> bool {
         let look = Look { stage: self.cell.stage.replace(Stage::Pending(None)), cell: &self.cell };
         matches!(&look.stage, Stage::Over(result) if test(result))
+    }
+
+    /// Whether it is this very task that is being polled. Two runtimes count their tasks alike, so equal
+    /// ids alone do not tell.
+    fn is_of_current_task(&self) -> bool {
+        let id = self.id();
+        context::current_task() == Some(id)
+            && self.core.upgrade().is_some_and(|core| core.current_task() == Some(id))
     }
 
     fn note(&self, kind: Kind) {
@@ -439,7 +447,7 @@ impl<T> Future for JoinHandle<T> {
                 Poll::Ready(result)
             }
             Stage::Pending(joiner) => {
-                if context::current_task() == Some(self.id()) {
+                if self.is_of_current_task() {
                     self.cell.stage.set(Stage::Pending(joiner));
                     return Poll::Ready(Err(JoinError::awaits_itself(self.id(), &self.cell)));
                 }
