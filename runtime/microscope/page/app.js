@@ -78,7 +78,7 @@ export class App {
   whole() {
     const { run } = this;
     const end = this.axis === "events" ? Math.max(1, run.n) : run.end - run.start;
-    return { from: -end * 0.01, to: end * 1.03 };
+    return { from: -end * 0.01, to: end * 1.09 };
   }
 
   look(from, to, remember = true) {

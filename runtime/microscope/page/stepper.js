@@ -242,7 +242,7 @@ export class Stepper {
     }, "nobody");
     const timers = [...model.timers.values()].sort((a, b) => a.deadline - b.deadline || a.id - b.id);
     this.chips(this.timers, timers, (timer) => this.link(timer.event,
-      `#${timer.id} ${model.due(timer.deadline).replace("due ", "")}`,
+      `#${timer.id} ${model.due(timer.deadline).replace(/^due /, "")}`,
       timer.task ? `for ${taskName(run, timer.task)}` : ""), "none armed");
     const sources = [...model.sources.values()].sort((a, b) => a.id - b.id);
     this.chips(this.reactor, sources, (source) => this.link(source.event,

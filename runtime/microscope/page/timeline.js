@@ -315,8 +315,18 @@ export class Timeline {
     if (x < this.labels - 60 || x > this.width) return;
     draw.font = `600 ${FONT}`;
     draw.fillStyle = colours[lane.ended];
-    draw.fillText(`${GLYPH[lane.ended]} ${lane.ended}`, x + 5, middle);
     draw.fillRect(x - 1, top, 2, height);
+    const said = `${GLYPH[lane.ended]} ${lane.ended}`;
+    const { width } = draw.measureText(said);
+    if (x + width + 8 < this.width || x - width - 10 < this.labels) {
+      draw.fillText(said, x + 5, middle);
+      return;
+    }
+    // No room at the right edge: to the left of the end, on a patch of ground.
+    draw.fillStyle = colours.ground;
+    draw.fillRect(x - width - 9, middle - 8, width + 6, 15);
+    draw.fillStyle = colours[lane.ended];
+    draw.fillText(said, x - width - 6, middle);
   }
 
   /** A text on a patch of ground, so that a line or a pattern behind it does not cross it. */
@@ -507,7 +517,7 @@ export class Timeline {
         const mine = app.selected !== 0 && app.run.task[i] === app.selected;
         if (chain.has(i)) this.arrow(i, colours.accent, 2, 1);
         else if (mine) this.arrow(i, colours.ink, 1.2, 0.7);
-        else if (high - low < MAX_ARROWS) this.arrow(i, colours.soft, 1, 0.4);
+        else if (high - low < MAX_ARROWS) this.arrow(i, colours.soft, 1, 0.25);
       }
     });
   }

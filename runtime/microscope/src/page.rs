@@ -79,9 +79,12 @@ fn script() -> String {
     let mut out = String::new();
     for (name, module) in MODULES {
         out += &format!("// --- {name}\n");
+        let mut in_comment = false;
         for line in module.lines().filter(|line| !line.starts_with("import ")) {
             let line = line.trim_start();
-            if !["//", "/**", "* ", "*/"].iter().any(|mark| line.starts_with(mark)) {
+            let comments = in_comment || line.starts_with("/**") || line.starts_with("//");
+            in_comment = (in_comment || line.starts_with("/**")) && !line.contains("*/");
+            if !comments {
                 out += line.strip_prefix("export ").unwrap_or(line);
                 out.push('\n');
             }

@@ -203,18 +203,190 @@ fn the_page_shows_what_the_model_says_and_complains_of_nothing() {
         }
         same_words(&mut browser, run, trace);
     }
-    if let Some(dir) = std::env::var_os("MAINSPRING_SCREENSHOTS") {
-        let dir = PathBuf::from(dir);
-        for scheme in ["light", "dark"] {
-            for (size, width, height) in [("laptop", 1280, 800), ("phone", 390, 844)] {
-                browser.look(width, height, scheme);
-                for panel in ["timeline", "tree", "table", "findings", "compare", "log", "help"] {
-                    browser.evaluate(&format!("microscope.setPanel('{panel}')"));
-                    browser.frame();
-                    browser.picture(&dir.join(format!("{size}-{scheme}-{panel}.png")));
-                }
-            }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+const PANELS: [&str; 7] = ["timeline", "tree", "table", "findings", "compare", "log", "help"];
+
+/// What the page says where.
+fn text(browser: &mut Browser, selector: &str) -> String {
+    browser.frame();
+    let value = browser.evaluate(&format!("document.querySelector('{selector}').innerText"));
+    value.as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn every_panel_opens_and_every_key_and_button_does_its_work() {
+    let Some(mut browser) = Browser::start("mainspring-panels") else { return };
+    let all = recorded("a bit of everything", everything());
+    let at_once = sleeps("all at once", true);
+    let page = Page::new("panels", &[&all, &at_once]);
+    for (scheme, width, height) in [("light", 1280, 800), ("dark", 390, 844)] {
+        browser.look(width, height, scheme);
+        browser.open(&page.0, "");
+        for panel in PANELS {
+            browser.evaluate(&format!("document.getElementById('tab-{panel}').click()"));
+            assert!(!text(&mut browser, "#stage").is_empty() || panel == "timeline", "{panel}");
+            // Every button, box and list of the panel; none of them may raise an error.
+            browser.evaluate(
+                "for (const e of document.querySelectorAll('#stage > :not([hidden]) button, \
+                 #stage > :not([hidden]) input')) if (e.isConnected) e.click()",
+            );
+            browser.frame();
+            browser.evaluate("microscope.open(0)");
+        }
+        for button in ["button", "input[type=checkbox]"] {
+            browser.evaluate(&format!(
+                "for (const e of document.querySelectorAll('.stepper {button}')) \
+                 if (e.isConnected) e.click()"
+            ));
+            browser.frame();
+        }
+        assert_eq!(
+            browser.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+            json!(true),
+            "nothing sticks out at {width} pixels"
+        );
+        for key in ["w", "s", "a", "d", "f", "z", "x", "c", "n", "p", "g", "?", "[", "]", " ", " "]
+        {
+            browser.evaluate("document.activeElement.blur()");
+            browser.key(key, 0);
+            browser.frame();
         }
     }
     assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn stepping_breaking_guessing_and_searching_go_where_they_say() {
+    let Some(mut browser) = Browser::start("mainspring-steps") else { return };
+    let trace = sleeps("all at once", true);
+    let page = Page::new("steps", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#event=0&panel=timeline");
+    let cursor = |browser: &mut Browser| browser.evaluate("microscope.cursor").as_u64().unwrap();
+    let said = |browser: &mut Browser| text(browser, ".said");
+    assert_eq!(said(&mut browser), "Before the first event.");
+    browser.evaluate("document.body.focus()");
+    let (ctrl, shift) = (2, 8);
+    browser.key("ArrowRight", 0);
+    assert_eq!(cursor(&mut browser), 1);
+    browser.key("ArrowRight", shift);
+    assert_eq!(said(&mut browser), "task 1 \"main\" runs");
+    browser.key("ArrowRight", ctrl);
+    assert_eq!(said(&mut browser), "turn 2 begins with 5 tasks ready");
+    browser.key("ArrowLeft", ctrl);
+    assert_eq!(said(&mut browser), "turn 1 begins with 1 task ready");
+    browser.key("End", 0);
+    assert_eq!(cursor(&mut browser), trace.events.len() as u64);
+    browser.key("Home", 0);
+
+    let run_to = |browser: &mut Browser, task: &str, state: &str, longer: &str| {
+        browser.evaluate(&format!(
+            "(() => {{ const s = microscope.stepper; s.task.value = '{task}'; \
+             s.state.value = '{state}'; s.longer.value = '{longer}'; s.runTo(1); }})()"
+        ));
+    };
+    run_to(&mut browser, "fetch /3", "done", "");
+    assert_eq!(said(&mut browser), "task 5 \"fetch /3\" is done");
+    assert_eq!(browser.evaluate("microscope.selected"), json!(5));
+    run_to(&mut browser, "nobody", "", "");
+    assert_eq!(text(&mut browser, ".message"), "There is no task \"nobody\" in this run.");
+    run_to(&mut browser, "", "", "soon");
+    assert_eq!(text(&mut browser, ".message"), "\"soon\" is no number of milliseconds.");
+    run_to(&mut browser, "", "", "5000");
+    assert_eq!(text(&mut browser, ".message"), "No such event after the cursor.");
+    run_to(&mut browser, "", "", "");
+    assert!(text(&mut browser, ".message").starts_with("Say what to break on"));
+
+    // The loop drew lots with seed 7, so the first in the queue is not the first to run.
+    browser.evaluate("microscope.stepper.predicts.checked = true; microscope.go(0)");
+    browser.evaluate("microscope.stepper.step('turn', 1); microscope.stepper.step('turn', 1)");
+    browser.evaluate("microscope.stepper.step('poll', 1)");
+    assert_eq!(text(&mut browser, ".message"), "Which task runs next? Pick it in the ready queue.");
+    browser.evaluate("document.querySelector('.box-ready button').click()");
+    let message = text(&mut browser, ".message");
+    assert!(message.starts_with("Right: ") || message.starts_with("It is "), "{message}");
+
+    browser.evaluate(
+        "(() => { const s = microscope.search; s.value = 'fetch /4'; \
+         s.dispatchEvent(new Event('input')); s.dispatchEvent(new KeyboardEvent('keydown', \
+         { key: 'Enter' })); })()",
+    );
+    assert_eq!(browser.evaluate("microscope.selected"), json!(6));
+    browser.evaluate("microscope.go(40); microscope.select(4); microscope.setPanel('log')");
+    browser.evaluate("new Promise((done) => setTimeout(done, 400))");
+    let address = browser.evaluate("location.hash");
+    browser.open(&page.0, address.as_str().unwrap());
+    assert_eq!(
+        browser.evaluate("[microscope.cursor, microscope.selected, microscope.panel]"),
+        json!([40, 4, "log"])
+    );
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_page_with_a_broken_trace_says_so() {
+    let Some(mut browser) = Browser::start("mainspring-broken") else { return };
+    let html = page::html(&[&sleeps("broken", true)]);
+    let path = std::env::temp_dir().join(format!("mainspring-broken-{}.html", std::process::id()));
+    let page = Page(path);
+    let broken = [
+        ("mainspring-trace", "other-trace", "this is no mainspring trace"),
+        ("\"version\":1", "\"version\":9", "the trace has format version 9, this page reads 1"),
+        ("\n[0,", "\n[null,", "the trace is broken: row 0 is"),
+        ("\"labels\":", "\"tables\":", "the trace is broken: a part of it is missing"),
+    ];
+    for (whole, part, message) in broken {
+        std::fs::write(&page.0, html.replacen(whole, part, 1)).unwrap();
+        browser.open(&page.0, "");
+        let shown = text(&mut browser, ".broken");
+        assert!(shown.contains(message), "{shown}");
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_hundred_thousand_events_fit_and_are_shown() {
+    let trace = storm(100_000);
+    let html = page::html(&[&trace]);
+    assert!(trace.events.len() >= 90_000, "{}", trace.events.len());
+    assert!(html.len() <= 3 << 20, "{} bytes for {} events", html.len(), trace.events.len());
+    let Some(mut browser) = Browser::start("mainspring-storm") else { return };
+    let page = Page::new("storm", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline");
+    let times = browser.evaluate(
+        "(() => { const began = performance.now(); for (let k = 0; k < 20; k++) { \
+         microscope.zoom(0.8); microscope.go(k * 4000); microscope.render(); } \
+         return `opened after ${Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)} ms, a frame takes \
+         ${((performance.now() - began) / 20).toFixed(1)} ms`; })()",
+    );
+    eprintln!("{} events: {times}", trace.events.len());
+    for count in [0, 1, 50_001, 77_777, trace.events.len()] {
+        same_state(&mut browser, 0, &trace, count);
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// Pictures of every panel, for looking at, where the environment names a directory for them.
+#[test]
+fn pictures_are_taken_on_demand() {
+    let Some(dir) = std::env::var_os("MAINSPRING_SCREENSHOTS") else { return };
+    let Some(mut browser) = Browser::start("mainspring-pictures") else { return };
+    let all = recorded("a bit of everything", everything());
+    let (sequential, at_once) = (sleeps("one by one", false), sleeps("all at once", true));
+    let page = Page::new("pictures", &[&all, &sequential, &at_once]);
+    browser.open(&page.0, "");
+    let dir = PathBuf::from(dir);
+    for scheme in ["light", "dark"] {
+        for (size, width, height) in [("laptop", 1280, 800), ("phone", 390, 844)] {
+            browser.look(width, height, scheme);
+            for panel in PANELS {
+                browser.evaluate(&format!("microscope.setPanel('{panel}')"));
+                browser.frame();
+                browser.picture(&dir.join(format!("{size}-{scheme}-{panel}.png")));
+            }
+        }
+    }
 }
