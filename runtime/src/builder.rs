@@ -113,7 +113,7 @@ impl Builder {
             spares: RefCell::default(),
             callbacks: RefCell::new(VecDeque::new()),
             inbox: Arc::new(Inbox::new(bell)),
-            remotes: Arc::new(()),
+            remotes: RefCell::default(),
             pool,
             counters: Counters::default(),
             tap: self.observer.map(Tap::new),

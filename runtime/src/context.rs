@@ -16,7 +16,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blocking::Pool;
@@ -24,6 +24,7 @@ use crate::inbox::Inbox;
 use crate::observe::tap::Tap;
 use crate::observe::{CancelEffect, CauseKind, Kind, TaskInfo, WakeEffect};
 use crate::reactor::{Bell, Reactor};
+use crate::remote::Line;
 use crate::stats::Counters;
 use crate::task::TaskId;
 use crate::task::cell::TaskCell;
@@ -52,6 +53,8 @@ pub(crate) enum Letter {
     Spawn(RemoteSpawn),
     /// Cancel a task.
     Cancel { task: TaskId, reason: Option<Cow<'static, str>> },
+    /// Nobody can send any of the last two any more.
+    LastRemoteGone,
 }
 
 /// Everything a loop has.
@@ -64,8 +67,8 @@ pub(crate) struct Core {
     pub(crate) spares: RefCell<Spares>,
     pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
     pub(crate) inbox: Arc<Mailbox>,
-    /// Cloned into every `Remote`, so that its count tells whether one is left.
-    pub(crate) remotes: Arc<()>,
+    /// What every `Remote` holds, so that its count tells whether one is left.
+    pub(crate) remotes: RefCell<Weak<Line>>,
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
     pub(crate) tap: Option<Tap>,

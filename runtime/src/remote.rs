@@ -6,8 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Weak};
 
 use crate::context::{Core, Letter, Mailbox};
 use crate::observe::{CancelOrigin, CauseKind};
@@ -17,20 +17,38 @@ use crate::task::join::CancelRequest;
 /// Reaches a runtime from other threads: spawns and cancels there.
 ///
 /// While one exists, the loop never counts as stalled, since whoever holds it may still give it work.
+/// The drop of the last one wakes a loop that sleeps, for it may have nothing left to wait for.
 #[derive(Clone)]
 pub struct Remote {
+    line: Arc<Line>,
+}
+
+/// What all the handles of a runtime share, and the loop can count.
+pub(crate) struct Line {
     inbox: Arc<Mailbox>,
-    _counted: Arc<()>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // A closed inbox gives it back: there is nobody left to tell.
+        drop(self.inbox.send(Letter::LastRemoteGone));
+    }
 }
 
 impl Remote {
     pub(crate) fn new(core: &Core) -> Remote {
-        Remote { inbox: core.inbox.clone(), _counted: core.remotes.clone() }
+        let mut known = core.remotes.borrow_mut();
+        let line = known.upgrade().unwrap_or_else(|| {
+            let line = Arc::new(Line { inbox: core.inbox.clone() });
+            *known = Arc::downgrade(&line);
+            line
+        });
+        Remote { line }
     }
 
     /// Whether every handle is gone. If so, a look into the inbox finds what the last one sent.
     pub(crate) fn none_left(core: &Core) -> bool {
-        let none = Arc::strong_count(&core.remotes) == 1;
+        let none = Weak::strong_count(&core.remotes.borrow()) == 0;
         fence(Ordering::Acquire);
         none
     }
@@ -55,7 +73,7 @@ impl Remote {
                 drop(core.spawn(None, spawned_at, future))
             });
         }));
-        self.inbox.send(letter).map_err(|_| Gone)
+        self.line.inbox.send(letter).map_err(|_| Gone)
     }
 
     /// Asks for a task to be cancelled. Its future is dropped by the loop, on the loop's thread. A task
@@ -64,7 +82,7 @@ impl Remote {
     /// # Errors
     /// [`Gone`] if the runtime has been dropped.
     pub fn cancel(&self, task: TaskId) -> Result<(), Gone> {
-        self.inbox.send(Letter::Cancel { task, reason: None }).map_err(|_| Gone)
+        self.line.inbox.send(Letter::Cancel { task, reason: None }).map_err(|_| Gone)
     }
 
     /// As [`cancel`](Remote::cancel), and says why.
@@ -77,7 +95,7 @@ impl Remote {
         reason: impl Into<Cow<'static, str>>,
     ) -> Result<(), Gone> {
         let reason = Some(reason.into());
-        self.inbox.send(Letter::Cancel { task, reason }).map_err(|_| Gone)
+        self.line.inbox.send(Letter::Cancel { task, reason }).map_err(|_| Gone)
     }
 }
 

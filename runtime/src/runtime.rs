@@ -493,6 +493,8 @@ impl Runtime {
                     }
                 }
                 Letter::Cancel { task, reason } => core.cancel_from_afar(task, reason),
+                // It has ended the sleep. Whether there is anything left to sleep for, `park` says.
+                Letter::LastRemoteGone => {}
             }
         }
     }
