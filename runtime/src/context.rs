@@ -16,8 +16,8 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::blocking::Pool;
 use crate::inbox::Inbox;
@@ -272,9 +272,12 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> 
 /// A loop that runs on this thread, and where it was entered.
 type Current = Option<(Rc<Core>, &'static Location<'static>)>;
 
+/// Marks an address in `HERE` as that of a loop with an observer.
+const OBSERVED: usize = 1;
+
 thread_local! {
-    /// The address of the running loop's inbox, and whether it is observed.
-    static HERE: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+    /// The address of the running loop's inbox; one more if it is observed (such an address is even).
+    static HERE: Cell<usize> = const { Cell::new(0) };
     static CURRENT: RefCell<ManuallyDrop<Current>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static THREAD: Cell<u64> = const { Cell::new(0) };
 }
@@ -298,8 +301,8 @@ impl Drop for Entered {
 }
 
 fn swap_current(next: Current) -> Current {
-    let here = next.as_ref().map(|(core, _)| (address(&core.inbox), core.tap.is_some()));
-    HERE.set(here.unwrap_or_default());
+    let here = |(core, _): &(Rc<Core>, _)| address(&core.inbox) | usize::from(core.tap.is_some());
+    HERE.set(next.as_ref().map_or(0, here));
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }
 
@@ -336,7 +339,7 @@ pub fn current_task() -> Option<TaskId> {
 
 /// Tells the observer of this thread's loop, if both exist.
 pub(crate) fn note(task: u64, kind: Kind) {
-    if HERE.get().1
+    if HERE.get() & OBSERVED != 0
         && let Some(core) = try_current()
     {
         core.note(task, kind);
@@ -344,25 +347,29 @@ pub(crate) fn note(task: u64, kind: Kind) {
 }
 
 /// Wakes a task if its loop runs on this thread. False if it must be told by letter.
+#[inline]
 pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
-    let (here, observed) = HERE.get();
-    if here != address(&header.home) {
-        return false;
-    }
     // Most wakes change nothing (already scheduled) or only the task's own byte (a task that yields):
-    // they need not reach for the loop.
-    if !observed {
-        match header.state.wake() {
-            OnWake::Enqueue => {}
-            OnWake::Coalesced | OnWake::Deferred | OnWake::Stale => return true,
+    // they do not reach for the loop.
+    if HERE.get() == address(&header.home) {
+        if header.state.wake() == OnWake::Enqueue {
+            with_current(|core| core.enqueue(header.slot()));
         }
+        return true;
     }
+    let observed_here = HERE.get() == address(&header.home) | OBSERVED;
+    if observed_here {
+        with_current(|core| core.wake(header));
+    }
+    observed_here
+}
+
+fn with_current(f: impl FnOnce(&Core)) {
     CURRENT.with(|place| {
-        let place = place.borrow();
-        let Some((core, _)) = place.as_ref() else { return };
-        if observed { core.wake(header) } else { core.enqueue(header.slot()) }
+        if let Some((core, _)) = place.borrow().as_ref() {
+            f(core);
+        }
     });
-    true
 }
 
 /// A number for the calling thread, counted from 1 in the order of asking.

@@ -69,6 +69,8 @@ pub fn spawn_named<F: Future + 'static>(
 pub struct Runtime {
     core: Rc<Core>,
     poll_interval: u32,
+    /// Time has passed since the timers were last looked at: the loop waited, or was not entered.
+    rested: bool,
     // Kept from turn to turn for their memory.
     letters: Vec<Letter>,
     fired: Vec<Fired>,
@@ -98,7 +100,7 @@ impl Runtime {
 
     pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
         let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, letters, fired, ready }
+        Runtime { core, poll_interval, rested: true, letters, fired, ready }
     }
 
     /// The name it was built with.
@@ -221,7 +223,8 @@ impl Runtime {
     /// ```
     ///
     /// Inbox and timers come before the batch, so that what came in while the loop slept runs in the
-    /// turn that the sleep ended. The batch is what was ready when it began: a task that wakes itself for
+    /// turn that the sleep ended. The timers are looked at only if it did sleep: a busy turn is short, and
+    /// reading the clock may cost more than all the rest of it. The batch is what was ready when it began: a task that wakes itself for
     /// ever has its turn, and everything else has one too. A loop that is never idle would never reach
     /// steps 4 and 5; so after every `poll_interval` polls, inside of a long batch or over many
     /// short ones, it takes one look at timers and events without waiting.
@@ -250,7 +253,9 @@ impl Runtime {
                 .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
         }
         self.read_inbox();
-        self.fire_timers();
+        if self.rested {
+            self.fire_timers();
+        }
         self.run_callbacks();
     }
 
@@ -413,6 +418,7 @@ impl Runtime {
             self.look();
         }
         if !self.has_work() {
+            self.rested = true;
             core.time.jump(deadline.max(core.time.now()));
             core.note_now(0, Kind::ClockJumped { to: core.time.now() });
         }
@@ -430,6 +436,7 @@ impl Runtime {
         let before = std::time::Instant::now();
         let waited = core.reactor.wait(timeout, &mut self.ready);
         core.inbox.wake_up();
+        self.rested = true;
         core.counters.parks.add(1);
         core.counters.parked_nanos.add(crate::time::clock::nanos(before.elapsed()));
         self.dispatch(waited);
@@ -500,14 +507,11 @@ impl Runtime {
     }
 
     /// Step 2.
-    #[inline]
     fn fire_timers(&mut self) {
-        if self.core.timers.borrow().len() > 0 {
-            self.fire_due_timers();
+        self.rested = false;
+        if self.core.timers.borrow().len() == 0 {
+            return;
         }
-    }
-
-    fn fire_due_timers(&mut self) {
         let core = &self.core;
         core.timers.borrow_mut().expire(core.time.now(), &mut self.fired);
         core.counters.timers_fired.add(self.fired.len() as u64);
@@ -541,13 +545,14 @@ impl Runtime {
         self.core.note(0, Kind::TurnEnded);
     }
 
-    fn enter(&self, place: &'static Location<'static>) -> Entered {
+    fn enter(&mut self, place: &'static Location<'static>) -> Entered {
         if let Some(other) = context::entered_at() {
             panic!(
                 "a loop cannot be entered inside of a loop: {place} is called within {other}; \
                  await the future there, or spawn it"
             );
         }
+        self.rested = true;
         let entered = Entered::new(&self.core, place);
         self.core.note_now(0, Kind::LoopEntered);
         entered

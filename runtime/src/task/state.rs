@@ -140,6 +140,7 @@ impl State {
     }
 
     /// Idle → scheduled; a running task is marked as woken.
+    #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
         match old & STATE {
@@ -157,6 +158,7 @@ impl State {
     }
 
     /// Scheduled → running, or → cancelled if that was requested.
+    #[inline]
     pub(crate) fn take(&self) -> OnTake {
         let old = self.bits();
         assert!(old & STATE == SCHEDULED, "a {} task was taken", name(old));
@@ -170,6 +172,7 @@ impl State {
     }
 
     /// Running → idle, scheduled or cancelled: its poll returned pending.
+    #[inline]
     pub(crate) fn end_poll(&self) -> OnPending {
         let old = self.bits();
         assert!(old & STATE == RUNNING, "a {} task's poll ended", name(old));
@@ -187,6 +190,7 @@ impl State {
 
     /// Running → done: its poll returned a value or panicked. Completion beats a late cancel; says
     /// whether there was one to beat.
+    #[inline]
     pub(crate) fn complete(&self) -> bool {
         let old = self.bits();
         assert!(old & STATE == RUNNING, "a {} task completed", name(old));
@@ -195,6 +199,7 @@ impl State {
     }
 
     /// Asks for a cancel. It takes effect when the loop next holds the task.
+    #[inline]
     pub(crate) fn request_cancel(&self) -> OnCancel {
         let old = self.bits();
         if old & CANCEL != 0 {
@@ -225,6 +230,7 @@ impl State {
     }
 
     /// Where the task is now.
+    #[inline]
     pub(crate) fn get(&self) -> TaskState {
         match self.bits() & STATE {
             IDLE => TaskState::Pending(Pending::Idle),

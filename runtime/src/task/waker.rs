@@ -74,10 +74,18 @@ impl Header {
 }
 
 impl ArcWake for Header {
+    #[inline]
     fn wake_by_ref(header: &Arc<Header>) {
-        if context::wake_here(header) || !header.posted.set() {
-            return;
+        if !context::wake_here(header) {
+            post(header);
         }
+    }
+}
+
+/// Wakes by letter.
+#[cold]
+fn post(header: &Arc<Header>) {
+    if header.posted.set() {
         let letter = Letter::Wake { header: header.clone(), thread: context::thread_number() };
         // A closed inbox gives the letter back: the task ended with its runtime, the wake is stale.
         drop(header.home.send(letter));

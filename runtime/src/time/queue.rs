@@ -1,10 +1,11 @@
 //! Which timers are armed, and which are due.
 //!
 //! A binary heap of (deadline, number), and a slab with the waker of each. A timer's number counts the
-//! timers armed before it, so that equal deadlines fire in order of arming. Arming and firing are
-//! O(log n). Cancelling is O(1): it empties the slab's place and leaves the heap's entry to be skipped
-//! when it surfaces; once such entries outnumber the living ones, one O(n) pass throws them out, so the
-//! heap never holds more than about twice what is armed.
+//! timers armed before it, so that equal deadlines fire in order of arming. Most timers are timeouts
+//! and are cancelled soon: so arming is O(1), it puts the entry aside until somebody asks for the next
+//! deadline, and only what is still armed then enters the heap, in O(log n). Cancelling is O(1)
+//! too: it empties the slab's place and leaves the entry to be skipped; once such entries outnumber the
+//! living ones, one O(n) pass throws them out, so no more than about twice what is armed is ever kept.
 //!
 //! Knows of no clock: it is told what time it is.
 
@@ -52,6 +53,8 @@ pub(crate) struct Fired {
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     heap: BinaryHeap<Reverse<Entry>>,
+    /// Armed since somebody last asked for the next deadline.
+    fresh: Vec<Entry>,
     places: Vec<Place>,
     free: Vec<u32>,
     armed: usize,
@@ -80,7 +83,7 @@ impl TimerQueue {
             }
         };
         self.armed += 1;
-        self.heap.push(Reverse(Entry { deadline, number, place }));
+        self.fresh.push(Entry { deadline, number, place });
         TimerKey { number, place }
     }
 
@@ -104,15 +107,21 @@ impl TimerQueue {
             return None;
         }
         let waker = self.vacate(key.place);
-        if self.heap.len() > 2 * self.armed + COMPACT_ABOVE {
-            let places = &self.places;
-            self.heap.retain(|Reverse(e)| places[e.place as usize].number == e.number);
+        if self.heap.len() + self.fresh.len() > 2 * self.armed + COMPACT_ABOVE {
+            let armed = |e: &Entry| self.places[e.place as usize].number == e.number;
+            self.heap.retain(|Reverse(entry)| armed(entry));
+            self.fresh.retain(armed);
         }
         waker
     }
 
     /// The next deadline, if a timer is armed.
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
+        for entry in self.fresh.drain(..) {
+            if self.places[entry.place as usize].number == entry.number {
+                self.heap.push(Reverse(entry));
+            }
+        }
         while let Some(Reverse(entry)) = self.heap.peek() {
             if self.places[entry.place as usize].number == entry.number {
                 return Some(entry.deadline);

@@ -29,6 +29,7 @@ use crate::time::queue::TimerKey;
 ///     mainspring::time::sleep(Duration::from_millis(1)).await;
 /// });
 /// ```
+#[inline]
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep { stage: Stage::After(duration) }
 }
@@ -37,6 +38,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 /// When polled outside of a runtime.
+#[inline]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { stage: Stage::At(deadline) }
 }

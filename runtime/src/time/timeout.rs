@@ -20,7 +20,7 @@ use crate::time::sleep::{Sleep, sleep, sleep_until};
 /// # Errors
 /// [`Elapsed`] if time was up first.
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future, sleep: sleep(duration) }
+    Timeout { future, limit: Limit::After(duration) }
 }
 
 /// Gives `future` until `deadline`.
@@ -28,7 +28,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 /// # Errors
 /// [`Elapsed`] if time was up first.
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    Timeout { future, sleep: sleep_until(deadline) }
+    Timeout { future, limit: Limit::At(deadline) }
 }
 
 pin_project! {
@@ -38,14 +38,34 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: F,
-        sleep: Sleep,
+        limit: Limit,
+    }
+}
+
+/// A sleep that is not made before it is needed.
+#[derive(Debug)]
+enum Limit {
+    After(Duration),
+    At(Instant),
+    Running(Sleep),
+}
+
+impl Limit {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Limit::After(duration) => *self = Limit::Running(sleep(*duration)),
+            Limit::At(deadline) => *self = Limit::Running(sleep_until(*deadline)),
+            Limit::Running(_) => {}
+        }
+        let Limit::Running(sleep) = self else { unreachable!("made above") };
+        Pin::new(sleep).poll(cx)
     }
 }
 
 impl<F> Timeout<F> {
     /// Starts the limit again, with a deadline `duration` after the next poll.
     pub fn reset(self: Pin<&mut Self>, duration: Duration) {
-        self.project().sleep.reset(duration);
+        *self.project().limit = Limit::After(duration);
     }
 
     /// The future inside.
@@ -57,12 +77,13 @@ impl<F> Timeout<F> {
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
+        this.limit.poll(cx).map(|()| Err(Elapsed(())))
     }
 }
 
