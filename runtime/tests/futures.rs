@@ -16,7 +16,9 @@ use mainspring::future::{
 };
 use mainspring::observe::{Event, Kind, Observer};
 use mainspring::time::{Clock, now, sleep, timeout};
-use mainspring::{JoinError, JoinHandle, Runtime, TaskState, spawn, spawn_named};
+use mainspring::{
+    JoinError, JoinHandle, Remote, Runtime, TaskState, current_task, spawn, spawn_named,
+};
 
 fn virtual_runtime() -> Runtime {
     Runtime::builder().clock(Clock::Virtual).build().unwrap()
@@ -62,12 +64,8 @@ fn all_told<T: std::fmt::Debug>(results: &[Result<T, JoinError>]) -> Vec<String>
 }
 
 /// Reads the results of tasks that are over.
-async fn results<T>(handles: Vec<JoinHandle<T>>) -> Vec<Result<T, JoinError>> {
-    let mut results = Vec::new();
-    for mut handle in handles {
-        results.push(handle.try_result().expect("it is over"));
-    }
-    results
+fn results<T>(handles: Vec<JoinHandle<T>>) -> Vec<Result<T, JoinError>> {
+    handles.into_iter().map(|mut handle| handle.try_result().expect("it is over")).collect()
 }
 
 // --- gather -------------------------------------------------------------------------------------
@@ -393,10 +391,10 @@ fn first_completed_gives_back_every_handle() {
         let tasks = [3, 1, 2].map(|n| spawn(after(n, n)));
         let waited = wait(tasks, When::FirstCompleted).await;
         assert_eq!(since(start), 1);
-        assert_eq!(all_told(&results(waited.done).await), ["1"]);
+        assert_eq!(all_told(&results(waited.done)), ["1"]);
         let rest = wait(waited.pending, When::AllCompleted).await;
         assert_eq!(since(start), 3);
-        assert_eq!(all_told(&results(rest.done).await), ["2", "3"], "in the order of ending");
+        assert_eq!(all_told(&results(rest.done)), ["2", "3"], "in the order of ending");
         assert!(rest.pending.is_empty());
     });
 }
@@ -423,10 +421,7 @@ fn first_error_stops_at_a_panic_and_passes_over_cancels_and_values() {
             [cancelled, spawn(after(1, 1)), spawn(panic_after(2, "boom")), spawn(after(3, 3))];
         let waited = wait(tasks, When::FirstError).await;
         assert_eq!(since(start), 2);
-        assert_eq!(
-            all_told(&results(waited.done).await),
-            ["cancelled: enough", "1", "panicked: boom"]
-        );
+        assert_eq!(all_told(&results(waited.done)), ["cancelled: enough", "1", "panicked: boom"]);
         assert_eq!(waited.pending.len(), 1);
     });
 }
@@ -478,6 +473,163 @@ fn dropping_a_wait_detaches_its_tasks() {
         sleep(seconds(2)).await;
         assert!(ended.get());
     });
+}
+
+// --- every case, against a plain account ----------------------------------------------------------
+
+/// How a task ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Value,
+    Panic,
+    Cancel,
+}
+
+/// When each of three tasks ends, in seconds, and how.
+type Plan = [(u64, End); 3];
+
+/// Every plan of three tasks that end at different times.
+fn plans() -> Vec<Plan> {
+    let orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+    let ends = [End::Value, End::Panic, End::Cancel];
+    let mut plans = Vec::new();
+    for [a, b, c] in orders {
+        for code in 0..27 {
+            plans.push([(a, ends[code % 3]), (b, ends[code / 3 % 3]), (c, ends[code / 9])]);
+        }
+    }
+    plans
+}
+
+/// Spawns the tasks of a plan. Each that gives a value notes it in `survived`.
+fn planned(plan: Plan, remote: &Remote, survived: &Rc<RefCell<Vec<u64>>>) -> Vec<JoinHandle<u64>> {
+    let task = |(delay, end)| {
+        let (remote, survived) = (remote.clone(), survived.clone());
+        spawn(async move {
+            sleep(seconds(delay)).await;
+            match end {
+                End::Value => survived.borrow_mut().push(delay),
+                // Not `panic!`, which prints.
+                End::Panic => std::panic::resume_unwind(Box::new("planned")),
+                End::Cancel => {
+                    remote.cancel(current_task().unwrap()).unwrap();
+                    pending().await
+                }
+            }
+            delay
+        })
+    };
+    plan.map(task).into()
+}
+
+/// Which tasks end until `limit`, in the order in which they do.
+fn in_order(plan: Plan, limit: Duration) -> Vec<(u64, End)> {
+    let mut ended = plan.to_vec();
+    ended.sort_by_key(|(delay, _)| *delay);
+    ended.retain(|(delay, _)| seconds(*delay) <= limit);
+    ended
+}
+
+#[test]
+fn every_wait_for_three_tasks_is_as_a_plain_account_has_it() {
+    let mut runtime = virtual_runtime();
+    let remote = runtime.remote();
+    let mut cases = 0;
+    for plan in plans() {
+        for when in [When::FirstCompleted, When::FirstError, When::AllCompleted] {
+            for limit in [500, 1500, 2500, 9000].map(Duration::from_millis) {
+                let (at, done, rest) = runtime.block_on(async {
+                    let start = now();
+                    let tasks = planned(plan, &remote, &Rc::default());
+                    let place = |handle: &JoinHandle<u64>| handle.id().get();
+                    let first = place(&tasks[0]);
+                    let waited = wait(tasks, when).timeout(limit).await;
+                    let delay = |handle: &JoinHandle<u64>| plan[(place(handle) - first) as usize].0;
+                    let done: Vec<_> = waited.done.iter().map(delay).collect();
+                    let rest: Vec<_> = waited.pending.iter().map(delay).collect();
+                    let at = now() - start;
+                    drop(results(waited.done));
+                    gather_all(waited.pending).await;
+                    (at, done, rest)
+                });
+                let enough = match when {
+                    When::FirstCompleted => Some(1),
+                    When::FirstError => {
+                        let first =
+                            in_order(plan, limit).into_iter().find(|end| end.1 == End::Panic);
+                        first.map(|(delay, _)| delay)
+                    }
+                    When::AllCompleted => None,
+                };
+                let expected_at = seconds(enough.unwrap_or(3)).min(limit);
+                let delays = |ends: Vec<(u64, End)>| ends.into_iter().map(|end| end.0).collect();
+                let expected_done: Vec<u64> = delays(in_order(plan, expected_at));
+                let expected_rest: Vec<u64> =
+                    delays(plan.into_iter().filter(|end| seconds(end.0) > expected_at).collect());
+                assert_eq!(
+                    (at, done, rest),
+                    (expected_at, expected_done, expected_rest),
+                    "{plan:?}, {when:?}, {limit:?}"
+                );
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 6 * 27 * 3 * 4);
+}
+
+#[test]
+fn every_gather_of_three_tasks_is_as_a_plain_account_has_it() {
+    let mut runtime = virtual_runtime();
+    let remote = runtime.remote();
+    for plan in plans() {
+        for limit in [500, 1500, 2500, 9000].map(Duration::from_millis) {
+            let survived = Rc::<RefCell<Vec<u64>>>::default();
+            let (at, outcome) = runtime.block_on(async {
+                let start = now();
+                let gathering = gather(planned(plan, &remote, &survived));
+                let outcome = timeout(limit, gathering).await;
+                let at = now() - start;
+                // Long enough for every task that goes on.
+                sleep(seconds(9)).await;
+                (at, outcome)
+            });
+            let error = in_order(plan, seconds(9)).into_iter().find(|end| end.1 != End::Value);
+            let over = seconds(error.map_or(3, |(delay, _)| delay));
+            assert_eq!(at, over.min(limit), "{plan:?}, {limit:?}");
+            match outcome {
+                Err(_) => assert!(over > limit),
+                Ok(Ok(values)) => assert_eq!(values, plan.map(|(delay, _)| delay)),
+                Ok(Err(got)) => assert_eq!(got.is_cancelled(), error.unwrap().1 == End::Cancel),
+            }
+            // A gather that was dropped took every task with it; one that failed, none.
+            let until = if over > limit { limit } else { seconds(9) };
+            let mut expected = in_order(plan, until);
+            expected.retain(|end| end.1 == End::Value);
+            let expected: Vec<_> = expected.into_iter().map(|end| end.0).collect();
+            assert_eq!(*survived.borrow(), expected, "{plan:?}, {limit:?}");
+        }
+    }
+}
+
+#[test]
+fn a_runtime_that_goes_away_takes_gathers_and_their_tasks_with_it() {
+    let held = Rc::new(());
+    let mut runtime = virtual_runtime();
+    let (gathered, collected, waited) = (held.clone(), held.clone(), held.clone());
+    let holding = |held: Rc<()>| async move {
+        pending::<()>().await;
+        drop(held);
+    };
+    drop(runtime.spawn(async move { drop(gather([spawn(holding(gathered))]).await) }));
+    drop(runtime.spawn(async move { drop(gather_all([spawn(holding(collected))]).await) }));
+    drop(runtime.spawn(async move {
+        drop(wait([spawn(holding(waited))], When::AllCompleted).await);
+    }));
+    runtime.run_until_idle();
+    assert_eq!(Rc::strong_count(&held), 4);
+    drop(runtime);
+    assert_eq!(Rc::strong_count(&held), 1);
 }
 
 // --- as_completed, race --------------------------------------------------------------------------
