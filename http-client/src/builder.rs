@@ -1,14 +1,25 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::{Client, Config};
+#[cfg(feature = "tls")]
+use crate::error::Result;
+use crate::open::Opener;
+#[cfg(feature = "tls")]
+use crate::open::Tls;
 use crate::pool::{Pool, PoolLimits};
 use crate::proto::Limits;
 use crate::resolve::{Resolve, Resolver};
 use crate::timeout::Timeouts;
+#[cfg(feature = "tls")]
+use crate::tls::TlsOptions;
 use http::header::{self, HeaderMap, HeaderValue};
 use std::collections::HashMap;
 use std::net::IpAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::rc::Rc;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the client calls itself unless told otherwise.
@@ -26,6 +37,10 @@ pub struct ClientBuilder {
     resolve: Option<Rc<dyn Resolve>>,
     overrides: HashMap<String, Rc<[IpAddr]>>,
     dns_cache: Duration,
+    #[cfg(unix)]
+    unix_socket: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    tls: TlsOptions,
 }
 
 impl Default for ClientBuilder {
@@ -49,6 +64,10 @@ impl Default for ClientBuilder {
             resolve: None,
             overrides: HashMap::new(),
             dns_cache: Duration::from_secs(60),
+            #[cfg(unix)]
+            unix_socket: None,
+            #[cfg(feature = "tls")]
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -151,6 +170,57 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects to this Unix socket, whatever the host of a URL is.
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix_socket = Some(path.into());
+        self
+    }
+
+    /// Trusts the certificates in this PEM text, besides those of the system.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) if there is none in it, or if one cannot be read.
+    #[cfg(feature = "tls")]
+    pub fn add_root_certificates(mut self, pem: &[u8]) -> Result<Self> {
+        self.tls.add_roots(pem)?;
+        Ok(self)
+    }
+
+    /// Trusts none of the system's certificates, only those that were added.
+    #[cfg(feature = "tls")]
+    pub fn only_added_root_certificates(mut self) -> Self {
+        self.tls.only_these_roots = true;
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one: the chain, the client's own
+    /// certificate first, and its key, both as PEM text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) if they cannot be read. Whether they belong
+    /// together turns out with the first connection.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self> {
+        self.tls.set_identity(chain, key)?;
+        Ok(self)
+    }
+
+    /// Takes any certificate for good. **Dangerous**: whoever is on the way to the server can read
+    /// and change everything.
+    #[cfg(feature = "tls")]
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.tls.accept_invalid = accept;
+        self
+    }
+
+    /// A configuration of `rustls` in place of all that was said about TLS here.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls.config = Some(config);
+        self
+    }
+
     /// The client.
     #[must_use]
     pub fn build(self) -> Client {
@@ -161,7 +231,13 @@ impl ClientBuilder {
             redirects: self.redirects,
             max_body_bytes: self.max_body_bytes,
         };
-        let resolver = Resolver::new(self.resolve, self.overrides, self.dns_cache);
-        Client::from_parts(config, Pool::new(self.pool), resolver)
+        let opener = Opener {
+            resolver: Resolver::new(self.resolve, self.overrides, self.dns_cache),
+            #[cfg(unix)]
+            unix_socket: self.unix_socket,
+            #[cfg(feature = "tls")]
+            tls: Tls::new(self.tls),
+        };
+        Client::from_parts(config, Pool::new(self.pool), opener)
     }
 }

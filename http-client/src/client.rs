@@ -3,18 +3,16 @@
 use crate::body::Body;
 use crate::buffer;
 use crate::builder::ClientBuilder;
-use crate::connect;
 use crate::connection::{Connection, Piece, Sent};
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::open::Opener;
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
 use crate::redirect;
 use crate::request::{self, IntoUrl, Request, RequestBuilder};
-use crate::resolve::Resolver;
 use crate::response::Response;
 use crate::stats::Stats;
 use crate::timeout::{Timeouts, Timer};
-use crate::transport::Transport;
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -38,7 +36,7 @@ pub struct Client {
 struct Inner {
     config: Rc<Config>,
     pool: Rc<Pool>,
-    resolver: Resolver,
+    opener: Opener,
     sweeping: Rc<Cell<bool>>,
 }
 
@@ -69,9 +67,9 @@ impl Client {
         ClientBuilder::default()
     }
 
-    pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, resolver: Resolver) -> Self {
+    pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, opener: Opener) -> Self {
         let sweeping = Rc::new(Cell::new(false));
-        Self { inner: Rc::new(Inner { config: Rc::new(config), pool, resolver, sweeping }) }
+        Self { inner: Rc::new(Inner { config: Rc::new(config), pool, opener, sweeping }) }
     }
 
     /// A GET request.
@@ -216,34 +214,16 @@ impl Inner {
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<()> {
-        let opened = self.try_open(url, timeouts, timer).await;
-        match opened {
-            Ok(connection) => lease.connect(connection),
+        match self.opener.open(url, timeouts, timer).await {
+            Ok(connection) => {
+                lease.connect(connection);
+                Ok(())
+            }
             Err(error) => {
                 self.pool.count(|stats| stats.failed += 1);
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(())
-    }
-
-    async fn try_open(
-        &self,
-        url: &Url,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-    ) -> Result<Connection> {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or(80);
-        let lookup = self.resolver.lookup(host);
-        let addresses = timer
-            .within_future(Phase::Resolve, timeouts.resolve, lookup)
-            .await?
-            .map_err(|error| Error::new(ErrorKind::Resolve(error)))?;
-        let connecting = connect::connect(&addresses, port);
-        let (stream, address) =
-            timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
-        Ok(Connection::new(Transport::Tcp(stream), Some(address), Instant::now()))
     }
 
     /// One request and its answer, over one connection.
@@ -363,7 +343,8 @@ impl fmt::Debug for Client {
 
 /// The name under which the pool knows a URL's host: scheme, host and port.
 fn host_name(url: &Url) -> Result<Cow<'_, str>> {
-    if url.scheme() != "http" {
+    let known = url.scheme() == "http" || (cfg!(feature = "tls") && url.scheme() == "https");
+    if !known {
         return Err(Error::new(ErrorKind::UnsupportedScheme(url.scheme().to_owned())));
     }
     if url.host_str().is_none_or(str::is_empty) {

@@ -19,6 +19,7 @@ mod client;
 mod connect;
 mod connection;
 mod error;
+mod open;
 mod pool;
 pub mod proto;
 mod redirect;
@@ -27,6 +28,8 @@ mod resolve;
 mod response;
 mod stats;
 mod timeout;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod upgrade;
 
@@ -40,6 +43,8 @@ pub use proto::CloseReason;
 pub use request::{IntoUrl, Request, RequestBuilder};
 pub use resolve::{Lookup, Resolve};
 pub use response::Response;
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use stats::Stats;
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;

@@ -1,14 +1,62 @@
-//! What a connection runs over: TCP, or TLS over it.
+//! What a connection runs over: a socket, or TLS over one.
 
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 use mainspring::net::TcpStream;
+#[cfg(unix)]
+use mainspring::net::UnixStream;
 use std::io;
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
+/// A connected socket.
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Socket {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_read(cx, buffer),
+        }
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write(cx, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_write(cx, bytes),
+        }
+    }
+
+    /// Says that no more will be sent. A peer that is gone needs no telling.
+    pub(crate) fn shutdown_write(&mut self) {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+        .unwrap_or_default();
+    }
+}
+
 /// The byte stream of one connection.
 pub(crate) enum Transport {
-    /// Plain TCP.
-    Tcp(TcpStream),
+    Plain(Socket),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
 
 impl Transport {
@@ -18,7 +66,9 @@ impl Transport {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => stream.poll_read(cx, buffer),
+            Self::Plain(socket) => socket.poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_read(cx, buffer),
         }
     }
 
@@ -29,7 +79,9 @@ impl Transport {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let count = match self {
-            Self::Tcp(stream) => stream.poll_write(cx, bytes),
+            Self::Plain(socket) => socket.poll_write(cx, bytes),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_write(cx, bytes),
         };
         match count {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -37,17 +89,30 @@ impl Transport {
         }
     }
 
-    /// Says that no more will be sent.
-    pub(crate) fn poll_close(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends what a layer between has kept back; a socket keeps nothing.
+    pub(crate) fn poll_flush(
+        &mut self,
+        #[cfg_attr(not(feature = "tls"), expect(unused_variables))] cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Poll::Ready(stream.shutdown(Shutdown::Write)),
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_flush(cx),
         }
     }
 
-    /// Sends what a layer between has kept back; TCP keeps nothing.
-    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Says that no more will be sent.
+    pub(crate) fn poll_close(
+        &mut self,
+        #[cfg_attr(not(feature = "tls"), expect(unused_variables))] cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Plain(socket) => {
+                socket.shutdown_write();
+                Poll::Ready(Ok(()))
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_close(cx),
         }
     }
 }

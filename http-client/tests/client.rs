@@ -258,6 +258,7 @@ fn headers_are_sent_as_set_and_defaults_give_way() {
     assert_eq!(seen.len(), 3);
 }
 
+#[cfg(feature = "json")]
 #[test]
 fn query_form_and_json() {
     let server = Server::new(|_| ok(r#"{"answer": [1, 2]}"#));

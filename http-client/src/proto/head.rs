@@ -107,42 +107,67 @@ impl ResponseHead {
 fn with_fields<T>(raw: &[u8], use_fields: impl FnOnce(&[httparse::Header<'_>]) -> T) -> T {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
     let mut response = httparse::Response::new(&mut []);
-    match config().parse_response_with_uninit_headers(&mut response, raw, &mut fields) {
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, raw, &mut fields) {
         Ok(_) => use_fields(response.headers),
         Err(_) => use_fields(&[]),
     }
 }
 
-/// Obsolete line folding is accepted, as RFC 9112 §5.2 obliges a user agent to; nothing else that
-/// `httparse` can be talked into is.
-fn config() -> httparse::ParserConfig {
-    let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    config
-}
-
 /// Parses a head that begins at the first byte of `input`.
 ///
 /// Returns the head and its length, or `None` if `input` ends before the head does.
+///
+/// Obsolete line folding is accepted, as RFC 9112 §5.2 obliges a user agent to; nothing else that
+/// `httparse` can be talked into is. As a fold is an error to a parser that does not know of it, a
+/// head is parsed for folds only after that error: the others need not be searched for them.
 pub(super) fn parse(
     input: &[u8],
     limits: &Limits,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     check_start(input)?;
     let window = &input[..input.len().min(limits.head_bytes)];
+    let plain = httparse::ParserConfig::default();
+    match parse_with(&plain, window, limits, false) {
+        Some(outcome) => outcome,
+        None => {
+            let mut folding = plain;
+            folding.allow_obsolete_multiline_headers_in_responses(true);
+            let outcome = parse_with(&folding, window, limits, true);
+            outcome.unwrap_or_else(|| Err(diagnose_fields(window, true)))
+        }
+    }
+}
+
+/// `None` for a malformed field line.
+fn parse_with(
+    config: &httparse::ParserConfig,
+    window: &[u8],
+    limits: &Limits,
+    folds: bool,
+) -> Option<Result<Option<(ResponseHead, usize)>, ProtocolError>> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
     let allowed = &mut fields[..limits.header_count.min(MAX_HEADER_COUNT)];
     let mut response = httparse::Response::new(&mut []);
-    match config().parse_response_with_uninit_headers(&mut response, window, allowed) {
+    let line = || excerpt(first_line(window));
+    let parsed = config.parse_response_with_uninit_headers(&mut response, window, allowed);
+    Some(match parsed {
         Ok(httparse::Status::Complete(length)) => {
-            Ok(Some((build(&response, &window[..length])?, length)))
+            let built = build(&response, &window[..length], folds);
+            built.map(|head| Some((head, length)))
         }
         Ok(httparse::Status::Partial) if window.len() == limits.head_bytes => {
             Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes })
         }
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(error) => Err(diagnose(error, window, limits)),
-    }
+        Err(httparse::Error::Version) => Err(ProtocolError::Version { line: line() }),
+        Err(httparse::Error::Status) => Err(ProtocolError::StatusLine { line: line() }),
+        Err(httparse::Error::TooManyHeaders) => {
+            let limit = limits.header_count.min(MAX_HEADER_COUNT);
+            Err(ProtocolError::TooManyHeaders { limit })
+        }
+        Err(_) => return None,
+    })
 }
 
 /// Tells at once, from the first few bytes, what can never become a response: a peer that speaks
@@ -157,7 +182,11 @@ pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
     }
 }
 
-fn build(response: &httparse::Response<'_, '_>, raw: &[u8]) -> Result<ResponseHead, ProtocolError> {
+fn build(
+    response: &httparse::Response<'_, '_>,
+    raw: &[u8],
+    folded: bool,
+) -> Result<ResponseHead, ProtocolError> {
     let version = match response.version {
         Some(0) => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -167,45 +196,30 @@ fn build(response: &httparse::Response<'_, '_>, raw: &[u8]) -> Result<ResponseHe
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ProtocolError::StatusLine { line: excerpt(first_line(raw)) })?;
     let mut facts = HeadFacts::collect(version, response.headers)?;
-    let mut folded = false;
     for field in &*response.headers {
         if field.name.len() > MAX_NAME_BYTES {
             let line = excerpt(field.name.as_bytes());
             return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
         }
-        folded |= field.value.contains(&b'\n');
     }
-    let raw = if folded { unfold(raw, response.headers) } else { Bytes::copy_from_slice(raw) };
+    let raw = if folded { unfold(raw) } else { Bytes::copy_from_slice(raw) };
     facts.odd |= folded;
     Ok(ResponseHead { version, status, facts, raw, fields: OnceCell::new() })
 }
 
 /// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more
-/// SP octets" (RFC 9112 §5.2).
-fn unfold(raw: &[u8], fields: &[httparse::Header<'_>]) -> Bytes {
+/// SP octets" (RFC 9112 §5.2). The head keeps its length, and has no folds any more.
+fn unfold(raw: &[u8]) -> Bytes {
     let mut head = raw.to_vec();
-    for field in fields {
-        let start = field.value.as_ptr() as usize - raw.as_ptr() as usize;
-        for byte in &mut head[start..start + field.value.len()] {
-            if matches!(byte, b'\r' | b'\n') {
-                *byte = b' ';
+    for at in 1..head.len() {
+        if head[at - 1] == b'\n' && matches!(head[at], b' ' | b'\t') {
+            head[at - 1] = b' ';
+            if at >= 2 && head[at - 2] == b'\r' {
+                head[at - 2] = b' ';
             }
         }
     }
     head.into()
-}
-
-/// Finds the byte at fault, which `httparse` does not tell.
-fn diagnose(error: httparse::Error, head: &[u8], limits: &Limits) -> ProtocolError {
-    let line = excerpt(first_line(head));
-    match error {
-        httparse::Error::Version => ProtocolError::Version { line },
-        httparse::Error::Status => ProtocolError::StatusLine { line },
-        httparse::Error::TooManyHeaders => {
-            ProtocolError::TooManyHeaders { limit: limits.header_count.min(MAX_HEADER_COUNT) }
-        }
-        _ => diagnose_fields(head, true),
-    }
 }
 
 /// The first field line that breaks a rule, for an error that names it. `folds` says whether a

@@ -1,0 +1,125 @@
+//! Opening a connection: look the host up, connect, and shake hands for TLS, each by its clock.
+
+use crate::connect;
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::resolve::Resolver;
+use crate::timeout::{Timeouts, Timer};
+#[cfg(feature = "tls")]
+use crate::tls::{TlsOptions, TlsStream};
+use crate::transport::{Socket, Transport};
+#[cfg(feature = "tls")]
+use std::cell::RefCell;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Instant;
+use url::Url;
+
+/// What a client needs to open connections.
+pub(crate) struct Opener {
+    pub(crate) resolver: Resolver,
+    /// A Unix socket that all connections go to, whatever the host.
+    #[cfg(unix)]
+    pub(crate) unix_socket: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Tls,
+}
+
+/// The TLS configuration, made when it is first needed.
+#[cfg(feature = "tls")]
+pub(crate) struct Tls {
+    options: TlsOptions,
+    config: RefCell<Option<Arc<rustls::ClientConfig>>>,
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    pub(crate) fn new(options: TlsOptions) -> Self {
+        Self { options, config: RefCell::default() }
+    }
+
+    async fn config(&self) -> Result<Arc<rustls::ClientConfig>> {
+        if let Some(config) = &*self.config.borrow() {
+            return Ok(config.clone());
+        }
+        let options = self.options.clone();
+        let built = mainspring::spawn_blocking(move || options.build()).await;
+        let built =
+            built.unwrap_or_else(|error| Err(Error::new(ErrorKind::Tls(error.to_string()))))?;
+        // Sessions can be resumed only within one configuration: the first one stays.
+        Ok(self.config.borrow_mut().get_or_insert(built).clone())
+    }
+}
+
+impl Opener {
+    /// Opens a connection that the requests to this URL's host can be sent on.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Connection> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let (socket, address) = self.socket(host, port, timeouts, timer).await?;
+        let transport = self.secured(url, socket, timeouts, timer).await?;
+        Ok(Connection::new(transport, address, Instant::now()))
+    }
+
+    async fn socket(
+        &self,
+        host: &str,
+        port: u16,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<(Socket, Option<SocketAddr>)> {
+        #[cfg(unix)]
+        if let Some(path) = &self.unix_socket {
+            let connecting = mainspring::net::UnixStream::connect(path);
+            let stream = timer.within_future(Phase::Connect, timeouts.connect, connecting).await?;
+            let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
+            return Ok((Socket::Unix(stream), None));
+        }
+        let lookup = self.resolver.lookup(host);
+        let addresses = timer
+            .within_future(Phase::Resolve, timeouts.resolve, lookup)
+            .await?
+            .map_err(|error| Error::new(ErrorKind::Resolve(error)))?;
+        let connecting = connect::connect(&addresses, port);
+        let (stream, address) =
+            timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
+        Ok((Socket::Tcp(stream), Some(address)))
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secured(
+        &self,
+        url: &Url,
+        socket: Socket,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Transport> {
+        if url.scheme() != "https" {
+            return Ok(Transport::Plain(socket));
+        }
+        let config = timer.within_future(Phase::Tls, timeouts.tls, self.tls.config()).await??;
+        let host = url.host_str().unwrap_or_default();
+        let mut stream = Box::new(TlsStream::new(socket, config, host)?);
+        timer.within(Phase::Tls, timeouts.tls, |cx| stream.poll_handshake(cx)).await??;
+        Ok(Transport::Tls(stream))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn secured(
+        &self,
+        _url: &Url,
+        socket: Socket,
+        _timeouts: &Timeouts,
+        _timer: &mut Timer,
+    ) -> Result<Transport> {
+        Ok(Transport::Plain(socket))
+    }
+}

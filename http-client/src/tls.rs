@@ -1,0 +1,309 @@
+//! TLS over a socket, by `rustls`, on a loop that waits for readiness.
+//!
+//! Four mistakes are easy here, and each is answered in one place below: waiting for the socket
+//! while plaintext is at hand (`poll_read` asks rustls first); leaving records unsent after
+//! packets have been processed or before a wait (`poll_read` and `poll_flush` write what there
+//! is); taking the end of the connection without a `close_notify` for the end of the data
+//! (rustls's reader says `UnexpectedEof`, and that is passed on); and taking session tickets on an
+//! idle connection for bytes of a response (a read takes them in and yields nothing).
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::Socket;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// Plaintext that rustls may hold back while the socket takes no more.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// What the builder was told about TLS.
+#[derive(Clone, Default)]
+pub(crate) struct TlsOptions {
+    pub(crate) roots: Vec<CertificateDer<'static>>,
+    pub(crate) only_these_roots: bool,
+    pub(crate) identity: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
+    pub(crate) accept_invalid: bool,
+    pub(crate) config: Option<Arc<ClientConfig>>,
+}
+
+impl TlsOptions {
+    /// Adds the certificates of a PEM file to those that are trusted.
+    pub(crate) fn add_roots(&mut self, pem: &[u8]) -> Result<()> {
+        let before = self.roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            self.roots.push(certificate.map_err(|error| invalid("root certificate", &error))?);
+        }
+        if self.roots.len() == before {
+            return Err(invalid("root certificate", &"there is none in the PEM text"));
+        }
+        Ok(())
+    }
+
+    /// Sets the certificate that is shown to servers that ask for one.
+    pub(crate) fn set_identity(&mut self, chain: &[u8], key: &[u8]) -> Result<()> {
+        let chain = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| invalid("client certificate", &error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key).map_err(|error| invalid("client key", &error))?;
+        self.identity = Some(Arc::new((chain, key)));
+        Ok(())
+    }
+
+    /// The configuration. Reads the system's certificates, so it may take a while: for the
+    /// blocking pool.
+    pub(crate) fn build(&self) -> Result<Arc<ClientConfig>> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| invalid("protocol versions", &error))?;
+        let builder = if self.accept_invalid {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        } else {
+            builder.with_root_certificates(self.root_store()?)
+        };
+        let mut config = match self.identity.as_deref() {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(|error| invalid("client certificate", &error))?,
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn root_store(&self) -> Result<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        for root in &self.roots {
+            store.add(root.clone()).map_err(|error| invalid("root certificate", &error))?;
+        }
+        if !self.only_these_roots {
+            let system = rustls_native_certs::load_native_certs();
+            let (added, _ignored) = store.add_parsable_certificates(system.certs);
+            if added == 0 {
+                // A machine without a bundle, such as a bare container.
+                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
+        }
+        Ok(store)
+    }
+}
+
+fn invalid(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Tls(format!("{what}: {error}")))
+}
+
+/// A TLS session over a socket.
+pub(crate) struct TlsStream {
+    socket: Socket,
+    session: ClientConnection,
+}
+
+impl TlsStream {
+    /// A session that is to be shaken hands on, with the server of this name.
+    pub(crate) fn new(socket: Socket, config: Arc<ClientConfig>, host: &str) -> Result<Self> {
+        // A URL has brackets around an IPv6 address, a certificate has not.
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|error| invalid("server name", &error))?;
+        let mut session =
+            ClientConnection::new(config, name).map_err(|error| invalid("session", &error))?;
+        session.set_buffer_limit(Some(WRITE_BUFFER));
+        Ok(Self { socket, session })
+    }
+
+    /// Shakes hands.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while self.session.is_handshaking() {
+            ready!(self.poll_flush(cx)).map_err(|error| failed(&error))?;
+            if self.session.is_handshaking() {
+                let count = ready!(self.poll_fill(cx)).map_err(|error| failed(&error))?;
+                if count == 0 {
+                    let error = "the peer closed the connection during the handshake";
+                    return Poll::Ready(Err(Error::new(ErrorKind::Tls(error.to_owned()))));
+                }
+            }
+        }
+        self.poll_flush(cx).map_err(|error| failed(&error))
+    }
+
+    /// Reads plaintext; 0 is the end that the peer declared by `close_notify`.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+            if self.session.wants_write() {
+                // A key update or an alert. What the socket does not take goes with the next write.
+                if let Poll::Ready(outcome) = self.poll_flush(cx) {
+                    outcome?;
+                }
+            }
+            ready!(self.poll_fill(cx))?;
+        }
+    }
+
+    /// Takes records from the socket and processes them. 0 is the end of the connection.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut socket = Polled { socket: &mut self.socket, cx };
+        let count = match self.session.read_tls(&mut socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            count => count?,
+        };
+        if let Err(error) = self.session.process_new_packets() {
+            // The peer is told why, if it still listens; our own error is what counts.
+            let _told: Poll<io::Result<()>> = self.poll_flush(cx);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let count = self.session.writer().write(bytes)?;
+            let flushed = self.poll_flush(cx)?;
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+            ready!(flushed);
+        }
+    }
+
+    /// Sends the records that rustls has ready.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.session.wants_write() {
+            let mut socket = Polled { socket: &mut self.socket, cx };
+            match self.session.write_tls(&mut socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => count?,
+            };
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.session.send_close_notify();
+        ready!(self.poll_flush(cx))?;
+        self.socket.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A socket as rustls wants it: what would have to wait is an error.
+struct Polled<'a, 'b, 'c> {
+    socket: &'a mut Socket,
+    cx: &'b mut Context<'c>,
+}
+
+impl Read for Polled<'_, '_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.socket.poll_read(self.cx, buffer) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Polled<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.socket.poll_write(self.cx, bytes) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A failed handshake in words: which check of the certificate it was, if it was one.
+fn failed(error: &io::Error) -> Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let text = match inner {
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            let check = match reason {
+                CertificateError::UnknownIssuer => "no trusted authority has issued it",
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    "it has expired"
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    "it is not valid yet"
+                }
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => "it is for another host",
+                CertificateError::Revoked => "it has been revoked",
+                CertificateError::BadSignature => "its signature is wrong",
+                CertificateError::InvalidPurpose => "it is not for a server",
+                CertificateError::BadEncoding => "it is malformed",
+                _ => "a check failed",
+            };
+            format!("the server's certificate is refused: {check} ({reason})")
+        }
+        Some(other) => format!("the handshake failed: {other}"),
+        None => format!("the handshake failed: {error}"),
+    };
+    Error::new(ErrorKind::Tls(text))
+}
+
+/// Trusts any certificate. The server still has to prove that it holds the certificate's key.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
