@@ -1,5 +1,5 @@
-//! Functions that block run on a bounded pool of threads, and are awaited like any other future. The
-//! loop goes on meanwhile.
+//! Functions that block run on a bounded pool of threads, and are awaited like any other future.
+//! The loop goes on meanwhile.
 //!
 //! Here ten calls block until all ten of them have begun, which takes ten threads.
 #![forbid(unsafe_code)]

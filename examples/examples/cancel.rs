@@ -1,6 +1,6 @@
-//! Cancelling a task drops its future at the point where it waits: whatever it holds is released, in
-//! the order in which Rust drops it. The join error says that it was cancelled, by whom and why. A
-//! task that is cancelled before its first turn never runs at all.
+//! Cancelling a task drops its future at the point where it waits: whatever it holds is released,
+//! in the order in which Rust drops it. The join error says that it was cancelled, by whom and why.
+//! A task that is cancelled before its first turn never runs at all.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

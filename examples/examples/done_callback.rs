@@ -1,5 +1,5 @@
-//! A done-callback receives the task when it is over. It runs through the loop, on the turn after, so
-//! the task's own last line always comes first; and a panic in one callback stops no other.
+//! A done-callback receives the task when it is over. It runs through the loop, on the turn after,
+//! so the task's own last line always comes first; and a panic in one callback stops no other.
 #![forbid(unsafe_code)]
 
 use mainspring::future::yield_now;

@@ -1,5 +1,6 @@
-//! Futures that were made for no runtime in particular run on this one: a channel of `async-channel`,
-//! a semaphore of `async-lock` and streams of `futures`. None of them needs an adapter.
+//! Futures that were made for no runtime in particular run on this one: a channel of
+//! `async-channel`, a semaphore of `async-lock` and streams of `futures`. None of them needs an
+//! adapter.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! Three tasks compute factorials and sleep a second before each product: their lines interleave, in
-//! the same order at every run, because ready tasks take turns first in, first out.
+//! Three tasks compute factorials and sleep a second before each product: their lines interleave,
+//! in the same order at every run, because ready tasks take turns first in, first out.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

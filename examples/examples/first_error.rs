@@ -1,5 +1,5 @@
-//! The first error ends a `gather` at once, and the other tasks go on. `gather_all` waits for all of
-//! them and collects errors beside values. Dropping either cancels every task in it.
+//! The first error ends a `gather` at once, and the other tasks go on. `gather_all` waits for all
+//! of them and collects errors beside values. Dropping either cancels every task in it.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! `gather` waits for several tasks and gives their results in the order of its arguments, whichever
-//! ends first. It lasts as long as the longest of them.
+//! `gather` waits for several tasks and gives their results in the order of its arguments,
+//! whichever ends first. It lasts as long as the longest of them.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

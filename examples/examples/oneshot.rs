@@ -1,5 +1,5 @@
-//! Below every await is a future whose result somebody sets: here by hand. Whoever awaits the receiver
-//! resumes when the sender is set, and learns it if that can no longer happen.
+//! Below every await is a future whose result somebody sets: here by hand. Whoever awaits the
+//! receiver resumes when the sender is set, and learns it if that can no longer happen.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

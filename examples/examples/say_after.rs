@@ -1,5 +1,6 @@
-//! An async function does nothing until it is awaited. Awaited one after the other, two of them take
-//! the sum of their times; spawned as tasks, both run from the next turn on and take the longer time.
+//! An async function does nothing until it is awaited. Awaited one after the other, two of them
+//! take the sum of their times; spawned as tasks, both run from the next turn on and take the
+//! longer time.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,5 +1,6 @@
 //! `timeout` gives a future a limit and drops it when time is up. A value that is ready at the very
-//! deadline wins. To stop a task that runs by itself, put its handle into the future that is dropped.
+//! deadline wins. To stop a task that runs by itself, put its handle into the future that is
+//! dropped.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

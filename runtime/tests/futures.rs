@@ -475,7 +475,7 @@ fn dropping_a_wait_detaches_its_tasks() {
     });
 }
 
-// --- every case, against a plain account ----------------------------------------------------------
+// --- every case, against a plain account ---------------------------------------------------------
 
 /// How a task ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
