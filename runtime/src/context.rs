@@ -136,7 +136,7 @@ impl Core {
     #[inline]
     pub(crate) fn enqueue(&self, slot: u32) {
         self.counters.woken.add(1);
-        self.table.borrow_mut().schedule(slot);
+        self.table.borrow_mut().ready.push(slot);
     }
 
     /// Wakes a task on the loop's thread.

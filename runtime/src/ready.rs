@@ -2,8 +2,6 @@
 //!
 //! A task is in it at most once; its state sees to that. Pushing and popping are O(1).
 
-use std::collections::VecDeque;
-
 /// In which order the tasks of a batch are polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,8 +14,13 @@ pub enum Scheduler {
     Seeded(u64),
 }
 
+/// Two lists: the batch that is being polled, and what became ready since it began. The end of a batch is
+/// the moment at which they change places.
 pub(crate) struct ReadyQueue {
-    queue: VecDeque<u32>,
+    batch: Vec<u32>,
+    /// How many of the batch have been taken.
+    taken: usize,
+    next: Vec<u32>,
     lots: Option<Lots>,
 }
 
@@ -33,33 +36,57 @@ impl ReadyQueue {
             Scheduler::Fifo => None,
             Scheduler::Seeded(seed) => Some(Lots(seed)),
         };
-        ReadyQueue { queue: VecDeque::new(), lots }
+        ReadyQueue { batch: Vec::new(), taken: 0, next: Vec::new(), lots }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.batch.len() - self.taken + self.next.len()
     }
 
     #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
-        self.queue.push_back(slot);
+        self.next.push(slot);
     }
 
-    /// Takes the next task of a batch of which `left` are still in the queue, at its head.
+    /// Makes a batch of all that is ready now.
     #[inline]
-    pub(crate) fn pop(&mut self, left: usize) -> Option<(u32, Option<Draw>)> {
-        let draw = if self.lots.is_some() { self.draw(left) } else { None };
-        self.queue.pop_front().map(|slot| (slot, draw))
+    pub(crate) fn start_batch(&mut self) {
+        if self.taken < self.batch.len() {
+            // The last batch was left unfinished, by a panic: its rest comes first.
+            self.batch.drain(..self.taken);
+            self.batch.append(&mut self.next);
+        } else {
+            self.batch.clear();
+            std::mem::swap(&mut self.batch, &mut self.next);
+        }
+        self.taken = 0;
     }
 
-    /// Brings one of the first `left` tasks to the head.
-    #[cold]
-    fn draw(&mut self, left: usize) -> Option<Draw> {
-        let lots = self.lots.as_mut().filter(|_| left > 1)?;
-        let chosen = lots.below(left);
-        self.queue.swap(0, chosen);
-        Some(Draw { among: left as u32, chosen: chosen as u32 })
+    /// Takes the next task of the batch.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<u32> {
+        let slot = *self.batch.get(self.taken)?;
+        self.taken += 1;
+        Some(slot)
+    }
+
+    /// Draws which task of the batch is next, where the scheduler draws lots and there is a choice.
+    pub(crate) fn draw(&mut self) -> Option<Draw> {
+        let lots = self.lots.as_mut()?;
+        let left = &mut self.batch[self.taken..];
+        if left.len() < 2 {
+            return None;
+        }
+        let chosen = lots.below(left.len());
+        left.swap(0, chosen);
+        Some(Draw { among: left.len() as u32, chosen: chosen as u32 })
+    }
+
+    /// Whether the scheduler draws lots.
+    #[inline]
+    pub(crate) fn draws(&self) -> bool {
+        self.lots.is_some()
     }
 }
 
@@ -83,10 +110,19 @@ impl Lots {
 mod tests {
     use super::*;
 
+    fn batch(ready: &mut ReadyQueue) -> Vec<u32> {
+        ready.start_batch();
+        std::iter::from_fn(|| {
+            drop(ready.draw());
+            ready.pop()
+        })
+        .collect()
+    }
+
     fn order(scheduler: Scheduler) -> Vec<u32> {
         let mut ready = ReadyQueue::new(scheduler);
         (0..8).for_each(|slot| ready.push(slot));
-        (1..=8).rev().map(|left| ready.pop(left).unwrap().0).collect()
+        batch(&mut ready)
     }
 
     #[test]
@@ -106,11 +142,25 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_stays_within_its_batch() {
+    fn what_becomes_ready_during_a_batch_waits_for_the_next() {
         let mut ready = ReadyQueue::new(Scheduler::Seeded(1));
-        (0..4).for_each(|slot| ready.push(slot));
-        for left in (1..=2).rev() {
-            assert!(ready.pop(left).unwrap().0 < 2, "the later two wait for the next batch");
-        }
+        ready.push(1);
+        ready.start_batch();
+        ready.push(2);
+        assert_eq!(ready.pop(), Some(1));
+        assert_eq!(ready.pop(), None);
+        assert_eq!(ready.len(), 1);
+        assert_eq!(batch(&mut ready), [2]);
+    }
+
+    #[test]
+    fn the_rest_of_an_unfinished_batch_comes_first() {
+        let mut ready = ReadyQueue::new(Scheduler::Fifo);
+        (1..=3).for_each(|slot| ready.push(slot));
+        ready.start_batch();
+        assert_eq!(ready.pop(), Some(1));
+        ready.push(4);
+        assert_eq!(ready.len(), 3);
+        assert_eq!(batch(&mut ready), [2, 3, 4]);
     }
 }

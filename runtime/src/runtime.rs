@@ -14,6 +14,7 @@ use crate::builder::Builder;
 use crate::context::{self, Core, Entered, Letter, TRANSFER_BUDGET, catch};
 use crate::observe::{CauseKind, Kind, Left, PollOutcome};
 use crate::reactor::Ready;
+use crate::ready::Draw;
 use crate::remote::Remote;
 use crate::stall::{self, Stalled, StalledTask};
 use crate::stats::{Stats, Turn};
@@ -248,7 +249,7 @@ impl Runtime {
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
         if self.core.tap.is_some() {
-            let ready = self.core.table.borrow().ready() as u32;
+            let ready = self.core.table.borrow().ready.len() as u32;
             self.core
                 .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
         }
@@ -262,16 +263,20 @@ impl Runtime {
     /// Step 3. True if main is done.
     fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
-        let batch = self.core.table.borrow().ready();
-        for left in (1..=batch).rev() {
+        self.core.table.borrow_mut().ready.start_batch();
+        loop {
             if self.core.polls_to_look.get() == 0 {
                 self.look();
             }
-            self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
-            let Some((slot, taken, draw)) = self.core.table.borrow_mut().next(left) else { break };
-            if let Some(draw) = draw {
-                self.core.note(0, Kind::Decided { among: draw.among, chosen: draw.chosen });
+            let mut table = self.core.table.borrow_mut();
+            let draw = if table.ready.draws() { table.ready.draw() } else { None };
+            let Some(slot) = table.ready.pop() else { break };
+            let taken = table.take(slot);
+            drop(table);
+            if let Some(Draw { among, chosen }) = draw {
+                self.core.note(0, Kind::Decided { among, chosen });
             }
+            self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
             if slot == MAIN {
                 main_done |= self.poll_main(taken, main.as_mut());
             } else {
@@ -327,7 +332,11 @@ impl Runtime {
                 core.counters.woken.add(u64::from(requeue));
                 let slot = header.slot();
                 let taken = Slot { task: Some(task), header: Some(header) };
-                core.table.borrow_mut().put_back(slot, taken, requeue);
+                let mut table = core.table.borrow_mut();
+                table.put_back(slot, taken);
+                if requeue {
+                    table.ready.push(slot);
+                }
             }
         }
     }
@@ -349,7 +358,11 @@ impl Runtime {
             self.note_poll_end(id, PollOutcome::Pending, requeued, header.holders(1));
             core.counters.woken.add(u64::from(requeued));
             let taken = Slot { task: None, header: Some(header) };
-            core.table.borrow_mut().put_back(MAIN, taken, requeued);
+            let mut table = core.table.borrow_mut();
+            table.put_back(MAIN, taken);
+            if requeued {
+                table.ready.push(MAIN);
+            }
             return false;
         }
         let beat_cancel = header.state.complete();
@@ -535,7 +548,7 @@ impl Runtime {
     }
 
     fn has_work(&self) -> bool {
-        self.core.table.borrow().ready() > 0
+        self.core.table.borrow().ready.len() > 0
             || !self.core.callbacks.borrow().is_empty()
             || self.core.inbox.has_mail()
     }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::Mailbox;
-use crate::ready::{Draw, ReadyQueue, Scheduler};
+use crate::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::Task;
 use crate::task::waker::Header;
@@ -28,33 +28,13 @@ pub(crate) struct Slot {
 pub(crate) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    ready: ReadyQueue,
+    pub(crate) ready: ReadyQueue,
 }
 
 impl Table {
     pub(crate) fn new(scheduler: Scheduler) -> Table {
         let ready = ReadyQueue::new(scheduler);
         Table { slots: vec![Slot::default()], free: Vec::new(), ready }
-    }
-
-    /// How many tasks are scheduled.
-    #[inline]
-    pub(crate) fn ready(&self) -> usize {
-        self.ready.len()
-    }
-
-    /// Puts a task that has just become scheduled into the queue.
-    #[inline]
-    pub(crate) fn schedule(&mut self, slot: u32) {
-        self.ready.push(slot);
-    }
-
-    /// Moves the next task of a batch, of which `left` are still queued, out of its slot, to be polled
-    /// with nothing borrowed.
-    #[inline]
-    pub(crate) fn next(&mut self, left: usize) -> Option<(u32, Slot, Option<Draw>)> {
-        let (slot, draw) = self.ready.pop(left)?;
-        Some((slot, self.take(slot), draw))
     }
 
     /// Finds a slot for a task that gets the number `number`, and its header ready.
@@ -90,16 +70,13 @@ impl Table {
         std::mem::take(&mut self.slots[slot as usize])
     }
 
-    /// Puts a task back that is not over, and queues it again if it was woken meanwhile.
+    /// Puts a task back that is not over.
     #[inline]
-    pub(crate) fn put_back(&mut self, slot: u32, task: Slot, requeue: bool) {
+    pub(crate) fn put_back(&mut self, slot: u32, task: Slot) {
         let empty = std::mem::replace(&mut self.slots[slot as usize], task);
         debug_assert!(empty.task.is_none() && empty.header.is_none());
         // Known to be empty, which the compiler cannot know: spares every poll the check on drop.
         std::mem::forget(empty);
-        if requeue {
-            self.ready.push(slot);
-        }
     }
 
     /// Frees a slot. Its header stays for the next tenant.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::time::clock::nanos;
 use crate::time::sleep::{Sleep, now, sleep_until};
 
 /// What to do about ticks that were missed, because nobody asked for them in time.
@@ -87,10 +88,9 @@ impl Interval {
             MissedTick::Burst => after(tick, self.period),
             MissedTick::Delay => after(now, self.period),
             MissedTick::Skip => {
-                let missed =
-                    now.saturating_duration_since(tick).as_nanos() / self.period.as_nanos();
-                let steps = u32::try_from(missed + 1).unwrap_or(u32::MAX);
-                after(tick, self.period.saturating_mul(steps))
+                let late = now.saturating_duration_since(tick);
+                let into_period = nanos(late) % nanos(self.period);
+                after(now, self.period - Duration::from_nanos(into_period))
             }
         };
         self.schedule(next);
@@ -98,9 +98,15 @@ impl Interval {
     }
 }
 
-/// The time `period` after `start`, or `start` where that is beyond all time.
-fn after(start: Instant, period: Duration) -> Instant {
-    start.checked_add(period).unwrap_or(start)
+/// The time `period` after `start`, or one that is late enough for anybody where that is beyond what the
+/// platform counts.
+fn after(start: Instant, mut period: Duration) -> Instant {
+    loop {
+        match start.checked_add(period) {
+            Some(instant) => return instant,
+            None => period /= 2,
+        }
+    }
 }
 
 /// Waits for one tick of an [`Interval`].

@@ -149,3 +149,6 @@ impl TimerQueue {
         vacated.waker.take()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -16,7 +16,7 @@ use crate::time::queue::TimerKey;
 /// Waits for at least `duration`, counted from the first poll.
 ///
 /// Suspends at least once, also for a duration of zero. `Duration::MAX` is no special case: the deadline
-/// is 584 years away. Accuracy is described in the [module](self). Cancel-safe: dropping it
+/// is 584 years away. Accuracy is described in the [module](crate::time). Cancel-safe: dropping it
 /// disarms its timer, in O(1).
 ///
 /// # Panics
