@@ -52,6 +52,49 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
     links
 }
 
+/// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets, icons.
+#[must_use]
+pub fn assets(html: &Html, page: &Url) -> Vec<Url> {
+    static ASSETS: LazyLock<Selector> = LazyLock::new(|| {
+        ours("img, source, video, audio, script[src], link[rel~=stylesheet], link[rel~=icon]")
+    });
+    let base = base(html, page);
+    let mut assets: Vec<Url> = Vec::new();
+    for element in html.select(&ASSETS) {
+        let srcset = element.attr("srcset").map(candidates).unwrap_or_default();
+        let own = ["src", "href", "poster"].into_iter().filter_map(|name| element.attr(name));
+        for reference in own.chain(srcset) {
+            let Ok(asset) = base.join(reference.trim()) else { continue };
+            let fetch = matches!(asset.scheme(), "http" | "https");
+            if fetch && asset.as_str().len() <= MAX_URL && assets.len() < MAX_LINKS {
+                assets.push(asset);
+            }
+        }
+    }
+    assets
+}
+
+/// The addresses in a `srcset`: each may be followed by a width or density, and a comma ends the
+/// candidate. A comma inside of an address belongs to it unless it ends it.
+fn candidates(srcset: &str) -> Vec<&str> {
+    let mut candidates = Vec::new();
+    let mut rest = srcset;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ',');
+        if rest.is_empty() {
+            return candidates;
+        }
+        let end = rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len());
+        let address = rest[..end].trim_end_matches(',');
+        candidates.push(address);
+        rest = &rest[end..];
+        if address.len() == end {
+            // What follows up to the next comma describes this candidate.
+            rest = rest.split_once(',').map_or("", |(_, rest)| rest);
+        }
+    }
+}
+
 /// What relative links of a document are relative to.
 fn base(html: &Html, page: &Url) -> Url {
     static BASE: LazyLock<Selector> = LazyLock::new(|| ours("base[href]"));
@@ -155,6 +198,31 @@ mod tests {
     fn a_base_changes_what_links_are_relative_to() {
         let html = "<base href='/deep/er/'><a href=x>x</a>";
         assert_eq!(links_of("http://h/a", html), ["http://h/deep/er/x"]);
+    }
+
+    #[test]
+    fn assets_are_all_that_a_page_shows() {
+        let html = "<link rel='stylesheet' href=s.css><link rel='shortcut icon' href=i.ico>
+            <script src=j.js></script><script>inline</script>
+            <img src=a.png srcset='a,1.png 1x, b.png 2x,c.png,, d.png'>
+            <picture><source srcset='e.webp 100w'></picture><img src='data:x'><video poster=p>";
+        let page = Url::parse("http://h/x/").expect("a URL");
+        let assets = assets(&Html::parse_document(html), &page);
+        assert_eq!(
+            assets.iter().map(|url| url.path()).collect::<Vec<_>>(),
+            [
+                "/x/s.css",
+                "/x/i.ico",
+                "/x/j.js",
+                "/x/a.png",
+                "/x/a,1.png",
+                "/x/b.png",
+                "/x/c.png",
+                "/x/d.png",
+                "/x/e.webp",
+                "/x/p",
+            ]
+        );
     }
 
     #[test]

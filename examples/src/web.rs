@@ -1,7 +1,9 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use mainspring_http::Client;
@@ -50,13 +52,17 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its `Content-Type`, empty if it has none.
     pub content_type: String,
-    /// Bytes of its body.
-    pub bytes: u64,
-    /// Its body, as text.
-    pub text: String,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Answer {
+    /// Its body as text; what is none becomes U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
     /// Whether it says that it is a page with links. Without a type, HTML is the best guess.
     #[must_use]
     pub fn is_html(&self) -> bool {
@@ -160,21 +166,16 @@ impl Web {
         let content_type = String::from_utf8_lossy(content_type).into_owned();
         let url = response.url().clone();
         let body = response.bytes().await.map_err(failed)?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        Ok(Answer { url, status, content_type, bytes: body.len() as u64, text })
+        Ok(Answer { url, status, content_type, body })
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
     /// none there means that all is allowed, a host that cannot answer that nothing is.
     pub async fn robots<T>(&self, url: &Url) -> Fetched<T> {
         match self.get(url).await {
-            Ok(mut answer) => {
-                let mut end = answer.text.len().min(robots::MAX_BYTES);
-                while !answer.text.is_char_boundary(end) {
-                    end -= 1;
-                }
-                answer.text.truncate(end);
-                Fetched::Robots(Robots::parse(&answer.text))
+            Ok(answer) => {
+                let read = &answer.body[..answer.body.len().min(robots::MAX_BYTES)];
+                Fetched::Robots(Robots::parse(&String::from_utf8_lossy(read)))
             }
             Err(Miss::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())

@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::cli::Demo;
 use crate::crawl::engine::{Budget, Fetched, Page, Totals, Watch, crawl};
-use crate::crawl::frontier::{Bounds, Frontier, Job, same_hosts};
+use crate::crawl::frontier::{Bounds, Frontier, Job};
+use crate::crawl::scope;
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
@@ -91,7 +92,7 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure
     let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
-    let mut frontier = Frontier::new(bounds, Pace::unlimited(), same_hosts(&seeds));
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), scope::same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states).then(|| progress::show(watch.clone()));
@@ -118,8 +119,8 @@ async fn fetch(web: Web, url: Url) -> Fetched<Found> {
         Ok(answer) => answer,
         Err(miss) => return miss.into(),
     };
-    let bytes = answer.bytes;
-    let html = Html::parse_document(&answer.text);
+    let bytes = answer.body.len() as u64;
+    let html = Html::parse_document(&answer.text());
     let (found, links) = match url.path() {
         "/" => (Found::Front, extract::demo_links(&html, &url)),
         "/list" => (Found::List, extract::demo_links(&html, &url)),
@@ -128,7 +129,7 @@ async fn fetch(web: Web, url: Url) -> Fetched<Found> {
             Err(reason) => return Fetched::Failed(reason),
         },
     };
-    Fetched::Page { found, links, bytes }
+    Fetched::Page { found, moved_to: None, links, bytes }
 }
 
 /// Path and query: what tells the pages of one site apart.

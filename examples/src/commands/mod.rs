@@ -3,5 +3,7 @@
 pub mod compare;
 pub mod demo;
 pub mod fetch;
+pub mod gather;
 pub mod serve;
+pub mod site;
 pub mod sweep;

@@ -28,6 +28,8 @@ pub enum Fetched<T> {
     Page {
         /// What the caller wanted of it.
         found: T,
+        /// Where it was, if redirects have led elsewhere.
+        moved_to: Option<Url>,
         /// The pages it links to.
         links: Vec<Url>,
         /// Bytes of its body.
@@ -226,7 +228,10 @@ fn land<T>(
     totals.longest_chain = totals.longest_chain.max(chain);
     let fetched = ended.unwrap_or_else(|error| Fetched::Failed(error.to_string()));
     let (result, bytes) = match fetched {
-        Fetched::Page { found, links, bytes } => {
+        Fetched::Page { found, moved_to, links, bytes } => {
+            if let Some(url) = moved_to {
+                frontier.alias(&url);
+            }
             frontier.follow(job.depth, chain, links);
             (Ok(found), bytes)
         }
@@ -371,7 +376,7 @@ mod tests {
         };
         match job.url.path() {
             "/page23" => Fetched::Failed("gone".to_owned()),
-            _ => Fetched::Page { found: (), links, bytes: 10 },
+            _ => Fetched::Page { found: (), moved_to: None, links, bytes: 10 },
         }
     }
 
@@ -479,7 +484,7 @@ mod tests {
     }
 
     fn page() -> Fetched<()> {
-        Fetched::Page { found: (), links: Vec::new(), bytes: 10 }
+        Fetched::Page { found: (), moved_to: None, links: Vec::new(), bytes: 10 }
     }
 
     fn busy() -> Fetched<()> {

@@ -82,6 +82,8 @@ pub struct Frontier {
     /// Hosts that may once a moment has come.
     waiting: BTreeSet<(Instant, usize)>,
     seen: HashSet<String>,
+    /// Pages found, which is what places count.
+    found: usize,
     queued: usize,
     bounds: Bounds,
     pace: Pace,
@@ -100,6 +102,7 @@ impl Frontier {
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             seen: HashSet::new(),
+            found: 0,
             queued: 0,
             bounds,
             pace,
@@ -109,8 +112,15 @@ impl Frontier {
         }
     }
 
-    /// Takes a page for fetched: in an earlier run, for one.
-    pub fn skip(&mut self, url: &Url) {
+    /// Takes a page for found and fetched, in an earlier run.
+    pub fn restore(&mut self, url: &Url) {
+        if self.seen.insert(canonical(url)) {
+            self.found += 1;
+        }
+    }
+
+    /// Takes an address for another one of a page that is known: a redirect has led there.
+    pub fn alias(&mut self, url: &Url) {
         self.seen.insert(canonical(url));
     }
 
@@ -134,10 +144,11 @@ impl Frontier {
 
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
-        if self.seen.len() >= self.bounds.pages {
+        if self.found >= self.bounds.pages {
             self.left_out += usize::from(!self.seen.contains(&key));
         } else if self.seen.insert(key) {
-            let errand = Errand::Page(self.seen.len() - 1);
+            let errand = Errand::Page(self.found);
+            self.found += 1;
             let host = self.host(&url);
             self.unlist(host);
             let job = Job { url, errand, depth, after, tries: 0, host };
@@ -270,12 +281,6 @@ impl Frontier {
         self.queued == 0
     }
 
-    /// Pages known of, those of earlier runs included.
-    #[must_use]
-    pub fn known(&self) -> usize {
-        self.seen.len()
-    }
-
     /// How many links were not followed because the bound on pages was reached. A link found on
     /// several pages counts each time.
     #[must_use]
@@ -302,15 +307,8 @@ impl Host {
 
 impl std::fmt::Debug for Frontier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frontier {{ {} known, {} to begin }}", self.seen.len(), self.queued)
+        write!(f, "Frontier {{ {} found, {} to begin }}", self.found, self.queued)
     }
-}
-
-/// A scope: the hosts, with their ports, that a crawl began with.
-pub fn same_hosts(seeds: &[Url]) -> impl Fn(&Url) -> bool + 'static {
-    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
-    let places: HashSet<_> = seeds.iter().map(place).collect();
-    move |url| places.contains(&place(url))
 }
 
 #[cfg(test)]
@@ -351,11 +349,16 @@ mod tests {
     fn depth_place_and_chain_count_from_the_seeds() {
         on_a_loop(|now| {
             let mut frontier = frontier(1, 9, Pace::unlimited());
-            frontier.skip(&url("http://h/earlier"));
+            frontier.restore(&url("http://h/earlier"));
+            frontier.alias(&url("http://h/b"));
             frontier.seed(url("http://h/"));
             let front = frontier.begin(now).expect("the seed");
             assert_eq!((front.depth, front.errand, front.after), (0, Errand::Page(1), 0));
-            frontier.follow(0, 1, vec![url("http://h/a"), url("http://h/earlier")]);
+            frontier.follow(
+                0,
+                1,
+                ["http://h/b", "http://h/a", "http://h/earlier"].map(url).to_vec(),
+            );
             let a = frontier.begin(now).expect("the link");
             assert_eq!((a.depth, a.errand, a.after), (1, Errand::Page(2), 1));
             frontier.follow(1, 2, vec![url("http://h/too/deep")]);
@@ -449,19 +452,5 @@ mod tests {
             let again = frontier.begin(now + Duration::from_secs(1)).expect("again");
             assert_eq!((again.errand, again.tries), (Errand::Robots, 1));
         });
-    }
-
-    #[test]
-    fn the_scope_is_host_and_port() {
-        let in_scope = same_hosts(&[url("http://h:81/"), url("https://g/")]);
-        for (text, expected) in [
-            ("http://h:81/x", true),
-            ("http://h/", false),
-            ("http://g/", false),
-            ("https://g:443/", true),
-            ("http://sub.h:81/", false),
-        ] {
-            assert_eq!(in_scope(&url(text)), expected, "{text}");
-        }
     }
 }

@@ -2,9 +2,13 @@
 //! it ended.
 //!
 //! The file is a list of JSON lines that only grows: a head, then one line for every page that is
-//! over, with the links it led to. A page is told *after* whatever it was fetched for has been stored, so a kill at any
-//! moment loses at most pages that were not stored, and these are fetched again. The last line may
-//! be cut short by a kill; it is taken away when the file is opened.
+//! over, with what was found and where its links lead. Pages that failed are not told: a later run
+//! tries them again.
+//!
+//! A body is kept in two steps around its line: written under a temporary name before it, renamed
+//! after it. So the line alone decides whether a page counts as stored. A kill before the line loses
+//! a page that was not stored; a kill after it leaves a rename to do, which the next run does. The
+//! last line may be cut short by a kill; it is taken away when the file is opened.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -13,6 +17,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::record::Record;
+
 /// The first line, by which a journal is told from other files that a slip might name.
 const HEAD: &[u8] = b"{\"journal\":\"crawl\",\"version\":1}\n";
 
@@ -20,15 +26,14 @@ const HEAD: &[u8] = b"{\"journal\":\"crawl\",\"version\":1}\n";
 const MAX_LINE: u64 = 64 * 1024 * 1024;
 
 /// One page that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which page.
-    pub url: Url,
-    /// How many links it is away from the beginning.
-    pub depth: u32,
-    /// The links it led to.
+    /// The page.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Where its links lead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<Url>,
+    pub leads_to: Vec<Url>,
 }
 
 /// A journal open for appending.
@@ -108,7 +113,8 @@ mod tests {
 
     fn entry(path: &str, links: &[&str]) -> Entry {
         let url = |path: &str| Url::parse("http://h").and_then(|u| u.join(path)).expect(path);
-        Entry { url: url(path), depth: 1, links: links.iter().map(|link| url(link)).collect() }
+        let record = Record { depth: 1, status: Some(200), ..Record::new(url(path)) };
+        Entry { record, leads_to: links.iter().map(|link| url(link)).collect() }
     }
 
     #[test]

@@ -6,3 +6,6 @@
 pub mod engine;
 pub mod frontier;
 pub mod journal;
+pub mod record;
+pub mod scope;
+pub mod sitemap;

@@ -2,6 +2,7 @@
 
 pub mod movies;
 pub mod names;
+pub mod records;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -40,17 +41,54 @@ impl OutDir {
         name: &str,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        let temporary = self.0.join(format!(".{name}.{}.part", std::process::id()));
+        self.prepare(name, content)?;
+        self.reveal(name).map(drop)
+    }
+
+    /// The first half of [`OutDir::write`]: the file is complete and not yet in its place. Preparing
+    /// it again replaces it.
+    ///
+    /// # Errors
+    /// Whatever the file system or `content` fails with; the temporary file is taken away then.
+    pub fn prepare(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let temporary = self.temporary(name);
         let written = File::create(&temporary).and_then(|file| {
             let mut file = BufWriter::new(file);
             content(&mut file)?;
-            file.flush()?;
-            fs::rename(&temporary, self.0.join(name))
+            file.flush()
         });
         if written.is_err() && temporary.exists() {
             fs::remove_file(&temporary)?;
         }
         written
+    }
+
+    /// The second half: puts a file in its place that was prepared, by this process or one before
+    /// it. False if none was.
+    ///
+    /// # Errors
+    /// Whatever the file system fails with.
+    pub fn reveal(&self, name: &str) -> io::Result<bool> {
+        match fs::rename(self.temporary(name), self.0.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            renamed => renamed.map(|()| true),
+        }
+    }
+
+    /// Takes away a file that was prepared and is not wanted after all.
+    ///
+    /// # Errors
+    /// Whatever the file system fails with.
+    pub fn discard(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.temporary(name))
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.0.join(format!(".{name}.part"))
     }
 
     /// The directory.

@@ -10,6 +10,7 @@ use super::request::Request;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
+const XML: &str = "application/xml";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// One answer.
@@ -65,6 +66,8 @@ pub fn answer(request: &Request, count: u32) -> Answer {
     let (content_type, body) = match path {
         "/" => (HTML, Some(pages::front(count))),
         "/list" => (HTML, start(query).and_then(|start| pages::list(start, count))),
+        "/robots.txt" => (PLAIN, Some(pages::robots(&request.host))),
+        "/sitemap.xml" => (XML, Some(pages::sitemap(&request.host, count))),
         "/hello" => (PLAIN, Some("Hello\n".to_owned())),
         _ => {
             if let Some(id) = path.strip_prefix("/detail/") {
@@ -109,8 +112,8 @@ mod tests {
     use super::*;
 
     fn get(target: &str) -> Answer {
-        let target = target.to_owned();
-        answer(&Request { method: Method::GET, target, keep_alive: true, body: 0 }, 100)
+        let (target, host) = (target.to_owned(), "h:1".to_owned());
+        answer(&Request { method: Method::GET, target, host, keep_alive: true, body: 0 }, 100)
     }
 
     #[test]
@@ -121,6 +124,8 @@ mod tests {
             ("/list?start=75", HTML, pages::list(75, 100).expect("a list")),
             ("/detail/100", HTML, pages::detail(100, 100).expect("a movie")),
             ("/api/movie/1", JSON, pages::api(1, 100).expect("a movie")),
+            ("/robots.txt", PLAIN, pages::robots("h:1")),
+            ("/sitemap.xml", XML, pages::sitemap("h:1", 100)),
             ("/hello", PLAIN, "Hello\n".to_owned()),
             ("/hello/Zo%C3%AB", PLAIN, "Hello, Zoë\n".to_owned()),
         ] {
@@ -161,8 +166,13 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: 6\r\nConnection: close\r\n\r\n"
         );
-        let post =
-            Request { method: Method::POST, target: "/".to_owned(), keep_alive: true, body: 0 };
+        let post = Request {
+            method: Method::POST,
+            target: "/".to_owned(),
+            host: "h".to_owned(),
+            keep_alive: true,
+            body: 0,
+        };
         let refused = answer(&post, 100).to_bytes(&Method::POST, true);
         assert_eq!(
             String::from_utf8(refused).expect("text"),

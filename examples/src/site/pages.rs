@@ -125,6 +125,27 @@ pub fn api(id: u32, count: u32) -> Option<String> {
     Some(serde_json::to_string(&movie).expect("a movie is strings and numbers"))
 }
 
+/// What the site asks of crawlers: to leave its API to programs.
+#[must_use]
+pub fn robots(host: &str) -> String {
+    format!("User-agent: *\nDisallow: /api/\n\nSitemap: http://{host}/sitemap.xml\n")
+}
+
+/// All movies, for crawlers that would rather not look for them.
+#[must_use]
+pub fn sitemap(host: &str, count: u32) -> String {
+    let mut xml = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
+    );
+    for id in 1..=count {
+        let host = Text(host);
+        write(&mut xml, format_args!("<url><loc>http://{host}/detail/{id}</loc></url>\n"));
+    }
+    xml.push_str("</urlset>\n");
+    xml
+}
+
 fn lookup(id: u32, count: u32) -> Option<Movie> {
     (1..=count).contains(&id).then(|| Movie::with_id(id))
 }

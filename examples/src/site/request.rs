@@ -19,6 +19,8 @@ pub struct Request {
     pub method: Method,
     /// Its target: path and query, as sent.
     pub target: String,
+    /// The host it was sent to, as the client calls it; empty if it did not say.
+    pub host: String,
     /// Whether the client means to send more on this connection.
     pub keep_alive: bool,
     /// Bytes of body that follow the head.
@@ -64,6 +66,7 @@ fn request(parsed: &httparse::Request<'_, '_>) -> Result<Request, StatusCode> {
     let mut request = Request {
         method,
         target: parsed.path.ok_or(bad)?.to_owned(),
+        host: String::new(),
         keep_alive: parsed.version == Some(1),
         body: 0,
     };
@@ -94,6 +97,7 @@ fn request(parsed: &httparse::Request<'_, '_>) -> Result<Request, StatusCode> {
             if std::mem::replace(&mut has_host, true) {
                 return Err(bad);
             }
+            request.host = value.to_owned();
         }
     }
     request.body = length.unwrap_or(0);
@@ -112,8 +116,9 @@ mod tests {
 
     const GET: &[u8] = b"GET /detail/7?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    fn get(target: &str, keep_alive: bool) -> Request {
-        Request { method: Method::GET, target: target.to_owned(), keep_alive, body: 0 }
+    fn get(target: &str, host: &str, keep_alive: bool) -> Request {
+        let host = host.to_owned();
+        Request { method: Method::GET, target: target.to_owned(), host, keep_alive, body: 0 }
     }
 
     #[test]
@@ -121,22 +126,22 @@ mod tests {
         for cut in 0..GET.len() {
             assert_eq!(parse(&GET[..cut]), Head::Partial, "cut at {cut}");
         }
-        assert_eq!(parse(GET), Head::Complete(get("/detail/7?x=1", true), GET.len()));
+        assert_eq!(parse(GET), Head::Complete(get("/detail/7?x=1", "a", true), GET.len()));
         let twice = [GET, GET].concat();
-        assert_eq!(parse(&twice), Head::Complete(get("/detail/7?x=1", true), GET.len()));
+        assert_eq!(parse(&twice), Head::Complete(get("/detail/7?x=1", "a", true), GET.len()));
     }
 
     #[test]
     fn persistence_follows_version_and_connection() {
-        for (head, keep_alive) in [
-            ("GET / HTTP/1.0\r\n\r\n", false),
-            ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
-            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", false),
+        for (head, host, keep_alive) in [
+            ("GET / HTTP/1.0\r\n\r\n", "", false),
+            ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "", true),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "a", true),
+            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", "a", false),
         ] {
             assert_eq!(
                 parse(head.as_bytes()),
-                Head::Complete(get("/", keep_alive), head.len()),
+                Head::Complete(get("/", host, keep_alive), head.len()),
                 "{head:?}"
             );
         }

@@ -1,8 +1,15 @@
 //! What the tests of the binary share: running it, a site to run it against, a directory to write to.
 
-use std::io::{BufRead as _, BufReader};
+// Each of the test binaries uses a part of this.
+#![allow(dead_code)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 /// The binary with these arguments.
 pub fn crawl(args: &[&str]) -> Command {
@@ -88,5 +95,65 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).expect("the scratch directory is ours");
+    }
+}
+
+/// A site that gives canned answers, one request for each connection.
+pub struct Canned {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Canned {
+    /// Answers what `answer` says to each request's head.
+    pub fn start(mut answer: impl FnMut(&str) -> String + Send + 'static) -> Canned {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = over.clone();
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().map(|stream| stream.expect("a connection")) {
+                if ends.load(Ordering::SeqCst) {
+                    return;
+                }
+                let mut reader = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    match reader.read_line(&mut head) {
+                        Ok(1..) => {}
+                        _ => break,
+                    }
+                }
+                // A client that has given up is what some of the tests are about.
+                let answered = reader.get_mut().write_all(answer(&head).as_bytes());
+                if answered.is_ok() && head.contains("/slow") {
+                    std::io::copy(&mut reader, &mut std::io::sink()).unwrap_or_default();
+                }
+            }
+        });
+        Canned { address, over, thread: Some(thread) }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// An answer with this body, after which the connection closes.
+    pub fn page(body: &str) -> String {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
+
+impl Drop for Canned {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // The thread waits for a connection: this one tells it to look.
+        TcpStream::connect(self.address).expect("it listens");
+        self.thread.take().expect("once").join().expect("no panic");
     }
 }

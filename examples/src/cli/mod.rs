@@ -5,12 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue};
+use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
+mod values;
+
 use crate::value::{bytes, duration};
+pub use values::seed;
+use values::{at_least_one, header, header_value, page_count, regex, selector, share};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,8 +50,10 @@ pub enum Command {
     Compare(Compare),
     /// Fetch more and more pages at once and show what each step costs
     Sweep(Sweep),
-    /// Fetch pages of any site, follow their links, select from them
+    /// Fetch pages, follow their links if asked to, select from them
     Fetch(Fetch),
+    /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
+    Site(Box<Site>),
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
@@ -130,7 +137,7 @@ Examples:
   crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s")]
 pub struct Fetch {
     /// Where to begin
-    #[arg(value_name = "URL", required = true, value_parser = url)]
+    #[arg(value_name = "URL", required = true, value_parser = seed)]
     pub urls: Vec<Url>,
     /// How many links away from the beginning to go
     #[arg(long, value_name = "N", default_value = "0")]
@@ -144,18 +151,113 @@ pub struct Fetch {
     /// How many pages to fetch at once
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub concurrency: usize,
+    /// Follow links to what robots.txt asks crawlers to leave alone
+    #[arg(long)]
+    pub ignore_robots: bool,
+    /// How to ask for pages, and what to do with them.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// `crawl site`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  crawl site http://localhost:8000/ --out mirror --bodies
+  crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
+  crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
+  crawl site http://localhost:8000/ --resume crawl.journal --out mirror
+                                   a run that was stopped or killed goes on where it was")]
+pub struct Site {
+    /// Where to begin
+    #[arg(value_name = "URL", value_parser = seed, required_unless_present_any = ["seeds", "sitemap"])]
+    pub urls: Vec<Url>,
+    /// Begin at the URLs in this file, one in each line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub seeds: Option<PathBuf>,
+    /// Begin at the pages that this sitemap lists; may be given several times
+    #[arg(long, value_name = "URL", value_parser = seed)]
+    pub sitemap: Vec<Url>,
+    /// Which links to follow
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Scope::Host)]
+    pub scope: Scope,
+    /// Follow only links that this matches
+    #[arg(long, value_name = "REGEX", value_parser = regex)]
+    pub include: Option<Regex>,
+    /// Follow no links that this matches
+    #[arg(long, value_name = "REGEX", value_parser = regex)]
+    pub exclude: Option<Regex>,
+    /// Fetch images, scripts and style sheets too
+    #[arg(long)]
+    pub assets: bool,
+    /// How many links away from the beginning to go
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub depth: u32,
+    /// How many pages to fetch at most
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one)]
+    pub pages: usize,
+    /// Begin no more pages once this much has come
+    #[arg(long, value_name = "BYTES", default_value = "1GB", value_parser = bytes)]
+    pub bytes: u64,
+    /// Begin no more pages after this time
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    #[arg(allow_hyphen_values = true)]
+    pub time: Duration,
+    /// How many pages to fetch at once, of all hosts together
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one)]
+    pub concurrency: usize,
+    /// How many pages to fetch at once, of each host
+    #[arg(long, value_name = "N", default_value = "4", value_parser = at_least_one)]
+    pub per_host: usize,
+    /// How long to wait between two pages of one host; its robots.txt may ask for more
+    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = duration)]
+    #[arg(allow_hyphen_values = true)]
+    pub pause: Duration,
+    /// By how much to vary pauses, as a share of them
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    pub jitter: f64,
+    /// Fetch what robots.txt asks crawlers to leave alone
+    #[arg(long)]
+    pub ignore_robots: bool,
+    /// Keep a journal in this file, and go on from what it tells of earlier runs
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// How to ask for pages, and what to do with them.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// Which links to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// Those to the hosts and ports of the beginning
+    Host,
+    /// Those to the hosts of the beginning and to whatever is below them
+    Subdomains,
+    /// All
+    Any,
+}
+
+/// How to ask for pages, and what to do with them.
+#[derive(Clone, Debug, Args)]
+pub struct Asking {
     /// Print what this CSS selector finds, instead of a line per page
     #[arg(long, value_name = "CSS", value_parser = selector)]
     pub select: Option<Selector>,
     /// Print this attribute of what was selected, instead of its text
     #[arg(long, value_name = "NAME", requires = "select")]
     pub attr: Option<String>,
+    /// Write pages.jsonl and pages.csv, with timings and sizes, into this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Keep the pages themselves there too
+    #[arg(long, requires = "out")]
+    pub bodies: bool,
     /// Send this header with every request; may be given several times
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
     pub header: Vec<(HeaderName, HeaderValue)>,
     /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT")]
-    #[arg(value_parser = header_value)]
+    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
     /// Give up on a page after this time
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
@@ -164,48 +266,6 @@ pub struct Fetch {
     /// Give up on a page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    within(text, 1_000_000)
-}
-
-fn page_count(text: &str) -> Result<u32, String> {
-    within(text, 1_000_000)
-}
-
-/// A whole number from 1 to `most`.
-fn within<N: TryFrom<u64>>(text: &str, most: u64) -> Result<N, String> {
-    let number: Option<u64> = text.parse().ok().filter(|n| (1..=most).contains(n));
-    number
-        .and_then(|number| N::try_from(number).ok())
-        .ok_or_else(|| format!("needs a whole number from 1 to {most}"))
-}
-
-/// An http or https URL; without a scheme it is taken for http.
-fn url(text: &str) -> Result<Url, String> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&whole).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        other => Err(format!("{other} is not http or https")),
-    }
-}
-
-fn selector(text: &str) -> Result<Selector, String> {
-    Selector::parse(text).map_err(|error| format!("no CSS selector: {error}"))
-}
-
-/// A header field, written as on the wire.
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it like 'Name: value'")?;
-    let bad_name = |_| format!("{name:?} is no name of a header");
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(bad_name)?;
-    Ok((name, header_value(value.trim())?))
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(text).map_err(|_| "holds a character that no header may".to_owned())
 }
 
 /// What to print, and the exit code, for a command line that was not taken.

@@ -1,0 +1,58 @@
+//! What is told of one page: in a journal, in `pages.jsonl` and in `pages.csv`.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// One page that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its address, as it was found.
+    pub url: Url,
+    /// Where redirects have led.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Url>,
+    /// Its status, if there was an answer below 400.
+    pub status: Option<u16>,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How many links it is away from the beginning.
+    pub depth: u32,
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// From the start of its run to the start of its fetch, in milliseconds.
+    pub began_ms: f64,
+    /// How long the fetch took, waits for a place not counted, in milliseconds.
+    pub took_ms: f64,
+    /// How many links it has.
+    pub links: usize,
+    /// The file that its body is kept in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What was selected from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selected: Vec<String>,
+}
+
+impl Record {
+    /// A record that says nothing yet but which page it is about.
+    #[must_use]
+    pub fn new(url: Url) -> Record {
+        Record {
+            url,
+            moved_to: None,
+            status: None,
+            error: None,
+            depth: 0,
+            content_type: String::new(),
+            bytes: 0,
+            began_ms: 0.0,
+            took_ms: 0.0,
+            links: 0,
+            file: None,
+            selected: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The pages of a crawl as files: one JSON object in each line, and a table.
+
+use std::io;
+
+use super::OutDir;
+use crate::crawl::record::Record;
+
+/// Writes `pages.jsonl` and `pages.csv`, in the order given. In the table, what was selected from a
+/// page is one cell, with a line for each match.
+///
+/// # Errors
+/// Whatever the file system fails with.
+pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
+    dir.write("pages.jsonl", |file| {
+        for record in records {
+            serde_json::to_writer(&mut *file, record)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })?;
+    dir.write("pages.csv", |file| {
+        let mut csv = csv::Writer::from_writer(file);
+        csv.write_record([
+            "url",
+            "moved_to",
+            "status",
+            "error",
+            "depth",
+            "content_type",
+            "bytes",
+            "began_ms",
+            "took_ms",
+            "links",
+            "file",
+            "selected",
+        ])?;
+        for record in records {
+            csv.write_record([
+                record.url.as_str(),
+                record.moved_to.as_ref().map_or("", |url| url.as_str()),
+                &record.status.map(|status| status.to_string()).unwrap_or_default(),
+                record.error.as_deref().unwrap_or_default(),
+                &record.depth.to_string(),
+                &record.content_type,
+                &record.bytes.to_string(),
+                &record.began_ms.to_string(),
+                &record.took_ms.to_string(),
+                &record.links.to_string(),
+                record.file.as_deref().unwrap_or_default(),
+                &record.selected.join("\n"),
+            ])?;
+        }
+        csv.flush()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::Scratch;
+    use std::fs;
+    use url::Url;
+
+    #[test]
+    fn both_files_whole() {
+        let url = |text| Url::parse(text).expect(text);
+        let page = Record {
+            status: Some(200),
+            content_type: "text/html".to_owned(),
+            bytes: 1_234,
+            began_ms: 0.5,
+            took_ms: 12.25,
+            links: 3,
+            file: Some("page-h.html".to_owned()),
+            selected: vec!["a, \"b\"".to_owned(), "c".to_owned()],
+            ..Record::new(url("http://h/"))
+        };
+        let failed = Record {
+            depth: 1,
+            error: Some("404 Not Found".into()),
+            ..Record::new(url("http://h/x"))
+        };
+        let scratch = Scratch::new("records");
+        let dir = OutDir::open(&scratch.0).expect("there");
+        write(&dir, &[page, failed]).expect("written");
+        let read = |name: &str| fs::read_to_string(scratch.0.join(name)).expect("read");
+        assert_eq!(
+            read("pages.jsonl"),
+            "{\"url\":\"http://h/\",\"status\":200,\"depth\":0,\"content_type\":\"text/html\",\
+             \"bytes\":1234,\"began_ms\":0.5,\"took_ms\":12.25,\"links\":3,\
+             \"file\":\"page-h.html\",\"selected\":[\"a, \\\"b\\\"\",\"c\"]}\n\
+             {\"url\":\"http://h/x\",\"status\":null,\"error\":\"404 Not Found\",\"depth\":1,\
+             \"content_type\":\"\",\"bytes\":0,\"began_ms\":0.0,\"took_ms\":0.0,\"links\":0}\n"
+        );
+        assert_eq!(
+            read("pages.csv"),
+            "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,links,file,selected\n\
+             http://h/,,200,,0,text/html,1234,0.5,12.25,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
+             http://h/x,,,404 Not Found,1,,0,0,0,0,,\n"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! `crawl fetch` and `crawl site` against sites that the tests make up.
+
+mod cli_support;
+
+use std::fs;
+use std::net::TcpListener;
+
+use cli_support::{Canned, Scratch, Site, run};
+
+/// What was printed per page, without sizes and times.
+fn pages(stdout: &str) -> Vec<String> {
+    let page = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        format!("{} {}", words[0], words.last().expect("an address"))
+    };
+    stdout.lines().map(page).collect()
+}
+
+#[test]
+fn matches_come_in_the_order_of_the_pages() {
+    let site = Site::start(&["--pages", "30"]);
+    let ran =
+        run(&["fetch", &site.url("/"), "--depth", "1", "--select", "a.title", "--attr", "href"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let expected: String = (1..=30).map(|id| format!("/detail/{id}\n")).collect();
+    assert_eq!(ran.stdout, expected);
+    assert!(ran.stderr.starts_with("3 pages, 0 failed, "), "{}", ran.stderr);
+}
+
+#[test]
+fn without_a_selector_every_page_is_a_line() {
+    let site = Site::start(&["--pages", "2"]);
+    let ran = run(&["fetch", &site.url("/"), "--depth", "2", "--pages", "3"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(
+        pages(&ran.stdout),
+        [
+            format!("200 {}", site.url("/")),
+            format!("200 {}", site.url("/list?start=0")),
+            format!("200 {}", site.url("/detail/1")),
+        ]
+    );
+    assert!(ran.stderr.contains(", 1 links past the limit of pages\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn failures_are_listed_with_their_reasons() {
+    let site = Site::start(&["--pages", "2"]);
+    // A port that was free a moment ago, and that nobody listens on.
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let refused = format!("http://{}/", closed.expect("a port"));
+    let gone = site.url("/nope");
+    let ran = run(&["fetch", &gone, &refused, "http://no-such-host.invalid/", &site.url("/hello")]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(pages(&ran.stdout), [format!("200 {}", site.url("/hello"))]);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines[0], format!("failed: {gone}: 404 Not Found"));
+    assert!(lines[1].starts_with(&format!("failed: {refused}: cannot connect")), "{}", lines[1]);
+    assert!(lines[2].starts_with("failed: http://no-such-host.invalid/: cannot resolve"));
+    assert!(lines[3].starts_with("4 pages, 3 failed, 6 B, "), "{}", lines[3]);
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn headers_are_sent_as_asked() {
+    let site = Canned::start(|head| {
+        let fields = |name: &str| {
+            let lines = head.lines().filter(|line| line.to_ascii_lowercase().starts_with(name));
+            lines.map(|line| format!("<p>{line}</p>")).collect::<String>()
+        };
+        Canned::page(&(fields("user-agent") + &fields("x-one") + &fields("accept-language")))
+    });
+    let ran = run(&[
+        "fetch",
+        &site.url("/"),
+        "-A",
+        "tester/1",
+        "-H",
+        "X-One: 1",
+        "-H",
+        "Accept-Language: de",
+        "--select",
+        "p",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let printed = ran.stdout.to_ascii_lowercase();
+    assert_eq!(printed, "user-agent: tester/1\nx-one: 1\naccept-language: de\n");
+}
+
+#[test]
+fn a_page_cannot_send_commands_to_the_terminal() {
+    let site = Canned::start(|_| Canned::page("<h1>\x1b]0;owned\x07\u{9b}2J\u{202e}x</h1>"));
+    let ran = run(&["fetch", &site.url("/"), "--select", "h1"]);
+    assert_eq!(ran.stdout, "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}x\n");
+    let site = Canned::start(|_| "HTTP/1.1 200 \x1b[31mOK\r\n\r\n".to_owned());
+    let ran = run(&["fetch", &site.url("/")]);
+    assert_eq!(ran.code, 1);
+    assert!(!ran.stderr.contains('\x1b'), "{:?}", ran.stderr);
+}
+
+#[test]
+fn limits_on_time_and_size_are_failures() {
+    let site = Canned::start(|head| match head.split(' ').nth(1) {
+        Some("/long") => Canned::page(&"x".repeat(2_000)),
+        // An answer that never ends: the connection closes only when the client gives up.
+        _ => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx".to_owned(),
+    });
+    let ran = run(&["fetch", &site.url("/long"), "--max-size", "1kB"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("1000"), "the limit is named: {}", ran.stderr);
+    let ran = run(&["fetch", &site.url("/slow"), "--timeout", "1ms"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.starts_with("failed: "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_site_is_crawled_as_its_robots_txt_asks() {
+    let site = Site::start(&["--pages", "2"]);
+    let api = site.url("/api/movie/1");
+    let ran = run(&["site", &site.url("/"), &api, "--pause", "0s"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let mut paths = vec!["/", "/list?start=0", "/detail/1", "/detail/2"];
+    assert_eq!(
+        pages(&ran.stdout),
+        paths.iter().map(|path| format!("200 {}", site.url(path))).collect::<Vec<_>>()
+    );
+    assert!(ran.stderr.contains("  forbidden"), "{}", ran.stderr);
+    let ran = run(&["site", &site.url("/"), &api, "--pause", "0s", "--ignore-robots"]);
+    paths.insert(1, "/api/movie/1");
+    assert_eq!(
+        pages(&ran.stdout),
+        paths.iter().map(|path| format!("200 {}", site.url(path))).collect::<Vec<_>>()
+    );
+    assert!(!ran.stderr.contains("  forbidden"), "{}", ran.stderr);
+}
+
+#[test]
+fn seeds_come_from_files_and_sitemaps_and_the_scope_narrows() {
+    let site = Site::start(&["--pages", "3"]);
+    let scratch = Scratch::new("seeds");
+    let seeds = scratch.path("seeds.txt");
+    fs::write(&seeds, format!("# where to begin\n\n{}\n", site.url("/list"))).expect("a file");
+    let ran = run(&["site", "--seeds", &seeds, "--exclude", "/detail/[13]$", "--pause", "0s"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let shown = |paths: &[&str]| -> Vec<String> {
+        paths.iter().map(|path| format!("200 {}", site.url(path))).collect()
+    };
+    assert_eq!(pages(&ran.stdout), shown(&["/list", "/detail/2", "/list?start=0"]));
+    let map = site.url("/sitemap.xml");
+    let ran = run(&["site", "--sitemap", &map, "--depth", "0", "--pause", "0s"]);
+    assert_eq!(pages(&ran.stdout), shown(&["/detail/1", "/detail/2", "/detail/3"]));
+    let bad = scratch.path("bad.txt");
+    fs::write(&bad, "http://h/\nftp://h/\n").expect("a file");
+    let ran = run(&["site", "--seeds", &bad]);
+    let said = format!("crawl: {bad}, line 2: ftp is not http or https\n");
+    assert_eq!((ran.code, ran.stderr), (1, said));
+}
+
+#[test]
+fn a_crawl_goes_on_where_its_journal_ends() {
+    let site = Site::start(&["--pages", "3"]);
+    let scratch = Scratch::new("resume");
+    let (journal, out) = (scratch.path("journal"), scratch.path("out"));
+    let crawl = |pages: &str| {
+        run(&[
+            "site",
+            &site.url("/"),
+            "--resume",
+            &journal,
+            "--out",
+            &out,
+            "--bodies",
+            "--pages",
+            pages,
+            "--pause",
+            "0s",
+        ])
+    };
+    let first = crawl("3");
+    assert_eq!(pages(&first.stdout).len(), 3, "{}", first.stderr);
+    // As after a kill between a journal's line and the rename that follows it, and in the midst of
+    // the line after that.
+    let names = || -> Vec<String> {
+        let entries = fs::read_dir(&out).expect("the directory");
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("UTF-8");
+        let mut names: Vec<String> = entries.map(|entry| name(entry.expect("an entry"))).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let body = before.iter().find(|name| name.contains("detail_1")).expect("a body").clone();
+    fs::rename(format!("{out}/{body}"), format!("{out}/.{body}.part")).expect("renamed");
+    let mut told = fs::read(&journal).expect("the journal");
+    told.extend_from_slice(b"{\"url\":\"http://");
+    fs::write(&journal, told).expect("written");
+
+    let second = crawl("100");
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert_eq!(
+        pages(&second.stdout),
+        ["/detail/2", "/detail/3"].map(|path| format!("200 {}", site.url(path))),
+        "nothing that was stored is fetched again"
+    );
+    assert!(second.stderr.contains("and 3 in earlier runs"), "{}", second.stderr);
+    let after = names();
+    assert_eq!(after.len(), before.len() + 2, "{after:?}");
+    assert!(after.contains(&body), "the rename has been made up for: {after:?}");
+    let lines = fs::read_to_string(format!("{out}/pages.jsonl")).expect("pages.jsonl");
+    assert_eq!(lines.lines().count(), 5, "{lines}");
+    let third = crawl("100");
+    assert_eq!((third.code, third.stdout.as_str()), (0, ""), "{}", third.stderr);
+}
+
+#[test]
+fn a_busy_host_is_asked_again_when_it_says() {
+    let mut asked = 0;
+    let site = Canned::start(move |_| {
+        asked += 1;
+        if asked == 1 {
+            "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n".to_owned()
+        } else {
+            Canned::page("here")
+        }
+    });
+    let ran = run(&["site", &site.url("/"), "--ignore-robots", "--pause", "0s"]);
+    assert_eq!((ran.code, pages(&ran.stdout)), (0, vec![format!("200 {}", site.url("/"))]));
+    assert!(ran.stderr.contains("tried again"), "{}", ran.stderr);
+}
