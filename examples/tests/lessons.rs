@@ -28,13 +28,13 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A lesson, built by cargo beside this test: `target/debug/examples/`, if this is
-/// `target/debug/deps/lessons-…`.
+/// A lesson, as cargo builds it beside this test: in `target/debug/examples/`, if this is
+/// `target/debug/deps/lessons-…`. A run of this test alone (`--test lessons`) does not build it.
 fn lesson(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
     let built = built.with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(built.exists(), "{built:?} is missing: run `cargo build --examples` first");
+    assert!(built.exists(), "{built:?} is missing: `cargo build --examples` makes it");
     Command::new(built)
 }
 
