@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::{self, Core, catch};
 use crate::observe::Kind;
+use crate::task::error::message_of;
 use crate::task::join::JoinHandle;
 use crate::time::clock::nanos;
 
@@ -86,6 +87,8 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let number = self.last_job.get().wrapping_add(1);
+        self.last_job.set(number);
         let result = Arc::new(Mutex::new(Slot::Waiting(None)));
         let place = result.clone();
         let refused = self.shared.push(Box::new(move || {
@@ -98,7 +101,7 @@ impl Pool {
             let ran = nanos(before.elapsed());
             let before = std::mem::replace(&mut *lock(&place), Slot::Ended(outcome, ran));
             if let Slot::Waiting(Some(waker)) = before {
-                waker.wake();
+                context::caused_by_job(number, || waker.wake());
             }
         }));
         if let Err(error) = refused {
@@ -107,10 +110,9 @@ impl Pool {
             ));
             *lock(&result) = Slot::Ended(Err(text), 0);
         }
-        self.last_job.set(self.last_job.get().wrapping_add(1));
         self.jobs.set(self.jobs.get() + 1);
-        core.note_running(Kind::JobQueued { job: self.last_job.get() });
-        Outcome { result, core: core.clone(), job: self.last_job.get() }
+        core.note_running(Kind::JobQueued { job: number });
+        Outcome { result, core: core.clone(), job: number }
     }
 
     /// Drops what has not started; what runs goes on by itself.
@@ -128,6 +130,11 @@ impl Pool {
 impl Shared {
     fn push(self: &Arc<Shared>, job: Job) -> std::io::Result<()> {
         let mut queue = self.lock();
+        if queue.closed {
+            drop(queue);
+            drop(catch(|| drop(job)));
+            return Ok(());
+        }
         queue.jobs.push_back(job);
         if queue.idle >= queue.jobs.len() {
             self.changed.notify_one();
@@ -154,7 +161,13 @@ impl Shared {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
-                job();
+                // The job's own panic is caught in it. What is left is a value that nobody wanted.
+                if let Err(payload) = catch(job) {
+                    let message = message_of(&*payload);
+                    eprintln!(
+                        "mainspring: what nobody wanted of a blocking job panicked in drop: {message}"
+                    );
+                }
                 queue = self.lock();
                 continue;
             }

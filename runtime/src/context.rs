@@ -48,7 +48,7 @@ pub(crate) type DoneCallback = Box<dyn FnOnce()>;
 /// What another thread has to say to the loop.
 pub(crate) enum Letter {
     /// A waker of this task was used there.
-    Wake { header: Arc<Header>, thread: u64 },
+    Wake { header: Arc<Header>, by: (CauseKind, u64) },
     /// Make a future and spawn it.
     Spawn(RemoteSpawn),
     /// Cancel a task.
@@ -280,6 +280,8 @@ thread_local! {
     static HERE: Cell<usize> = const { Cell::new(0) };
     static CURRENT: RefCell<ManuallyDrop<Current>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static THREAD: Cell<u64> = const { Cell::new(0) };
+    /// The blocking job that is just bringing its result home from this thread, or 0.
+    static JOB: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes a loop the thread's current one until it is dropped, then the one before.
@@ -370,6 +372,21 @@ fn with_current(f: impl FnOnce(&Core)) {
             f(core);
         }
     });
+}
+
+/// What a wake by letter is caused by: the end of a blocking job, or anything else on this thread.
+pub(crate) fn foreign_cause() -> (CauseKind, u64) {
+    match JOB.get() {
+        0 => (CauseKind::Thread, thread_number()),
+        job => (CauseKind::Job, u64::from(job)),
+    }
+}
+
+/// Runs `f` with the end of a blocking job as the cause of every wake in it.
+pub(crate) fn caused_by_job(job: u32, f: impl FnOnce()) {
+    JOB.set(job);
+    f();
+    JOB.set(0);
 }
 
 /// A number for the calling thread, counted from 1 in the order of asking.

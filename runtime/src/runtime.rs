@@ -502,9 +502,9 @@ impl Runtime {
         core.counters.letters.add(self.letters.len() as u64);
         for letter in self.letters.drain(..) {
             match letter {
-                Letter::Wake { header, thread } => {
+                Letter::Wake { header, by: (kind, id) } => {
                     header.unpost();
-                    core.caused_by(CauseKind::Thread, thread, || core.wake(&header));
+                    core.caused_by(kind, id, || core.wake(&header));
                 }
                 Letter::Spawn(spawn) => {
                     if let Err(payload) = catch(|| spawn(core)) {

@@ -86,7 +86,7 @@ impl ArcWake for Header {
 #[cold]
 fn post(header: &Arc<Header>) {
     if header.posted.set() {
-        let letter = Letter::Wake { header: header.clone(), thread: context::thread_number() };
+        let letter = Letter::Wake { header: header.clone(), by: context::foreign_cause() };
         // A closed inbox gives the letter back: the task ended with its runtime, the wake is stale.
         drop(header.home.send(letter));
     }
