@@ -15,5 +15,6 @@ pub mod site;
 pub mod states;
 pub mod stop;
 pub mod text;
+pub mod trace;
 pub mod value;
 pub mod web;

@@ -18,7 +18,7 @@ fn rows(stdout: &str, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_demo_crawls_the_whole_site_and_says_what_it_took() {
-    let ran = run(&["--pages", "60", "--delay", "0ms", "--concurrency", "7"]);
+    let ran = run(&["--pages", "60", "--delay", "0ms", "--concurrency", "7", "--no-trace"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(
         rows(&ran.stdout, &["60 movies", "pages", "failures", "in flight", "connections"]),
@@ -41,9 +41,9 @@ fn the_demo_crawls_the_whole_site_and_says_what_it_took() {
 fn what_the_demo_writes_is_the_catalogue_in_order() {
     let scratch = Scratch::new("out");
     let out = scratch.path("a/b");
-    let ran = run(&["--pages", "27", "--delay", "0ms", "--out", &out]);
+    let ran = run(&["--pages", "27", "--delay", "0ms", "--out", &out, "--no-trace"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    assert!(ran.stdout.ends_with(&format!("\n27 movies written to {out}\n")), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with(&format!("\n  27 movies written to {out}\n")), "{}", ran.stdout);
     let catalogue: Vec<Movie> = (1..=27).map(Movie::with_id).collect();
     let lines = fs::read_to_string(format!("{out}/movies.jsonl")).expect("movies.jsonl");
     let read: Vec<Movie> =
@@ -62,7 +62,7 @@ fn what_the_demo_writes_is_the_catalogue_in_order() {
 
 #[test]
 fn states_shows_every_task_from_pending_to_done() {
-    let ran = run(&["--pages", "2", "--delay", "0ms", "--states"]);
+    let ran = run(&["--pages", "2", "--delay", "0ms", "--states", "--no-trace"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for page in ["/", "/list?start=0", "/detail/1", "/detail/2"] {
         let name = format!("\"fetch {page}\"");
@@ -81,6 +81,30 @@ fn states_shows_every_task_from_pending_to_done() {
             "{page}: {changes:?}"
         );
     }
+}
+
+#[test]
+fn the_page_of_a_run_is_where_it_says() {
+    let scratch = Scratch::new("trace");
+    let page = scratch.path("run.html");
+    let ran = run(&["--pages", "2", "--delay", "0ms", "--trace", &page]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.ends_with(&format!("\n  every step of this run: {page}\n")));
+    let html = fs::read_to_string(&page).expect("the page");
+    assert!(html.starts_with("<!doctype html>") && html.contains("fetch /detail/2"));
+    let data = scratch.path("run.json");
+    let ran = run(&["--pages", "2", "--delay", "0ms", "--trace", &data]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let trace = mainspring_microscope::Trace::read(&data).expect("a trace");
+    assert!(trace.to_json().contains("fetch /detail/2"));
+    let side_by_side = scratch.path("ways.html");
+    let ran = run(&["compare", "--pages", "2", "--delay", "0ms", "--trace", &side_by_side]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let html = fs::read_to_string(&side_by_side).expect("the page");
+    assert!(html.contains("fake async") && html.contains("sequential"));
+    let ran = run(&["--pages", "1", "--delay", "0ms", "--trace", "/no/such/place"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.starts_with("crawl: cannot write /no/such/place: "), "{}", ran.stderr);
 }
 
 #[test]

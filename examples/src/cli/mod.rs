@@ -23,6 +23,7 @@ Examples:
   crawl --pages 1000 --concurrency 1000     the same with a thousand
   crawl --out movies                        keep them: movies.jsonl, movies.csv, {id}.json
   crawl --delay 50ms --states | less        watch every task change its state
+  crawl --trace run.html                    every step of the loop, on a page for the browser
   crawl compare                             four ways of waiting, side by side
   crawl sweep                               from 1 to 10,000 pages at once
   crawl serve --listen 127.0.0.1:8080       the slow site alone
@@ -71,6 +72,13 @@ pub struct Demo {
     /// Print each task's changes of state as they happen
     #[arg(long)]
     pub states: bool,
+    /// Write the page of the run, which shows every step of the loop, to this file; a name in .json
+    /// gets the data [default: mainspring-crawl.html in the directory for temporary files]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_trace")]
+    pub trace: Option<PathBuf>,
+    /// Run unobserved
+    #[arg(long)]
+    pub no_trace: bool,
 }
 
 /// What the embedded site is like.
@@ -112,6 +120,9 @@ pub struct Compare {
     /// How many threads the pool has
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub threads: usize,
+    /// Write a page that shows the loops of three of them side by side to this file
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// `crawl sweep`.
@@ -253,6 +264,9 @@ pub struct Asking {
     /// Keep the pages themselves there too
     #[arg(long, requires = "out")]
     pub bodies: bool,
+    /// Write the page of the run, which shows every step of the loop, to this file
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Send this header with every request; may be given several times
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
     pub header: Vec<(HeaderName, HeaderValue)>,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mainspring::{JoinHandle, Runtime, spawn_blocking, spawn_named};
+use mainspring_microscope::Recorder;
 use url::Url;
 
 use crate::cli::Compare;
@@ -15,6 +16,7 @@ use crate::report::bars::bar;
 use crate::report::table::Table;
 use crate::site::server::Site;
 use crate::site::thread::SiteThread;
+use crate::trace;
 use crate::value::{Count, Took};
 use crate::web::{Options, Web};
 
@@ -36,11 +38,12 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
     let Compare { pages, threads, .. } = *args;
     let (address, delay) = (site.address(), Took(args.delay));
     let rounds = pages.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));
-    let ways: [(String, String, Way); 4] = [
+    let ways: [(String, String, Way, bool); 4] = [
         (
             "sequential".to_owned(),
             format!("each page waits for the one before it: {pages} delays of {delay}, end to end"),
             sequential,
+            true,
         ),
         (
             "fake async".to_owned(),
@@ -48,27 +51,37 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
              answer comes: no other task can run"
                 .to_owned(),
             fake_async,
+            true,
         ),
         (
             format!("{threads} threads"),
             format!("{threads} pages wait at once, each on a thread: {rounds} rounds of {delay}"),
             pool,
+            false,
         ),
         (
             "concurrent".to_owned(),
             format!("all {pages} wait at once on one thread, which sleeps until an answer comes"),
             concurrent,
+            true,
         ),
     ];
-    let mut measured = Vec::new();
-    for (name, why, way) in ways {
+    // The page has room for three loops; that of the pool does nothing but wait for its threads.
+    let (mut measured, mut runs) = (Vec::new(), Vec::new());
+    for (name, why, way, shown) in ways {
         // Progress for whoever watches: the slow ways take a while.
         writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
+        let recorder = (shown && args.trace.is_some()).then(Recorder::default);
         let start = Instant::now();
-        let failures = way(address, args)?;
+        let failures = way(address, args, recorder.as_ref())?;
+        runs.extend(recorder.map(|recorder| recorder.trace().titled(name.as_str())));
         measured.push(Measured { name, took: start.elapsed(), failures, why });
     }
     print(&report(args, &measured))?;
+    if let Some(path) = &args.trace {
+        trace::write(path, &runs)?;
+        print(&format!("\n  three of these loops side by side: {}\n", path.display()))?;
+    }
     let failed = measured.iter().any(|way| way.failures > 0);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -93,11 +106,15 @@ fn report(args: &Compare, measured: &[Measured]) -> String {
 }
 
 /// Fetches all pages in one way; returns how many failed.
-type Way = fn(SocketAddr, &Compare) -> Result<usize, Failure>;
+type Way = fn(SocketAddr, &Compare, Option<&Recorder>) -> Result<usize, Failure>;
 
-fn sequential(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+fn sequential(
+    site: SocketAddr,
+    args: &Compare,
+    recorder: Option<&Recorder>,
+) -> Result<usize, Failure> {
     let pages = args.pages;
-    runtime(Runtime::builder().name("sequential"))?.block_on(async {
+    trace::runtime(Runtime::builder().name("sequential"), recorder, None)?.block_on(async {
         let web = Web::new(&Options { connections: 1, ..Options::default() });
         let mut failures = 0;
         for url in urls(site, pages) {
@@ -107,9 +124,13 @@ fn sequential(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
     })
 }
 
-fn fake_async(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+fn fake_async(
+    site: SocketAddr,
+    args: &Compare,
+    recorder: Option<&Recorder>,
+) -> Result<usize, Failure> {
     let pages = args.pages;
-    runtime(Runtime::builder().name("fake async"))?.block_on(async {
+    trace::runtime(Runtime::builder().name("fake async"), recorder, None)?.block_on(async {
         let fetch = |url: Url| {
             // What makes it fake: the body of this task never awaits anything.
             spawn_named(url.path().to_owned(), async move { blocking_get(site, url.path()) })
@@ -118,18 +139,22 @@ fn fake_async(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
     })
 }
 
-fn pool(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+fn pool(site: SocketAddr, args: &Compare, recorder: Option<&Recorder>) -> Result<usize, Failure> {
     let pages = args.pages;
-    let runtime = Runtime::builder().name("threads").blocking_threads(args.threads);
-    self::runtime(runtime)?.block_on(async {
+    let builder = Runtime::builder().name("threads").blocking_threads(args.threads);
+    trace::runtime(builder, recorder, None)?.block_on(async {
         let fetch = |url: Url| spawn_blocking(move || blocking_get(site, url.path()));
         Ok(failed(urls(site, pages).map(fetch).collect()).await)
     })
 }
 
-fn concurrent(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
+fn concurrent(
+    site: SocketAddr,
+    args: &Compare,
+    recorder: Option<&Recorder>,
+) -> Result<usize, Failure> {
     let pages = args.pages;
-    runtime(Runtime::builder().name("concurrent"))?.block_on(async {
+    trace::runtime(Runtime::builder().name("concurrent"), recorder, None)?.block_on(async {
         let web = Web::new(&Options { connections: pages as usize, ..Options::default() });
         let fetch = |url: Url| {
             let web = web.clone();
@@ -137,10 +162,6 @@ fn concurrent(site: SocketAddr, args: &Compare) -> Result<usize, Failure> {
         };
         Ok(failed(urls(site, pages).map(fetch).collect()).await)
     })
-}
-
-fn runtime(builder: mainspring::Builder) -> Result<Runtime, Failure> {
-    builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
 }
 
 /// Awaits all; returns how many failed. The order of awaiting does not matter: all are running.
@@ -175,7 +196,8 @@ mod tests {
 
     #[test]
     fn the_report_whole() {
-        let args = Compare { pages: 100, delay: Duration::from_millis(100), threads: 10 };
+        let args =
+            Compare { pages: 100, delay: Duration::from_millis(100), threads: 10, trace: None };
         let way = |name: &str, millis, failures| Measured {
             name: name.to_owned(),
             took: Duration::from_millis(millis),

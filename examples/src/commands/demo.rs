@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mainspring::Stats;
+use mainspring::observe::Observer;
+use mainspring_microscope::Recorder;
 use scraper::Html;
 use url::Url;
 
@@ -25,6 +27,7 @@ use crate::site::thread::SiteThread;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::text::Printable;
+use crate::trace;
 use crate::value::{Count, Size, Took};
 use crate::web::{Connections, Options, Web};
 
@@ -41,29 +44,41 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     let site = SiteThread::start(Site { count: args.site.pages, delay: args.site.delay })?;
-    let mut runtime = mainspring::Runtime::builder().name("crawl");
-    if args.states {
-        runtime = runtime.observer(States::new(std::io::stdout()));
-    }
-    let runtime = runtime.build();
-    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
+    let recorder = (!args.no_trace).then(Recorder::default);
+    let states = || Box::new(States::new(std::io::stdout())) as Box<dyn Observer>;
+    let builder = mainspring::Runtime::builder().name("crawl");
+    let mut runtime = trace::runtime(builder, recorder.as_ref(), args.states.then(states))?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     let harvest = runtime.block_on(gather(front, args, &stop))?;
     let stats = runtime.stats();
-    drop(site);
+    drop((runtime, site));
 
     print(&harvest.report(args, &stats))?;
     if let Some(out) = out {
         let at = out.path().display().to_string();
         movies::write(&out, &harvest.movies)
             .map_err(|error| format!("cannot write to {at}: {error}"))?;
-        print(&format!("\n{} movies written to {at}\n", Count(harvest.movies.len() as u64)))?;
+        print(&format!("\n  {} movies written to {at}\n", Count(harvest.movies.len() as u64)))?;
+    }
+    if let Some(recorder) = recorder {
+        leave_page(args, &recorder)?;
     }
     Ok(match (stop.is_asked(), harvest.failures.is_empty()) {
         (true, _) => ExitCode::from(130),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
     })
+}
+
+/// Writes the page of the run and says where it is. One that nobody asked for is no reason to fail.
+fn leave_page(args: &Demo, recorder: &Recorder) -> Result<(), Failure> {
+    let path = args.trace.clone().unwrap_or_else(trace::default_page);
+    let run = [recorder.trace().titled("crawl")];
+    match trace::write(&path, &run) {
+        Ok(()) => print(&format!("\n  every step of this run: {}\n", path.display())),
+        Err(failure) if args.trace.is_some() => Err(failure),
+        Err(_) => Ok(()),
+    }
 }
 
 /// What a page of the site turned out to be.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use mainspring::Runtime;
+use mainspring_microscope::Recorder;
 use url::Url;
 
 use super::gather::{Plan, gather, web};
@@ -16,6 +17,7 @@ use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
 use crate::polite::pace::Pace;
 use crate::stop::Stop;
+use crate::trace;
 use crate::value::{Count, Size, Took};
 
 /// Fetches what was asked for and prints it in the order in which it was found.
@@ -27,8 +29,8 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let runtime = Runtime::builder().name("fetch").build();
-    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
+    let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
+    let mut runtime = trace::runtime(Runtime::builder().name("fetch"), recorder.as_ref(), None)?;
     let gathered = runtime.block_on(async {
         let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {
             true => Box::new(|_| true),
@@ -53,6 +55,10 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
         };
         gather(plan, &stop).await
     })?;
+    drop(runtime);
+    if let (Some(path), Some(recorder)) = (&args.asking.trace, recorder) {
+        trace::write(path, &[recorder.trace().titled("fetch")])?;
+    }
     gathered.tell_failures();
     let totals = &gathered.totals;
     let mut summary = format!(

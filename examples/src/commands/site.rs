@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mainspring::Runtime;
+use mainspring_microscope::Recorder;
 use url::Url;
 
 use super::gather::{Gathered, Plan, gather, web};
@@ -20,6 +21,7 @@ use crate::output::OutDir;
 use crate::polite::pace::Pace;
 use crate::report::table::Table;
 use crate::stop::Stop;
+use crate::trace;
 use crate::value::{Count, Size, Took};
 use crate::web::{Connections, Web};
 
@@ -46,8 +48,8 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     }
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let runtime = Runtime::builder().name("site").build();
-    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
+    let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
+    let mut runtime = trace::runtime(Runtime::builder().name("site"), recorder.as_ref(), None)?;
     let web = web(&args.asking, args.concurrency);
     let gathered = runtime.block_on(async {
         for url in &args.sitemap {
@@ -65,6 +67,10 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         };
         gather(plan, &stop).await
     })?;
+    drop(runtime);
+    if let (Some(path), Some(recorder)) = (&args.asking.trace, recorder) {
+        trace::write(path, &[recorder.trace().titled("site")])?;
+    }
     gathered.tell_failures();
     let report = report(&gathered, connections(&web));
     std::io::stderr().write_all(report.as_bytes()).unwrap_or_default();
