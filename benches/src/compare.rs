@@ -2,7 +2,7 @@
 
 use crate::scenario::{Contestant, Figures, Scenario};
 use crate::stats::{Cell, Table};
-use crate::{chart, growth, results, scenarios};
+use crate::{chart, growth, results, scenarios, servers};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -25,6 +25,8 @@ pub struct Options {
     once: bool,
     growth: bool,
     list: bool,
+    /// Be the slow HTTP server.
+    serve_slowly: bool,
     /// The scenario and contestant a child process is to measure once.
     child: Option<(String, String)>,
     /// The command line, for the results.
@@ -43,6 +45,7 @@ impl Options {
             once: false,
             growth: false,
             list: false,
+            serve_slowly: false,
             child: None,
             command: arguments.join(" "),
         };
@@ -61,6 +64,7 @@ impl Options {
                 "--growth" => options.growth = true,
                 "--list" => options.list = true,
                 "--no-peers" => {}
+                "--serve-slowly" => options.serve_slowly = true,
                 "--child" => options.child = Some((value()?.clone(), value()?.clone())),
                 unknown => return Err(format!("{unknown} is not an option")),
             }
@@ -71,6 +75,9 @@ impl Options {
 
 /// Does what the command line asked for.
 pub fn run(options: &Options) -> ExitCode {
+    if options.serve_slowly {
+        return written(servers::serve_slowly());
+    }
     let mut all = scenarios::all();
     if let Some((scenario, contestant)) = &options.child {
         return child(&all, scenario, contestant);
@@ -87,6 +94,8 @@ pub fn run(options: &Options) -> ExitCode {
     if options.growth {
         return written(growth::run(&directory()));
     }
+    let http = all.iter().any(|scenario| scenario.id.starts_with("http"));
+    let _nginx = http.then(servers::start_nginx);
     println!("observed: no (no Observer is installed in any round)");
     let mut table = Table::default();
     for scenario in &all {
@@ -158,8 +167,10 @@ pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
 /// One round in a process of its own: this program, with `--child`.
 fn in_child(scenario: &str, contestant: &str) -> Result<Figures, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let nginx = servers::nginx().map_or(String::new(), |address| address.to_string());
     let output = Command::new(program)
         .args(["--no-peers", "--child", scenario, contestant])
+        .env(servers::NGINX, nginx)
         .output()
         .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);

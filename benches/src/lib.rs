@@ -7,16 +7,19 @@
 //!
 //! - [`scenario`]: what a scenario is; its goals.
 //! - [`runtimes`]: what a scenario asks of a runtime, and one adaptor per runtime.
+//! - [`clients`], [`servers`]: the same for HTTP clients, and whom they fetch from.
 //! - [`scenarios`]: the floor by hand and the work, once, generic over the runtimes.
 //! - [`compare`], [`stats`], [`results`], [`chart`], [`growth`]: rounds, table, files.
 //!
 //! `cargo run --release -p mainspring-benches --bin compare` measures them side by side.
 
 pub mod chart;
+pub mod clients;
 pub mod compare;
 pub mod growth;
 pub mod results;
 pub mod runtimes;
 pub mod scenario;
 pub mod scenarios;
+pub mod servers;
 pub mod stats;

@@ -58,6 +58,8 @@ pub enum Goal {
     /// At most this part of the best peer that waits for readiness (epoll), for rows where an
     /// io_uring peer gives the kernel other work to do.
     OfBestEpollPeer(f64),
+    /// At most so much in the row's own unit: for memory, which is the same on every machine.
+    AtMost(f64),
 }
 
 /// Who does the work.

@@ -78,6 +78,7 @@ impl Line {
         let (limit, base, words) = match goal {
             Goal::OfFloor(limit) => (limit, self.median(FLOOR)?, "× floor"),
             Goal::OfBestPeer(limit) => (limit, self.best_peer(true)?.1, "× best peer"),
+            Goal::AtMost(limit) => (limit, 1.0, self.unit.symbol()),
             Goal::OfBestEpollPeer(limit) => (limit, self.best_peer(false)?.1, "× best epoll peer"),
         };
         let ratio = ours / base;

@@ -3,6 +3,8 @@
 pub mod blocking;
 pub mod bulk;
 pub mod echo;
+pub mod http;
+pub mod http_bare;
 pub mod memory;
 pub mod pingpong;
 pub mod spawn;
@@ -29,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
         bulk::scenarios(),
         blocking::scenarios(),
         memory::scenarios(),
+        http::scenarios(),
     ]
     .into_iter()
     .flatten()
