@@ -278,7 +278,8 @@ const OBSERVED: usize = 1;
 thread_local! {
     /// The address of the running loop's inbox; one more if it is observed (such an address is even).
     static HERE: Cell<usize> = const { Cell::new(0) };
-    static CURRENT: RefCell<ManuallyDrop<Current>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static CURRENT: RefCell<ManuallyDrop<Current>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
     static THREAD: Cell<u64> = const { Cell::new(0) };
     /// The blocking job that is just bringing its result home from this thread, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };

@@ -1,4 +1,6 @@
 //! The loop. If you read one file of this crate, read this one, and in it [`Runtime::turn_with`].
+//!
+//! It has more than 400 lines, so that the ways into the loop, its turn and its end can be read in one go.
 
 use std::borrow::Cow;
 use std::future::Future;

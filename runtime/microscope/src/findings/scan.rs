@@ -1,4 +1,6 @@
 //! One pass over a trace that evaluates every predicate.
+//!
+//! More than 400 lines: the predicates share the pass, and stand beside it in the order of their numbers.
 
 use std::collections::{HashMap, HashSet};
 

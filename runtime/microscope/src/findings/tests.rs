@@ -1,3 +1,5 @@
+//! Every predicate, on traces made for it.
+
 use super::*;
 use crate::{Model, Texts};
 use mainspring::observe::{

@@ -1,3 +1,5 @@
+//! Traces to JSON and back.
+
 use super::*;
 use mainspring::observe::{CauseKind, Kind, WakeEffect};
 

@@ -6,6 +6,8 @@
 //!
 //! An event that the state does not allow is not swallowed: it is listed in [`Model::illegal`], and
 //! the model takes the event's word for what is so now.
+//!
+//! More than 400 lines: what every kind of event means stands in one match, where none can be missing.
 
 mod state;
 mod why;

@@ -1,3 +1,5 @@
+//! What every event does to the state, and the events that a state does not allow.
+
 use super::*;
 use mainspring::observe::{CancelOrigin, Direction};
 
