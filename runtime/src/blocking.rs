@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::context::{self, Core, catch};
 use crate::observe::Kind;
 use crate::task::error::message_of;
-use crate::task::join::JoinHandle;
+use crate::task::handle::JoinHandle;
 use crate::time::clock::nanos;
 
 /// Runs `job` on a thread of the runtime's blocking pool, for work that would block the loop.

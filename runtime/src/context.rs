@@ -29,7 +29,7 @@ use crate::stats::Counters;
 use crate::task::TaskId;
 use crate::task::cell::TaskCell;
 use crate::task::error::message_of;
-use crate::task::join::JoinHandle;
+use crate::task::handle::JoinHandle;
 use crate::task::spare::Spares;
 use crate::task::state::{OnCancel, OnWake, TaskState};
 use crate::task::table::{BoxedTask, MAIN, Table};

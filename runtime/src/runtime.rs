@@ -21,7 +21,7 @@ use crate::remote::Remote;
 use crate::stall::{self, Stalled, StalledTask};
 use crate::stats::{Stats, Turn};
 use crate::task::error::message_of;
-use crate::task::join::JoinHandle;
+use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{MAIN, Slot};
 use crate::time::clock::Clock;

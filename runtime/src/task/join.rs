@@ -7,26 +7,19 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
-use std::future::Future;
-use std::ops::Deref;
 use std::panic::Location;
-use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use crate::context::{self, Core};
 use crate::observe::{CancelOrigin, CauseKind, Kind};
 use crate::task::TaskId;
+use crate::task::error::JoinError;
+use crate::task::handle::{CallbackId, JoinHandle};
 use crate::task::state::TaskState;
 
-use crate::task::error::{JoinError, StillPending};
-
-/// The longest part of a result or error that a handle's `Debug` prints, in characters.
-const DEBUG_RESULT_LIMIT: usize = 80;
-
 /// What a task leaves behind.
-enum Stage<T> {
+pub(super) enum Stage<T> {
     /// Nothing yet; somebody may wait for it.
     Pending(Option<Waker>),
     /// Its result, which nobody has read.
@@ -37,18 +30,18 @@ enum Stage<T> {
 
 /// The side of a task that its handle sees.
 pub(crate) struct JoinCell<T> {
-    stage: Cell<Stage<T>>,
+    pub(super) stage: Cell<Stage<T>>,
     extra: Cell<Option<Box<Extra<T>>>>,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
 /// What few tasks have.
-struct Extra<T> {
+pub(super) struct Extra<T> {
     name: Option<Cow<'static, str>>,
     request: Option<CancelRequest>,
-    callbacks: Vec<(CallbackId, Callback<T>)>,
-    next_callback: u64,
-    arrival: Option<(Rc<Arrivals>, usize)>,
+    pub(super) callbacks: Vec<(CallbackId, Callback<T>)>,
+    pub(super) next_callback: u64,
+    pub(super) arrival: Option<(Rc<Arrivals>, usize)>,
     /// Callbacks that are queued with a view of the handle.
     views: u32,
     /// The handle has been dropped.
@@ -59,7 +52,7 @@ struct Extra<T> {
 /// they ended. It spares the task that waits for the group a look at every member at every wake.
 pub(crate) type Arrivals = RefCell<VecDeque<usize>>;
 
-type Callback<T> = Box<dyn FnOnce(&JoinHandle<T>)>;
+pub(super) type Callback<T> = Box<dyn FnOnce(&JoinHandle<T>)>;
 
 /// Why a cancel was asked for, and by whom.
 pub(crate) struct CancelRequest {
@@ -67,10 +60,6 @@ pub(crate) struct CancelRequest {
     pub(crate) origin: CancelOrigin,
     pub(crate) by: Option<TaskId>,
 }
-
-/// Names a callback of a task, to remove it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallbackId(u64);
 
 impl<T> JoinCell<T> {
     pub(crate) fn new(
@@ -107,13 +96,12 @@ impl<T> JoinCell<T> {
         }
     }
 
-    fn queue(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, callback: Callback<T>)
+    pub(super) fn queue(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, callback: Callback<T>)
     where
         T: 'static,
     {
         self.with_extra(|extra| extra.views += 1);
-        let mut handle = JoinHandle::new(self.clone(), core, id);
-        handle.view = true;
+        let handle = JoinHandle::view(self.clone(), core, id);
         core.queue_callback(id, Box::new(move || callback(&handle)));
     }
 
@@ -143,7 +131,7 @@ impl<T> JoinCell<T> {
     }
 
     /// Keeps the caller's waker for the end of the task `id`, instead of the one kept before.
-    fn await_end(&self, id: TaskId, before: Option<Waker>, cx: &mut Context<'_>) {
+    pub(super) fn await_end(&self, id: TaskId, before: Option<Waker>, cx: &mut Context<'_>) {
         let joiner = match before {
             Some(joiner) if joiner.will_wake(cx.waker()) => joiner,
             _ => cx.waker().clone(),
@@ -153,7 +141,7 @@ impl<T> JoinCell<T> {
         context::note(waiting, Kind::WaitsForTask { on: id.get() });
     }
 
-    fn with_extra<R>(&self, f: impl FnOnce(&mut Extra<T>) -> R) -> R {
+    pub(super) fn with_extra<R>(&self, f: impl FnOnce(&mut Extra<T>) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let answer = f(&mut extra);
         self.extra.set(Some(extra));
@@ -161,7 +149,7 @@ impl<T> JoinCell<T> {
     }
 
     /// Takes the result out, once the task is over.
-    fn take(&self) -> Option<Result<T, JoinError>> {
+    pub(super) fn take(&self) -> Option<Result<T, JoinError>> {
         match self.stage.replace(Stage::Pending(None)) {
             Stage::Over(result) => {
                 self.stage.set(Stage::Taken(state_after(&result)));
@@ -175,7 +163,7 @@ impl<T> JoinCell<T> {
     }
 
     /// A handle, or a callback's view of one, is dropped. True if nobody is left to read the result.
-    fn last_reader_leaves(&self, view: bool) -> bool {
+    pub(super) fn last_reader_leaves(&self, view: bool) -> bool {
         // Without the extra there has never been a callback, so this is the only handle.
         let Some(mut extra) = self.extra.take() else { return true };
         if view {
@@ -189,7 +177,7 @@ impl<T> JoinCell<T> {
     }
 
     /// Drops a result that nobody will read. The last chance to tell of a panic.
-    fn discard(&self) {
+    pub(super) fn discard(&self) {
         if let Some(result) = self.take()
             && let Err(error) = &result
             && error.is_panic()
@@ -200,7 +188,7 @@ impl<T> JoinCell<T> {
     }
 
     /// The state of a task that is over.
-    fn final_state(&self) -> Option<TaskState> {
+    pub(super) fn final_state(&self) -> Option<TaskState> {
         let look = Look { stage: self.stage.replace(Stage::Pending(None)), cell: self };
         match &look.stage {
             Stage::Pending(_) => None,
@@ -210,7 +198,7 @@ impl<T> JoinCell<T> {
     }
 }
 
-fn state_after<T>(result: &Result<T, JoinError>) -> TaskState {
+pub(super) fn state_after<T>(result: &Result<T, JoinError>) -> TaskState {
     match result {
         Err(error) if error.is_cancelled() => TaskState::Cancelled,
         _ => TaskState::Done,
@@ -231,327 +219,15 @@ impl<T> Default for Extra<T> {
     }
 }
 
-/// Holds a spawned task: awaits its result, reads its state, cancels it.
-///
-/// Awaiting gives `Ok` with the value, or a [`JoinError`] that tells a cancel from a panic. The future
-/// of the task, and all it held, has been dropped by then. Awaiting is cancel-safe: a handle that was
-/// polled and not finished can be awaited again. One task may await a handle at a time; the one that
-/// polled last is woken.
-///
-/// Dropping a handle detaches the task: it goes on, and its result is dropped when it ends. A panic
-/// that nobody looked at by then is reported on stderr. For the other wish there is
-/// [`abort_on_drop`](JoinHandle::abort_on_drop).
-///
-/// `Debug` prints one bounded line:
-///
-/// ```text
-/// <task 2 "fetch" done spawned at src/main.rs:10:17 result=1>
-/// ```
-#[must_use = "dropping the handle detaches the task; await it, keep it, or say so with drop()"]
-pub struct JoinHandle<T> {
-    cell: Rc<JoinCell<T>>,
-    core: Weak<Core>,
-    // A task's id in two parts, which leaves room for the flag.
-    number: u64,
-    slot: u32,
-    /// Lent to a done-callback: there is another, or was.
-    view: bool,
-}
-
-impl<T> JoinHandle<T> {
-    pub(crate) fn new(cell: Rc<JoinCell<T>>, core: &Rc<Core>, id: TaskId) -> JoinHandle<T> {
-        let (number, slot) = (id.get(), id.slot());
-        JoinHandle { cell, core: Rc::downgrade(core), number, slot, view: false }
-    }
-
-    /// The task's id.
-    pub fn id(&self) -> TaskId {
-        TaskId::new(self.number, self.slot)
-    }
-
-    /// The name it was given, if it was spawned with one.
-    pub fn name(&self) -> Option<Cow<'static, str>> {
-        self.cell.name()
-    }
-
-    /// Where it was spawned.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.cell.spawned_at
-    }
-
-    /// Where it stands.
-    pub fn state(&self) -> TaskState {
-        if let Some(state) = self.cell.final_state() {
-            return state;
-        }
-        let state = self.core.upgrade().and_then(|core| core.state_of(self.id()));
-        // A task that the loop has let go of and whose result has not arrived: the loop is on its way
-        // to telling of it.
-        state.unwrap_or(TaskState::Cancelled)
-    }
-
-    /// Whether it is over: done or cancelled.
-    pub fn is_finished(&self) -> bool {
-        self.cell.final_state().is_some()
-    }
-
-    /// Reads the result without waiting.
-    ///
-    /// # Errors
-    /// [`StillPending`] while the task is not over.
-    ///
-    /// # Panics
-    /// If the result has been read before.
-    pub fn try_result(&mut self) -> Result<Result<T, JoinError>, StillPending> {
-        if let Some(result) = self.cell.take() {
-            self.note(Kind::OutputTaken);
-            return Ok(result);
-        }
-        match self.cell.final_state() {
-            Some(_) => self.read_twice(),
-            None => Err(StillPending { task: self.id(), state: self.state() }),
-        }
-    }
-
-    /// Asks for the task to be cancelled.
-    ///
-    /// The loop drops the task's future when it next holds it: before its first poll, the body never
-    /// runs; if it is running, when its poll returns pending. If it completes in that very poll,
-    /// completion wins. A task that is over stays as it is.
-    pub fn cancel(&self) {
-        self.request_cancel(None, CancelOrigin::Handle);
-    }
-
-    /// Asks for the task to be cancelled, and says why. The first reason given is the one kept.
-    pub fn cancel_with(&self, reason: impl Into<Cow<'static, str>>) {
-        self.request_cancel(Some(reason.into()), CancelOrigin::Handle);
-    }
-
-    fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
-        if let Some(core) = self.core.upgrade() {
-            let by = core.current_task();
-            if core.request_cancel(self.id(), by) {
-                self.cell.note_cancel(CancelRequest { reason, origin, by });
-            }
-        }
-    }
-
-    /// Has `callback` called once, on the turn after the task is over, in the order of adding; at the
-    /// next turn if it is over now. A panic in one is reported on stderr and stops no other.
-    ///
-    /// A runtime that is dropped runs no more callbacks.
-    pub fn add_done_callback(&self, callback: impl FnOnce(&JoinHandle<T>) + 'static) -> CallbackId
-    where
-        T: 'static,
-    {
-        let callback: Callback<T> = Box::new(callback);
-        let over = self.is_finished();
-        let id = self.cell.with_extra(|extra| {
-            extra.next_callback += 1;
-            CallbackId(extra.next_callback)
-        });
-        if !over {
-            self.cell.with_extra(|extra| extra.callbacks.push((id, callback)));
-        } else if let Some(core) = self.core.upgrade() {
-            self.cell.queue(&core, self.id(), callback);
-        }
-        id
-    }
-
-    /// Removes a callback that has not been queued yet. False if there is none of that id.
-    pub fn remove_done_callback(&self, id: CallbackId) -> bool {
-        let removed = self.cell.with_extra(|extra| {
-            let at = extra.callbacks.iter().position(|(other, _)| *other == id)?;
-            Some(extra.callbacks.remove(at))
-        });
-        removed.is_some()
-    }
-
-    /// Turns the handle into one that cancels its task when it is dropped.
-    pub fn abort_on_drop(self) -> AbortOnDrop<T> {
-        AbortOnDrop { handle: self }
-    }
-
-    /// Makes the task a member of a group: its end, or that it is over, adds `place` to `arrivals`.
-    pub(crate) fn join_group(&self, arrivals: &Rc<Arrivals>, place: usize) {
-        if self.is_finished() {
-            arrivals.borrow_mut().push_back(place);
-        } else {
-            self.cell.with_extra(|extra| extra.arrival = Some((arrivals.clone(), place)));
-        }
-    }
-
-    /// Ends the membership, and lets go of the waker of whoever waited through this handle.
-    pub(crate) fn leave_group(&self) {
-        drop(self.cell.with_extra(|extra| extra.arrival.take()));
-        match self.cell.stage.replace(Stage::Pending(None)) {
-            Stage::Pending(_) => {}
-            over => self.cell.stage.set(over),
-        }
-    }
-
-    /// Waits as awaiting the handle does, without reading the result: ready means that awaiting it gives
-    /// an answer at once.
-    pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.cell.stage.replace(Stage::Pending(None)) {
-            Stage::Pending(joiner) if !self.is_of_current_task() => {
-                self.cell.await_end(self.id(), joiner, cx);
-                Poll::Pending
-            }
-            other => {
-                self.cell.stage.set(other);
-                Poll::Ready(())
-            }
-        }
-    }
-
-    /// Whether there is a result, unread, of which `test` holds.
-    pub(crate) fn result_is(&self, test: impl FnOnce(&Result<T, JoinError>) -> bool) -> bool {
-        let look = Look { stage: self.cell.stage.replace(Stage::Pending(None)), cell: &self.cell };
-        matches!(&look.stage, Stage::Over(result) if test(result))
-    }
-
-    /// Whether it is this very task that is being polled. Two runtimes count their tasks alike, so equal
-    /// ids alone do not tell.
-    fn is_of_current_task(&self) -> bool {
-        let id = self.id();
-        context::current_task() == Some(id)
-            && self.core.upgrade().is_some_and(|core| core.current_task() == Some(id))
-    }
-
-    fn note(&self, kind: Kind) {
-        if let Some(core) = self.core.upgrade() {
-            core.note(self.number, kind);
-        }
-    }
-
-    fn read_twice(&self) -> ! {
-        panic!(
-            "the result of {} (spawned at {}) was read twice: a JoinHandle gives it once",
-            self.id(),
-            self.cell.spawned_at
-        )
-    }
-}
-
-impl<T> Unpin for JoinHandle<T> {}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.cell.stage.replace(Stage::Pending(None)) {
-            Stage::Over(result) => {
-                self.cell.stage.set(Stage::Taken(state_after(&result)));
-                self.note(Kind::OutputTaken);
-                Poll::Ready(result)
-            }
-            Stage::Pending(joiner) => {
-                if self.is_of_current_task() {
-                    self.cell.stage.set(Stage::Pending(joiner));
-                    return Poll::Ready(Err(JoinError::awaits_itself(self.id(), &self.cell)));
-                }
-                self.cell.await_end(self.id(), joiner, cx);
-                Poll::Pending
-            }
-            taken @ Stage::Taken(_) => {
-                self.cell.stage.set(taken);
-                self.read_twice()
-            }
-        }
-    }
-}
-
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        let unread = self.cell.last_reader_leaves(self.view);
-        match self.cell.stage.replace(Stage::Pending(None)) {
-            // Whoever awaited through this handle waits no longer: its waker goes too.
-            Stage::Pending(_) => self.note(Kind::Detached),
-            over => self.cell.stage.set(over),
-        }
-        if unread {
-            self.cell.discard();
-        }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        write!(f, "<{}", self.id())?;
-        if let Some(name) = self.name() {
-            write!(f, " {name:?}")?;
-        }
-        write!(f, " {state} spawned at {}", self.cell.spawned_at)?;
-        if state.is_over() {
-            // The value's own `Debug` runs with the stage put back behind it even if it panics.
-            let look =
-                Look { stage: self.cell.stage.replace(Stage::Taken(state)), cell: &self.cell };
-            match &look.stage {
-                Stage::Over(Ok(value)) => write!(f, " result={}", bounded(format!("{value:?}")))?,
-                Stage::Over(Err(error)) => write!(f, " error={}", bounded(error.outcome()))?,
-                _ => f.write_str(" result was read")?,
-            }
-        }
-        f.write_str(">")
-    }
-}
-
 /// A stage that is out of its cell to be looked at, and goes back when this is dropped.
-struct Look<'a, T> {
-    stage: Stage<T>,
-    cell: &'a JoinCell<T>,
+pub(super) struct Look<'a, T> {
+    pub(super) stage: Stage<T>,
+    pub(super) cell: &'a JoinCell<T>,
 }
 
 impl<T> Drop for Look<'_, T> {
     fn drop(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Pending(None));
         self.cell.stage.set(stage);
-    }
-}
-
-fn bounded(text: String) -> String {
-    let text = text.replace('\n', " ");
-    match text.char_indices().nth(DEBUG_RESULT_LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// A [`JoinHandle`] that cancels its task when it is dropped. Made by
-/// [`JoinHandle::abort_on_drop`].
-#[must_use = "dropping it cancels the task"]
-pub struct AbortOnDrop<T> {
-    handle: JoinHandle<T>,
-}
-
-impl<T> Deref for AbortOnDrop<T> {
-    type Target = JoinHandle<T>;
-
-    fn deref(&self) -> &JoinHandle<T> {
-        &self.handle
-    }
-}
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        if !self.handle.is_finished() {
-            self.handle.request_cancel(None, CancelOrigin::HandleDropped);
-        }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for AbortOnDrop<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handle.fmt(f)
     }
 }

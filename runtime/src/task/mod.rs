@@ -7,7 +7,7 @@
 //! | slot ([`table`]) | the loop | the boxed future and the header, while the task lives |
 //! | [`cell`] | the slot; the loop's stack while it runs | the future |
 //! | [`waker`] header | the slot and every clone of the waker | the [`state`], and the way home |
-//! | [`join`] cell | the future's cell and the `JoinHandle` | the result, and who waits for it |
+//! | [`join`] cell | the future's cell and the [`handle`] | the result, and who waits for it |
 //!
 //! The future is moved out of its slot to be polled, so that nothing is borrowed while a user's code
 //! runs: it may spawn, wake, cancel and drop whatever it likes. A waker holds no future, so that one
@@ -15,6 +15,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod error;
+pub(crate) mod handle;
 pub(crate) mod join;
 pub(crate) mod spare;
 pub(crate) mod state;
@@ -22,7 +23,7 @@ pub(crate) mod table;
 pub(crate) mod waker;
 
 pub use error::{JoinError, StillPending};
-pub use join::{AbortOnDrop, CallbackId, JoinHandle};
+pub use handle::{AbortOnDrop, CallbackId, JoinHandle};
 pub use state::{Pending, TaskState};
 
 use std::fmt;
