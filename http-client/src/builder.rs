@@ -1,6 +1,7 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::{Client, Config};
+use crate::decode;
 #[cfg(feature = "tls")]
 use crate::error::Result;
 use crate::open::Opener;
@@ -34,6 +35,8 @@ pub struct ClientBuilder {
     defaults: HeaderMap,
     redirects: usize,
     max_body_bytes: u64,
+    decompress: bool,
+    max_ratio: u64,
     resolve: Option<Rc<dyn Resolve>>,
     overrides: HashMap<String, Rc<[IpAddr]>>,
     dns_cache: Duration,
@@ -61,6 +64,8 @@ impl Default for ClientBuilder {
             defaults,
             redirects: 10,
             max_body_bytes: 64 * 1024 * 1024,
+            decompress: true,
+            max_ratio: 256,
             resolve: None,
             overrides: HashMap::new(),
             dns_cache: Duration::from_secs(60),
@@ -120,6 +125,19 @@ impl ClientBuilder {
     /// not limited. Default 64 MiB.
     pub fn max_body_bytes(mut self, limit: u64) -> Self {
         self.max_body_bytes = limit;
+        self
+    }
+
+    /// Whether content codings are asked for, and taken off. Default: yes, those of the crate's
+    /// features. The header fields of a response stay as they came.
+    pub fn decompress(mut self, decompress: bool) -> Self {
+        self.decompress = decompress;
+        self
+    }
+
+    /// Decoded bytes that are believed for each coded one, beyond the first MiB. Default 256.
+    pub fn max_decompression_ratio(mut self, limit: u64) -> Self {
+        self.max_ratio = limit;
         self
     }
 
@@ -223,13 +241,22 @@ impl ClientBuilder {
 
     /// The client.
     #[must_use]
-    pub fn build(self) -> Client {
+    pub fn build(mut self) -> Client {
+        let accepted = decode::accepted();
+        if self.decompress
+            && !accepted.is_empty()
+            && let Ok(value) = HeaderValue::try_from(accepted)
+        {
+            self.defaults.entry(header::ACCEPT_ENCODING).or_insert(value);
+        }
         let config = Config {
             limits: self.limits,
             timeouts: self.timeouts,
             defaults: self.defaults,
             redirects: self.redirects,
             max_body_bytes: self.max_body_bytes,
+            decompress: self.decompress,
+            max_ratio: self.max_ratio,
         };
         let opener = Opener {
             resolver: Resolver::new(self.resolve, self.overrides, self.dns_cache),

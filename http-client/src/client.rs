@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) defaults: HeaderMap,
     pub(crate) redirects: usize,
     pub(crate) max_body_bytes: u64,
+    pub(crate) decompress: bool,
+    pub(crate) max_ratio: u64,
 }
 
 impl Default for Client {
@@ -142,7 +144,7 @@ impl Client {
                 continue;
             }
             let rest = (lease, timer, timeouts.read);
-            return Ok(Response::new(*request, reply, rest, history, config.clone()));
+            return Response::new(*request, reply, rest, history, config.clone());
         }
     }
 

@@ -18,6 +18,7 @@ mod builder;
 mod client;
 mod connect;
 mod connection;
+mod decode;
 mod error;
 mod open;
 mod pool;

@@ -2,6 +2,7 @@
 
 use crate::client::Config;
 use crate::connection::{Piece, Trailers};
+use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::pool::Lease;
 use crate::proto::ResponseHead;
@@ -33,6 +34,7 @@ pub struct Response {
     history: Vec<Url>,
     trailers: Trailers,
     body: Incoming,
+    decoder: Option<Box<Decoder>>,
     config: Rc<Config>,
 }
 
@@ -59,8 +61,14 @@ impl Response {
         (lease, timer, patience): (Lease, Timer, Option<Duration>),
         history: Vec<Url>,
         config: Rc<Config>,
-    ) -> Self {
+    ) -> Result<Self> {
         let Request { method, url, .. } = request;
+        let decoder = if head.facts.content_encoding && config.decompress {
+            let decoder = Decoder::new(head.headers(), config.max_ratio);
+            decoder.map_err(|error| error.for_request(&method, &url))?.map(Box::new)
+        } else {
+            None
+        };
         let address = lease.peer();
         let body = if piece.last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
@@ -70,7 +78,7 @@ impl Response {
             Incoming::Stream(Box::new(Stream { first: piece.data, lease, timer, patience }))
         };
         let trailers = piece.trailers;
-        Self { head, url, method, address, history, trailers, body, config }
+        Ok(Self { head, url, method, address, history, trailers, body, decoder, config })
     }
 
     /// The status code.
@@ -136,12 +144,26 @@ impl Response {
     /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
     /// if nothing came for too long.
     pub async fn chunk(&mut self) -> Option<Result<Bytes>> {
+        self.decoded_chunk().await.transpose()
+    }
+
+    async fn decoded_chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
-            match self.raw_chunk().await {
-                Ok(Some(bytes)) if bytes.is_empty() => continue,
-                Ok(Some(bytes)) => return Some(Ok(bytes)),
-                Ok(None) => return None,
-                Err(error) => return Some(Err(error)),
+            if let Some(decoder) = &mut self.decoder {
+                match decoder.next() {
+                    Ok(bytes) if bytes.is_empty() => {}
+                    Ok(bytes) => return Ok(Some(bytes)),
+                    Err(error) => return Err(self.fail(error)),
+                }
+            }
+            let Some(bytes) = self.raw_chunk().await? else {
+                let end = self.decoder.take().map_or(Ok(()), |decoder| decoder.finish());
+                return end.map(|()| None).map_err(|error| self.fail(error));
+            };
+            match &mut self.decoder {
+                Some(decoder) => decoder.push(&bytes),
+                None if bytes.is_empty() => {}
+                None => return Ok(Some(bytes)),
             }
         }
     }
@@ -170,11 +192,18 @@ impl Response {
         }
     }
 
-    /// Shows each run of bytes of the rest of the body to `sink`, without a copy.
+    /// Shows each run of bytes of the rest of the body to `sink`, without a copy where there is no
+    /// content coding to be taken off.
     ///
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
     pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
+        if self.decoder.is_some() {
+            while let Some(bytes) = self.decoded_chunk().await? {
+                sink(&bytes);
+            }
+            return Ok(());
+        }
         loop {
             match &mut self.body {
                 Incoming::Rest(rest) => {
@@ -218,7 +247,8 @@ impl Response {
         if first.len() as u64 > limit {
             return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
         }
-        if matches!(self.body, Incoming::Rest(ref rest) if rest.is_empty()) {
+        let over = matches!(&self.body, Incoming::Rest(rest) if rest.is_empty());
+        if over && self.decoder.is_none() {
             return Ok(first);
         }
         let expected = self.content_length().unwrap_or(0).min(TRUSTED_LENGTH).min(limit);
@@ -261,7 +291,8 @@ impl Response {
     ///
     /// # Errors
     /// As [`Response::chunk`].
-    pub async fn discard(self) -> Result<()> {
+    pub async fn discard(mut self) -> Result<()> {
+        self.decoder = None;
         self.read_with(|_| ()).await
     }
 
@@ -295,6 +326,7 @@ impl Response {
             Incoming::Rest(_) => error,
         };
         self.body = Incoming::Rest(Bytes::new());
+        self.decoder = None;
         error.for_request(&self.method, &self.url)
     }
 }

@@ -15,7 +15,7 @@ use support::server::{Reply, Server, ok, say, say_and_close};
 fn a_page_is_fetched_and_its_connection_used_again() {
     let server = Server::new(|seen| ok(format!("page {}", seen.number)));
     mainspring::run(async {
-        let client = Client::new();
+        let client = Client::builder().decompress(false).build();
         for number in 1..=3 {
             let response = client.get(server.url("/a?b=c#d")).send().await.unwrap();
             assert_eq!(response.status(), 200);
@@ -227,6 +227,7 @@ fn headers_are_sent_as_set_and_defaults_give_way() {
     let server = Server::new(|_| ok(""));
     mainspring::run(async {
         let client = Client::builder()
+            .decompress(false)
             .user_agent(header::HeaderValue::from_static("crawler/1"))
             .default_header(header::ACCEPT_LANGUAGE, header::HeaderValue::from_static("zh"))
             .build();
@@ -256,6 +257,57 @@ fn headers_are_sent_as_set_and_defaults_give_way() {
     assert_eq!(seen[2].field("authorization"), Some("Basic bWU6cEBzcw=="));
     assert_eq!(seen[2].connection, 1, "credentials do not split the pool");
     assert_eq!(seen.len(), 3);
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn coded_bodies_are_asked_for_and_decoded() {
+    use std::io::Write;
+    let text = "mainspring ".repeat(50_000);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let coded = encoder.finish().unwrap();
+    let sent = coded.clone();
+    let server = Server::new(move |seen| {
+        let coded = if seen.line() == "GET /cut" { &sent[..sent.len() - 9] } else { &sent[..] };
+        let length = coded.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
+        );
+        Reply::Say([head.as_bytes(), coded].concat())
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        let get = |path| client.get(server.url(path)).send();
+        let response = get("/").await.unwrap();
+        assert_eq!(response.content_length(), Some(coded.len() as u64));
+        assert!(response.text().await.unwrap() == text);
+        let mut length = 0;
+        get("/").await.unwrap().read_with(|bytes| length += bytes.len()).await.unwrap();
+        assert_eq!(length, text.len());
+
+        // All that can be had comes before the error.
+        let mut response = get("/cut").await.unwrap();
+        let mut seen = Vec::new();
+        let error = loop {
+            match response.chunk().await.expect("an error before the end") {
+                Ok(bytes) => seen.extend_from_slice(&bytes),
+                Err(error) => break error,
+            }
+        };
+        assert!(seen.len() > 400_000 && text.as_bytes().starts_with(&seen), "{}", seen.len());
+        let reason = "cannot decode the body: the gzip data is cut short";
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(response.chunk().await.is_none());
+
+        let plain = Client::builder().decompress(false).build();
+        let bytes = plain.get(server.url("/")).send().await.unwrap().bytes().await.unwrap();
+        assert!(bytes == coded);
+    });
+    let asked: Vec<_> =
+        server.seen().iter().map(|seen| seen.field("accept-encoding").map(str::to_owned)).collect();
+    assert!(asked[0].as_ref().unwrap().starts_with("gzip, deflate"));
+    assert_eq!(asked.last(), Some(&None));
 }
 
 #[cfg(feature = "json")]

@@ -1,0 +1,119 @@
+//! Zstandard (RFC 8878): frames, one after another, of blocks of at most 128 KiB.
+//!
+//! The decoder below wants whole blocks, so this collects one at a time, by the three bytes at its
+//! beginning that tell its length.
+
+use super::Coding;
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+/// What RFC 8878 §3.1.1.1.2 asks a decoder to support, and RFC 9659 §3 forbids an HTTP server to
+/// exceed.
+const MAX_WINDOW: u64 = 8 * 1024 * 1024;
+
+const MAGIC: u32 = 0xfd2f_b528;
+
+/// The first of the sixteen magic numbers of frames to be skipped (§3.1.2).
+const SKIPPABLE: u32 = 0x184d_2a50;
+
+pub(super) struct Zstd {
+    decoder: Box<FrameDecoder>,
+    state: State,
+    frames: usize,
+}
+
+enum State {
+    /// Before the header of a frame.
+    Start,
+    /// Within a frame, before a block. `checksum` follows the last one.
+    Block {
+        checksum: bool,
+    },
+    Skip(u32),
+}
+
+impl Zstd {
+    pub(super) fn new() -> Self {
+        let mut decoder = Box::new(FrameDecoder::new());
+        decoder.set_max_window_size(MAX_WINDOW);
+        Self { decoder, state: State::Start, frames: 0 }
+    }
+
+    /// Length and checksum flag of a frame header (§3.1.1.1).
+    fn header(input: &[u8]) -> Option<(usize, bool)> {
+        let descriptor = *input.get(4)?;
+        let single_segment = descriptor & 0x20 != 0;
+        let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+        let size = match descriptor >> 6 {
+            0 => usize::from(single_segment),
+            1 => 2,
+            2 => 4,
+            _ => 8,
+        };
+        let length = 5 + usize::from(!single_segment) + dictionary + size;
+        (input.len() >= length).then_some((length, descriptor & 4 != 0))
+    }
+
+    fn start(&mut self, input: &[u8]) -> Result<usize, String> {
+        let Some((magic, rest)) = input.split_first_chunk::<4>() else { return Ok(0) };
+        let magic = u32::from_le_bytes(*magic);
+        if magic & 0xffff_fff0 == SKIPPABLE {
+            let Some(length) = rest.first_chunk::<4>() else { return Ok(0) };
+            self.state = State::Skip(u32::from_le_bytes(*length));
+            return Ok(8);
+        }
+        if magic != MAGIC {
+            return Err("this is no frame".to_owned());
+        }
+        let Some((length, checksum)) = Self::header(input) else { return Ok(0) };
+        self.decoder.reset(&input[..length]).map_err(|error| error.to_string())?;
+        self.frames += 1;
+        self.state = State::Block { checksum };
+        Ok(length)
+    }
+
+    fn block(&mut self, checksum: bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
+        let Some(&[a, b, c]) = input.first_chunk::<3>() else { return Ok(0) };
+        let header = u32::from_le_bytes([a, b, c, 0]);
+        let (last, kind, size) = (header & 1 == 1, header >> 1 & 3, header >> 3);
+        // A run is one byte, whatever it becomes (§3.1.1.2.2).
+        let content = if kind == 1 { 1 } else { size as usize };
+        let length = 3 + content + if last && checksum { 4 } else { 0 };
+        let Some(block) = input.get(..length) else { return Ok(0) };
+        self.decoder
+            .decode_blocks(block, BlockDecodingStrategy::UptoBlocks(1))
+            .map_err(|error| error.to_string())?;
+        self.decoder.collect_to_writer(&mut *out).map_err(|error| error.to_string())?;
+        if last {
+            let stated = self.decoder.get_checksum_from_data();
+            if stated.is_some() && stated != self.decoder.get_calculated_checksum() {
+                return Err("the checksum is wrong".to_owned());
+            }
+            self.state = State::Start;
+        }
+        Ok(length)
+    }
+}
+
+impl Coding for Zstd {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
+        match &mut self.state {
+            State::Start => self.start(input),
+            State::Block { checksum } => {
+                let checksum = *checksum;
+                self.block(checksum, input, out)
+            }
+            State::Skip(left) => {
+                let taken = input.len().min(*left as usize);
+                *left -= taken as u32;
+                if *left == 0 {
+                    self.state = State::Start;
+                }
+                Ok(taken)
+            }
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.frames > 0 && matches!(self.state, State::Start)
+    }
+}
