@@ -103,7 +103,7 @@ export class Model {
         this.change(event, (task) => {
           const ignored = a === 2;
           if (!ignored) task.cancel ??= { event: this.next, by: b };
-          return ignored === hasEnded(task.state);
+          return ignored || !hasEnded(task.state);
         });
         break;
       case K.detached:

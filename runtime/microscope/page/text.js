@@ -82,7 +82,7 @@ const LEFT = [
 const CANCEL = [
   (task) => `${task} is to be cancelled when its turn comes`,
   (task) => `${task} is to be cancelled after this poll`,
-  (task) => `a cancel of ${task} comes too late`,
+  (task) => `a cancel of ${task} changes nothing`,
 ];
 const ABLE = ["readable", "writable"];
 const READY = [["neither readable nor writable", "writable"], ["readable", "readable and writable"]];

@@ -153,7 +153,7 @@ impl Texts {
             Kind::CancelRequested { effect, .. } => match effect {
                 CancelEffect::Queued => format!("{task} is to be cancelled when its turn comes"),
                 CancelEffect::Deferred => format!("{task} is to be cancelled after this poll"),
-                CancelEffect::Ignored => format!("a cancel of {task} comes too late"),
+                CancelEffect::Ignored => format!("a cancel of {task} changes nothing"),
             },
             Kind::Detached => format!("the handle of {task} is dropped: it goes on by itself"),
             Kind::OutputTaken => format!("the result of {task} is read"),

@@ -206,7 +206,7 @@ impl Model {
                     if !ignored {
                         task.cancel.get_or_insert(cancel);
                     }
-                    ignored == task.state.is_ended()
+                    ignored || !task.state.is_ended()
                 });
             }
             Kind::Detached => {
