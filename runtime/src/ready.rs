@@ -113,7 +113,7 @@ mod tests {
     fn batch(ready: &mut ReadyQueue) -> Vec<u32> {
         ready.start_batch();
         std::iter::from_fn(|| {
-            drop(ready.draw());
+            let _draw = ready.draw();
             ready.pop()
         })
         .collect()

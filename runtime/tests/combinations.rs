@@ -273,7 +273,7 @@ fn live(case: Case) -> Account {
     let seen = Rc::new(Seen::default());
     let gate = Gate::new();
     let held = Shared::default();
-    let mut runtime = virtual_runtime();
+    let runtime = virtual_runtime();
     let id = Rc::new(Cell::new(None));
     let canceller = Canceller { held: held.clone(), id: id.clone(), remote: runtime.remote() };
     let cancel_in_poll = (cancel == Cancel::DuringThePoll).then(|| canceller.clone());

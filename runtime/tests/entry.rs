@@ -49,15 +49,16 @@ fn main_may_borrow_and_need_not_be_static() {
 fn run_cancels_what_is_left_and_lets_it_drop() {
     let drops = Drops::default();
     let guard = drops.guard();
-    let handle = mainspring::run(async {
-        let handle = spawn(async move {
+    let mut left = None;
+    mainspring::run(async {
+        left = Some(spawn(async move {
             let _guard = guard;
             std::future::pending::<()>().await;
-        });
+        }));
         yield_now().await;
         assert_eq!(drops.count(), 0);
-        handle
     });
+    let handle = left.expect("spawned");
     assert_eq!(drops.count(), 1);
     assert_eq!(handle.state(), TaskState::Cancelled);
 }

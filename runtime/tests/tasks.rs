@@ -376,13 +376,15 @@ fn a_panic_that_nobody_looked_at_is_reported_once() {
         let mut read = runtime.spawn(async { panic!("read") });
         let cancelled = runtime.spawn(async { panic!("never runs") });
         cancelled.cancel();
-        let named = runtime.block_on(async { spawn_named("fetch", async { panic!("named") }) });
+        let mut named: Option<JoinHandle<()>> = None;
+        runtime.block_on(async {
+            named = Some(spawn_named("fetch", async { panic!("named") }));
+        });
         runtime.run_until_idle();
-        let _: Result<(), _> = read.try_result().unwrap();
+        let read: Result<(), _> = read.try_result().unwrap();
+        assert!(read.unwrap_err().is_panic());
         let kept: JoinHandle<()> = kept;
-        drop((kept, read, cancelled));
-        let named: JoinHandle<()> = named;
-        drop((named, runtime));
+        drop((kept, cancelled, named, runtime));
     });
     let lines: Vec<_> = stderr
         .iter()

@@ -174,7 +174,7 @@ fn a_wake_after_the_runtime_is_gone_does_nothing() {
     assert_eq!(drops.count(), 3);
     for waker in wakers.clone() {
         waker.wake_by_ref();
-        waker.clone().wake();
+        waker.wake();
     }
     thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().unwrap();
     // Inside of another loop on the same thread, too.
