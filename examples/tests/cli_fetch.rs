@@ -3,9 +3,12 @@
 mod cli_support;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
-use cli_support::{Canned, Scratch, Site, run};
+use cli_support::{Canned, Scratch, Site, crawl, run};
 
 /// What was printed per page, without sizes and times.
 fn pages(stdout: &str) -> Vec<String> {
@@ -209,6 +212,81 @@ fn a_crawl_goes_on_where_its_journal_ends() {
     assert_eq!(lines.lines().count(), 5, "{lines}");
     let third = crawl("100");
     assert_eq!((third.code, third.stdout.as_str()), (0, ""), "{}", third.stderr);
+}
+
+/// A chain of pages, each of which links to the next two, so that a crawl finds them bit by bit;
+/// whoever asks for one is noted.
+fn chain(last: u32) -> (Canned, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    let site = Canned::start(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let page: u32 = path.trim_start_matches('/').parse().unwrap_or_default();
+        noted.lock().expect("no panic").push(path);
+        let links = (page + 1..=page + 2).filter(|next| *next <= last);
+        Canned::page(&links.map(|next| format!("<a href=/{next}>{next}</a>")).collect::<String>())
+    });
+    (site, asked)
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing_and_repeats_nothing_that_was_stored() {
+    const LAST: u32 = 30;
+    let (site, asked) = chain(LAST);
+    let scratch = Scratch::new("kill");
+    let (journal, out) = (scratch.path("journal"), scratch.path("out"));
+    let args = [
+        "site",
+        &site.url("/0"),
+        "--resume",
+        &journal,
+        "--out",
+        &out,
+        "--bodies",
+        "--pause",
+        "0s",
+        "--ignore-robots",
+        "--per-host",
+        "3",
+    ];
+    // Every page that the journal tells of: those are stored.
+    let stored = || -> Vec<String> {
+        let told = fs::read_to_string(&journal).unwrap_or_default();
+        let whole = told.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let path = |line: &str| {
+            let entry: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+            let url = entry["url"].as_str().expect("an address");
+            url.rsplit_once('/').map(|(_, page)| format!("/{page}")).expect("a path")
+        };
+        whole.lines().skip(1).map(path).collect()
+    };
+    let mut kills = 0;
+    loop {
+        let before = stored();
+        asked.lock().expect("no panic").clear();
+        let mut child =
+            crawl(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+        // Killed after one more line each time: at many different moments, whatever they are.
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let ended_by_itself = lines.by_ref().take(kills % 4 + 1).count() <= kills % 4;
+        child.kill().expect("it can be killed");
+        let status = child.wait().expect("it ends");
+        let repeated: Vec<String> = asked.lock().expect("no panic").clone();
+        assert!(repeated.iter().all(|page| !before.contains(page)), "{before:?} and {repeated:?}");
+        if ended_by_itself && status.success() {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 3, "it was killed {kills} times");
+    let mut pages = stored();
+    pages.sort_by_key(|path| path[1..].parse::<u32>().expect("a number"));
+    assert_eq!(pages, (0..=LAST).map(|page| format!("/{page}")).collect::<Vec<_>>());
+    for entry in fs::read_to_string(format!("{out}/pages.jsonl")).expect("pages.jsonl").lines() {
+        let entry: serde_json::Value = serde_json::from_str(entry).expect("JSON");
+        let body = fs::read(format!("{out}/{}", entry["file"].as_str().expect("a file")));
+        assert_eq!(Some(body.expect("the body").len() as u64), entry["bytes"].as_u64());
+    }
 }
 
 #[test]

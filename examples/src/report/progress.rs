@@ -47,8 +47,14 @@ impl Standing {
         } else {
             String::new()
         };
-        let rate = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
-        let rate = if self.over == 0 { String::new() } else { format!(", {rate:.0}/s") };
+        let rate = if self.over == 0 {
+            String::new()
+        } else {
+            let per_second = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
+            // What is known of now, at the pace so far: links yet to be found will take longer.
+            let left = Duration::from_secs_f64((known - self.over) as f64 / per_second);
+            format!(", {per_second:.0}/s, {} to go", Took(left))
+        };
         let failed = match self.failed {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
@@ -169,11 +175,12 @@ mod tests {
         let elapsed = Duration::from_secs(2);
         assert_eq!(
             standing.line(elapsed, false),
-            "57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 2.000 s"
+            "57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 1.684 s to go, 2.000 s"
         );
         assert_eq!(
             Standing { failed: 3, ..standing }.line(elapsed, true),
-            "██████████░░░░░░░░░░ 57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 3 failed, 2.000 s"
+            "██████████░░░░░░░░░░ 57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 1.684 s to go, \
+             3 failed, 2.000 s"
         );
     }
 
