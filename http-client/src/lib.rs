@@ -15,6 +15,8 @@
 mod body;
 mod buffer;
 mod builder;
+#[cfg(feature = "charset")]
+mod charset;
 mod client;
 mod connect;
 mod connection;

@@ -1,5 +1,7 @@
 //! A response: its head, and the body as it comes.
 
+#[cfg(feature = "charset")]
+use crate::charset;
 use crate::client::Config;
 use crate::connection::{Piece, Trailers};
 use crate::decode::Decoder;
@@ -268,10 +270,20 @@ impl Response {
 
     /// The rest of the body as text.
     ///
+    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else
+    /// what a page says of itself in its first kilobyte (`<meta charset>`), else UTF-8. Without
+    /// the feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
+    ///
     /// # Errors
-    /// As [`Response::bytes`]. Bytes that are no text of its encoding become U+FFFD.
-    pub async fn text(self) -> Result<String> {
-        let bytes = self.bytes().await?;
+    /// As [`Response::bytes`].
+    pub async fn text(mut self) -> Result<String> {
+        let bytes = self.collect().await?;
+        #[cfg(feature = "charset")]
+        {
+            let content_type = self.headers().get(http::header::CONTENT_TYPE);
+            Ok(charset::decode(&bytes, content_type.and_then(|value| value.to_str().ok())))
+        }
+        #[cfg(not(feature = "charset"))]
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
