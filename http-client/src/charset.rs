@@ -9,8 +9,12 @@ use encoding_rs::{Encoding, UTF_8};
 /// How far a page is searched for what it says of its encoding (WHATWG HTML §13.2.3.2).
 const PRESCAN_BYTES: usize = 1024;
 
-/// The text of a body. What is no text of its encoding becomes U+FFFD.
-pub(crate) fn decode(body: &[u8], content_type: Option<&str>) -> String {
+/// The text of a body that came with this `Content-Type`, as
+/// [`Response::text`](crate::Response::text) reads it: for whoever needs the bytes as well.
+///
+/// What is no text of its encoding becomes U+FFFD.
+#[must_use]
+pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
     let encoding = declared(content_type).or_else(|| {
         // Only markup has a place to say it.
         let markup = content_type.is_none_or(|kind| kind.contains("html") || kind.contains("xml"));

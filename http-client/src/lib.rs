@@ -39,6 +39,8 @@ mod upgrade;
 pub use body::Body;
 pub use builder::ClientBuilder;
 pub use bytes::Bytes;
+#[cfg(feature = "charset")]
+pub use charset::decode as decode_text;
 pub use client::Client;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
