@@ -1,12 +1,11 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::Client;
+use mainspring_http::{Client, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
@@ -57,10 +56,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Its body as text; what is none becomes U+FFFD.
+    /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
     #[must_use]
-    pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.body)
+    pub fn text(&self) -> String {
+        decode_text(&self.body, Some(&self.content_type))
     }
 
     /// Whether it says that it is a page with links. Without a type, HTML is the best guess.
