@@ -60,6 +60,17 @@ impl Body {
         Self(Kind::Stream { stream, left: length })
     }
 
+    /// The bytes of bodies that are no streams, one after another.
+    pub(crate) fn joined(bodies: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for body in bodies {
+            if let Kind::Bytes(bytes) = body.0 {
+                all.extend_from_slice(&bytes);
+            }
+        }
+        all.into()
+    }
+
     /// A second body with the same bytes; `None` for a stream.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {

@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::multipart::Form;
 use crate::response::Response;
 use crate::timeout::Timeouts;
 use http::Method;
@@ -188,6 +189,17 @@ impl RequestBuilder {
             Ok(())
         })
         .content_type("application/json")
+    }
+
+    /// Sets the body to a form with files (`multipart/form-data`).
+    pub fn multipart(self, form: Form) -> Self {
+        self.change(|request| {
+            let (body, content_type) = form.into_body()?;
+            request.body = body;
+            let value = HeaderValue::try_from(content_type).expect("hex digits in ASCII");
+            request.headers.insert(header::CONTENT_TYPE, value);
+            Ok(())
+        })
     }
 
     pub(crate) fn content_type(self, value: &'static str) -> Self {
