@@ -1,6 +1,8 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::{Client, Config};
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::decode;
 #[cfg(feature = "tls")]
 use crate::error::Result;
@@ -44,6 +46,8 @@ pub struct ClientBuilder {
     unix_socket: Option<PathBuf>,
     #[cfg(feature = "tls")]
     tls: TlsOptions,
+    #[cfg(feature = "cookies")]
+    cookies: Option<CookieJar>,
 }
 
 impl Default for ClientBuilder {
@@ -73,6 +77,8 @@ impl Default for ClientBuilder {
             unix_socket: None,
             #[cfg(feature = "tls")]
             tls: TlsOptions::default(),
+            #[cfg(feature = "cookies")]
+            cookies: None,
         }
     }
 }
@@ -170,6 +176,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps the cookies that servers set in this jar, and sends those that fit. Default: none are
+    /// kept. A request with a `Cookie` field of its own gets no others.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, jar: CookieJar) -> Self {
+        self.cookies = Some(jar);
+        self
+    }
+
     /// Who looks names up, instead of the system.
     pub fn resolver(mut self, resolve: impl Resolve + 'static) -> Self {
         self.resolve = Some(Rc::new(resolve));
@@ -257,6 +271,8 @@ impl ClientBuilder {
             max_body_bytes: self.max_body_bytes,
             decompress: self.decompress,
             max_ratio: self.max_ratio,
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
         };
         let opener = Opener {
             resolver: Resolver::new(self.resolve, self.overrides, self.dns_cache),

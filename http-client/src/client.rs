@@ -4,6 +4,8 @@ use crate::body::Body;
 use crate::buffer;
 use crate::builder::ClientBuilder;
 use crate::connection::{Connection, Piece, Sent};
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
@@ -49,6 +51,29 @@ pub(crate) struct Config {
     pub(crate) max_body_bytes: u64,
     pub(crate) decompress: bool,
     pub(crate) max_ratio: u64,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookies: Option<CookieJar>,
+}
+
+#[cfg(feature = "cookies")]
+impl Config {
+    fn keep_cookies(&self, url: &Url, head: &ResponseHead) {
+        let Some(jar) = self.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
+        for value in head.headers().get_all(header::SET_COOKIE) {
+            jar.set(url, &String::from_utf8_lossy(value.as_bytes()));
+        }
+    }
+
+    /// A request that sets the field itself knows better.
+    fn add_cookies(&self, url: &Url, headers: &mut Cow<'_, HeaderMap>) {
+        let Some(jar) = &self.cookies else { return };
+        if !headers.contains_key(header::COOKIE)
+            && let Some(cookies) = jar.get(url)
+            && let Ok(value) = header::HeaderValue::try_from(cookies)
+        {
+            headers.to_mut().insert(header::COOKIE, value);
+        }
+    }
 }
 
 impl Default for Client {
@@ -140,6 +165,8 @@ impl Client {
             let sent = self.send(&request, body, timeouts, &mut timer).await;
             let (reply, lease) =
                 sent.map_err(|error| error.for_request(&request.method, &request.url))?;
+            #[cfg(feature = "cookies")]
+            config.keep_cookies(&request.url, &reply.0);
             if limit > 0 && follow(&mut request, again, &reply.0, &mut history, limit)? {
                 continue;
             }
@@ -289,6 +316,8 @@ impl Inner {
             let value = request::basic(&decoded(url.username()), &password)?;
             headers.to_mut().insert(header::AUTHORIZATION, value);
         }
+        #[cfg(feature = "cookies")]
+        self.config.add_cookies(url, &mut headers);
         let mut out = buffer::take_write_buffer();
         RequestHead {
             method: &request.method,

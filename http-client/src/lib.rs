@@ -20,6 +20,8 @@ mod charset;
 mod client;
 mod connect;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod decode;
 mod error;
 mod multipart;
@@ -43,6 +45,8 @@ pub use bytes::Bytes;
 #[cfg(feature = "charset")]
 pub use charset::decode as decode_text;
 pub use client::Client;
+#[cfg(feature = "cookies")]
+pub use cookies::CookieJar;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;

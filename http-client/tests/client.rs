@@ -401,6 +401,37 @@ fn credentials_stay_with_their_origin() {
     assert_eq!(other.seen()[0].field("cookie"), None);
 }
 
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_are_kept_and_sent_where_they_belong() {
+    let server = Server::new(|seen| match seen.line() {
+        "GET /login" => {
+            say("HTTP/1.1 302 Found\r\nset-cookie: id=7; Path=/\r\nset-cookie: x=y\r\n\
+             location: /in\r\ncontent-length: 0\r\n\r\n")
+        }
+        "GET /out" => say(
+            "HTTP/1.1 200 OK\r\nset-cookie: id=; Path=/; Max-Age=0\r\ncontent-length: 0\r\n\r\n",
+        ),
+        _ => ok(seen.field("cookie").unwrap_or("none")),
+    });
+    mainspring::run(async {
+        let jar = mainspring_http::CookieJar::new();
+        let client = Client::builder().cookies(jar.clone()).build();
+        let text = async |path: &str| {
+            client.get(server.url(path)).send().await.unwrap().text().await.unwrap()
+        };
+        assert_eq!(text("/").await, "none");
+        assert_eq!(text("/login").await, "id=7; x=y", "sent to the target of the redirect");
+        let own = client.get(server.url("/")).header("cookie", "own=1").send().await.unwrap();
+        assert_eq!(own.text().await.unwrap(), "own=1");
+        text("/out").await;
+        assert_eq!(text("/").await, "x=y");
+        assert_eq!(jar.len(), 1);
+        let plain = Client::new().get(server.url("/login")).send().await.unwrap();
+        assert_eq!(plain.text().await.unwrap(), "none", "off unless asked for");
+    });
+}
+
 #[test]
 fn each_phase_has_its_own_timeout() {
     let soon = Some(Duration::from_millis(20));
