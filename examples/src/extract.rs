@@ -28,7 +28,8 @@ fn ours(css: &str) -> Selector {
 pub fn links(html: &Html, page: &Url) -> Vec<Url> {
     static LINKS: LazyLock<Selector> = LazyLock::new(|| {
         ours(
-            "a[href], area[href], link[rel~=next][href], link[rel~=prev][href], iframe[src], frame[src]",
+            "a[href], area[href], iframe[src], frame[src], \
+             link[rel~=next][href], link[rel~=prev][href]",
         )
     });
     let base = base(html, page);
@@ -52,7 +53,8 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
     links
 }
 
-/// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets, icons.
+/// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets,
+/// icons.
 #[must_use]
 pub fn assets(html: &Html, page: &Url) -> Vec<Url> {
     static ASSETS: LazyLock<Selector> = LazyLock::new(|| {

@@ -18,3 +18,8 @@ pub mod text;
 pub mod trace;
 pub mod value;
 pub mod web;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

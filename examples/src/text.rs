@@ -27,6 +27,22 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// A text of many lines, each of them made [`Printable`]; tabs stay.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    let line = |line: &str| {
+        let cells: Vec<String> = line.split('\t').map(|cell| Printable(cell).to_string()).collect();
+        cells.join("\t")
+    };
+    let (body, end) = match text.strip_suffix('\n') {
+        Some(body) => (body, "\n"),
+        None => (text, ""),
+    };
+    let lines: Vec<String> =
+        body.split('\n').map(|text| line(text.trim_end_matches('\r'))).collect();
+    lines.join("\n") + end
+}
+
 fn turns_direction(c: char) -> bool {
     matches!(
         c,
@@ -61,6 +77,13 @@ mod tests {
         ] {
             assert_eq!(Printable(text).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn lines_and_columns_survive() {
+        assert_eq!(printable_lines("a\tb\r\n\x1b[2J\n\nc\n"), "a\tb\n\\u{1b}[2J\n\nc\n");
+        assert_eq!(printable_lines("no end"), "no end");
+        assert_eq!(printable_lines(""), "");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Options {
     pub user_agent: Option<HeaderValue>,
     /// Header fields to send with every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether any certificate is taken for good, which is dangerous.
+    pub accept_invalid_certs: bool,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             max_size: 10 << 20,
             user_agent: None,
             headers: Vec::new(),
+            accept_invalid_certs: false,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Web {
             .max_connections_per_host(options.connections)
             .max_idle_connections(options.connections)
             .max_body_bytes(options.max_size)
+            .danger_accept_invalid_certs(options.accept_invalid_certs)
             .user_agent(options.user_agent.clone().unwrap_or(ours));
         if let Some(timeout) = options.timeout {
             client = client.timeout(timeout);

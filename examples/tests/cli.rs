@@ -151,7 +151,8 @@ fn every_mistake_is_one_line_and_an_exit_code() {
             vec!["serve", "--listen", &taken],
             1,
             format!(
-                "crawl: cannot listen on {taken}: somebody else does; port 0 takes any that is free\n"
+                "crawl: cannot listen on {taken}: somebody else does; port 0 takes any that is \
+                 free\n"
             ),
         ),
         (

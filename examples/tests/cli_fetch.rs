@@ -304,3 +304,38 @@ fn a_busy_host_is_asked_again_when_it_says() {
     assert_eq!((ran.code, pages(&ran.stdout)), (0, vec![format!("200 {}", site.url("/"))]));
     assert!(ran.stderr.contains("tried again"), "{}", ran.stderr);
 }
+
+#[test]
+fn get_is_a_small_curl() {
+    let site = Canned::start(|head| match head.split(' ').nth(1) {
+        Some("/old") => {
+            "HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_owned()
+        }
+        Some("/gone") => {
+            "HTTP/1.1 404 Gone\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno".to_owned()
+        }
+        _ => Canned::page(head.split("\r\n").next().unwrap_or_default()),
+    });
+    let format = ["-w", "\\n%{http_code} %{num_redirects} %{size_download}\\n"];
+    let get = |args: &[&str]| run(&[&["get"], args].concat());
+    let ran = get(&[&site.url("/new"), format[0], format[1]]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "GET /new HTTP/1.1\n200 0 17\n"));
+    let ran = get(&["-d", "a=1", "-d", "b=2", &site.url("/form")]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "POST /form HTTP/1.1"));
+    let ran = get(&["-i", &site.url("/old")]);
+    assert!(ran.stdout.starts_with("HTTP/1.1 302 Found\nlocation: /new\n"), "{}", ran.stdout);
+    let ran = get(&["-L", "-v", &site.url("/old"), format[0], format[1]]);
+    assert_eq!(ran.stdout, "GET /new HTTP/1.1\n200 1 17\n");
+    for line in ["> GET /old HTTP/1.1\n", "* redirected from ", "< HTTP/1.1 200 OK\n", "* head "] {
+        assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
+    }
+    let ran = get(&["-f", "-v", &site.url("/gone")]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.ends_with("crawl: the answer is 404\n"), "{}", ran.stderr);
+    let scratch = Scratch::new("get");
+    let kept = scratch.path("kept");
+    let ran = get(&["-o", &kept, &site.url("/new")]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    assert_eq!(fs::read(&kept).expect("the file"), b"GET /new HTTP/1.1");
+}

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mainspring_examples::cli::{Cli, Command, complaint};
-use mainspring_examples::commands::{compare, demo, fetch, serve, site, sweep};
+use mainspring_examples::commands::{compare, demo, fetch, get, serve, site, sweep};
 use mainspring_examples::failure::{Failure, print};
 
 fn main() -> ExitCode {
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Fetch(args)) => fetch::run(args),
         Some(Command::Site(args)) => site::run(args),
+        Some(Command::Get(args)) => get::run(args),
     };
     finish(outcome, 1)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
@@ -15,7 +15,7 @@ mod values;
 
 use crate::value::{bytes, duration};
 pub use values::seed;
-use values::{at_least_one, header, header_value, page_count, regex, selector, share};
+use values::{at_least_one, header, header_value, page_count, regex, selector, share, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,6 +55,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
     Site(Box<Site>),
+    /// Send one request and print what comes, as with curl
+    Get(Box<Get>),
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
@@ -181,7 +183,8 @@ Examples:
                                    a run that was stopped or killed goes on where it was")]
 pub struct Site {
     /// Where to begin
-    #[arg(value_name = "URL", value_parser = seed, required_unless_present_any = ["seeds", "sitemap"])]
+    #[arg(value_name = "URL", value_parser = seed)]
+    #[arg(required_unless_present_any = ["seeds", "sitemap"])]
     pub urls: Vec<Url>,
     /// Begin at the URLs in this file, one in each line; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -238,6 +241,64 @@ pub struct Site {
     pub asking: Asking,
 }
 
+/// `crawl get`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  crawl get -i http://localhost:8080/hello
+  crawl get -v -d name=value http://localhost:8000/form
+  crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
+What -w knows: http_code http_version url_effective num_redirects content_type remote
+               size_download time_starttransfer time_total")]
+pub struct Get {
+    /// What to ask for
+    #[arg(value_name = "URL", value_parser = seed)]
+    pub url: Url,
+    /// Print the head of the answer too
+    #[arg(short, long)]
+    pub include: bool,
+    /// Ask for the head alone
+    #[arg(short = 'I', long)]
+    pub head: bool,
+    /// Use this method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub request: Option<Method>,
+    /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
+    #[arg(short, long, value_name = "DATA")]
+    pub data: Vec<String>,
+    /// Send this header; may be given several times
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+    /// Call yourself this
+    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
+    pub user_agent: Option<HeaderValue>,
+    /// Authenticate with a name and a password
+    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
+    pub user: Option<(String, String)>,
+    /// Write the body to this file, which appears once it is whole
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Follow redirects
+    #[arg(short = 'L', long)]
+    pub location: bool,
+    /// Fail on a status from 400 on
+    #[arg(short, long)]
+    pub fail: bool,
+    /// DANGEROUS: take any certificate for good
+    #[arg(short = 'k', long)]
+    pub insecure: bool,
+    /// Show the request, the head of the answer and how long each part took
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print this at the end, with %{name} filled in
+    #[arg(short, long, value_name = "FORMAT")]
+    pub write_out: Option<String>,
+    /// Give up after this time
+    #[arg(short = 'm', long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(allow_hyphen_values = true)]
+    pub timeout: Duration,
+}
+
 /// Which links to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scope {
@@ -273,6 +334,9 @@ pub struct Asking {
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
+    /// DANGEROUS: take any certificate for good
+    #[arg(long)]
+    pub danger_accept_invalid_certs: bool,
     /// Give up on a page after this time
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     #[arg(allow_hyphen_values = true)]

@@ -59,3 +59,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "needs a number from 0 to 1".to_owned())
 }
+
+/// `name:password`; the password may hold colons and may be missing.
+pub(super) fn user(text: &str) -> Result<(String, String), String> {
+    let (name, password) = text.split_once(':').unwrap_or((text, ""));
+    Ok((name.to_owned(), password.to_owned()))
+}

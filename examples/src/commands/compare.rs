@@ -208,8 +208,10 @@ mod tests {
             report(&args, &[way("slow", 10_000, 0), way("fast", 125, 2)]),
             "  100 pages, 100 ms before each answer\n\n\
              \x20 way of waiting      time  pages/s  failed\n\
-             \x20 slow            10.000 s       10       0  ████████████████████████████████████████\n\
-             \x20 fast              125 ms      800       2  ▌\n\n  slow: because.\n  fast: because.\n"
+             \x20 slow            10.000 s       10       0  \
+             ████████████████████████████████████████\n\
+             \x20 fast              125 ms      800       2  ▌\n\n\
+             \x20 slow: because.\n  fast: because.\n"
         );
     }
 }

@@ -234,8 +234,8 @@ impl Harvest {
     }
 }
 
-/// How many tasks ended how. What is pending yet belongs to the client, which keeps idle connections
-/// for whoever might want them.
+/// How many tasks ended how. What is pending yet belongs to the client, which keeps idle
+/// connections for whoever might want them.
 fn final_states(stats: &Stats) -> String {
     let mut states = format!("{} done", Count(stats.done - stats.panicked));
     for (count, state) in

@@ -1,5 +1,5 @@
-//! What `crawl fetch` and `crawl site` share: fetching pages, reading them, printing and keeping what
-//! was found.
+//! What `crawl fetch` and `crawl site` share: fetching pages, reading them, printing and keeping
+//! what was found.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -27,8 +27,8 @@ use crate::text::Printable;
 use crate::value::{Size, Took};
 use crate::web::{Answer, Options, Web};
 
-/// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them to
-/// another thread is worth. Larger ones would hold the loop for milliseconds.
+/// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
+/// to another thread is worth. Larger ones would hold the loop for milliseconds.
 const PARSED_ON_THE_LOOP: usize = 64 * 1024;
 
 /// What to do, once the command line has been understood.
@@ -98,14 +98,15 @@ pub fn web(asking: &Asking, connections: usize) -> Web {
         max_size: asking.max_size,
         user_agent: asking.user_agent.clone(),
         headers: asking.header.clone(),
+        accept_invalid_certs: asking.danger_accept_invalid_certs,
     })
 }
 
 /// Carries a plan out.
 ///
 /// # Errors
-/// One sentence: results cannot be printed or kept. What was fetched until then is kept as far as it
-/// can be.
+/// One sentence: results cannot be printed or kept. What was fetched until then is kept as far as
+/// it can be.
 pub async fn gather(mut plan: Plan<'_>, stop: &Stop) -> Result<Gathered, Failure> {
     let reader = Arc::new(Reader {
         select: plan.asking.select.clone(),
@@ -196,8 +197,8 @@ async fn fetch(
     Fetched::Page { found, moved_to, links, bytes }
 }
 
-/// Writes a body where it is not yet in its place; the file system may keep a thread waiting, so not
-/// on the loop's.
+/// Writes a body where it is not yet in its place; the file system may keep a thread waiting, so
+/// not on the loop's.
 async fn prepare(dir: OutDir, name: String, answer: Arc<Answer>) -> Result<(), String> {
     let at = dir.path().display().to_string();
     let written =
@@ -329,7 +330,8 @@ impl Keeper {
     }
 }
 
-/// Lets lines out in the order of the pages they belong to, each as soon as all before it are there.
+/// Lets lines out in the order of the pages they belong to, each as soon as all before it are
+/// there.
 struct InOrder {
     next: usize,
     waiting: BTreeMap<usize, String>,

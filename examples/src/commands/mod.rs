@@ -4,6 +4,7 @@ pub mod compare;
 pub mod demo;
 pub mod fetch;
 pub mod gather;
+pub mod get;
 pub mod serve;
 pub mod site;
 pub mod sweep;

@@ -136,7 +136,8 @@ fn report(
     );
     if let Some(wanted) = wanted {
         report.push_str(&format!(
-            "  {} at once were asked for; this machine allows a process {} descriptors (ulimit -Hn)\n",
+            "  {} at once were asked for; this machine allows a process {} descriptors \
+             (ulimit -Hn)\n",
             Count(wanted as u64),
             Count(limit)
         ));

@@ -449,7 +449,8 @@ mod tests {
         assert_eq!(totals.end, End::Asked);
     }
 
-    /// Crawls `/` and `/a` to `/e`, all of them seeds, one at a time, with answers made by `answer`.
+    /// Crawls `/` and `/a` to `/e`, all of them seeds, one at a time, with answers made by
+    /// `answer`.
     fn visit(
         pace: Pace,
         budget: Budget,

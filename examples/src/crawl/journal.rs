@@ -1,14 +1,14 @@
-//! `--resume FILE`: what a crawl has done so far, so that a later run goes on where it ended, however
-//! it ended.
+//! `--resume FILE`: what a crawl has done so far, so that a later run goes on where it ended,
+//! however it ended.
 //!
 //! The file is a list of JSON lines that only grows: a head, then one line for every page that is
 //! over, with what was found and where its links lead. Pages that failed are not told: a later run
 //! tries them again.
 //!
 //! A body is kept in two steps around its line: written under a temporary name before it, renamed
-//! after it. So the line alone decides whether a page counts as stored. A kill before the line loses
-//! a page that was not stored; a kill after it leaves a rename to do, which the next run does. The
-//! last line may be cut short by a kill; it is taken away when the file is opened.
+//! after it. So the line alone decides whether a page counts as stored. A kill before the line
+//! loses a page that was not stored; a kill after it leaves a rename to do, which the next run
+//! does. The last line may be cut short by a kill; it is taken away when the file is opened.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};

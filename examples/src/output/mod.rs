@@ -45,8 +45,8 @@ impl OutDir {
         self.reveal(name).map(drop)
     }
 
-    /// The first half of [`OutDir::write`]: the file is complete and not yet in its place. Preparing
-    /// it again replaces it.
+    /// The first half of [`OutDir::write`]: the file is complete and not yet in its place.
+    /// Preparing it again replaces it.
     ///
     /// # Errors
     /// Whatever the file system or `content` fails with; the temporary file is taken away then.
@@ -95,6 +95,57 @@ impl OutDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+}
+
+/// A file in the making: it takes its place when it is published, and leaves nothing if it never
+/// is.
+#[derive(Debug)]
+pub struct Draft {
+    file: BufWriter<File>,
+    temporary: PathBuf,
+    place: PathBuf,
+}
+
+impl Draft {
+    /// Begins a file that is to be at `place`.
+    ///
+    /// # Errors
+    /// Whatever the file system fails with, and a place without a file name.
+    pub fn create(place: &Path) -> io::Result<Draft> {
+        let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.part", std::process::id()));
+        let temporary = place.with_file_name(hidden);
+        let file = BufWriter::new(File::create(&temporary)?);
+        Ok(Draft { file, temporary, place: place.to_owned() })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// Whatever the file system fails with.
+    pub fn publish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        fs::rename(&self.temporary, &self.place)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Published, it is not there any more; otherwise there is nobody left to tell.
+        fs::remove_file(&self.temporary).unwrap_or_default();
     }
 }
 
@@ -148,6 +199,20 @@ pub(crate) mod tests {
         assert!(failed.is_err());
         assert_eq!(scratch.files(), ["x.txt"]);
         assert_eq!(fs::read(scratch.0.join("x.txt")).expect("read"), b"old");
+    }
+
+    #[test]
+    fn a_draft_is_there_once_it_is_published_and_never_else() {
+        let scratch = Scratch::new("draft");
+        let mut draft = Draft::create(&scratch.0.join("x")).expect("begun");
+        draft.write_all(b"half").expect("written");
+        drop(draft);
+        assert_eq!(scratch.files(), [""; 0]);
+        let mut draft = Draft::create(&scratch.0.join("x")).expect("begun");
+        draft.write_all(b"whole").expect("written");
+        draft.publish().expect("published");
+        assert_eq!(scratch.files(), ["x"]);
+        assert!(Draft::create(Path::new("/")).is_err());
     }
 
     #[test]

@@ -94,7 +94,8 @@ mod tests {
         );
         assert_eq!(
             read("pages.csv"),
-            "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,links,file,selected\n\
+            "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,links,file,\
+             selected\n\
              http://h/,,200,,0,text/html,1234,0.5,12.25,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
              http://h/x,,,404 Not Found,1,,0,0,0,0,,\n"
         );

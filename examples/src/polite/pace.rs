@@ -41,9 +41,9 @@ impl Pace {
     }
 }
 
-/// How long to leave a host alone that was too busy for the try number `tries`, counted from 0: what
-/// it asks for, or a second that doubles with each try, and up to half as much again, so that what
-/// failed together does not come back together.
+/// How long to leave a host alone that was too busy for the try number `tries`, counted from 0:
+/// what it asks for, or a second that doubles with each try, and up to half as much again, so that
+/// what failed together does not come back together.
 #[must_use]
 pub fn back_off(tries: u32, retry_after: Option<Duration>) -> Duration {
     let doubled = Duration::from_secs(1).saturating_mul(1 << tries.min(10));

@@ -146,8 +146,8 @@ fn product(name: &str) -> &str {
     &name[..end.unwrap_or(name.len())]
 }
 
-/// Whether `path` begins as `pattern` says, where `*` is any run of characters and `$` at the end of
-/// the pattern is the end of the path (§2.2.3).
+/// Whether `path` begins as `pattern` says, where `*` is any run of characters and `$` at the end
+/// of the pattern is the end of the path (§2.2.3).
 ///
 /// Each piece between stars is taken where it is found first, which is never worse than later: the
 /// time is bounded by the product of the two lengths, whatever a site writes.
@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn lines_that_say_nothing_are_passed_over() {
-        let text = "\u{feff}disallow: /before\n<html>\nuser-agent: *\r\ndisallow:\rdisallow: /x #c\n\
+        let text = "\u{feff}disallow: /before\n<html>\nuser-agent: *\r\ndisallow:\r\
+                    disallow: /x #c\n\
                     crawl-delay: soon\ncrawl-delay: -1\ncrawl-delay: NaN\nunknown: 1\ndisallow: /y";
         assert!(allows(text, "/before") && !allows(text, "/x") && !allows(text, "/y"));
         assert_eq!(Robots::parse(text).delay, None);

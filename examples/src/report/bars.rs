@@ -3,7 +3,8 @@
 /// The longest bar, in characters.
 pub const WIDTH: usize = 40;
 
-/// A bar for `value` where `longest` fills [`WIDTH`]; anything above nothing shows at least a sliver.
+/// A bar for `value` where `longest` fills [`WIDTH`]; anything above nothing shows at least a
+/// sliver.
 #[must_use]
 pub fn bar(value: f64, longest: f64) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

@@ -162,7 +162,8 @@ impl Movie {
         Movie { id, title, director, year, score, description }
     }
 
-    /// Numbers of three other movies of a catalogue of `count`, for the links at the foot of a page.
+    /// Numbers of three other movies of a catalogue of `count`, for the links at the foot of a
+    /// page.
     ///
     /// Fewer than three if the catalogue is too small, and never the movie itself.
     #[must_use]

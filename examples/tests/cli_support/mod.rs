@@ -1,4 +1,5 @@
-//! What the tests of the binary share: running it, a site to run it against, a directory to write to.
+//! What the tests of the binary share: running it, a site to run it against, a directory to write
+//! to.
 
 // Each of the test binaries uses a part of this.
 #![allow(dead_code)]
