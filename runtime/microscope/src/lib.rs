@@ -3,6 +3,7 @@
 
 mod chrome;
 mod dump;
+pub mod experiments;
 pub mod findings;
 pub mod json;
 mod marks;

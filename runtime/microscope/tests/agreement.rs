@@ -101,10 +101,10 @@ fn perform(world: Rc<World>, ops: Vec<Op>) -> Pin<Box<dyn Future<Output = ()>>> 
                 }
                 Op::Join(n) => join(&world, n).await,
                 Op::Cancel(n) => {
-                    if let Some(handle) = world.handle(n) {
-                        if let Some(handle) = &*handle.borrow() {
-                            handle.cancel();
-                        }
+                    let shared = world.handle(n);
+                    let place = shared.as_ref().map(|shared| shared.borrow());
+                    if let Some(handle) = place.as_ref().and_then(|place| place.as_ref()) {
+                        handle.cancel();
                     }
                 }
                 Op::Forget(n) => {

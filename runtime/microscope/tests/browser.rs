@@ -242,6 +242,28 @@ fn every_panel_opens_and_every_key_and_button_does_its_work() {
             ));
             browser.frame();
         }
+        browser.evaluate("microscope.setPanel('timeline'); scrollTo(0, 0)");
+        browser.frame();
+        for canvas in [".timeline canvas", ".minimap canvas"] {
+            let place = browser.evaluate(&format!(
+                "(() => {{ const box = document.querySelector('{canvas}').getBoundingClientRect(); \
+                 return [box.x + box.width * 0.6, box.y + 40]; }})()"
+            ));
+            let (x, y) = (place[0].as_f64().unwrap(), place[1].as_f64().unwrap());
+            let moves = [
+                ("mousePressed", 0.0),
+                ("mouseReleased", 0.0),
+                ("mouseMoved", 5.0),
+                ("mouseWheel", 5.0),
+                ("mousePressed", 5.0),
+                ("mouseMoved", 60.0),
+                ("mouseReleased", 60.0),
+            ];
+            for (kind, dx) in moves {
+                browser.pointer(kind, x + dx, y);
+            }
+            browser.frame();
+        }
         assert_eq!(
             browser.evaluate("document.documentElement.scrollWidth <= innerWidth"),
             json!(true),

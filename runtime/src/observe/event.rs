@@ -54,7 +54,7 @@ pub enum Kind {
         /// Readiness events it brought.
         events: u32,
     },
-    /// The virtual clock jumped, since nothing was left to do before `to`.
+    /// The virtual clock jumped: nothing was left to do before `to`, or the program advanced it.
     ClockJumped {
         /// The time it is now.
         to: u64,

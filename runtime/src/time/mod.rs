@@ -14,5 +14,5 @@ mod timeout;
 
 pub use clock::Clock;
 pub use interval::{Interval, MissedTick, Tick, interval, interval_at};
-pub use sleep::{Sleep, now, sleep, sleep_until};
+pub use sleep::{Sleep, advance, now, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -10,8 +10,22 @@ use std::time::{Duration, Instant};
 use crate::context::{self, Core};
 use crate::observe::Kind;
 use crate::task::TaskId;
-use crate::time::clock::nanos;
+use crate::time::clock::{Clock, nanos};
 use crate::time::queue::TimerKey;
+
+/// Moves the virtual clock of this thread's loop forward, as if the work that calls it had taken that
+/// long. Timers that become due meanwhile fire late, at the next turn, just as they would have.
+///
+/// # Panics
+/// Outside of a runtime, and on the real clock.
+#[track_caller]
+pub fn advance(duration: Duration) {
+    let core = context::current("advance");
+    assert!(core.time.kind() != Clock::Real, "only a virtual clock can be advanced");
+    let to = core.time.now().saturating_add(nanos(duration));
+    core.time.jump(to);
+    core.note_now(0, Kind::ClockJumped { to });
+}
 
 /// Waits for at least `duration`, counted from the first poll.
 ///

@@ -45,6 +45,8 @@ struct Edge {
 /// An open span.
 struct Open {
     opened: u64,
+    /// The poll of its task in which it was opened.
+    poll: u64,
     /// The event in which it read its last bytes.
     read: Option<(u64, u32)>,
 }
@@ -97,11 +99,14 @@ pub(super) fn scan(trace: &Trace, limits: &Limits) -> Vec<Finding> {
         alive: Vec::new(),
         alive_now: open,
     };
-    let eighth = trace.events.len().div_ceil(8).max(1);
+    // Whatever is left when main ends is cancelled then: that is no ebb.
+    let left = |event: &Event| matches!(event.kind, Kind::LoopLeft { .. });
+    let working = trace.events.iter().position(left).unwrap_or(trace.events.len());
     for (index, event) in trace.events.iter().enumerate() {
         scan.look(event);
         scan.model.apply(event);
-        if (index + 1) % eighth == 0 || index + 1 == trace.events.len() {
+        let eighth = scan.alive.len() + 1;
+        if eighth <= 8 && index + 1 == working * eighth / 8 {
             scan.alive.push(scan.alive_now);
         }
     }
@@ -197,7 +202,8 @@ impl Scan<'_> {
             }
             Kind::SpanOpened { span, .. } => {
                 self.told(event.task);
-                self.spans.insert(span, Open { opened: number, read: None });
+                let poll = self.model.task(event.task).map_or(0, |task| task.polls);
+                self.spans.insert(span, Open { opened: number, poll, read: None });
                 self.nesting.entry(event.task).or_default().push(span);
             }
             Kind::SpanClosed { span, completed, polls } => {
@@ -305,7 +311,8 @@ impl Scan<'_> {
         } else if life.self_woken == 0 {
             life.first_self_wake = number;
         }
-        if effect == WakeEffect::Scheduled && !itself {
+        let to_act = !matches!(by, CauseKind::Spawn | CauseKind::Cancel | CauseKind::Shutdown);
+        if effect == WakeEffect::Scheduled && !itself && to_act {
             life.herd = Some(self.cause);
             self.herds.entry(self.cause).or_default().0.push(number);
         }
@@ -399,6 +406,15 @@ impl Scan<'_> {
             return;
         }
         let running = self.model.running == event.task;
+        let task_polls = self.model.task(event.task).map_or(0, |task| task.polls + 1 - open.poll);
+        if task_polls > u64::from(polls) && running {
+            let what = format!(
+                "\"{label}\" in {} was polled in {polls} of its task's {task_polls} polls, then \
+                 dropped",
+                self.name(event.task)
+            );
+            self.add(Code::SetAside, event.task, event.at, what, vec![number, open.opened], 0);
+        }
         if let (true, Some((read, bytes))) = (running, open.read) {
             let bytes_read = count(bytes as usize, "byte");
             let what = format!(
@@ -423,12 +439,13 @@ impl Scan<'_> {
             let evidence = self.late.iter().map(|(_, number)| *number).collect();
             self.add(Code::LateTimer, 0, at, what, evidence, late);
         }
+        let most = self.alive.last().copied().unwrap_or(0);
         let rising = self.alive.len() >= 8 && self.alive.windows(2).all(|pair| pair[0] < pair[1]);
         let some_end = self.model.totals.done * 5 >= self.model.totals.spawned;
-        if rising && some_end && self.alive_now >= self.limits.growth {
+        if rising && some_end && most >= self.limits.growth {
             let what = format!(
                 "the number of live tasks rose all the time, from {} to {}",
-                self.alive[0], self.alive_now
+                self.alive[0], most
             );
             let last = self.trace.first() + self.trace.events.len() as u64 - 1;
             self.add(Code::UnboundedGrowth, 0, self.model.now, what, vec![last], 0);

@@ -243,6 +243,12 @@ impl Model {
         }
     }
 
+    fn expect(&mut self, event: &Event, known: bool, otherwise: &str) {
+        if !known {
+            self.illegal(event, otherwise);
+        }
+    }
+
     #[cold]
     fn illegal(&mut self, event: &Event, state: &str) {
         self.totals.illegal += 1;
@@ -479,9 +485,8 @@ impl Model {
                 self.jobs.insert(id, job);
             }
             Kind::JobEnded { job, .. } => {
-                if self.jobs.remove(&u64::from(job)).is_none() {
-                    self.illegal(event, "told of a job that was not queued");
-                }
+                let known = self.jobs.remove(&u64::from(job)).is_some();
+                self.expect(event, known, "told of a job that was not queued");
             }
             Kind::SpanOpened { span, parent, label } => {
                 let (id, parent) = (u64::from(span), u64::from(parent));
@@ -489,9 +494,8 @@ impl Model {
                 self.spans.insert(id, span);
             }
             Kind::SpanClosed { span, .. } => {
-                if self.spans.remove(&u64::from(span)).is_none() {
-                    self.illegal(event, "told of a span that is not open");
-                }
+                let known = self.spans.remove(&u64::from(span)).is_some();
+                self.expect(event, known, "told of a span that is not open");
             }
             _ => {}
         }

@@ -160,7 +160,7 @@ impl Browser {
         }
     }
 
-    /// Moves the pointer to a place and, with `buttons`, presses there.
+    /// Lets the mouse do something at a place: `mousePressed`, `mouseMoved`, `mouseWheel`, …
     pub fn pointer(&mut self, kind: &str, x: f64, y: f64) {
         let params = json!({
             "type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1,

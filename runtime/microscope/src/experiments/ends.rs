@@ -1,0 +1,248 @@
+//! Awaiting, dropping, holding: experiments 7 to 11.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use mainspring::future::race;
+use mainspring::net::UnixStream;
+use mainspring::observe::{mark, traced};
+use mainspring::time::{sleep, timeout};
+use mainspring::{JoinHandle, Runtime, spawn_named};
+
+use super::Experiment;
+use crate::findings::Code;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn download(n: u32) -> JoinHandle<()> {
+    spawn_named(format!("download {n}"), sleep(ms(20)))
+}
+
+pub(super) const ONE_BY_ONE: Experiment = Experiment {
+    number: 7,
+    idea: "await makes things concurrent",
+    program: "four downloads of 20 ms, each spawned and awaited before the next.",
+    question: "How long do they take together?",
+    answers: &["20 ms", "40 ms", "80 ms"],
+    right: 2,
+    because: "await waits. Nothing else was spawned while it did, so there was nothing to overlap. \
+              Spawn all, then await all.",
+    finding: Code::OneAtATime,
+    broken: |runtime| {
+        runtime.block_on(async {
+            for n in 0..4 {
+                download(n).await.expect("a download neither panics nor is cancelled");
+            }
+        });
+    },
+    mended: |runtime| {
+        runtime.block_on(async {
+            let downloads: Vec<_> = (0..4).map(download).collect();
+            for download in downloads {
+                download.await.expect("a download neither panics nor is cancelled");
+            }
+        });
+    },
+};
+
+/// Reads up to a line feed, and marks what it got; what it has read so far is its own.
+async fn read_line(stream: &UnixStream) {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let mut buffer = [0; 16];
+        match poll_fn(|cx| stream.poll_read(cx, &mut buffer)).await {
+            Ok(1..) => line.extend(buffer.into_iter().take_while(|byte| *byte != 0)),
+            Ok(0) => break,
+            Err(error) => return mark(&error.to_string()),
+        }
+    }
+    mark(&format!("read {:?}", String::from_utf8_lossy(&line)));
+}
+
+/// A line that arrives in two parts, 12 ms apart.
+async fn say_slowly(stream: UnixStream) -> io::Result<()> {
+    for part in [&b"half a "[..], b"line\n"] {
+        poll_fn(|cx| stream.poll_write(cx, part)).await?;
+        sleep(ms(12)).await;
+    }
+    Ok(())
+}
+
+pub(super) const LOSER_HAD_READ: Experiment = Experiment {
+    number: 8,
+    idea: "race just picks the first",
+    program: "a line arrives in two parts; every 5 ms the reader is raced against a tick.",
+    question: "What does the reader return in the end?",
+    answers: &["the whole line", "the second half", "nothing"],
+    right: 1,
+    because: "The loser of a race is dropped, with the half line that it had read. Keep the future \
+              outside of the loop and race a reference to it.",
+    finding: Code::DroppedMidway,
+    broken: |runtime| {
+        runtime.block_on(async {
+            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+            drop(spawn_named("speaker", say_slowly(theirs)));
+            for _ in 0..6 {
+                let reading = traced("read a line", read_line(&ours));
+                race(pin!(reading), pin!(sleep(ms(5)))).await;
+            }
+        });
+    },
+    mended: |runtime| {
+        runtime.block_on(async {
+            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+            drop(spawn_named("speaker", say_slowly(theirs)));
+            let over = Cell::new(false);
+            let mut reading = pin!(traced("read a line", async {
+                read_line(&ours).await;
+                over.set(true);
+            }));
+            while !over.get() {
+                race(reading.as_mut(), pin!(sleep(ms(5)))).await;
+            }
+        });
+    },
+};
+
+/// A lock for tasks: those who wait get their turn in order.
+#[derive(Default)]
+struct Lock {
+    held: Cell<bool>,
+    waiting: RefCell<VecDeque<Waker>>,
+}
+
+struct Guard(Rc<Lock>);
+
+impl Lock {
+    async fn acquire(self: Rc<Lock>) -> Guard {
+        poll_fn(|cx| {
+            if !self.held.replace(true) {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push_back(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        Guard(self)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.held.set(false);
+        let next = self.0.waiting.borrow_mut().pop_front();
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}
+
+async fn hold(lock: Rc<Lock>) {
+    let _guard = lock.acquire().await;
+    sleep(ms(10)).await;
+}
+
+pub(super) const LOCK_SET_ASIDE: Experiment = Experiment {
+    number: 9,
+    idea: "a future that is not polled does no harm",
+    program: "a future takes a lock for 10 ms; after 5 ms main sets it aside and wants the lock.",
+    question: "When does main get the lock?",
+    answers: &["after 5 ms more", "at once", "never, were there no timeout"],
+    right: 2,
+    because: "The future that holds the lock is polled by nobody but main, and main waits for the \
+              lock. This is a futurelock. Drop the future, or go on polling it.",
+    finding: Code::SetAside,
+    broken: |runtime| {
+        runtime.block_on(async {
+            let lock = Rc::new(Lock::default());
+            let mut holder = pin!(traced("holder", hold(lock.clone())));
+            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+        });
+    },
+    mended: |runtime| {
+        runtime.block_on(async {
+            let lock = Rc::new(Lock::default());
+            let mut holder = Box::pin(traced("holder", hold(lock.clone())));
+            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+            drop(holder);
+            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+        });
+    },
+};
+
+/// Two tasks that add to a sum; the first sleeps between reading and writing it.
+fn add_twice(runtime: &mut Runtime, slow: fn(Rc<RefCell<u32>>) -> JoinHandle<()>) {
+    runtime.block_on(async move {
+        let sum = Rc::new(RefCell::new(0));
+        drop(slow(sum.clone()));
+        drop(spawn_named("quick", async move { *sum.borrow_mut() += 1 }));
+        sleep(ms(10)).await;
+    });
+}
+
+pub(super) const GUARD_ACROSS_AWAIT: Experiment = Experiment {
+    number: 10,
+    idea: "guards may be held across await",
+    program: "a task borrows a RefCell and sleeps for 5 ms; another borrows it meanwhile.",
+    question: "What does the second task do?",
+    answers: &["it waits", "it panics", "it changes the value under the first"],
+    right: 1,
+    because: "At an await other tasks run, on the same thread, and find the guard still held. A \
+              RefCell panics, a std Mutex would block the thread for ever. Let go before awaiting.",
+    finding: Code::NeverRetrieved,
+    broken: |runtime| {
+        add_twice(runtime, |sum| {
+            #[expect(clippy::await_holding_refcell_ref, reason = "the mistake on show")]
+            let slow = async move {
+                let mut guard = sum.borrow_mut();
+                sleep(ms(5)).await;
+                *guard += 1;
+            };
+            spawn_named("slow", slow)
+        });
+    },
+    mended: |runtime| {
+        add_twice(runtime, |sum| {
+            spawn_named("slow", async move {
+                sleep(ms(5)).await;
+                *sum.borrow_mut() += 1;
+            })
+        });
+    },
+};
+
+pub(super) const DETACHED: Experiment = Experiment {
+    number: 11,
+    idea: "a task whose handle is dropped is done before the program ends",
+    program: "as its last act main spawns a task that saves something, and drops the handle.",
+    question: "Is it saved?",
+    answers: &["yes", "no: dropping the handle cancelled it", "no: the loop ended before it ran"],
+    right: 2,
+    because: "Dropping a handle detaches its task, it cancels nothing; but when main is done the \
+              runtime goes, and whatever is left is cancelled where it stands. Await what matters.",
+    finding: Code::NeverPolled,
+    broken: |runtime| {
+        runtime.block_on(async {
+            sleep(ms(5)).await;
+            drop(spawn_named("save", async { mark("saved") }));
+        });
+    },
+    mended: |runtime| {
+        runtime.block_on(async {
+            sleep(ms(5)).await;
+            let save = spawn_named("save", async { mark("saved") });
+            save.await.expect("saving neither panics nor is cancelled");
+        });
+    },
+};

@@ -1,0 +1,163 @@
+//! Readiness, wakes and work in quantity: experiments 13 to 15.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use mainspring::net::AsyncFd;
+use mainspring::observe::mark;
+use mainspring::time::{sleep, timeout};
+use mainspring::{JoinHandle, Runtime, spawn_named};
+
+use super::Experiment;
+use crate::findings::Code;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Reads one byte as soon as there is one.
+async fn read_byte(socket: &AsyncFd<UnixStream>) -> std::io::Result<u8> {
+    let mut byte = [0];
+    socket.read_with(|mut stream| stream.read_exact(&mut byte)).await?;
+    Ok(byte[0])
+}
+
+/// Two bytes arrive at once and are read one by one; in between, `between` is done.
+fn read_two(runtime: &mut Runtime, between: fn(&AsyncFd<UnixStream>)) {
+    runtime.block_on(async move {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("a socket that does not block");
+        let socket = AsyncFd::new(ours).expect("the poller takes a socket");
+        drop(spawn_named("writer", async move {
+            sleep(ms(5)).await;
+            theirs.write_all(b"ab").expect("room for two bytes");
+            sleep(ms(100)).await;
+        }));
+        for _ in 0..2 {
+            let byte = timeout(ms(50), read_byte(&socket)).await;
+            mark(if byte.is_ok() { "a byte" } else { "no byte within 50 ms" });
+            between(&socket);
+        }
+    });
+}
+
+pub(super) const ONE_READ: Experiment = Experiment {
+    number: 13,
+    idea: "one readiness, one read",
+    program: "two bytes arrive at once; after reading one, the program waits for readiness.",
+    question: "When does it get the second byte?",
+    answers: &["at once", "at the next turn", "never"],
+    right: 2,
+    because: "The system tells when a socket becomes ready, not that it still is. Who says that it \
+              is drained before an attempt would have blocked waits for news that never comes.",
+    finding: Code::Undrained,
+    broken: |runtime| read_two(runtime, AsyncFd::clear_readable),
+    mended: |runtime| read_two(runtime, |_| {}),
+};
+
+/// Permits, and the tasks that wait for one.
+#[derive(Default)]
+struct Permits {
+    left: Cell<u32>,
+    waiting: RefCell<VecDeque<Waker>>,
+}
+
+/// Twelve tasks wait for permits, which come one by one; `wake` says who is woken for each.
+fn hand_out(runtime: &mut Runtime, wake: fn(&mut VecDeque<Waker>)) {
+    runtime.block_on(async move {
+        let permits = Rc::new(Permits::default());
+        let waiter = |n: u32| {
+            let permits = permits.clone();
+            let acquired = poll_fn(move |cx| {
+                if let Some(left) = permits.left.get().checked_sub(1) {
+                    permits.left.set(left);
+                    mark("a permit");
+                    return Poll::Ready(());
+                }
+                permits.waiting.borrow_mut().push_back(cx.waker().clone());
+                Poll::Pending
+            });
+            spawn_named(format!("waiter {n}"), acquired)
+        };
+        let waiters: Vec<_> = (0..12).map(waiter).collect();
+        for _ in 0..12 {
+            sleep(ms(5)).await;
+            permits.left.set(permits.left.get() + 1);
+            wake(&mut permits.waiting.borrow_mut());
+        }
+        for waiter in waiters {
+            waiter.await.expect("waiters neither panic nor are cancelled");
+        }
+    });
+}
+
+pub(super) const THUNDERING_HERD: Experiment = Experiment {
+    number: 14,
+    idea: "a wake means progress",
+    program: "twelve tasks wait for permits; for each permit that is returned all are woken.",
+    question: "How many polls does it take to hand out twelve permits?",
+    answers: &["12", "24", "90"],
+    right: 2,
+    because: "Of 12, 11, 10, … woken tasks one finds a permit each time; the others look and wait \
+              again. Waking one for each permit makes do with 24.",
+    finding: Code::Herd,
+    broken: |runtime| hand_out(runtime, |waiting| waiting.drain(..).for_each(Waker::wake)),
+    mended: |runtime| {
+        hand_out(runtime, |waiting| {
+            if let Some(waker) = waiting.pop_front() {
+                waker.wake();
+            }
+        });
+    },
+};
+
+/// A request that a server which needs 4 ms for each, one after another, has accepted as number
+/// `n` at `arrived` ms.
+fn request(n: u64, arrived: u64) -> JoinHandle<()> {
+    let done = 4 * (n + 1);
+    spawn_named(format!("request {n}"), sleep(ms(done.saturating_sub(arrived))))
+}
+
+pub(super) const UNBOUNDED: Experiment = Experiment {
+    number: 15,
+    idea: "queues absorb load",
+    program: "requests come every millisecond, each takes a server 4 ms, and none is refused.",
+    question: "After 400 requests, how many wait?",
+    answers: &["a handful", "about 300", "all 400"],
+    right: 1,
+    because: "What comes in faster than it goes out piles up, and everybody waits longer and \
+              longer. With a bound the source waits instead, and what is accepted is served soon.",
+    finding: Code::UnboundedGrowth,
+    broken: |runtime| {
+        runtime.block_on(async {
+            for n in 0..400 {
+                drop(request(n, n));
+                sleep(ms(1)).await;
+            }
+        });
+    },
+    mended: |runtime| {
+        runtime.block_on(async {
+            let mut accepted = VecDeque::new();
+            let began = mainspring::time::now();
+            for n in 0..100 {
+                if accepted.len() == 8 {
+                    let oldest: Option<JoinHandle<()>> = accepted.pop_front();
+                    oldest.expect("eight").await.expect("requests are served");
+                }
+                let arrived = mainspring::time::now() - began;
+                accepted.push_back(request(n, arrived.as_millis() as u64));
+                sleep(ms(1)).await;
+            }
+            for request in accepted {
+                request.await.expect("requests are served");
+            }
+        });
+    },
+};
