@@ -173,3 +173,6 @@ fn token(place: u32, generation: u32) -> Token {
 fn split(token: Token) -> (u32, u32) {
     (token.0 as u32, (token.0 as u64 >> 32) as u32)
 }
+
+#[cfg(all(test, unix, not(loom)))]
+mod tests;

@@ -1,0 +1,489 @@
+//! Sockets: readiness, reuse of descriptors, the lack of them, and that none is left behind.
+#![cfg(unix)]
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use mainspring::future::yield_now;
+use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
+use mainspring::observe::{Event, Kind, Observer, TryOutcome};
+use mainspring::time::{Clock, sleep};
+use mainspring::{Runtime, run, spawn};
+use socket2::{Domain, Socket, Type};
+use support::{Log, stderr_of_child};
+
+const ANY_PORT: &str = "127.0.0.1:0";
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(ANY_PORT.parse::<SocketAddr>().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A port that nobody else is given, and at which nobody listens.
+fn deaf_port() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&ANY_PORT.parse::<SocketAddr>().unwrap().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// Both ends of a connection, on this loop.
+async fn connection() -> (TcpStream, TcpStream) {
+    let (listener, address) = listen();
+    let client = TcpStream::connect(address).await.unwrap();
+    let (server, peer) = listener.accept().await.unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+    assert_eq!(server.peer_addr().unwrap(), peer);
+    assert_eq!(client.peer_addr().unwrap(), server.local_addr().unwrap());
+    (client, server)
+}
+
+/// Bytes that tell where they belong.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n * 31 % 251) as u8).collect()
+}
+
+async fn read_to_end(stream: &TcpStream) -> Vec<u8> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; 10_000]);
+    loop {
+        match stream.read(&mut buffer).await.unwrap() {
+            0 => return all,
+            n => all.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+#[test]
+fn one_reads_and_one_writes_on_the_same_socket_at_once() {
+    const LEN: usize = 3_000_000;
+    run(async {
+        let (client, server) = connection().await;
+        let echo = spawn(async move {
+            let mut buffer = vec![0; 8_192];
+            loop {
+                match server.read(&mut buffer).await.unwrap() {
+                    0 => break,
+                    n => server.write_all(&buffer[..n]).await.unwrap(),
+                }
+            }
+        });
+        // More than the socket buffers hold: writing ends only if somebody reads meanwhile.
+        let client = Rc::new(client);
+        let writing = client.clone();
+        let writer = spawn(async move {
+            writing.write_all(&pattern(LEN)).await.unwrap();
+            writing.shutdown(Shutdown::Write).unwrap();
+        });
+        let received = read_to_end(&client).await;
+        assert!(received == pattern(LEN));
+        writer.await.unwrap();
+        echo.await.unwrap();
+    });
+}
+
+#[test]
+fn owned_halves_go_to_two_tasks_and_come_together_again() {
+    run(async {
+        let (client, server) = connection().await;
+        let (mut read, mut write) = server.into_split();
+        let answered = spawn(async move {
+            let mut buffer = [0; 5];
+            assert_eq!(read.read(&mut buffer).await.unwrap(), 5);
+            (read, buffer)
+        });
+        let greeted = spawn(async move {
+            write.write_all(b"hello").await.unwrap();
+            write
+        });
+        client.write_all(b"there").await.unwrap();
+        let mut buffer = [0; 5];
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 5);
+        assert_eq!(&buffer, b"hello");
+        let (read, heard) = answered.await.unwrap();
+        assert_eq!(&heard, b"there");
+        let whole = read.reunite(greeted.await.unwrap()).unwrap();
+        // Only a writing half that is dropped apart closes its direction.
+        whole.write_all(b"!").await.unwrap();
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 1);
+        let (mut read, write) = whole.into_split();
+        let (other, _) = connection().await.0.into_split();
+        let (_, wrong) = other.reunite(write).map_err(|error| (error.0, error.1)).unwrap_err();
+        drop(wrong);
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 0);
+        client.write_all(b"bye").await.unwrap();
+        assert_eq!(read.read(&mut buffer).await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn two_that_wait_to_read_take_turns_and_none_is_forgotten() {
+    run(async {
+        let (client, server) = connection().await;
+        let server = Rc::new(server);
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let server = server.clone();
+                spawn(async move { server.read(&mut [0]).await.unwrap() })
+            })
+            .collect();
+        yield_now().await;
+        yield_now().await;
+        client.write_all(b"ab").await.unwrap();
+        for reader in readers {
+            assert_eq!(reader.await.unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn options_peeking_and_parts() {
+    run(async {
+        let (client, server) = connection().await;
+        client.set_nodelay(true).unwrap();
+        client.set_linger(Some(Duration::from_secs(3))).unwrap();
+        assert!(client.nodelay().unwrap());
+        assert_eq!(client.linger().unwrap(), Some(Duration::from_secs(3)));
+        client.set_linger(None).unwrap();
+        assert_eq!(client.linger().unwrap(), None);
+
+        let mut buffer = [0; 8];
+        assert_eq!(server.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let parts = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")];
+        assert_eq!(client.write_vectored(&parts).await.unwrap(), 5);
+        assert_eq!(server.peek(&mut buffer).await.unwrap(), 5);
+        assert_eq!(server.peek(&mut buffer[..2]).await.unwrap(), 2);
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 5);
+        assert_eq!(&buffer[..5], b"abcde");
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "the end stays the end");
+    });
+}
+
+#[test]
+fn a_refused_connection_is_an_error_and_a_silent_one_times_out() {
+    run(async {
+        let (_taken, address) = deaf_port();
+        let refused = TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    });
+    // A listener whose queue is full lets the next one wait.
+    let (full, address) = deaf_port();
+    full.listen(0).unwrap();
+    let queued = std::net::TcpStream::connect(address).unwrap();
+    let mut runtime = Runtime::builder().clock(Clock::VirtualDespiteIo).build().unwrap();
+    let limit = Duration::from_secs(5);
+    let late = runtime.block_on(TcpStream::connect_timeout(address, limit)).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::TimedOut);
+    assert_eq!(late.to_string(), format!("no connection to {address} within 5s"));
+    assert_eq!(runtime.stats().sources, 0);
+    drop(queued);
+}
+
+/// The number of the second socket is that of the first, and so is its place at the poller. What the
+/// first one's peer had sent must not reach it.
+#[test]
+fn a_descriptor_that_is_used_again_gets_nobody_elses_events() {
+    // The number would go to any other test that runs beside this one.
+    let name = "a_descriptor_that_is_used_again_gets_nobody_elses_events";
+    let stderr = stderr_of_child(name, || {
+        let log = Log::new();
+        let mut runtime = Runtime::builder().observer(log.observer()).build().unwrap();
+        runtime.block_on(async {
+            let (first, mut first_peer) = StdUnixStream::pair().unwrap();
+            let number = first.as_raw_fd();
+            first.set_nonblocking(true).unwrap();
+            let first = AsyncFd::new(first).unwrap();
+            assert!(polled_once(first.read_with(|mut io| io.read(&mut [0]))).await.is_none());
+            first_peer.write_all(b"for the first").unwrap();
+            drop(first);
+            let (second, mut second_peer) = StdUnixStream::pair().unwrap();
+            assert_eq!(second.as_raw_fd(), number);
+            second.set_nonblocking(true).unwrap();
+            let second = AsyncFd::new(second).unwrap();
+            log.take();
+            let mut reading = pin!(second.read_with(|mut io| {
+                let mut buffer = [0; 4];
+                io.read_exact(&mut buffer).map(|()| buffer)
+            }));
+            assert!(polled_once(reading.as_mut()).await.is_none());
+            // More polls than it takes the loop to look for events.
+            for _ in 0..2 * mainspring::DEFAULT_POLL_INTERVAL {
+                yield_now().await;
+            }
+            let ready = |line: &String| line.contains("SourceReady { readable: true");
+            assert!(!log.take().iter().any(ready), "the event of another");
+            second_peer.write_all(b"mine").unwrap();
+            assert_eq!(&reading.await.unwrap(), b"mine");
+        });
+    });
+    assert!(stderr.is_empty());
+}
+
+/// Polls once.
+async fn polled_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[test]
+fn a_source_is_deregistered_before_it_is_closed() {
+    struct Tells(StdUnixStream, Log);
+    impl AsFd for Tells {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.1.add("the descriptor is closed");
+        }
+    }
+    let log = Log::new();
+    let mut runtime = Runtime::builder().observer(log.observer()).build().unwrap();
+    runtime.block_on(async {
+        let (io, _peer) = StdUnixStream::pair().unwrap();
+        let fd = AsyncFd::new(Tells(io, log.clone())).unwrap();
+        log.take();
+        drop(fd);
+    });
+    assert_eq!(log.take()[..2], ["task 1 SourceClosed { source: 1 }", "the descriptor is closed"]);
+}
+
+#[test]
+fn a_foreign_descriptor_is_tried_first_and_waited_for_then() {
+    run(async {
+        let (io, mut peer) = StdUnixStream::pair().unwrap();
+        io.set_nonblocking(true).unwrap();
+        let fd = AsyncFd::new(io).unwrap();
+        let mut tries = 0;
+        let mut buffer = [0; 4];
+        let mut reading = Box::pin(fd.read_with(|mut io| {
+            tries += 1;
+            io.read(&mut buffer)
+        }));
+        assert!(polled_once(reading.as_mut()).await.is_none());
+        assert!(polled_once(reading.as_mut()).await.is_none());
+        peer.write_all(b"x").unwrap();
+        assert_eq!(reading.await.unwrap(), 1);
+        assert_eq!(tries, 2, "once before the wait, once after it");
+
+        // By hand: what was found empty elsewhere is said to be.
+        fd.writable().await;
+        fd.readable().await;
+        fd.clear_readable();
+        assert!(polled_once(fd.readable()).await.is_none());
+        peer.write_all(b"y").unwrap();
+        fd.readable().await;
+        assert_eq!(fd.get_ref().read(&mut buffer).unwrap(), 1);
+        assert_eq!(fd.write_with(|mut io| io.write(b"z")).await.unwrap(), 1);
+        assert_eq!(peer.read(&mut buffer).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_task_that_has_moved_its_budget_lets_others_run() {
+    let (moved, others_ran) = run(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut sent = 0;
+        while let Some(written) = polled_once(far_write(&far)).await {
+            sent += written;
+            // A fresh budget for the next.
+            yield_now().await;
+        }
+        assert!(sent > TRANSFER_BUDGET, "the system's buffer holds {sent} bytes");
+        let turns = Rc::new(Cell::new(0));
+        let others = turns.clone();
+        let other = spawn(async move {
+            loop {
+                others.set(others.get() + 1);
+                yield_now().await;
+            }
+        });
+        let (mut moved, mut buffer) = (vec![0], vec![0; 4096]);
+        poll_fn(|cx| {
+            loop {
+                if moved.iter().sum::<usize>() == sent {
+                    return Poll::Ready(());
+                }
+                match near.poll_read(cx, &mut buffer) {
+                    Poll::Ready(read) => *moved.last_mut().unwrap() += read.unwrap(),
+                    Poll::Pending => {
+                        moved.push(0);
+                        return Poll::Pending;
+                    }
+                }
+            }
+        })
+        .await;
+        other.cancel();
+        (moved, turns.get())
+    });
+    assert!(moved.len() > 1 && moved.iter().all(|bytes| *bytes <= TRANSFER_BUDGET), "{moved:?}");
+    assert_eq!(others_ran, moved.len() - 1, "one turn between two of the reader's");
+}
+
+async fn far_write(far: &UnixStream) -> usize {
+    let bytes = [0; 4096];
+    poll_fn(|cx| far.poll_write(cx, &bytes)).await.unwrap()
+}
+
+/// When the process is out of descriptors, accepting pauses for 10 ms, then twice as long each time, up
+/// to a second; it neither spins nor forgets the connections that wait.
+#[test]
+fn accepting_without_descriptors_backs_off_and_goes_on() {
+    #[derive(Clone, Default)]
+    struct Failures(Rc<RefCell<Vec<u64>>>);
+    impl Observer for Failures {
+        fn on_event(&mut self, event: &Event) {
+            if matches!(event.kind, Kind::SourceTried { outcome: TryOutcome::Failed, .. }) {
+                self.0.borrow_mut().push(event.at / 1_000_000);
+            }
+        }
+    }
+    let stderr = stderr_of_child("accepting_without_descriptors_backs_off_and_goes_on", || {
+        let failures = Failures::default();
+        let builder = Runtime::builder().clock(Clock::VirtualDespiteIo);
+        let mut runtime = builder.observer(failures.clone()).build().unwrap();
+        runtime.block_on(async {
+            let (listener, address) = listen();
+            let clients: Vec<_> =
+                (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+            rlimit::setrlimit(rlimit::Resource::NOFILE, 64, 64).unwrap();
+            let mut taken = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                taken.push(file);
+            }
+            assert!(taken.len() < 64);
+            let accepting = spawn(async move {
+                let mut accepted = Vec::new();
+                for _ in 0..3 {
+                    accepted.push(listener.accept().await.unwrap().1);
+                }
+                accepted
+            });
+            sleep(Duration::from_secs(4)).await;
+            assert!(!accepting.is_finished());
+            drop(taken);
+            let expected: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+            assert_eq!(accepting.await.unwrap(), expected);
+        });
+        let tried = failures.0.take();
+        assert_eq!(tried, [0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270]);
+    });
+    assert!(stderr.is_empty());
+}
+
+/// Each of these leaves the process with as many descriptors as before.
+#[test]
+fn no_descriptor_is_left_behind() {
+    fn descriptors() -> usize {
+        std::fs::read_dir("/dev/fd").unwrap().count()
+    }
+    let lives: [(&str, fn()); 8] = [
+        ("a runtime alone", || drop(Runtime::new())),
+        ("a connection", || drop(run(connection()))),
+        ("a refused one", || {
+            run(async {
+                let (_taken, address) = deaf_port();
+                assert!(TcpStream::connect(address).await.is_err());
+            });
+        }),
+        ("a connect given up", || {
+            run(async {
+                let (_listener, address) = listen();
+                drop(polled_once(TcpStream::connect(address)).await);
+            });
+        }),
+        ("an accept given up", || {
+            run(async {
+                let (listener, _) = listen();
+                assert!(polled_once(listener.accept()).await.is_none());
+            });
+        }),
+        ("halves", || {
+            run(async {
+                let (client, server) = connection().await;
+                let (read, write) = client.into_split();
+                drop(read);
+                drop(spawn(async move { read_to_end(&server).await }));
+                drop(write);
+                yield_now().await;
+            });
+        }),
+        ("tasks that still wait when the runtime goes", || {
+            run(async {
+                for _ in 0..10 {
+                    let (client, server) = connection().await;
+                    drop(spawn(async move { read_to_end(&client).await }));
+                    drop(spawn(async move { read_to_end(&server).await }));
+                }
+                yield_now().await;
+            });
+        }),
+        ("a task that is cancelled", || {
+            run(async {
+                let (client, server) = connection().await;
+                let task = spawn(async move {
+                    let _both = (client, server);
+                    pending::<()>().await;
+                });
+                yield_now().await;
+                task.cancel();
+                assert!(task.await.is_err());
+            });
+        }),
+    ];
+    let stderr = stderr_of_child("no_descriptor_is_left_behind", || {
+        for (life, live) in lives {
+            let before = descriptors();
+            live();
+            assert_eq!(descriptors(), before, "{life}");
+        }
+        // A socket may outlive its runtime; its poller goes with it.
+        let before = descriptors();
+        let mut runtime = Runtime::new();
+        let survivor = runtime.block_on(async { listen().0 });
+        drop(runtime);
+        assert!(descriptors() > before);
+        drop(survivor);
+        assert_eq!(descriptors(), before, "a socket that outlives its runtime");
+    });
+    assert!(stderr.is_empty());
+}
+
+#[test]
+fn a_blocking_client_in_another_thread_is_served() {
+    run(async {
+        let (listener, address) = listen();
+        let client = thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(b"ping").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        assert_eq!(read_to_end(&stream).await, b"ping");
+        stream.write_all(b"pong").await.unwrap();
+        drop(stream);
+        assert_eq!(client.join().unwrap(), "pong");
+    });
+}
