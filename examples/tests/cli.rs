@@ -120,6 +120,22 @@ fn compare_and_sweep_print_a_row_for_each() {
     assert_eq!(rows(&ran.stdout, &["1 ", "3 ", "5 "]).len(), 3, "{}", ran.stdout);
 }
 
+#[cfg(unix)]
+#[test]
+fn where_descriptors_are_few_the_site_moves_out_and_the_sweep_goes_as_far_as_it_can() {
+    let script = "ulimit -n 200 && exec \"$0\" sweep --at 50,100,1000 --delay 0ms";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_crawl")])
+        .output()
+        .expect("a shell");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("the site runs in a process of its own"), "{stdout}");
+    assert_eq!(rows(&stdout, &["50 ", "100 ", "136 "]).len(), 3, "{stdout}");
+    let said = "1,000 at once were asked for; this machine allows a process 200 descriptors";
+    assert_eq!(rows(&stdout, &[said]).len(), 1, "{stdout}");
+}
+
 #[test]
 fn every_mistake_is_one_line_and_an_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

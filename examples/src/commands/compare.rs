@@ -14,8 +14,8 @@ use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
 use crate::report::bars::bar;
 use crate::report::table::Table;
+use crate::site::host::{Host, check_room};
 use crate::site::server::Site;
-use crate::site::thread::SiteThread;
 use crate::trace;
 use crate::value::{Count, Took};
 use crate::web::{Options, Web};
@@ -33,8 +33,10 @@ struct Measured {
 /// # Errors
 /// One sentence: no port or thread for the site, no loop.
 pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
-    raise_descriptor_limit()?;
-    let site = SiteThread::start(Site { count: args.pages, delay: args.delay })?;
+    let limit = raise_descriptor_limit()?;
+    check_room(args.pages as usize, limit)?;
+    let site = Site { count: args.pages, delay: args.delay };
+    let site = Host::start(site, args.pages as usize, limit)?;
     let Compare { pages, threads, .. } = *args;
     let (address, delay) = (site.address(), Took(args.delay));
     let rounds = pages.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));

@@ -21,9 +21,9 @@ use crate::output::{OutDir, movies};
 use crate::polite::pace::Pace;
 use crate::report::progress;
 use crate::report::table::Table;
+use crate::site::host::{Host, check_room};
 use crate::site::movies::Movie;
 use crate::site::server::Site;
-use crate::site::thread::SiteThread;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::text::Printable;
@@ -39,11 +39,13 @@ const LISTED: usize = 20;
 /// # Errors
 /// One sentence: no place to write to, no port or thread for the site.
 pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
-    raise_descriptor_limit()?;
+    let limit = raise_descriptor_limit()?;
+    check_room(args.concurrency, limit)?;
     let out = args.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let site = SiteThread::start(Site { count: args.site.pages, delay: args.site.delay })?;
+    let site = Site { count: args.site.pages, delay: args.site.delay };
+    let site = Host::start(site, args.concurrency.min(args.site.pages as usize), limit)?;
     let recorder = (!args.no_trace).then(Recorder::default);
     let states = || Box::new(States::new(std::io::stdout())) as Box<dyn Observer>;
     let builder = mainspring::Runtime::builder().name("crawl");

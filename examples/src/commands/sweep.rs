@@ -1,8 +1,8 @@
 //! `crawl sweep`: more and more pages at once, each a delay away. The time should stay the same.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mainspring::{Runtime, spawn_named, time::sleep};
@@ -13,13 +13,11 @@ use crate::failure::{Failure, print};
 use crate::machine::{raise_descriptor_limit, resident};
 use crate::report::bars::bar;
 use crate::report::table::Table;
+use crate::site::host::{Host, room};
 use crate::site::server::Site;
-use crate::site::thread::SiteThread;
+
 use crate::value::{Count, Size, Took};
 use crate::web::{Options, Web};
-
-/// Descriptors that a process needs besides its connections, with room to spare.
-const SPARE: u64 = 64;
 
 /// One step of the sweep, measured.
 struct Step {
@@ -36,16 +34,12 @@ struct Step {
 /// One sentence: no site could be started, or no loop.
 pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
     let limit = raise_descriptor_limit()?;
-    let room = usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX).max(1);
+    let room = room(limit);
     let mut steps: Vec<usize> = args.at.iter().map(|at| (*at).min(room)).collect();
     steps.dedup();
     let most = steps.iter().copied().max().unwrap_or(1);
     let site = Site { count: u32::try_from(most).unwrap_or(u32::MAX), delay: args.delay };
-    let site = if most.saturating_mul(2) <= room {
-        Host::Thread(SiteThread::start(site)?)
-    } else {
-        Host::Child(SiteProcess::start(site)?)
-    };
+    let site = Host::start(site, most, limit)?;
     let base = resident();
     let mut measured = Vec::new();
     for at_once in steps {
@@ -126,7 +120,7 @@ fn report(
     }
     let (where_it_runs, weighed) = match site {
         Host::Thread(_) => ("a thread of this process", "fetch, the site's side included"),
-        Host::Child(_) => ("a process of its own", "fetch, the crawler's side alone"),
+        Host::Process(_) => ("a process of its own", "fetch, the crawler's side alone"),
     };
     let mut report = format!(
         "  {} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what this \
@@ -143,60 +137,4 @@ fn report(
         ));
     }
     report
-}
-
-/// Where the site runs.
-enum Host {
-    Thread(SiteThread),
-    Child(SiteProcess),
-}
-
-impl Host {
-    fn address(&self) -> SocketAddr {
-        match self {
-            Host::Thread(site) => site.address(),
-            Host::Child(site) => site.address,
-        }
-    }
-}
-
-/// The site as a child process: `crawl serve`, with descriptors of its own. It ends when its
-/// standard input does, so it cannot outlive this process, however that ends.
-struct SiteProcess {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl SiteProcess {
-    fn start(site: Site) -> Result<SiteProcess, Failure> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::Said(format!("cannot start the site as a child process: {error}"))
-        };
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let mut child = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--until-eof"])
-            .args(["--pages", &site.count.to_string()])
-            .args(["--delay", &format!("{}us", site.delay.as_micros())])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(&error))?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line).map_err(|error| failed(&error))?;
-        }
-        let rest = line.strip_prefix("listening on http://");
-        let address = rest.and_then(|rest| rest.split('/').next()?.parse().ok());
-        let site = address.map(|address| SiteProcess { child, address });
-        site.ok_or_else(|| failed(&"it did not say where it listens"))
-    }
-}
-
-impl Drop for SiteProcess {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        if let Err(error) = self.child.wait() {
-            eprintln!("crawl: the site's process cannot be waited for: {error}");
-        }
-    }
 }
