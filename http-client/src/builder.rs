@@ -4,13 +4,15 @@ use crate::client::{Client, Config};
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::decode;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "proxy"))]
 use crate::error::Result;
 use crate::open::Opener;
 #[cfg(feature = "tls")]
 use crate::open::Tls;
 use crate::pool::{Pool, PoolLimits};
 use crate::proto::Limits;
+#[cfg(feature = "proxy")]
+use crate::proxy::{Proxies, Proxy};
 use crate::resolve::{Resolve, Resolver};
 use crate::timeout::Timeouts;
 #[cfg(feature = "tls")]
@@ -48,6 +50,8 @@ pub struct ClientBuilder {
     tls: TlsOptions,
     #[cfg(feature = "cookies")]
     cookies: Option<CookieJar>,
+    #[cfg(feature = "proxy")]
+    proxies: Proxies,
 }
 
 impl Default for ClientBuilder {
@@ -79,6 +83,8 @@ impl Default for ClientBuilder {
             tls: TlsOptions::default(),
             #[cfg(feature = "cookies")]
             cookies: None,
+            #[cfg(feature = "proxy")]
+            proxies: Proxies::default(),
         }
     }
 }
@@ -184,6 +190,35 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends all requests through this proxy.
+    #[cfg(feature = "proxy")]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        let proxy = Rc::new(proxy);
+        self.proxies.http = Some(proxy.clone());
+        self.proxies.https = Some(proxy);
+        self
+    }
+
+    /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for
+    /// all hosts.
+    #[cfg(feature = "proxy")]
+    pub fn no_proxy<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+        self.proxies.exceptions.extend(hosts.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Sends requests through the proxies that the environment names: `http_proxy`,
+    /// `https_proxy`, `all_proxy` and `no_proxy`, and the latter three in capitals. Default: the
+    /// environment is not looked at.
+    ///
+    /// # Errors
+    /// As [`Proxy::new`], if what it names is no proxy.
+    #[cfg(feature = "proxy")]
+    pub fn proxy_from_env(mut self) -> Result<Self> {
+        self.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
+        Ok(self)
+    }
+
     /// Who looks names up, instead of the system.
     pub fn resolver(mut self, resolve: impl Resolve + 'static) -> Self {
         self.resolve = Some(Rc::new(resolve));
@@ -280,6 +315,8 @@ impl ClientBuilder {
             unix_socket: self.unix_socket,
             #[cfg(feature = "tls")]
             tls: Tls::new(self.tls),
+            #[cfg(feature = "proxy")]
+            proxies: self.proxies,
         };
         Client::from_parts(config, Pool::new(self.pool), opener)
     }

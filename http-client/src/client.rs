@@ -185,6 +185,11 @@ impl Client {
     ) -> Result<((ResponseHead, Piece), Lease)> {
         let inner = &*self.inner;
         let host = host_name(&request.url)?;
+        #[cfg(feature = "proxy")]
+        let host = match inner.opener.proxies.find(&request.url) {
+            Some(proxy) => Cow::Owned(proxy.pool_name(&request.url, &host)),
+            None => host,
+        };
         inner.start_sweeping();
         let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
         loop {
@@ -318,10 +323,25 @@ impl Inner {
         }
         #[cfg(feature = "cookies")]
         self.config.add_cookies(url, &mut headers);
+        let target = &url[Position::BeforePath..Position::AfterQuery];
+        #[cfg(feature = "proxy")]
+        let whole;
+        #[cfg(feature = "proxy")]
+        let target = match self.opener.proxies.find(url) {
+            Some(proxy) if proxy.gets_requests(url) => {
+                if let Some(value) = proxy.authorization()? {
+                    headers.to_mut().insert(header::PROXY_AUTHORIZATION, value);
+                }
+                let host = &url[Position::BeforeHost..Position::AfterPort];
+                whole = format!("{}://{host}{target}", url.scheme());
+                &whole
+            }
+            _ => target,
+        };
         let mut out = buffer::take_write_buffer();
         RequestHead {
             method: &request.method,
-            target: &url[Position::BeforePath..Position::AfterQuery],
+            target,
             host: &url[Position::BeforeHost..Position::AfterPort],
             headers: &headers,
             defaults: &self.config.defaults,

@@ -70,6 +70,8 @@ pub enum ErrorKind {
     Connect(Vec<(SocketAddr, io::Error)>),
     /// Certificate or handshake trouble.
     Tls(String),
+    /// A proxy refused to open a tunnel.
+    Proxy(String),
     /// The socket failed.
     Io {
         /// While doing what.
@@ -171,7 +173,7 @@ impl Error {
         match &self.0.kind {
             ErrorKind::Timeout { phase, .. } | ErrorKind::Io { phase, .. } => Some(*phase),
             ErrorKind::Resolve(_) => Some(Phase::Resolve),
-            ErrorKind::Connect(_) => Some(Phase::Connect),
+            ErrorKind::Connect(_) | ErrorKind::Proxy(_) => Some(Phase::Connect),
             ErrorKind::Tls(_) => Some(Phase::Tls),
             ErrorKind::RequestBody(_) => Some(Phase::Write),
             ErrorKind::NoResponse => Some(Phase::Head),
@@ -233,6 +235,7 @@ impl fmt::Display for ErrorKind {
                 Ok(())
             }
             Self::Tls(reason) => write!(f, "TLS: {reason}"),
+            Self::Proxy(reason) => write!(f, "the proxy: {reason}"),
             Self::Io { phase, source } => write!(f, "{phase} failed: {source}"),
             Self::NoResponse => f.write_str("the peer closed the connection without an answer"),
             Self::Protocol(source) => write!(f, "bad response: {source}"),

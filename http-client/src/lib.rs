@@ -28,6 +28,8 @@ mod multipart;
 mod open;
 mod pool;
 pub mod proto;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod redirect;
 mod request;
 mod resolve;
@@ -51,6 +53,8 @@ pub use error::{Error, ErrorKind, Phase, Result};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
 pub use proto::CloseReason;
+#[cfg(feature = "proxy")]
+pub use proxy::Proxy;
 pub use request::{IntoUrl, Request, RequestBuilder};
 pub use resolve::{Lookup, Resolve};
 pub use response::Response;

@@ -3,6 +3,8 @@
 use crate::connect;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Phase, Result};
+#[cfg(feature = "proxy")]
+use crate::proxy::{Proxies, Proxy};
 use crate::resolve::Resolver;
 use crate::timeout::{Timeouts, Timer};
 #[cfg(feature = "tls")]
@@ -10,9 +12,10 @@ use crate::tls::{TlsOptions, TlsStream};
 use crate::transport::{Socket, Transport};
 #[cfg(feature = "tls")]
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::PathBuf;
+use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +29,8 @@ pub(crate) struct Opener {
     pub(crate) unix_socket: Option<PathBuf>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Tls,
+    #[cfg(feature = "proxy")]
+    pub(crate) proxies: Proxies,
 }
 
 /// The TLS configuration, made when it is first needed.
@@ -64,9 +69,48 @@ impl Opener {
     ) -> Result<Connection> {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(80);
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.proxies.find(url) {
+            return self.open_via(proxy, url, timeouts, timer).await;
+        }
         let (socket, address) = self.socket(host, port, timeouts, timer).await?;
         let transport = self.secured(url, socket, timeouts, timer).await?;
         Ok(Connection::new(transport, address, Instant::now()))
+    }
+
+    #[cfg(feature = "proxy")]
+    async fn open_via(
+        &self,
+        proxy: &Proxy,
+        url: &Url,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Connection> {
+        let (socket, address) = self.socket(proxy.host(), proxy.port(), timeouts, timer).await?;
+        if proxy.gets_requests(url) {
+            return Ok(Connection::new(Transport::Plain(socket), address, Instant::now()));
+        }
+        let host = url.host_str().unwrap_or_default();
+        let known: Rc<[IpAddr]> = match proxy.wants_address() {
+            true => self.lookup(host, timeouts, timer).await?,
+            false => [].into(),
+        };
+        let opening = proxy.tunnel(socket, url, &known);
+        let transport = timer.within_future(Phase::Connect, timeouts.connect, opening).await??;
+        let Transport::Plain(socket) = transport else { unreachable!("a tunnel is plain so far") };
+        let transport = self.secured(url, socket, timeouts, timer).await?;
+        Ok(Connection::new(transport, address, Instant::now()))
+    }
+
+    async fn lookup(
+        &self,
+        host: &str,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Rc<[IpAddr]>> {
+        let lookup = self.resolver.lookup(host);
+        let found = timer.within_future(Phase::Resolve, timeouts.resolve, lookup).await?;
+        found.map_err(|error| Error::new(ErrorKind::Resolve(error)))
     }
 
     async fn socket(
@@ -83,11 +127,7 @@ impl Opener {
             let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
             return Ok((Socket::Unix(stream), None));
         }
-        let lookup = self.resolver.lookup(host);
-        let addresses = timer
-            .within_future(Phase::Resolve, timeouts.resolve, lookup)
-            .await?
-            .map_err(|error| Error::new(ErrorKind::Resolve(error)))?;
+        let addresses = self.lookup(host, timeouts, timer).await?;
         let connecting = connect::connect(&addresses, port);
         let (stream, address) =
             timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;

@@ -1,5 +1,7 @@
 //! A TLS server in threads of its own, and the authority that certifies it.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use mainspring_http::rustls::pki_types::pem::PemObject;
 use mainspring_http::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use mainspring_http::rustls::server::WebPkiClientVerifier;
