@@ -282,7 +282,8 @@ proptest! {
         let last = ring.trace.model();
         prop_assert_eq!(ring.trace.first() + ring.trace.events.len() as u64, model.next);
         prop_assert_eq!(&last, &model);
-        prop_assert_eq!(&ring.trace.snapshot, &whole.trace.model_after(ring.trace.first() as usize));
+        let before = whole.trace.model_after(ring.trace.first() as usize);
+        prop_assert_eq!(&ring.trace.snapshot, &before);
 
         // And it survives the way through a file.
         let read = Trace::from_json(&whole.trace.to_json()).expect("our own file");
