@@ -2,6 +2,7 @@
 //! See the loop, step it, ask it why.
 
 mod chrome;
+mod determinism;
 mod dump;
 pub mod experiments;
 pub mod findings;
@@ -16,6 +17,7 @@ mod stream;
 mod text;
 mod trace;
 
+pub use determinism::{Difference, OrderBug, check_determinism, explore};
 pub use model::Model;
 pub use recorder::Recorder;
 pub use text::{Nanos, TaskText, Texts, harmless};
