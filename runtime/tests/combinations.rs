@@ -1,6 +1,7 @@
 //! Every combination of what a future does, what becomes of its handle, when it is cancelled and when
 //! its runtime goes: 540 short lives of one task, each compared with a plain account of how it should
-//! have gone.
+//! have gone. Each is lived four times: in a fresh place and in one that an earlier task has left, with
+//! an observer and without, since the loop takes other paths then.
 //!
 //! Checked in each: the state, result and origin that the handle tells; how often the body ran; that
 //! the future was dropped exactly once, on the loop's thread, before anybody was told; and that an
@@ -19,7 +20,7 @@ use std::thread::{self, ThreadId};
 use mainspring::future::yield_now;
 use mainspring::observe::CancelOrigin;
 use mainspring::{AbortOnDrop, JoinError, JoinHandle, Remote, Runtime, TaskId, TaskState};
-use support::{Gate, virtual_runtime};
+use support::{Gate, Log, observed_runtime, virtual_runtime};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Does {
@@ -268,12 +269,25 @@ fn settle(runtime: &mut Runtime) {
     });
 }
 
-fn live(case: Case) -> Account {
+/// A task of the same type that lived before, and leaves its place and its memory.
+fn live_before(runtime: &mut Runtime) {
+    let (seen, gate) = (Rc::new(Seen::default()), Gate::new());
+    let before = Subject { does: ReadyAtOnce, gate, cancel_in_poll: None, seen: seen.clone() };
+    drop(runtime.spawn(before));
+    settle(runtime);
+    assert_eq!((seen.outputs_dropped.get(), seen.futures_dropped.borrow().len()), (1, 1));
+}
+
+fn live(case: Case, reused: bool, observed: bool) -> Account {
     let Case { does, handle, cancel, runtime: fate } = case;
     let seen = Rc::new(Seen::default());
     let gate = Gate::new();
     let held = Shared::default();
-    let runtime = virtual_runtime();
+    let (mut runtime, log) =
+        if observed { observed_runtime() } else { (virtual_runtime(), Log::new()) };
+    if reused {
+        live_before(&mut runtime);
+    }
     let id = Rc::new(Cell::new(None));
     let canceller = Canceller { held: held.clone(), id: id.clone(), remote: runtime.remote() };
     let cancel_in_poll = (cancel == Cancel::DuringThePoll).then(|| canceller.clone());
@@ -345,6 +359,7 @@ fn live(case: Case) -> Account {
         drop(kept);
     }
     drop(runtime);
+    assert_eq!(log.take().is_empty(), !observed);
     Account {
         end: look_at(&held, &seen),
         awaited: seen.awaited.get(),
@@ -399,7 +414,13 @@ fn every_life_of_a_task_goes_as_it_should() {
                     [Loop::RunsToTheEnd, Loop::DroppedBeforeTheFirstPoll, Loop::DroppedBeforeTheEnd]
                 {
                     let case = Case { does, handle, cancel, runtime };
-                    assert_eq!(live(case), expected(case), "{case:?}");
+                    for (reused, observed) in
+                        [(false, false), (false, true), (true, false), (true, true)]
+                    {
+                        let account = live(case, reused, observed);
+                        let told = format!("{case:?}, reused: {reused}, observed: {observed}");
+                        assert_eq!(account, expected(case), "{told}");
+                    }
                     lives += 1;
                 }
             }

@@ -335,6 +335,42 @@ fn awaiting_oneself_is_an_error_and_no_hang() {
     assert!(line.ends_with(" result=\"awaits itself, which can never end\">"), "{line}");
 }
 
+/// The memory of a task that is over goes to the next of its type; what its handle holds stays.
+#[test]
+fn results_stay_where_they_are_while_places_change_hands() {
+    async fn number(n: u32) -> (u32, String) {
+        yield_now().await;
+        assert!(n % 7 != 5, "{n} breaks");
+        (n, n.to_string())
+    }
+    let mut runtime = virtual_runtime();
+    let mut kept = Vec::new();
+    for round in 0..10 {
+        let handles: Vec<_> = (0..10).map(|n| runtime.spawn(number(round * 10 + n))).collect();
+        for (n, handle) in handles.into_iter().enumerate() {
+            match n % 3 {
+                0 => kept.push(handle),
+                1 => drop(handle),
+                _ => drop(handle.abort_on_drop()),
+            }
+        }
+        runtime.run_until_idle();
+    }
+    assert_eq!(runtime.stats().alive, 0);
+    let results: Vec<_> = kept
+        .iter_mut()
+        .map(|handle| match handle.try_result().unwrap() {
+            Ok((n, text)) => (n, text),
+            Err(error) => (u32::MAX, error.panic_message().unwrap().to_owned()),
+        })
+        .collect();
+    let expected: Vec<_> = (0..100)
+        .filter(|n| n % 10 % 3 == 0)
+        .map(|n| if n % 7 == 5 { (u32::MAX, format!("{n} breaks")) } else { (n, n.to_string()) })
+        .collect();
+    assert_eq!(results, expected);
+}
+
 /// Ids are told apart by runtime: a task may await one of the same number that lives elsewhere.
 #[test]
 fn a_task_may_await_a_task_of_another_runtime() {

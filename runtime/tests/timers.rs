@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mainspring::future::yield_now;
 use mainspring::time::{
-    Clock, Interval, MissedTick, Sleep, interval, interval_at, now, sleep, sleep_until, timeout,
-    timeout_at,
+    Clock, Interval, MissedTick, Sleep, advance, interval, interval_at, now, sleep, sleep_until,
+    timeout, timeout_at,
 };
 use mainspring::{Runtime, spawn, spawn_blocking};
 use support::{Drops, Gate, Log, observed_runtime, panic_text, virtual_runtime};
@@ -335,6 +335,37 @@ fn time_up_drops_the_future_and_says_so() {
     assert_eq!((drops.count(), passed), (1, MS));
     assert_eq!(error.to_string(), "time was up before the future was ready");
     assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_program_may_move_a_virtual_clock_itself() {
+    let log = Log::new();
+    let inner = log.clone();
+    let ((), passed) = timed(async move {
+        let start = now();
+        let tasks: Vec<_> = [20, 10, 40]
+            .into_iter()
+            .map(|ms| {
+                let log = inner.clone();
+                spawn(async move {
+                    sleep(ms * MS).await;
+                    log.add(format!("{ms} at {:?}", now() - start));
+                })
+            })
+            .collect();
+        yield_now().await;
+        advance(30 * MS);
+        assert_eq!(now() - start, 30 * MS);
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(
+        (log.take().join(", ").as_str(), passed),
+        ("10 at 30ms, 20 at 30ms, 40 at 40ms", 40 * MS)
+    );
+    let text = panic_text(|| Runtime::new().block_on(async { advance(MS) }));
+    assert_eq!(text, "only a virtual clock can be advanced");
 }
 
 #[test]
