@@ -3,7 +3,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -436,6 +436,44 @@ fn a_panic_that_nobody_looked_at_is_reported_once() {
             format!("{report} task 1 …) panicked: nobody holds it"),
             format!("{report} task 2 …) panicked: kept, never read"),
             format!("{report} task 6 \"fetch\" …) panicked: named"),
+        ]
+    );
+}
+
+/// What breaks where nobody could be given an error is said once, and stops nothing.
+#[test]
+fn panics_in_drop_and_in_remote_spawns_are_reported() {
+    struct Bomb(&'static str);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("{} broke", self.0);
+        }
+    }
+    let stderr = stderr_of_child("panics_in_drop_and_in_remote_spawns_are_reported", || {
+        let mut runtime = virtual_runtime();
+        drop(runtime.spawn(async { Bomb("a value") }));
+        let bomb = Bomb("a future");
+        let cancelled = runtime.spawn(async move {
+            let _bomb = bomb;
+            pending::<()>().await;
+        });
+        runtime.turn();
+        cancelled.cancel();
+        let make = || -> std::future::Ready<()> { panic!("making it broke") };
+        runtime.remote().spawn(make).unwrap();
+        let log = Log::new();
+        let inner = log.clone();
+        drop(runtime.spawn(async move { inner.add("the loop goes on") }));
+        runtime.run_until_idle();
+        assert_eq!(log.take(), ["the loop goes on"]);
+        assert_eq!(cancelled.state(), TaskState::Cancelled);
+    });
+    assert_eq!(
+        stderr,
+        [
+            "mainspring: the value of task 1, which nobody read, panicked in drop: a value broke",
+            "mainspring: a remote spawn panicked before its task: making it broke",
+            "mainspring: task 2 panicked while its cancelled future was dropped: a future broke",
         ]
     );
 }
