@@ -14,6 +14,7 @@ use crate::proto::Limits;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
 use crate::resolve::{Resolve, Resolver};
+use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
 #[cfg(feature = "tls")]
 use crate::tls::TlsOptions;
@@ -41,6 +42,7 @@ pub struct ClientBuilder {
     max_body_bytes: u64,
     decompress: bool,
     max_ratio: u64,
+    retry: Option<RetryPolicy>,
     resolve: Option<Rc<dyn Resolve>>,
     overrides: HashMap<String, Rc<[IpAddr]>>,
     dns_cache: Duration,
@@ -74,6 +76,7 @@ impl Default for ClientBuilder {
             max_body_bytes: 64 * 1024 * 1024,
             decompress: true,
             max_ratio: 256,
+            retry: None,
             resolve: None,
             overrides: HashMap::new(),
             dns_cache: Duration::from_secs(60),
@@ -168,6 +171,13 @@ impl ClientBuilder {
     /// Redirects followed in a row; with 0, a redirect is the response. Default 10.
     pub fn max_redirects(mut self, limit: usize) -> Self {
         self.redirects = limit;
+        self
+    }
+
+    /// Tries again what failed for a reason that may pass. Each try has the whole of the timeouts.
+    /// Default: nothing is tried again, but for a kept connection that turns out to be dead.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
         self
     }
 
@@ -306,6 +316,7 @@ impl ClientBuilder {
             max_body_bytes: self.max_body_bytes,
             decompress: self.decompress,
             max_ratio: self.max_ratio,
+            retry: self.retry,
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
         };

@@ -13,6 +13,7 @@ use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
 use crate::redirect;
 use crate::request::{self, IntoUrl, Request, RequestBuilder};
 use crate::response::Response;
+use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use crate::timeout::{Timeouts, Timer};
 use http::{HeaderMap, Method, header};
@@ -51,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) max_body_bytes: u64,
     pub(crate) decompress: bool,
     pub(crate) max_ratio: u64,
+    pub(crate) retry: Option<RetryPolicy>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
 }
@@ -152,7 +154,32 @@ impl Client {
         self.run(Box::new(request)).await
     }
 
-    pub(crate) async fn run(&self, mut request: Box<Request>) -> Result<Response> {
+    /// As often as the retry policy says.
+    pub(crate) async fn run(&self, request: Box<Request>) -> Result<Response> {
+        match &self.inner.config.retry {
+            Some(policy) if policy.applies_to(&request.method) => {
+                // Boxed, as it would make every request's future larger by all that it holds.
+                Box::pin(self.run_again(request, policy)).await
+            }
+            _ => self.run_once(request).await,
+        }
+    }
+
+    async fn run_again(&self, request: Box<Request>, policy: &RetryPolicy) -> Result<Response> {
+        let mut tries_made = 0;
+        loop {
+            let Some(again) = request.try_clone() else { return self.run_once(request).await };
+            let outcome = self.run_once(Box::new(again)).await;
+            tries_made += 1;
+            let Some(wait) = policy.wait(tries_made, &outcome) else { return outcome };
+            // A response that is not the answer gives its connection back before the wait.
+            drop(outcome);
+            self.inner.pool.count(|stats| stats.retried += 1);
+            mainspring::time::sleep(wait).await;
+        }
+    }
+
+    async fn run_once(&self, mut request: Box<Request>) -> Result<Response> {
         let config = &self.inner.config;
         let own = request.timeouts.take();
         let timeouts = own.as_deref().unwrap_or(&config.timeouts);
@@ -194,7 +221,9 @@ impl Client {
         let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
         loop {
             if !lease.is_connected() {
-                inner.open(&mut lease, &request.url, timeouts, timer).await?;
+                // Boxed: what it needs, lookup to handshake, is needed once for a connection, and
+                // need not be kept room for while a request waits for its answer.
+                Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
             }
             inner.pool.count(|stats| stats.requests += 1);
             let again = body.try_clone();

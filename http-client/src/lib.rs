@@ -34,6 +34,7 @@ mod redirect;
 mod request;
 mod resolve;
 mod response;
+mod retry;
 mod stats;
 mod timeout;
 #[cfg(feature = "tls")]
@@ -58,6 +59,7 @@ pub use proxy::Proxy;
 pub use request::{IntoUrl, Request, RequestBuilder};
 pub use resolve::{Lookup, Resolve};
 pub use response::Response;
+pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use stats::Stats;

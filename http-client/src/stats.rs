@@ -17,6 +17,8 @@ pub struct Stats {
     pub failed: u64,
     /// Requests repeated because a kept connection turned out to be dead.
     pub repeated: u64,
+    /// Tries beyond the first that the retry policy made.
+    pub retried: u64,
     /// Connections open now, idle ones included, and those being opened.
     pub open: usize,
     /// Connections idle now.
