@@ -12,7 +12,7 @@ use crate::text::shortened;
 use crate::value::{Count, Size, Took};
 
 /// Characters of the bar proper.
-const BAR: usize = 20;
+const BAR: usize = 12;
 
 /// The longest line on a terminal, in characters: one that wraps could not be renewed.
 const LINE: usize = 79;
@@ -47,26 +47,40 @@ impl Standing {
         } else {
             String::new()
         };
-        let rate = if self.over == 0 {
-            String::new()
-        } else {
-            let per_second = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
-            // What is known of now, at the pace so far: links yet to be found will take longer.
-            let left = Duration::from_secs_f64((known - self.over) as f64 / per_second);
-            format!(", {per_second:.0}/s, {} to go", Took(left))
+        let per_second = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
+        let rate = if self.over > 0 { format!(", {per_second:.0}/s") } else { String::new() };
+        // How long the queue will last at the pace so far. What is in flight tells nothing yet, and
+        // links that are yet to be found will take longer.
+        let queue = match self.queued {
+            0 => String::new(),
+            n if self.over == 0 => format!(", {} queued", Count(n)),
+            n => {
+                let left = Duration::from_secs_f64(n as f64 / per_second);
+                format!(", {} queued for {}", Count(n), brief(left))
+            }
         };
+        // A line on a terminal must not wrap: the bar takes the place of the bytes.
+        let bytes = if with_bar { String::new() } else { format!(", {}", Size(self.bytes)) };
         let failed = match self.failed {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
         };
         format!(
-            "{bar}{} of {} pages, {} in flight, {}{rate}{failed}, {}",
+            "{bar}{} of {} pages{failed}{rate}, {} in flight{queue}{bytes}, {}",
             Count(self.over),
             Count(known),
             Count(self.in_flight),
-            Size(self.bytes),
-            Took(elapsed),
+            brief(elapsed),
         )
+    }
+}
+
+/// A duration for a line that is gone a moment later.
+fn brief(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 9.95 => format!("{seconds:.1} s"),
+        seconds if seconds < 99.5 => format!("{seconds:.0} s"),
+        _ => Took(duration).to_string(),
     }
 }
 
@@ -175,12 +189,11 @@ mod tests {
         let elapsed = Duration::from_secs(2);
         assert_eq!(
             standing.line(elapsed, false),
-            "57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 1.684 s to go, 2.000 s"
+            "57 of 105 pages, 28/s, 40 in flight, 8 queued for 0.3 s, 90.5 kB, 2.0 s"
         );
         assert_eq!(
-            Standing { failed: 3, ..standing }.line(elapsed, true),
-            "██████████░░░░░░░░░░ 57 of 105 pages, 40 in flight, 90.5 kB, 28/s, 1.684 s to go, \
-             3 failed, 2.000 s"
+            Standing { failed: 3, queued: 0, ..standing }.line(elapsed, true),
+            "███████░░░░░ 57 of 97 pages, 3 failed, 28/s, 40 in flight, 2.0 s"
         );
     }
 
@@ -188,7 +201,7 @@ mod tests {
     fn nothing_known_yet_is_no_division_by_zero() {
         assert_eq!(
             Standing::default().line(Duration::ZERO, true),
-            "░░░░░░░░░░░░░░░░░░░░ 0 of 0 pages, 0 in flight, 0 B, 0 s"
+            "░░░░░░░░░░░░ 0 of 0 pages, 0 in flight, 0.0 s"
         );
     }
 }
