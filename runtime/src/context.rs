@@ -189,8 +189,7 @@ impl Core {
 
     /// Cancels a pending task at once: the runtime goes away.
     pub(crate) fn shut_down(self: &Rc<Core>, id: TaskId) {
-        let slot = self.table.borrow_mut().take(id.slot());
-        let (Some(task), Some(header)) = (slot.task, slot.header) else { return };
+        let (Some(task), Some(header)) = self.table.borrow_mut().take(id.slot()) else { return };
         header.state.shut_down();
         self.cancel(header, task);
     }

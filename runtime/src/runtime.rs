@@ -7,6 +7,7 @@ use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use crate::stats::{Stats, Turn};
 use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
-use crate::task::table::{MAIN, Slot};
+use crate::task::table::{BoxedTask, MAIN};
+use crate::task::waker::Header;
 use crate::time::clock::Clock;
 use crate::time::queue::Fired;
 
@@ -273,25 +275,25 @@ impl Runtime {
             let mut table = self.core.table.borrow_mut();
             let draw = if table.ready.draws() { table.ready.draw() } else { None };
             let Some(slot) = table.ready.pop() else { break };
-            let taken = table.take(slot);
+            let (task, header) = table.take(slot);
             drop(table);
             if let Some(Draw { among, chosen }) = draw {
                 self.core.note(0, Kind::Decided { among, chosen });
             }
             self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
             if slot == MAIN {
-                main_done |= self.poll_main(taken, main.as_mut());
+                main_done |= self.poll_main(header, main.as_mut());
             } else {
-                self.poll_task(taken);
+                self.poll_task(task, header);
             }
         }
         main_done
     }
 
     /// Polls one task, with nothing borrowed, and does what its state then asks for.
-    fn poll_task(&self, taken: Slot) {
+    fn poll_task(&self, task: Option<BoxedTask>, header: Option<Arc<Header>>) {
         let core = &self.core;
-        let (Some(mut task), Some(header)) = (taken.task, taken.header) else {
+        let (Some(mut task), Some(header)) = (task, header) else {
             unreachable!("the ready queue names living tasks only")
         };
         if header.state.take() == OnTake::Drop {
@@ -333,9 +335,8 @@ impl Runtime {
                 let requeue = next == OnPending::Requeue;
                 core.counters.woken.add(u64::from(requeue));
                 let slot = header.slot();
-                let taken = Slot { task: Some(task), header: Some(header) };
                 let mut table = core.table.borrow_mut();
-                table.put_back(slot, taken);
+                table.put_back(slot, Some(task), header);
                 if requeue {
                     table.ready.push(slot);
                 }
@@ -344,9 +345,9 @@ impl Runtime {
     }
 
     /// Polls the future given to `block_on`, which lives on its stack and in no task. True if it is done.
-    fn poll_main(&self, taken: Slot, poll: Option<&mut PollMain<'_>>) -> bool {
+    fn poll_main(&self, header: Option<Arc<Header>>, poll: Option<&mut PollMain<'_>>) -> bool {
         let core = &self.core;
-        let (Some(header), Some(poll)) = (taken.header, poll) else {
+        let (Some(header), Some(poll)) = (header, poll) else {
             unreachable!("main is in the ready queue only while block_on runs")
         };
         let OnTake::Poll = header.state.take() else { unreachable!("nobody cancels main") };
@@ -359,9 +360,8 @@ impl Runtime {
             let requeued = header.state.end_poll() == OnPending::Requeue;
             self.note_poll_end(id, PollOutcome::Pending, requeued, header.holders(1));
             core.counters.woken.add(u64::from(requeued));
-            let taken = Slot { task: None, header: Some(header) };
             let mut table = core.table.borrow_mut();
-            table.put_back(MAIN, taken);
+            table.put_back(MAIN, None, header);
             if requeued {
                 table.ready.push(MAIN);
             }
@@ -584,7 +584,7 @@ struct MainPlace(Rc<Core>);
 impl Drop for MainPlace {
     fn drop(&mut self) {
         let mut table = self.0.table.borrow_mut();
-        let Some(header) = table.take(MAIN).header else { return };
+        let (_, Some(header)) = table.take(MAIN) else { return };
         if !header.state.get().is_over() {
             header.state.shut_down();
         }
