@@ -6,6 +6,7 @@ use crate::cookies::CookieJar;
 use crate::decode;
 #[cfg(any(feature = "tls", feature = "proxy"))]
 use crate::error::Result;
+use crate::hooks::{Hook, Hooked};
 use crate::open::Opener;
 #[cfg(feature = "tls")]
 use crate::open::Tls;
@@ -43,6 +44,7 @@ pub struct ClientBuilder {
     decompress: bool,
     max_ratio: u64,
     retry: Option<RetryPolicy>,
+    hook: Option<Hooked>,
     resolve: Option<Rc<dyn Resolve>>,
     overrides: HashMap<String, Rc<[IpAddr]>>,
     dns_cache: Duration,
@@ -77,6 +79,7 @@ impl Default for ClientBuilder {
             decompress: true,
             max_ratio: 256,
             retry: None,
+            hook: None,
             resolve: None,
             overrides: HashMap::new(),
             dns_cache: Duration::from_secs(60),
@@ -178,6 +181,12 @@ impl ClientBuilder {
     /// Default: nothing is tried again, but for a kept connection that turns out to be dead.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
+        self
+    }
+
+    /// Tells this hook what happens to each request.
+    pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
+        self.hook = Some(Hooked::new(Rc::new(hook)));
         self
     }
 
@@ -317,6 +326,7 @@ impl ClientBuilder {
             decompress: self.decompress,
             max_ratio: self.max_ratio,
             retry: self.retry,
+            hook: self.hook,
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
         };

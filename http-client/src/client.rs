@@ -7,6 +7,7 @@ use crate::connection::{Connection, Piece, Sent};
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
@@ -53,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) decompress: bool,
     pub(crate) max_ratio: u64,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) hook: Option<Hooked>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
 }
@@ -184,19 +186,28 @@ impl Client {
         let own = request.timeouts.take();
         let timeouts = own.as_deref().unwrap_or(&config.timeouts);
         let limit = request.redirects.unwrap_or(config.redirects);
-        let mut timer = Timer::start(timeouts.total);
+        let teller = config.hook.as_ref().map(Hooked::next).unwrap_or_default();
+        let mut timer = Timer::start(timeouts.total, teller);
         let mut history = Vec::new();
         loop {
             let body = std::mem::take(&mut request.body);
             let again = body.try_clone();
+            let Request { method, url, headers, .. } = &*request;
+            timer.tell(SignalKind::RequestStart { method, url, headers });
             let sent = self.send(&request, body, timeouts, &mut timer).await;
-            let (reply, lease) =
-                sent.map_err(|error| error.for_request(&request.method, &request.url))?;
+            let (reply, lease) = sent.map_err(|error| {
+                let error = error.for_request(&request.method, &request.url);
+                timer.tell(SignalKind::RequestException { error: &error });
+                error
+            })?;
             #[cfg(feature = "cookies")]
             config.keep_cookies(&request.url, &reply.0);
+            let response = ResponseView(&reply.0);
             if limit > 0 && follow(&mut request, again, &reply.0, &mut history, limit)? {
+                timer.tell(SignalKind::RequestRedirect { response });
                 continue;
             }
+            timer.tell(SignalKind::RequestEnd { response });
             let rest = (lease, timer, timeouts.read);
             return Response::new(*request, reply, rest, history, config.clone());
         }
@@ -220,7 +231,9 @@ impl Client {
         inner.start_sweeping();
         let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
         loop {
-            if !lease.is_connected() {
+            if lease.is_connected() {
+                timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
+            } else {
                 // Boxed: what it needs, lookup to handshake, is needed once for a connection, and
                 // need not be kept room for while a request waits for its answer.
                 Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
@@ -277,8 +290,10 @@ impl Inner {
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<()> {
+        timer.tell(SignalKind::ConnectionCreateStart);
         match self.opener.open(url, timeouts, timer).await {
             Ok(connection) => {
+                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
                 lease.connect(connection);
                 Ok(())
             }
@@ -316,7 +331,10 @@ impl Inner {
                         return Ok(reply);
                     }
                 }
-                Sent::All => break,
+                Sent::All => {
+                    timer.tell(SignalKind::RequestHeadersSent { bytes: lease.sent() });
+                    break;
+                }
                 Sent::Held => {
                     let patience = Some(timeouts.expect_continue);
                     let asked =

@@ -24,6 +24,9 @@ mod connection;
 mod cookies;
 mod decode;
 mod error;
+#[cfg(feature = "json")]
+mod har;
+mod hooks;
 mod multipart;
 mod open;
 mod pool;
@@ -51,6 +54,9 @@ pub use client::Client;
 #[cfg(feature = "cookies")]
 pub use cookies::CookieJar;
 pub use error::{Error, ErrorKind, Phase, Result};
+#[cfg(feature = "json")]
+pub use har::HarRecorder;
+pub use hooks::{Hook, ResponseView, Signal, SignalKind};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
 pub use proto::CloseReason;

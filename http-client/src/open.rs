@@ -3,6 +3,7 @@
 use crate::connect;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::hooks::SignalKind;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
 use crate::resolve::Resolver;
@@ -108,8 +109,19 @@ impl Opener {
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<Rc<[IpAddr]>> {
+        if self.resolver.knows(host) {
+            timer.tell(SignalKind::DnsCacheHit);
+            return self
+                .resolver
+                .lookup(host)
+                .await
+                .map_err(|error| Error::new(ErrorKind::Resolve(error)));
+        }
+        timer.tell(SignalKind::DnsCacheMiss);
+        timer.tell(SignalKind::DnsResolveHostStart);
         let lookup = self.resolver.lookup(host);
         let found = timer.within_future(Phase::Resolve, timeouts.resolve, lookup).await?;
+        timer.tell(SignalKind::DnsResolveHostEnd);
         found.map_err(|error| Error::new(ErrorKind::Resolve(error)))
     }
 
@@ -145,10 +157,12 @@ impl Opener {
         if url.scheme() != "https" {
             return Ok(Transport::Plain(socket));
         }
+        timer.tell(SignalKind::TlsHandshakeStart);
         let config = timer.within_future(Phase::Tls, timeouts.tls, self.tls.config()).await??;
         let host = url.host_str().unwrap_or_default();
         let mut stream = Box::new(TlsStream::new(socket, config, host)?);
         timer.within(Phase::Tls, timeouts.tls, |cx| stream.poll_handshake(cx)).await??;
+        timer.tell(SignalKind::TlsHandshakeEnd);
         Ok(Transport::Tls(stream))
     }
 

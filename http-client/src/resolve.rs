@@ -79,14 +79,27 @@ impl Resolver {
         Self { resolve, overrides, keep, cache: RefCell::default() }
     }
 
+    /// Whether the addresses of a host are known without a lookup.
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        if self.overrides.contains_key(host) || bare(host).parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        let cache = self.cache.borrow();
+        cache.get(host).is_some_and(|entry| {
+            matches!(*entry.state.borrow(), State::Answered(_)) && self.is_fresh(entry)
+        })
+    }
+
+    fn is_fresh(&self, entry: &Entry) -> bool {
+        matches!(*entry.state.borrow(), State::Asking(_)) || entry.asked.elapsed() < self.keep
+    }
+
     /// The addresses of a host; never an empty list.
     pub(crate) async fn lookup(&self, host: &str) -> io::Result<Rc<[IpAddr]>> {
         if let Some(addresses) = self.overrides.get(host) {
             return Ok(addresses.clone());
         }
-        // A URL has brackets around an IPv6 address.
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        if let Ok(address) = bare.parse::<IpAddr>() {
+        if let Ok(address) = bare(host).parse::<IpAddr>() {
             return Ok([address].into());
         }
         let entry = self.entry(host);
@@ -107,21 +120,19 @@ impl Resolver {
 
     fn entry(&self, host: &str) -> Rc<Entry> {
         let mut cache = self.cache.borrow_mut();
-        let now = Instant::now();
-        let fresh = |entry: &Rc<Entry>| {
-            matches!(*entry.state.borrow(), State::Asking(_))
-                || now.saturating_duration_since(entry.asked) < self.keep
-        };
-        if let Some(entry) = cache.get(host).filter(|entry| fresh(entry)) {
+        if let Some(entry) = cache.get(host).filter(|entry| self.is_fresh(entry)) {
             return entry.clone();
         }
         if cache.len() >= CACHED_NAMES {
-            cache.retain(|_, entry| fresh(entry));
+            cache.retain(|_, entry| self.is_fresh(entry));
         }
         if cache.len() >= CACHED_NAMES {
             cache.clear();
         }
-        let entry = Rc::new(Entry { asked: now, state: RefCell::new(State::Asking(Vec::new())) });
+        let entry = Rc::new(Entry {
+            asked: Instant::now(),
+            state: RefCell::new(State::Asking(Vec::new())),
+        });
         cache.insert(host.into(), entry.clone());
         drop(cache);
         let lookup = self.resolve.resolve(host);
@@ -140,6 +151,11 @@ impl Resolver {
         drop(task);
         entry
     }
+}
+
+/// A host without the brackets that a URL has around an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 /// The duty to answer: whoever drops it without an answer, by a panic or with the runtime, has

@@ -6,6 +6,7 @@ use crate::client::Config;
 use crate::connection::{Piece, Trailers};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::hooks::SignalKind;
 use crate::pool::Lease;
 use crate::proto::ResponseHead;
 use crate::request::Request;
@@ -75,6 +76,8 @@ impl Response {
         let body = if piece.last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
             drop(lease);
+            timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
+            timer.tell(SignalKind::ResponseEnd);
             Incoming::Rest(piece.data)
         } else {
             Incoming::Stream(Box::new(Stream { first: piece.data, lease, timer, patience }))
@@ -179,12 +182,15 @@ impl Response {
             Incoming::Stream(stream) => stream,
         };
         if !stream.first.is_empty() {
-            return Ok(Some(std::mem::take(&mut stream.first)));
+            let first = std::mem::take(&mut stream.first);
+            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
+            return Ok(Some(first));
         }
         let Stream { lease, timer, patience, .. } = &mut **stream;
         let piece = timer.within(Phase::Body, *patience, |cx| lease.poll_body(cx)).await;
         match piece.and_then(|piece| piece) {
             Ok(piece) => {
+                timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
                 if piece.last {
                     self.end(piece.trailers);
                 }
@@ -217,11 +223,18 @@ impl Response {
                 Incoming::Stream(stream) => {
                     let Stream { first, lease, timer, patience } = &mut **stream;
                     if !first.is_empty() {
+                        timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
                         sink(&std::mem::take(first));
                     }
+                    let mut bytes = 0;
+                    let mut sink = |run: &[u8]| {
+                        bytes += run.len();
+                        sink(run);
+                    };
                     let step = timer
                         .within(Phase::Body, *patience, |cx| lease.poll_body_with(cx, &mut sink))
                         .await;
+                    timer.tell(SignalKind::ResponseChunkReceived { bytes });
                     match step.and_then(|end| end) {
                         Ok(Some(trailers)) => self.end(trailers),
                         Ok(None) => {}
@@ -328,6 +341,9 @@ impl Response {
 
     fn end(&mut self, trailers: Trailers) {
         self.trailers = trailers;
+        if let Incoming::Stream(stream) = &self.body {
+            stream.timer.tell(SignalKind::ResponseEnd);
+        }
         // Gives the connection back.
         self.body = Incoming::Rest(Bytes::new());
     }
@@ -337,9 +353,13 @@ impl Response {
             Incoming::Stream(stream) => stream.lease.locate(error),
             Incoming::Rest(_) => error,
         };
+        let error = error.for_request(&self.method, &self.url);
+        if let Incoming::Stream(stream) = &self.body {
+            stream.timer.tell(SignalKind::RequestException { error: &error });
+        }
         self.body = Incoming::Rest(Bytes::new());
         self.decoder = None;
-        error.for_request(&self.method, &self.url)
+        error
     }
 }
 

@@ -5,6 +5,7 @@
 //! one it is set to; a later one is found when the timer fires too early.
 
 use crate::error::{Error, Phase, Result};
+use crate::hooks::{SignalKind, Teller};
 use mainspring::time::{self, Sleep};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -57,13 +58,20 @@ pub(crate) struct Timer {
     /// What `sleep` is set to.
     armed: Option<Instant>,
     total: Option<(Instant, Duration)>,
+    /// Travels along, as it is wanted wherever there is something to wait for.
+    teller: Teller,
 }
 
 impl Timer {
     /// Starts the clock of the whole request.
-    pub(crate) fn start(total: Option<Duration>) -> Self {
+    pub(crate) fn start(total: Option<Duration>, teller: Teller) -> Self {
         let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
-        Self { sleep: None, armed: None, total }
+        Self { sleep: None, armed: None, total, teller }
+    }
+
+    /// Tells the client's hook, if it has one.
+    pub(crate) fn tell(&self, kind: SignalKind<'_>) {
+        self.teller.tell(kind);
     }
 
     /// Waits for `step`, but no longer than `limit` and than the whole request may take.
@@ -102,11 +110,17 @@ impl Timer {
         limit: Option<Duration>,
         future: F,
     ) -> Result<F::Output> {
-        let Some((deadline, after)) = self.total.take() else {
-            return self.within_future(Phase::Pool, limit, future).await;
-        };
+        let mut future = std::pin::pin!(future);
+        let at_once = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(value) = at_once {
+            return Ok(value);
+        }
+        self.tell(SignalKind::ConnectionQueuedStart);
+        let total = self.total.take();
         let began = time::now();
         let result = self.within_future(Phase::Pool, limit, future).await;
+        self.tell(SignalKind::ConnectionQueuedEnd);
+        let Some((deadline, after)) = total else { return result };
         let waited = time::now().saturating_duration_since(began);
         self.total = deadline.checked_add(waited).map(|deadline| (deadline, after));
         result
