@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use mainspring_examples::site::movies::Movie;
+
 use cli_support::{Canned, Scratch, Site, crawl, run};
 
 /// What was printed per page, without sizes and times.
@@ -62,6 +64,29 @@ fn failures_are_listed_with_their_reasons() {
     assert!(lines[2].starts_with("failed: http://no-such-host.invalid/: cannot resolve"));
     assert!(lines[3].starts_with("4 pages, 3 failed, 6 B, "), "{}", lines[3]);
     assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn an_api_is_saved_answer_by_answer() {
+    let site = Site::start(&["--pages", "4"]);
+    let scratch = Scratch::new("api");
+    let out = scratch.path("out");
+    let api = site.url("/api/movie/[1-5]");
+    let ran = run(&["fetch", &api, &site.url("/detail/4"), "--out", &out, "--json"]);
+    assert_eq!(ran.code, 1, "there is no fifth, and a page is not JSON");
+    assert!(ran.stderr.contains("/api/movie/5: 404 Not Found\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/detail/4: the answer is not JSON: expected value"));
+    for id in 1..=4 {
+        let text = fs::read_to_string(format!("{out}/{id}.json")).expect("a movie's file");
+        let movie: Movie = serde_json::from_str(&text).expect("a movie");
+        assert_eq!(movie, Movie::with_id(id));
+    }
+    let mut names: Vec<_> = fs::read_dir(&out)
+        .expect("the directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["1.json", "2.json", "3.json", "4.json", "pages.csv", "pages.jsonl"]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use url::Url;
 mod values;
 
 use crate::value::{bytes, duration};
-pub use values::seed;
-use values::{at_least_one, header, header_value, page_count, regex, selector, share, user};
+pub use values::{Seeds, seed};
+use values::{at_least_one, header, header_value, page_count, regex, seeds, selector, share, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -147,11 +147,12 @@ Examples:
   crawl fetch http://localhost:8000/a http://localhost:8000/b
   crawl fetch http://localhost:8000/ --depth 2 --pages 50 --select 'h1, h2'
   crawl fetch http://localhost:8000/ --select a --attr href
-  crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s")]
+  crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s
+  crawl fetch 'http://localhost:8080/api/movie/[1-100]' --out movies --json")]
 pub struct Fetch {
-    /// Where to begin
-    #[arg(value_name = "URL", required = true, value_parser = seed)]
-    pub urls: Vec<Url>,
+    /// What to fetch; [1-100] stands for each of these numbers
+    #[arg(value_name = "URL", required = true, value_parser = seeds)]
+    pub urls: Vec<Seeds>,
     /// How many links away from the beginning to go
     #[arg(long, value_name = "N", default_value = "0")]
     pub depth: u32,
@@ -325,6 +326,9 @@ pub struct Asking {
     /// Keep the pages themselves there too
     #[arg(long, requires = "out")]
     pub bodies: bool,
+    /// Check that the pages are JSON and keep each there, as {last part of its path}.json
+    #[arg(long, requires = "out", conflicts_with = "bodies")]
+    pub json: bool,
     /// Write the page of the run, which shows every step of the loop, to this file
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,

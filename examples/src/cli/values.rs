@@ -34,6 +34,35 @@ pub fn seed(text: &str) -> Result<Url, String> {
     }
 }
 
+/// The most URLs that one range may stand for.
+const MAX_RANGE: u32 = 1_000_000;
+
+/// One URL, or those that one with a range stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(pub Vec<Url>);
+
+/// A URL in which `[1-100]` stands for each of these numbers, as with curl. One range is enough;
+/// the brackets of an IPv6 address are none.
+pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
+    let Some((before, first, last, after)) = range(text) else {
+        return Ok(Seeds(vec![seed(text)?]));
+    };
+    if last < first || last - first >= MAX_RANGE {
+        return Err(format!("a range goes up, by at most {MAX_RANGE} numbers"));
+    }
+    let urls = (first..=last).map(|number| seed(&format!("{before}{number}{after}")));
+    Ok(Seeds(urls.collect::<Result<_, _>>()?))
+}
+
+/// The first `[m-n]` of a text, with what stands before and after it.
+fn range(text: &str) -> Option<(&str, u32, u32, &str)> {
+    text.match_indices('[').find_map(|(at, _)| {
+        let (inside, after) = text[at + 1..].split_once(']')?;
+        let (first, last) = inside.split_once('-')?;
+        Some((&text[..at], first.parse().ok()?, last.parse().ok()?, after))
+    })
+}
+
 pub(super) fn selector(text: &str) -> Result<Selector, String> {
     Selector::parse(text).map_err(|error| format!("no CSS selector: {error}"))
 }
@@ -64,4 +93,23 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 pub(super) fn user(text: &str) -> Result<(String, String), String> {
     let (name, password) = text.split_once(':').unwrap_or((text, ""));
     Ok((name.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_stands_for_each_of_its_numbers() {
+        let urls = |text: &str| {
+            seeds(text).map(|seeds| seeds.0.iter().map(Url::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            urls("h/api/[8-10].json"),
+            Ok(["8", "9", "10"].map(|n| format!("http://h/api/{n}.json")).to_vec())
+        );
+        assert_eq!(urls("http://[::1]/[5-5]"), Ok(vec!["http://[::1]/5".to_owned()]));
+        assert_eq!(urls("http://h/[a-b]"), Ok(vec!["http://h/[a-b]".to_owned()]));
+        assert!(urls("http://h/[2-1]").is_err() && urls("http://h/[1-4000000000]").is_err());
+    }
 }

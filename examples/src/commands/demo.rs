@@ -51,7 +51,7 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let builder = mainspring::Runtime::builder().name("crawl");
     let mut runtime = trace::runtime(builder, recorder.as_ref(), args.states.then(states))?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
-    let harvest = runtime.block_on(gather(front, args, &stop))?;
+    let harvest = runtime.block_on(gather(front, args, &stop));
     let stats = runtime.stats();
     drop((runtime, site));
 
@@ -105,7 +105,7 @@ struct Harvest {
 }
 
 /// Crawls the site from its front page on.
-async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure> {
+async fn gather(front: Url, args: &Demo, stop: &Stop) -> Harvest {
     let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
@@ -119,15 +119,14 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Result<Harvest, Failure
         (name, fetch(web.clone(), job.url.clone()))
     };
     let budget = Budget::unlimited(args.concurrency);
-    let mut over = |page| harvest.take(page);
-    let totals = crawl(&mut frontier, budget, stop, &watch, fetch, &mut over).await;
-    harvest.totals = totals;
+    let over = |page| harvest.take(page);
+    harvest.totals = crawl(&mut frontier, budget, stop, &watch, fetch, over).await;
     if let Some(progress) = progress {
         progress.end().await;
     }
     harvest.connections = web.connections();
     harvest.movies.sort_by_key(|movie| movie.id);
-    Ok(harvest)
+    harvest
 }
 
 /// Fetches one page and reads from it what the crawl is after.

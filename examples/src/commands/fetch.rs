@@ -31,18 +31,17 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     stop.on_ctrl_c()?;
     let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
     let mut runtime = trace::runtime(Runtime::builder().name("fetch"), recorder.as_ref(), None)?;
+    let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
     let gathered = runtime.block_on(async {
         let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {
             true => Box::new(|_| true),
-            false => Box::new(scope::same_hosts(&args.urls)),
+            false => Box::new(scope::same_hosts(&urls)),
         };
-        let bounds = Bounds { depth: args.depth, pages: args.pages };
+        let bounds = Bounds { depth: args.depth, pages: args.pages.max(urls.len()) };
         // Pages that were named one by one were meant; links that lead further are for crawlers.
         let pace = Pace { obey_robots: args.depth > 0 && !args.ignore_robots, ..Pace::unlimited() };
         let mut frontier = Frontier::new(bounds, pace, in_scope);
-        for url in &args.urls {
-            frontier.seed(url.clone());
-        }
+        urls.into_iter().for_each(|url| frontier.seed(url));
         let plan = Plan {
             asking: &args.asking,
             web: web(&args.asking, args.concurrency),

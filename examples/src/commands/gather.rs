@@ -1,7 +1,8 @@
 //! What `crawl fetch` and `crawl site` share: fetching pages, reading them, printing and keeping
 //! what was found.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use mainspring::spawn_blocking;
 use mainspring::time::now;
 use scraper::{Html, Selector};
+use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::cli::Asking;
@@ -113,13 +115,18 @@ pub async fn gather(mut plan: Plan<'_>, stop: &Stop) -> Result<Gathered, Failure
         attribute: plan.asking.attr.clone(),
         assets: plan.assets,
     });
-    let bodies = plan.out.clone().filter(|_| plan.asking.bodies).map(Rc::new);
+    let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
+    let shelf = plan
+        .out
+        .clone()
+        .filter(|_| plan.asking.bodies || plan.asking.json)
+        .map(|dir| Rc::new(Shelf { dir, json: plan.asking.json, taken: RefCell::new(taken) }));
     let watch = Watch::default();
     let progress = progress::show(watch.clone());
     let web = plan.web;
     let fetch = |job: &Job| {
         let name = format!("fetch {}", job.url);
-        (name, fetch(web.clone(), reader.clone(), bodies.clone(), job.clone()))
+        (name, fetch(web.clone(), reader.clone(), shelf.clone(), job.clone()))
     };
     let mut keeper = Keeper {
         out: plan.out,
@@ -149,7 +156,7 @@ struct Found {
 async fn fetch(
     web: Web,
     reader: Arc<Reader>,
-    bodies: Option<Rc<OutDir>>,
+    shelf: Option<Rc<Shelf>>,
     job: Job,
 ) -> Fetched<Found> {
     if job.errand == Errand::Robots {
@@ -172,10 +179,9 @@ async fn fetch(
         }
     };
     let mut file = None;
-    if let Some(dir) = bodies {
-        let name = names::file_name(&job.url, &answer.content_type);
-        match prepare(dir.as_ref().clone(), name.clone(), answer.clone()).await {
-            Ok(()) => file = Some(name),
+    if let Some(shelf) = shelf {
+        match shelf.put(&job.url, answer.clone()).await {
+            Ok(name) => file = Some(name),
             Err(reason) => return Fetched::Failed(reason),
         }
     }
@@ -197,15 +203,37 @@ async fn fetch(
     Fetched::Page { found, moved_to, links, bytes }
 }
 
-/// Writes a body where it is not yet in its place; the file system may keep a thread waiting, so
-/// not on the loop's.
-async fn prepare(dir: OutDir, name: String, answer: Arc<Answer>) -> Result<(), String> {
-    let at = dir.path().display().to_string();
-    let written =
-        spawn_blocking(move || dir.prepare(&name, |file| file.write_all(&answer.body))).await;
-    match written {
-        Ok(written) => written.map_err(|error| format!("cannot write to {at}: {error}")),
-        Err(error) => Err(error.to_string()),
+/// Where bodies are kept.
+struct Shelf {
+    dir: OutDir,
+    /// Whether they are to be JSON, and named after the last part of their address.
+    json: bool,
+    taken: RefCell<HashSet<String>>,
+}
+
+impl Shelf {
+    /// Writes a body where it is not yet in its place; returns the name that it will have.
+    async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
+        let name = if self.json {
+            serde_json::from_slice::<IgnoredAny>(&answer.body)
+                .map_err(|error| format!("the answer is not JSON: {error}"))?;
+            format!("{}.json", names::last_part(url))
+        } else {
+            names::file_name(url, &answer.content_type)
+        };
+        if !self.taken.borrow_mut().insert(name.clone()) {
+            return Err(format!("another page is kept as {name}"));
+        }
+        let (dir, file) = (self.dir.clone(), name.clone());
+        // The file system may keep a thread waiting: not the loop's.
+        let written =
+            spawn_blocking(move || dir.prepare(&file, |file| file.write_all(&answer.body))).await;
+        let at = self.dir.path().display();
+        match written {
+            Ok(Ok(())) => Ok(name),
+            Ok(Err(error)) => Err(format!("cannot write to {at}: {error}")),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 

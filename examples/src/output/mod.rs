@@ -79,14 +79,6 @@ impl OutDir {
         }
     }
 
-    /// Takes away a file that was prepared and is not wanted after all.
-    ///
-    /// # Errors
-    /// Whatever the file system fails with.
-    pub fn discard(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.temporary(name))
-    }
-
     fn temporary(&self, name: &str) -> PathBuf {
         self.0.join(format!(".{name}.part"))
     }

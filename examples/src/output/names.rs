@@ -16,14 +16,25 @@ const READABLE: usize = 80;
 pub fn file_name(url: &Url, content_type: &str) -> String {
     let key = canonical(url);
     let address = key.split_once("://").map_or(key.as_str(), |(_, address)| address);
-    let readable: String = address
-        .chars()
-        .take_while(|c| *c != '?')
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-        .take(READABLE)
-        .collect();
-    let readable = readable.trim_matches(['.', '_']);
+    let path = address.split('?').next().unwrap_or_default();
+    let readable = plain(path);
     format!("page-{readable}-{:016x}.{}", hash(&key), extension(content_type))
+}
+
+/// The last part of a URL's path, made plain; `index` where there is none.
+#[must_use]
+pub fn last_part(url: &Url) -> String {
+    let last = url.path_segments().into_iter().flatten().rfind(|part| !part.is_empty());
+    let plain = plain(last.unwrap_or_default());
+    if plain.is_empty() { "index".to_owned() } else { plain }
+}
+
+/// The beginning of a text, with everything but letters, digits, `.`, `-` and `_` made `_`, and no
+/// dot at either end.
+fn plain(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let text: String = text.chars().map(plain).take(READABLE).collect();
+    text.trim_matches(['.', '_']).to_owned()
 }
 
 /// FNV-1a: the same in every run and every build, which the standard library's hashers are not, so
@@ -83,6 +94,19 @@ mod tests {
         }
         let long = name(&format!("http://h/{}", "x".repeat(9_999)), "IMAGE/PNG");
         assert!(long.len() < 120 && long.ends_with(".png"), "{long}");
+    }
+
+    #[test]
+    fn the_last_part_of_an_address_is_a_plain_name_too() {
+        for (url, expected) in [
+            ("http://h/api/movie/7", "7"),
+            ("http://h/a/b.html/?x", "b.html"),
+            ("http://h/", "index"),
+            ("http://h/%2e%2e%2f", "2e_2e_2f"),
+            ("http://h/...", "index"),
+        ] {
+            assert_eq!(last_part(&Url::parse(url).expect(url)), expected, "{url}");
+        }
     }
 
     #[test]
