@@ -98,7 +98,11 @@ impl Opener {
         };
         let opening = proxy.tunnel(socket, url, &known);
         let transport = timer.within_future(Phase::Connect, timeouts.connect, opening).await??;
-        let Transport::Plain(socket) = transport else { unreachable!("a tunnel is plain so far") };
+        let socket = match transport {
+            Transport::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
+        };
         let transport = self.secured(url, socket, timeouts, timer).await?;
         Ok(Connection::new(transport, address, Instant::now()))
     }

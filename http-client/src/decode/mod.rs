@@ -150,21 +150,30 @@ enum Known {
     Coding(Stage),
 }
 
+/// The coding of this name, and the name to use for it.
+fn coding(name: &str) -> Option<(&'static str, Box<dyn Coding>)> {
+    match name {
+        #[cfg(feature = "gzip")]
+        "gzip" | "x-gzip" => Some(("gzip", Box::new(inflate::Gzip::new()))),
+        #[cfg(feature = "gzip")]
+        "deflate" => Some(("deflate", Box::new(inflate::Deflate::new()))),
+        #[cfg(feature = "br")]
+        "br" => Some(("br", Box::new(brotli::Brotli::new()))),
+        #[cfg(feature = "zstd")]
+        "zstd" => Some(("zstd", Box::new(zstd::Zstd::new()))),
+        _ => None,
+    }
+}
+
 impl Stage {
     fn known(name: &str) -> Known {
-        let (name, coding): (_, Box<dyn Coding>) = match name {
-            "identity" => return Known::Identity,
-            #[cfg(feature = "gzip")]
-            "gzip" | "x-gzip" => ("gzip", Box::new(inflate::Gzip::new())),
-            #[cfg(feature = "gzip")]
-            "deflate" => ("deflate", Box::new(inflate::Deflate::new())),
-            #[cfg(feature = "br")]
-            "br" => ("br", Box::new(brotli::Brotli::new())),
-            #[cfg(feature = "zstd")]
-            "zstd" => ("zstd", Box::new(zstd::Zstd::new())),
-            _ => return Known::Unknown,
-        };
-        Known::Coding(Self { name, coding, input: Vec::new(), at: 0 })
+        if name == "identity" {
+            return Known::Identity;
+        }
+        match coding(name) {
+            None => Known::Unknown,
+            Some((name, coding)) => Known::Coding(Self { name, coding, input: Vec::new(), at: 0 }),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
