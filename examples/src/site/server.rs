@@ -13,8 +13,9 @@ use super::answer::{Answer, answer};
 use super::request::{Head, Request, parse};
 use crate::stop::Stop;
 
-/// How long a connection may be silent between two requests, or inside of one.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long a connection may take over its next request, the silence before it included, and over
+/// reading an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that are asked for in one read: more than any head a well-meaning client sends.
 const READ: usize = 1024;
@@ -65,10 +66,13 @@ async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
     loop {
-        let request = match next_request(stream, &mut received).await? {
-            Some(Ok(request)) => request,
-            Some(Err(status)) => return refuse(stream, status).await,
-            None => return Ok(()),
+        let request = match timeout(PATIENCE, next_request(stream, &mut received)).await {
+            Ok(next) => match next? {
+                Some(Ok(request)) => request,
+                Some(Err(status)) => return refuse(stream, status).await,
+                None => return Ok(()),
+            },
+            Err(_elapsed) => return Ok(()),
         };
         if received.is_empty() {
             // Ten thousand connections that wait out their delay should not hold a buffer each.
@@ -76,7 +80,10 @@ async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
         }
         sleep(site.delay).await;
         let bytes = answer(&request, site.count).to_bytes(&request.method, request.keep_alive);
-        stream.write_all(&bytes).await?;
+        match timeout(PATIENCE, stream.write_all(&bytes)).await {
+            Ok(written) => written?,
+            Err(_elapsed) => return Ok(()),
+        }
         if !request.keep_alive {
             return stream.shutdown(Shutdown::Write);
         }
@@ -113,11 +120,11 @@ async fn next_request(
     }
 }
 
-/// Appends what arrives next; false at the end of the stream or after [`IDLE`].
+/// Appends what arrives next; false at the end of the stream.
 async fn read_more(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<bool> {
     let had = received.len();
     received.resize(had + READ, 0);
-    let read = timeout(IDLE, stream.read(&mut received[had..])).await.unwrap_or(Ok(0));
+    let read = stream.read(&mut received[had..]).await;
     received.truncate(had + *read.as_ref().unwrap_or(&0));
     Ok(read? > 0)
 }

@@ -64,6 +64,10 @@ impl Site {
         format!("{}{path}", self.base)
     }
 
+    pub fn address(&self) -> &str {
+        self.base.strip_prefix("http://").expect("an address")
+    }
+
     /// Closes its standard input, upon which it ends by itself.
     pub fn end(mut self) {
         drop(self.child.stdin.take());
