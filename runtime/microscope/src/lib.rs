@@ -7,6 +7,7 @@ mod dump;
 pub mod experiments;
 pub mod findings;
 pub mod json;
+pub mod live;
 mod marks;
 pub mod model;
 pub mod page;
