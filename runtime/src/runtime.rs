@@ -19,7 +19,7 @@ use crate::observe::{CauseKind, Kind, Left, PollOutcome};
 use crate::reactor::Ready;
 use crate::ready::Draw;
 use crate::remote::Remote;
-use crate::stall::{self, Stalled, StalledTask};
+use crate::stall::{self, Stalled};
 use crate::stats::{Stats, Turn};
 use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
@@ -169,11 +169,12 @@ impl Runtime {
         // Goes before `main` does: what main's drop wakes is over then.
         let _place = MainPlace(self.core.clone());
         loop {
-            match self.turn_with(Some(&mut poll_main)) {
+            match self.turn_with(Some(&mut poll_main), true) {
                 Ended::Turn => {}
                 Ended::MainDone => break,
-                Ended::Stalled(tasks) => {
+                Ended::Stalled => {
                     self.leave(Left::Stalled);
+                    let tasks = stall::find(&self.core).unwrap_or_default();
                     return Err(Stalled::new(tasks, caller));
                 }
             }
@@ -193,7 +194,7 @@ impl Runtime {
         let _entered = self.enter(Location::caller());
         let before = self.core.counters.so_far();
         // A stall is no news to somebody who turns the loop by hand: the turn has simply done nothing.
-        self.turn_with(None);
+        self.turn_with(None, true);
         self.leave(Left::TurnDone);
         self.core.counters.so_far().since(before)
     }
@@ -208,10 +209,7 @@ impl Runtime {
         let before = self.core.counters.so_far();
         self.look();
         while self.has_work() {
-            self.start_turn();
-            self.poll_batch(None);
-            self.look();
-            self.end_turn();
+            self.turn_with(None, false);
         }
         self.leave(Left::Idle);
         self.core.counters.so_far().since(before)
@@ -235,11 +233,17 @@ impl Runtime {
     /// short ones, it takes one look at timers and events without waiting.
     ///
     /// Callbacks of tasks that are over run between 2 and 3, that is, on the turn after.
-    fn turn_with(&mut self, main: Option<PollMain<'_>>) -> Ended {
+    ///
+    /// A turn that must not wait (`may_park` is false) looks around instead, whether it has more to
+    /// do or not.
+    fn turn_with(&mut self, main: Option<PollMain<'_>>, may_park: bool) -> Ended {
         self.start_turn();
         let main_done = self.poll_batch(main);
         let ended = if main_done {
             Ended::MainDone
+        } else if !may_park {
+            self.look();
+            Ended::Turn
         } else if self.has_work() {
             Ended::Turn
         } else {
@@ -417,9 +421,9 @@ impl Runtime {
             if !outside
                 && Remote::none_left(&core)
                 && !core.inbox.has_mail()
-                && let Some(tasks) = stall::find(&core)
+                && stall::find(&core).is_some()
             {
-                return Ended::Stalled(tasks);
+                return Ended::Stalled;
             }
             self.wait(None);
             return Ended::Turn;
@@ -593,13 +597,14 @@ impl Drop for MainPlace {
 }
 
 /// How a turn ended.
+#[derive(Clone, Copy)]
 enum Ended {
     /// There is more to do, or may be.
     Turn,
     /// The future given to `block_on` is done.
     MainDone,
     /// Nothing can ever happen again.
-    Stalled(Vec<StalledTask>),
+    Stalled,
 }
 
 impl Default for Runtime {
