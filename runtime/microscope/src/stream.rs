@@ -56,3 +56,28 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Trace;
+    use mainspring::observe::{Event, Kind};
+
+    #[test]
+    fn a_write_that_fails_ends_the_stream_with_a_reason_and_nothing_else() {
+        let name = format!("mainspring-stream-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut stream = Stream::create(&path).unwrap();
+        let events = [Event { at: 7, task: 0, kind: Kind::LoopEntered }];
+        let part = Part { first: 0, events: &events, tasks: &[], labels: &[] };
+        stream.take(part);
+        // What cannot be written to behaves like a disk that is full.
+        stream.file = File::open(&path).unwrap();
+        stream.take(part);
+        stream.take(part);
+        let error = stream.error().unwrap();
+        assert!(error.ends_with("; the trace ends here"), "{error}");
+        assert_eq!(Trace::read(&path).unwrap().events, events);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
