@@ -98,6 +98,10 @@ impl Opener {
         };
         let opening = proxy.tunnel(socket, url, &known);
         let transport = timer.within_future(Phase::Connect, timeouts.connect, opening).await??;
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(clippy::infallible_destructuring_match, reason = "with TLS there are two")
+        )]
         let socket = match transport {
             Transport::Plain(socket) => socket,
             #[cfg(feature = "tls")]
