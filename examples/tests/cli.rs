@@ -111,7 +111,7 @@ fn the_page_of_a_run_is_where_it_says() {
 fn compare_and_sweep_print_a_row_for_each() {
     let ran = run(&["compare", "--pages", "4", "--delay", "0ms", "--threads", "2"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    for way in ["sequential", "fake async", "2 threads", "concurrent"] {
+    for way in ["sequential", "fake async", "2 threads", "concurrent", "loop per core"] {
         assert_eq!(rows(&ran.stdout, &[way]).len(), 2, "a row and a reason: {}", ran.stdout);
     }
     let ran = run(&["sweep", "--at", "1,3,5", "--delay", "0ms"]);

@@ -24,7 +24,7 @@ Examples:
   crawl --out movies                        keep them: movies.jsonl, movies.csv, {id}.json
   crawl --delay 50ms --states | less        watch every task change its state
   crawl --trace run.html                    every step of the loop, on a page for the browser
-  crawl compare                             four ways of waiting, side by side
+  crawl compare                             five ways of waiting, side by side
   crawl sweep                               from 1 to 10,000 pages at once
   crawl serve --listen 127.0.0.1:8080       the slow site alone
   crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'";
@@ -47,7 +47,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the slow site alone, until Ctrl-C
     Serve(Serve),
-    /// Fetch the same pages in four ways and show why one of them wins
+    /// Fetch the same pages in five ways and show why some of them win
     Compare(Compare),
     /// Fetch more and more pages at once and show what each step costs
     Sweep(Sweep),
@@ -122,7 +122,7 @@ pub struct Compare {
     /// How many threads the pool has
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub threads: usize,
-    /// Write a page that shows the loops of three of them side by side to this file
+    /// Write a page that shows the loops of three ways side by side to this file
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 }

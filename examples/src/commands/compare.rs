@@ -1,8 +1,9 @@
-//! `crawl compare`: the same pages, waited for in four ways.
+//! `crawl compare`: the same pages, waited for in five ways.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mainspring::{JoinHandle, Runtime, spawn_blocking, spawn_named};
@@ -28,7 +29,7 @@ struct Measured {
     why: String,
 }
 
-/// Fetches the same pages in four ways and prints a table with bars.
+/// Fetches the same pages in each way and prints a table with bars.
 ///
 /// # Errors
 /// One sentence: no port or thread for the site, no loop.
@@ -37,45 +38,14 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
     check_room(args.pages as usize, limit)?;
     let site = Site { count: args.pages, delay: args.delay };
     let site = Host::start(site, args.pages as usize, limit)?;
-    let Compare { pages, threads, .. } = *args;
-    let (address, delay) = (site.address(), Took(args.delay));
-    let rounds = pages.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));
-    let ways: [(String, String, Way, bool); 4] = [
-        (
-            "sequential".to_owned(),
-            format!("each page waits for the one before it: {pages} delays of {delay}, end to end"),
-            sequential,
-            true,
-        ),
-        (
-            "fake async".to_owned(),
-            "every page has a task, but a blocking call holds the loop's one thread until its \
-             answer comes: no other task can run"
-                .to_owned(),
-            fake_async,
-            true,
-        ),
-        (
-            format!("{threads} threads"),
-            format!("{threads} pages wait at once, each on a thread: {rounds} rounds of {delay}"),
-            pool,
-            false,
-        ),
-        (
-            "concurrent".to_owned(),
-            format!("all {pages} wait at once on one thread, which sleeps until an answer comes"),
-            concurrent,
-            true,
-        ),
-    ];
-    // The page has room for three loops; that of the pool does nothing but wait for its threads.
+    let (address, pages) = (site.address(), args.pages);
     let (mut measured, mut runs) = (Vec::new(), Vec::new());
-    for (name, why, way, shown) in ways {
+    for Way { name, why, fetch, shown } in ways(args) {
         // Progress for whoever watches: the slow ways take a while.
         writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
         let recorder = (shown && args.trace.is_some()).then(Recorder::default);
         let start = Instant::now();
-        let failures = way(address, args, recorder.as_ref())?;
+        let failures = fetch(address, args, recorder.as_ref())?;
         runs.extend(recorder.map(|recorder| recorder.trace().titled(name.as_str())));
         measured.push(Measured { name, took: start.elapsed(), failures, why });
     }
@@ -107,8 +77,68 @@ fn report(args: &Compare, measured: &[Measured]) -> String {
     format!("  {pages} pages, {} before each answer\n\n{table}\n{why}", Took(args.delay))
 }
 
-/// Fetches all pages in one way; returns how many failed.
-type Way = fn(SocketAddr, &Compare, Option<&Recorder>) -> Result<usize, Failure>;
+/// One way of waiting.
+struct Way {
+    name: String,
+    /// Why it takes as long as it does.
+    why: String,
+    /// Fetches all pages; returns how many failed.
+    fetch: fn(SocketAddr, &Compare, Option<&Recorder>) -> Result<usize, Failure>,
+    /// Whether its loop is on the page of the run. The page has room for three: the loop of the
+    /// pool does nothing but wait for its threads, and one of several looks like one alone.
+    shown: bool,
+}
+
+fn ways(args: &Compare) -> Vec<Way> {
+    let Compare { pages, threads, .. } = *args;
+    let (delay, loops) = (Took(args.delay), loops());
+    let rounds = pages.div_ceil(u32::try_from(threads).unwrap_or(u32::MAX));
+    vec![
+        Way {
+            name: "sequential".to_owned(),
+            why: format!(
+                "each page waits for the one before: {pages} delays of {delay}, end to end"
+            ),
+            fetch: sequential,
+            shown: true,
+        },
+        Way {
+            name: "fake async".to_owned(),
+            why:
+                "every page has a task, but a blocking call holds the loop's one thread until its \
+                  answer comes: no other task can run"
+                    .to_owned(),
+            fetch: fake_async,
+            shown: true,
+        },
+        Way {
+            name: format!("{threads} threads"),
+            why: format!("{threads} pages wait at once, each on a thread: {rounds} × {delay}"),
+            fetch: pool,
+            shown: false,
+        },
+        Way {
+            name: "concurrent".to_owned(),
+            why: format!("all {pages} wait at once on one thread, asleep until an answer comes"),
+            fetch: concurrent,
+            shown: true,
+        },
+        Way {
+            name: "loop per core".to_owned(),
+            why: format!(
+                "as concurrent, on {loops} threads with a loop each: it pays once there is more \
+                 work than waiting"
+            ),
+            fetch: one_loop_per_core,
+            shown: false,
+        },
+    ]
+}
+
+/// A loop for each core.
+fn loops() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
 
 fn sequential(
     site: SocketAddr,
@@ -155,15 +185,39 @@ fn concurrent(
     args: &Compare,
     recorder: Option<&Recorder>,
 ) -> Result<usize, Failure> {
-    let pages = args.pages;
-    trace::runtime(Runtime::builder().name("concurrent"), recorder, None)?.block_on(async {
-        let web = Web::new(&Options { connections: pages as usize, ..Options::default() });
-        let fetch = |url: Url| {
-            let web = web.clone();
-            spawn_named(url.path().to_owned(), async move { web.get(&url).await.map(|_| ()) })
-        };
-        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+    let mut runtime = trace::runtime(Runtime::builder().name("concurrent"), recorder, None)?;
+    Ok(runtime.block_on(all_at_once(urls(site, args.pages).collect())))
+}
+
+fn one_loop_per_core(
+    site: SocketAddr,
+    args: &Compare,
+    _recorder: Option<&Recorder>,
+) -> Result<usize, Failure> {
+    let share = |core: usize| urls(site, args.pages).skip(core).step_by(loops()).collect();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..loops())
+            .map(|core| {
+                scope.spawn(move || {
+                    let builder = Runtime::builder().name(format!("core {core}"));
+                    let mut runtime = trace::runtime(builder, None, None)?;
+                    Ok(runtime.block_on(all_at_once(share(core))))
+                })
+            })
+            .collect();
+        let panicked = |_| Err(Failure::Said("a loop's thread panicked".to_owned()));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).sum()
     })
+}
+
+/// Fetches pages in a task each; returns how many failed.
+async fn all_at_once(pages: Vec<Url>) -> usize {
+    let web = Web::new(&Options { connections: pages.len().max(1), ..Options::default() });
+    let fetch = |url: Url| {
+        let web = web.clone();
+        spawn_named(url.path().to_owned(), async move { web.get(&url).await.map(|_| ()) })
+    };
+    failed(pages.into_iter().map(fetch).collect()).await
 }
 
 /// Awaits all; returns how many failed. The order of awaiting does not matter: all are running.
