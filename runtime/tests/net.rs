@@ -242,6 +242,24 @@ async fn polled_once<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
+/// Whoever waits through a poll of its own holds no reference: the wake lets it find out.
+#[test]
+fn closing_a_socket_wakes_whoever_waits_on_it() {
+    run(async {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let shared = Rc::new(RefCell::new(Some(near)));
+        let waiting = shared.clone();
+        let waiter = spawn(poll_fn(move |cx| match &*waiting.borrow() {
+            Some(near) => near.poll_read(cx, &mut [0]).map(|_| "read"),
+            None => Poll::Ready("closed"),
+        }));
+        yield_now().await;
+        let near = shared.take();
+        drop(near);
+        assert_eq!(waiter.await.unwrap(), "closed");
+    });
+}
+
 #[test]
 fn a_source_is_deregistered_before_it_is_closed() {
     struct Tells(StdUnixStream, Log);

@@ -4,8 +4,9 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mainspring::future::yield_now;
@@ -402,6 +403,30 @@ fn a_panic_comes_back_as_an_error_with_its_payload() {
     assert_eq!((stats.done, stats.panicked, stats.cancelled), (2, 2, 0));
 }
 
+/// The first panic is the one that explains.
+#[test]
+fn of_two_panics_the_first_is_told() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("in drop");
+            }
+        }
+    }
+    impl Future for Bomb {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            panic!("in poll");
+        }
+    }
+    let mut runtime = virtual_runtime();
+    let mut handle = runtime.spawn(Bomb);
+    runtime.run_until_idle();
+    let error = handle.try_result().unwrap().unwrap_err();
+    assert_eq!(error.panic_message(), Some("in poll"));
+}
+
 #[test]
 fn a_panic_that_nobody_looked_at_is_reported_once() {
     let stderr = stderr_of_child("a_panic_that_nobody_looked_at_is_reported_once", || {
@@ -567,7 +592,7 @@ fn the_one_that_polled_a_handle_last_is_woken() {
     for _ in 0..2 {
         let (handle, woken) = (handle.clone(), woken.clone());
         drop(runtime.spawn(async move {
-            poll_fn(|cx| std::pin::Pin::new(&mut *handle.borrow_mut()).poll(cx).map(drop)).await;
+            poll_fn(|cx| Pin::new(&mut *handle.borrow_mut()).poll(cx).map(drop)).await;
             woken.set(woken.get() + 1);
         }));
     }
