@@ -4,7 +4,7 @@
 //! findings, the exporters and the tests all read its result; the page has a twin of it
 //! (`page/model.js`) that is checked against this one.
 //!
-//! An event that the state does not allow is not swallowed: it is listed in [`Model::illegal`], and
+//! An event that the state does not allow is not swallowed: it is listed in `Model::illegal`, and
 //! the model takes the event's word for what is so now.
 //!
 //! More than 400 lines: what every kind of event means stands in one match, where none can be missing.
