@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::buffer;
 use crate::builder::ClientBuilder;
-use crate::connection::{Connection, Piece, Sent};
+use crate::connection::{Answer, Connection, Sent};
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::error::{Error, ErrorKind, Phase, Result};
@@ -195,21 +195,21 @@ impl Client {
             let Request { method, url, headers, .. } = &*request;
             timer.tell(SignalKind::RequestStart { method, url, headers });
             let sent = self.send(&request, body, timeouts, &mut timer).await;
-            let (reply, lease) = sent.map_err(|error| {
+            let (answer, lease) = sent.map_err(|error| {
                 let error = error.for_request(&request.method, &request.url);
                 timer.tell(SignalKind::RequestException { error: &error });
                 error
             })?;
             #[cfg(feature = "cookies")]
-            config.keep_cookies(&request.url, &reply.0);
-            let response = ResponseView(&reply.0);
-            if limit > 0 && follow(&mut request, again, &reply.0, &mut history, limit)? {
+            config.keep_cookies(&request.url, &answer.head);
+            let response = ResponseView(&answer.head);
+            if limit > 0 && follow(&mut request, again, &answer.head, &mut history, limit)? {
                 timer.tell(SignalKind::RequestRedirect { response });
                 continue;
             }
             timer.tell(SignalKind::RequestEnd { response });
             let rest = (lease, timer, timeouts.read);
-            return Response::new(*request, reply, rest, history, config.clone());
+            return Response::new(request, answer, rest, history, config.clone());
         }
     }
 
@@ -220,7 +220,7 @@ impl Client {
         mut body: Body,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<((ResponseHead, Piece), Lease)> {
+    ) -> Result<(Box<Answer>, Lease)> {
         let inner = &*self.inner;
         let host = host_name(&request.url)?;
         #[cfg(feature = "proxy")]
@@ -312,7 +312,7 @@ impl Inner {
         body: Body,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<(ResponseHead, Piece)> {
+    ) -> Result<Box<Answer>> {
         let kind = RequestKind {
             head: request.method == Method::HEAD,
             connect: request.method == Method::CONNECT,
@@ -327,7 +327,7 @@ impl Inner {
             match sent.await?? {
                 Sent::Some => {}
                 Sent::Reply(reply) => {
-                    if let Some(reply) = *reply {
+                    if let Some(reply) = reply {
                         return Ok(reply);
                     }
                 }

@@ -44,8 +44,10 @@ pub(crate) struct Connection {
     surplus: Bytes,
     /// A violation found behind bytes that were still good: told after them.
     late_error: Option<Error>,
-    pub(crate) opened: Instant,
-    pub(crate) idle_since: Instant,
+    /// From when on it is too old for another request; set by the pool.
+    pub(crate) expires: Option<Instant>,
+    /// From when on it has been idle for too long; set by the pool.
+    pub(crate) idle_until: Option<Instant>,
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
 }
@@ -74,12 +76,20 @@ pub(crate) enum Sent {
     /// Everything is out.
     All,
     /// The server answered before everything was out.
-    Reply(Box<Reply>),
+    Reply(Reply),
 }
 
-/// The head of the final answer and what came along with it, or `None` for an interim one: what
-/// that says is of no use any more once it has come.
-pub(crate) type Reply = Option<(ResponseHead, Piece)>;
+/// The final answer, or `None` for an interim one: what that says is of no use any more once it
+/// has come.
+pub(crate) type Reply = Option<Box<Answer>>;
+
+/// The head of the final answer, and what came along with it. Boxed, since it is handed up through
+/// several futures, each of which would move it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) head: ResponseHead,
+    pub(crate) first: Piece,
+}
 
 /// The trailers of a body. They are rare, and would be large if they were not boxed.
 pub(crate) type Trailers = Option<Box<HeaderMap>>;
@@ -95,7 +105,7 @@ pub(crate) struct Piece {
 }
 
 impl Connection {
-    pub(crate) fn new(transport: Transport, peer: Option<SocketAddr>, now: Instant) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Option<SocketAddr>) -> Self {
         Self {
             transport,
             peer,
@@ -107,8 +117,8 @@ impl Connection {
             replied: false,
             surplus: Bytes::new(),
             late_error: None,
-            opened: now,
-            idle_since: now,
+            expires: None,
+            idle_until: None,
             keep_alive: None,
         }
     }
@@ -164,13 +174,13 @@ impl Connection {
                 // A server that refuses a body answers and closes; its answer says more than the
                 // broken pipe does.
                 match self.poll_reply(cx) {
-                    Poll::Ready(Ok(reply)) => Poll::Ready(Ok(Sent::Reply(Box::new(reply)))),
+                    Poll::Ready(Ok(reply)) => Poll::Ready(Ok(Sent::Reply(reply))),
                     _ => Poll::Ready(Err(failed)),
                 }
             }
             Poll::Ready(Err(failed)) => Poll::Ready(Err(failed)),
             Poll::Pending => match self.poll_reply(cx) {
-                Poll::Ready(reply) => Poll::Ready(reply.map(|reply| Sent::Reply(Box::new(reply)))),
+                Poll::Ready(reply) => Poll::Ready(reply.map(Sent::Reply)),
                 Poll::Pending if self.sent > before => Poll::Ready(Ok(Sent::Some)),
                 Poll::Pending => Poll::Pending,
             },
@@ -252,7 +262,7 @@ impl Connection {
                 if let Some(timeout) = head.facts.keep_alive_timeout {
                     self.keep_alive = Some(timeout);
                 }
-                let piece = if self.decoder.is_done() {
+                let first = if self.decoder.is_done() {
                     self.keep_surplus(buffer.bytes(at..end));
                     Piece { last: true, ..Piece::default() }
                 } else if at == end {
@@ -260,7 +270,7 @@ impl Connection {
                 } else {
                     self.decode_body(buffer, at, end)?
                 };
-                Ok(Some(Some((head, piece))))
+                Ok(Some(Some(Box::new(Answer { head, first }))))
             }
             Event::Interim(_) if at == end => Ok(Some(None)),
             Event::Interim(_) => self.decode_reply(buffer, at, end),

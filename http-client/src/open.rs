@@ -19,7 +19,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
-use std::time::Instant;
 use url::Url;
 
 /// What a client needs to open connections.
@@ -76,7 +75,7 @@ impl Opener {
         }
         let (socket, address) = self.socket(host, port, timeouts, timer).await?;
         let transport = self.secured(url, socket, timeouts, timer).await?;
-        Ok(Connection::new(transport, address, Instant::now()))
+        Ok(Connection::new(transport, address))
     }
 
     #[cfg(feature = "proxy")]
@@ -89,7 +88,7 @@ impl Opener {
     ) -> Result<Connection> {
         let (socket, address) = self.socket(proxy.host(), proxy.port(), timeouts, timer).await?;
         if proxy.gets_requests(url) {
-            return Ok(Connection::new(Transport::Plain(socket), address, Instant::now()));
+            return Ok(Connection::new(Transport::Plain(socket), address));
         }
         let host = url.host_str().unwrap_or_default();
         let known: Rc<[IpAddr]> = match proxy.wants_address() {
@@ -108,7 +107,7 @@ impl Opener {
             Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
         };
         let transport = self.secured(url, socket, timeouts, timer).await?;
-        Ok(Connection::new(transport, address, Instant::now()))
+        Ok(Connection::new(transport, address))
     }
 
     async fn lookup(

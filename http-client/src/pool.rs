@@ -53,6 +53,8 @@ struct State {
     hosts: Vec<Host>,
     free_hosts: Vec<usize>,
     by_name: HashMap<Rc<str>, usize>,
+    /// The host that was asked for last: most often it is the next one, too.
+    last: usize,
     /// Connections open or permitted, over all hosts.
     open: usize,
     idle: usize,
@@ -122,8 +124,8 @@ impl Pool {
     pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
         loop {
             let mut state = self.state.borrow_mut();
-            let (host, since) = state.oldest_idle()?;
-            let until = since.checked_add(self.limits.idle_timeout)?;
+            let (host, until) = state.oldest_idle()?;
+            let until = until?;
             if until > now {
                 return Some(until);
             }
@@ -170,13 +172,10 @@ impl Pool {
     }
 
     fn why_unusable(&self, connection: &mut Connection, now: Instant) -> Option<CloseReason> {
-        let idle = now.saturating_duration_since(connection.idle_since);
-        // The server's own clock started when it sent, ours when we received: leave it a second.
-        let server = connection.keep_alive.map(|keep| keep.saturating_sub(Duration::from_secs(1)));
-        if idle >= self.limits.idle_timeout || server.is_some_and(|keep| idle >= keep) {
+        if connection.idle_until.is_some_and(|until| now >= until) {
             return Some(CloseReason::IdleTimeout);
         }
-        if now.saturating_duration_since(connection.opened) >= self.limits.lifetime {
+        if connection.expires.is_some_and(|expires| now >= expires) {
             return Some(CloseReason::Lifetime);
         }
         // Nobody is to be told: readiness that comes later is looked at by whoever takes it next.
@@ -194,15 +193,9 @@ impl Pool {
 
     /// Takes a connection back for the next request.
     fn release(&self, host: usize, mut connection: Box<Connection>) {
-        let now = Instant::now();
-        let reason = connection.close_reason().or_else(|| {
-            let old = now.saturating_duration_since(connection.opened) >= self.limits.lifetime;
-            old.then_some(CloseReason::Lifetime)
-        });
-        if let Some(reason) = reason {
+        if let Some(reason) = connection.close_reason() {
             return self.close(host, Some((connection, reason)));
         }
-        connection.idle_since = now;
         let mut state = self.state.borrow_mut();
         if !state.starved.is_empty() && state.handovers >= FAIR_HANDOVERS {
             drop(state);
@@ -226,9 +219,19 @@ impl Pool {
                 return self.close(host, Some((connection, CloseReason::IdleLimit)));
             }
         }
+        connection.idle_until = self.idle_until(connection.keep_alive);
         state.add_idle(host, connection);
         drop(state);
         drop(closed);
+    }
+
+    /// Until when a connection that becomes idle now may be used.
+    fn idle_until(&self, keep_alive: Option<Duration>) -> Option<Instant> {
+        // The server's own clock started when it sent, ours when we received: leave it a second.
+        let server = keep_alive.map(|keep| keep.saturating_sub(Duration::from_secs(1)));
+        let keep =
+            server.map_or(self.limits.idle_timeout, |keep| keep.min(self.limits.idle_timeout));
+        Instant::now().checked_add(keep)
     }
 
     /// Gives a slot back, with the connection that was on it, if it came to that.
@@ -259,7 +262,12 @@ impl Pool {
 
 impl State {
     fn host(&mut self, name: &str) -> usize {
+        let last = self.hosts.get(self.last).and_then(|host| host.name.as_deref());
+        if last == Some(name) {
+            return self.last;
+        }
         if let Some(host) = self.by_name.get(name) {
+            self.last = *host;
             return *host;
         }
         let name: Rc<str> = name.into();
@@ -305,14 +313,14 @@ impl State {
         self.idle_order.push_back((host, number));
     }
 
-    /// The host whose connection has been idle the longest, and since when.
-    fn oldest_idle(&mut self) -> Option<(usize, Instant)> {
+    /// The host whose connection has been idle the longest, and until when that is good.
+    fn oldest_idle(&mut self) -> Option<(usize, Option<Instant>)> {
         loop {
             let (host, number) = *self.idle_order.front()?;
             // The oldest of all is the oldest of its host, so a look at the front tells.
             match self.hosts[host].idle.front() {
                 Some((first, connection)) if *first == number => {
-                    return Some((host, connection.idle_since));
+                    return Some((host, connection.idle_until));
                 }
                 _ => self.idle_order.pop_front(),
             };
@@ -473,7 +481,8 @@ impl Lease {
     }
 
     /// Puts the connection that was opened in its place.
-    pub(crate) fn connect(&mut self, connection: Connection) {
+    pub(crate) fn connect(&mut self, mut connection: Connection) {
+        connection.expires = Instant::now().checked_add(self.pool.limits.lifetime);
         self.pool.count(|stats| stats.opened += 1);
         self.connection = Some(Box::new(connection));
     }

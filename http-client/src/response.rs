@@ -3,17 +3,16 @@
 #[cfg(feature = "charset")]
 use crate::charset;
 use crate::client::Config;
-use crate::connection::{Piece, Trailers};
+use crate::connection::{Answer, Piece, Trailers};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::pool::Lease;
-use crate::proto::ResponseHead;
 use crate::request::Request;
 use crate::timeout::Timer;
 use crate::upgrade::Upgraded;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,9 +29,9 @@ const TRUSTED_LENGTH: u64 = 1024 * 1024;
 /// the connection is closed. Bytes are read from the socket only when they are asked for: a reader
 /// that is slow slows the server down.
 pub struct Response {
-    head: ResponseHead,
-    url: Url,
-    method: Method,
+    request: Box<Request>,
+    /// Its `first` piece has been taken out.
+    answer: Box<Answer>,
     address: Option<SocketAddr>,
     history: Vec<Url>,
     trailers: Trailers,
@@ -59,61 +58,61 @@ struct Stream {
 
 impl Response {
     pub(crate) fn new(
-        request: Request,
-        (head, piece): (ResponseHead, Piece),
+        request: Box<Request>,
+        mut answer: Box<Answer>,
         (lease, timer, patience): (Lease, Timer, Option<Duration>),
         history: Vec<Url>,
         config: Rc<Config>,
     ) -> Result<Self> {
-        let Request { method, url, .. } = request;
+        let head = &answer.head;
         let decoder = if head.facts.content_encoding && config.decompress {
             let decoder = Decoder::new(head.headers(), config.max_ratio);
-            decoder.map_err(|error| error.for_request(&method, &url))?.map(Box::new)
+            decoder.map_err(|error| error.for_request(&request.method, &request.url))?.map(Box::new)
         } else {
             None
         };
         let address = lease.peer();
-        let body = if piece.last && !lease.is_tunnel() {
+        let Piece { data, last, trailers } = std::mem::take(&mut answer.first);
+        let body = if last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
             drop(lease);
-            timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
+            timer.tell(SignalKind::ResponseChunkReceived { bytes: data.len() });
             timer.tell(SignalKind::ResponseEnd);
-            Incoming::Rest(piece.data)
+            Incoming::Rest(data)
         } else {
-            Incoming::Stream(Box::new(Stream { first: piece.data, lease, timer, patience }))
+            Incoming::Stream(Box::new(Stream { first: data, lease, timer, patience }))
         };
-        let trailers = piece.trailers;
-        Ok(Self { head, url, method, address, history, trailers, body, decoder, config })
+        Ok(Self { request, answer, address, history, trailers, body, decoder, config })
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.head.status
+        self.answer.head.status
     }
 
     /// The reason phrase: for people, never for decisions. Escaped where it is not ASCII.
     #[must_use]
     pub fn reason(&self) -> String {
-        self.head.reason()
+        self.answer.head.reason()
     }
 
     /// HTTP/1.0 or HTTP/1.1.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.head.version
+        self.answer.head.version
     }
 
     /// The header fields. The map is built at the first call.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.head.headers()
+        self.answer.head.headers()
     }
 
     /// The URL that answered: the last one, if redirects were followed.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.request.url
     }
 
     /// The URLs that redirected, in order.
@@ -131,7 +130,7 @@ impl Response {
     /// The length of the body as the server stated it, content coding still on.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        self.head.facts.content_length
+        self.answer.head.facts.content_length
     }
 
     /// The trailer fields of a chunked body, if it had any, once it has been read to its end.
@@ -308,7 +307,8 @@ impl Response {
     pub async fn json<T: serde::de::DeserializeOwned>(mut self) -> Result<T> {
         let bytes = self.collect().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Error::new(ErrorKind::Json(error.to_string())).for_request(&self.method, &self.url)
+            Error::new(ErrorKind::Json(error.to_string()))
+                .for_request(&self.request.method, &self.request.url)
         })
     }
 
@@ -332,9 +332,10 @@ impl Response {
         };
         let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
         else {
-            let reason = format!("status {} switches no protocol", self.head.status.as_u16());
+            let reason =
+                format!("status {} switches no protocol", self.answer.head.status.as_u16());
             let error = Error::new(ErrorKind::InvalidRequest(reason));
-            return Err(error.for_request(&self.method, &self.url));
+            return Err(error.for_request(&self.request.method, &self.request.url));
         };
         Ok(Upgraded::new(transport, first))
     }
@@ -353,7 +354,7 @@ impl Response {
             Incoming::Stream(stream) => stream.lease.locate(error),
             Incoming::Rest(_) => error,
         };
-        let error = error.for_request(&self.method, &self.url);
+        let error = error.for_request(&self.request.method, &self.request.url);
         if let Incoming::Stream(stream) = &self.body {
             stream.timer.tell(SignalKind::RequestException { error: &error });
         }
@@ -366,7 +367,7 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("url", &crate::error::redacted(&self.url))
+            .field("url", &crate::error::redacted(&self.request.url))
             .field("status", &self.status())
             .field("headers", self.headers())
             .finish_non_exhaustive()

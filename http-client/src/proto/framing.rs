@@ -94,6 +94,13 @@ impl HeadFacts {
     /// `Content-Length = 1*DIGIT` (RFC 9110 §8.6); a list of the same value is taken as one,
     /// as RFC 9112 §6.3 rule 5 permits.
     fn add_content_length(&mut self, value: &[u8]) -> Result<(), ProtocolError> {
+        if self.content_length.is_none() {
+            // Nearly always it is one number.
+            self.content_length = parse_decimal(value);
+            if self.content_length.is_some() {
+                return Ok(());
+            }
+        }
         let mut many = self.content_length.is_some();
         for item in value.split(|byte| *byte == b',') {
             let length = parse_decimal(trim(item))
@@ -128,6 +135,10 @@ impl HeadFacts {
     }
 
     fn add_connection(&mut self, value: &[u8]) {
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for token in value.split(|byte| *byte == b',').map(trim) {
             self.close |= token.eq_ignore_ascii_case(b"close");
             self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
@@ -194,10 +205,15 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })
+    let mut number = 0_u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(number)
 }
 
 fn trim(bytes: &[u8]) -> &[u8] {

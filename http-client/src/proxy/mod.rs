@@ -16,7 +16,6 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Instant;
 use url::{Host, Url};
 
 /// A proxy server.
@@ -138,7 +137,7 @@ impl Proxy {
             body: crate::proto::BodyLength::Empty,
         }
         .write(&mut head);
-        let mut connection = Connection::new(Transport::Plain(socket), None, Instant::now());
+        let mut connection = Connection::new(Transport::Plain(socket), None);
         let kind = RequestKind { connect: true, ..RequestKind::default() };
         connection.begin(head, crate::Body::empty(), kind, Limits::default(), false);
         let mut all_sent = false;
@@ -147,7 +146,7 @@ impl Proxy {
                 poll_fn(|cx| connection.poll_reply(cx)).await?
             } else {
                 match poll_fn(|cx| connection.poll_send(cx)).await? {
-                    Sent::Reply(reply) => *reply,
+                    Sent::Reply(reply) => reply,
                     Sent::Some => continue,
                     Sent::All | Sent::Held => {
                         all_sent = true;
@@ -155,8 +154,8 @@ impl Proxy {
                     }
                 }
             };
-            if let Some((head, _)) = reply {
-                break head;
+            if let Some(answer) = reply {
+                break answer.head;
             }
         };
         let status = format!("{} {}", head.status.as_u16(), head.reason());
