@@ -21,9 +21,9 @@ use crate::time::clock::{Clock, Time};
 use crate::time::queue::TimerQueue;
 
 /// Polls after which a busy loop looks at timers and I/O, unless [`Builder::poll_interval`] says
-/// otherwise. A poll that does I/O takes microseconds, a look about a third of one; and no timer is later
+/// otherwise. A poll that does I/O takes microseconds, a look about half of one; and no timer is later
 /// than this many polls take.
-pub const DEFAULT_POLL_INTERVAL: u32 = 16;
+pub const DEFAULT_POLL_INTERVAL: u32 = 64;
 /// Threads of the blocking pool at most, unless [`Builder::blocking_threads`] says otherwise.
 pub const DEFAULT_BLOCKING_THREADS: usize = 512;
 /// How long an idle thread of the blocking pool stays, unless [`Builder::blocking_idle`] says otherwise.

@@ -75,8 +75,11 @@ impl<S: Pollable> Registered<S> {
     ) -> Poll<io::Result<R>> {
         let left = self.core.transfer_left.get();
         if left == 0 {
-            // Whoever waits for what this task wrote gets to know of it first.
-            self.core.polls_to_look.set(0);
+            // Whoever waits for what this task wrote gets to know of it first. Nobody waits for what it
+            // read.
+            if direction == Direction::Write {
+                self.core.polls_to_look.set(0);
+            }
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
