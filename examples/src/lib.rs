@@ -9,6 +9,7 @@ pub mod extract;
 pub mod failure;
 pub mod machine;
 pub mod output;
+pub mod phases;
 pub mod polite;
 pub mod report;
 pub mod site;

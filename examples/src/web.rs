@@ -1,14 +1,17 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{Client, decode_text};
+use mainspring_http::{Client, HarRecorder, Proxy, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
+use crate::output::Draft;
 use crate::polite::robots::{self, PRODUCT, Robots};
 
 /// How pages are to be asked for.
@@ -24,6 +27,10 @@ pub struct Options {
     pub user_agent: Option<HeaderValue>,
     /// Header fields to send with every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
+    /// Whether to keep an archive of what was asked and answered.
+    pub archive: bool,
     /// Whether any certificate is taken for good, which is dangerous.
     pub accept_invalid_certs: bool,
 }
@@ -36,14 +43,19 @@ impl Default for Options {
             max_size: 10 << 20,
             user_agent: None,
             headers: Vec::new(),
+            proxy: None,
+            archive: false,
             accept_invalid_certs: false,
         }
     }
 }
 
 /// The web, as far as one crawl sees it. Clones share its connections.
-#[derive(Clone, Debug)]
-pub struct Web(Client);
+#[derive(Clone)]
+pub struct Web {
+    client: Client,
+    archive: Option<HarRecorder>,
+}
 
 /// A page, whole.
 #[derive(Debug)]
@@ -139,7 +151,25 @@ impl Web {
         for (name, value) in &options.headers {
             client = client.default_header(name.clone(), value.clone());
         }
-        Web(client.build())
+        if let Some(proxy) = &options.proxy {
+            client = client.proxy(proxy.clone());
+        }
+        let archive = options.archive.then(HarRecorder::new);
+        if let Some(archive) = &archive {
+            client = client.hook(archive.clone());
+        }
+        Web { client: client.build(), archive }
+    }
+
+    /// Writes the archive to a file, if there is both.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    pub fn write_archive(&self, path: Option<&Path>) -> Result<(), String> {
+        match (&self.archive, path) {
+            (Some(archive), Some(path)) => write_har(path, archive),
+            _ => Ok(()),
+        }
     }
 
     /// Fetches a page, redirects followed.
@@ -153,7 +183,7 @@ impl Web {
             let reason = error.to_string();
             Miss::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
         };
-        let response = self.0.get(url).send().await.map_err(failed)?;
+        let response = self.client.get(url).send().await.map_err(failed)?;
         let status = response.status();
         let headers = response.headers();
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
@@ -190,9 +220,21 @@ impl Web {
     /// How connections were used so far.
     #[must_use]
     pub fn connections(&self) -> Connections {
-        let stats = self.0.stats();
+        let stats = self.client.stats();
         Connections { opened: stats.opened, reused: stats.reused }
     }
+}
+
+/// Writes an archive to a file, which appears once it is whole.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
+    let written = Draft::create(path).and_then(|mut file| {
+        file.write_all(archive.to_json().as_bytes())?;
+        file.publish()
+    });
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).

@@ -342,6 +342,9 @@ fn get_is_a_small_curl() {
         }
         _ => Canned::page(head.split("\r\n").next().unwrap_or_default()),
     });
+    // The site answers whatever it is asked for: it will do as a proxy.
+    let ran = run(&["get", "-x", &site.url(""), "http://no-such-host.invalid/there"]);
+    assert_eq!(ran.stdout, "GET http://no-such-host.invalid/there HTTP/1.1");
     let format = ["-w", "\\n%{http_code} %{num_redirects} %{size_download}\\n"];
     let get = |args: &[&str]| run(&[&["get"], args].concat());
     let ran = get(&[&site.url("/new"), format[0], format[1]]);
@@ -352,15 +355,20 @@ fn get_is_a_small_curl() {
     assert!(ran.stdout.starts_with("HTTP/1.1 302 Found\nlocation: /new\n"), "{}", ran.stdout);
     let ran = get(&["-L", "-v", &site.url("/old"), format[0], format[1]]);
     assert_eq!(ran.stdout, "GET /new HTTP/1.1\n200 1 17\n");
-    for line in ["> GET /old HTTP/1.1\n", "* redirected from ", "< HTTP/1.1 200 OK\n", "* head "] {
+    for line in
+        ["> GET /old HTTP/1.1\n", "* redirected from ", "< HTTP/1.1 200 OK\n", "* looked up "]
+    {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
     let ran = get(&["-f", "-v", &site.url("/gone")]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     assert!(ran.stderr.ends_with("crawl: the answer is 404\n"), "{}", ran.stderr);
     let scratch = Scratch::new("get");
-    let kept = scratch.path("kept");
-    let ran = get(&["-o", &kept, &site.url("/new")]);
+    let (kept, har) = (scratch.path("kept"), scratch.path("har"));
+    let ran = get(&["-o", &kept, "--har", &har, &site.url("/new")]);
+    let archive = fs::read_to_string(&har).expect("the archive");
+    let archive: serde_json::Value = serde_json::from_str(&archive).expect("JSON");
+    assert_eq!(archive["log"]["entries"][0]["response"]["status"], 200);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     assert_eq!(fs::read(&kept).expect("the file"), b"GET /new HTTP/1.1");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
+use mainspring_http::Proxy;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
@@ -15,7 +16,9 @@ mod values;
 
 use crate::value::{bytes, duration};
 pub use values::{Seeds, seed};
-use values::{at_least_one, header, header_value, page_count, regex, seeds, selector, share, user};
+use values::{
+    at_least_one, header, header_value, page_count, proxy, regex, seeds, selector, share, user,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +55,7 @@ pub enum Command {
     /// Fetch more and more pages at once and show what each step costs
     Sweep(Sweep),
     /// Fetch pages, follow their links if asked to, select from them
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
@@ -250,7 +253,8 @@ Examples:
   crawl get -v -d name=value http://localhost:8000/form
   crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
 What -w knows: http_code http_version url_effective num_redirects content_type remote
-               size_download time_starttransfer time_total")]
+               size_download time_namelookup time_connect time_appconnect time_pretransfer
+               time_starttransfer time_total")]
 pub struct Get {
     /// What to ask for
     #[arg(value_name = "URL", value_parser = seed)]
@@ -279,6 +283,12 @@ pub struct Get {
     /// Write the body to this file, which appears once it is whole
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Send requests through this proxy: http://, socks5:// or socks5h://
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
+    pub proxy: Option<Proxy>,
+    /// Write what was asked and answered, with timings, to this file as HAR 1.2
+    #[arg(long, value_name = "FILE")]
+    pub har: Option<PathBuf>,
     /// Follow redirects
     #[arg(short = 'L', long)]
     pub location: bool,
@@ -338,6 +348,12 @@ pub struct Asking {
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
+    /// Send requests through this proxy: http://, socks5:// or socks5h://
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
+    pub proxy: Option<Proxy>,
+    /// Write what was asked and answered, with timings, to this file as HAR 1.2
+    #[arg(long, value_name = "FILE")]
+    pub har: Option<PathBuf>,
     /// DANGEROUS: take any certificate for good
     #[arg(long)]
     pub danger_accept_invalid_certs: bool,

@@ -1,6 +1,7 @@
 //! Readers of single values: each says in half a sentence what is wrong with a text.
 
 use http::{HeaderName, HeaderValue};
+use mainspring_http::Proxy;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
@@ -77,6 +78,10 @@ pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| "holds a character that no header may".to_owned())
+}
+
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    Proxy::new(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn regex(text: &str) -> Result<Regex, String> {

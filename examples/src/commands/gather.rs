@@ -100,6 +100,8 @@ pub fn web(asking: &Asking, connections: usize) -> Web {
         max_size: asking.max_size,
         user_agent: asking.user_agent.clone(),
         headers: asking.header.clone(),
+        proxy: asking.proxy.clone(),
+        archive: asking.har.is_some(),
         accept_invalid_certs: asking.danger_accept_invalid_certs,
     })
 }
@@ -140,6 +142,7 @@ pub async fn gather(mut plan: Plan<'_>, stop: &Stop) -> Result<Gathered, Failure
     let over = |page| keeper.take(page, stop);
     let totals = crawl(&mut plan.frontier, plan.budget, stop, &watch, fetch, over).await;
     progress.end().await;
+    web.write_archive(plan.asking.har.as_deref())?;
     let earlier = plan.earlier.len();
     let mut records = plan.earlier;
     keeper.finish(&mut records)?;

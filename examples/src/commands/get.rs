@@ -10,14 +10,15 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring::time::now;
-use mainspring_http::{Client, Request, Response, decode_text};
+use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
 
 use crate::cli::Get;
 use crate::failure::{Failure, print, print_bytes};
 use crate::output::Draft;
+use crate::phases::{Phases, Stopwatch};
 use crate::text::{Printable, printable_lines};
 use crate::value::{Size, Took};
+use crate::web;
 
 /// Redirects that `-L` follows.
 const REDIRECTS: usize = 10;
@@ -33,19 +34,36 @@ pub fn run(args: &Get) -> Result<ExitCode, Failure> {
 }
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let client = Client::builder()
+    let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
+    let mut client = Client::builder()
         .timeout(args.timeout)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .build();
+        .hook(Both(stopwatch.clone(), archive.clone()));
+    if let Some(proxy) = &args.proxy {
+        client = client.proxy(proxy.clone());
+    }
+    let client = client.build();
     let request = request(args, &client, body)?;
     if args.verbose {
         tell(&request_text(&request));
     }
-    let start = now();
+    let outcome = exchange(args, &client, request, &stopwatch).await;
+    if let Some(path) = &args.har {
+        web::write_har(path, &archive)?;
+    }
+    outcome
+}
+
+/// Sends a request and shows what comes of it.
+async fn exchange(
+    args: &Get,
+    client: &Client,
+    request: Request,
+    stopwatch: &Stopwatch,
+) -> Result<ExitCode, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
     let response = client.execute(request).await.map_err(failed)?;
-    let head_after = now().duration_since(start);
     let facts = Facts::of(&response);
     if args.verbose {
         tell(&answer_text(&response, &facts));
@@ -55,19 +73,12 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     }
     let failure = args.fail && facts.status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
-    let took = Times { head_after, in_all: now().duration_since(start) };
+    let phases = stopwatch.phases();
     if args.verbose {
-        let Times { head_after, in_all } = took;
-        tell(&format!(
-            "* head after {}, body in {} more: {} in {}\n",
-            Took(head_after),
-            Took(in_all.saturating_sub(head_after)),
-            Size(size),
-            Took(in_all),
-        ));
+        tell(&phases_text(&phases, size));
     }
     if let Some(format) = &args.write_out {
-        print(&facts.written(format, took, size))?;
+        print(&facts.written(format, &phases, size))?;
     }
     if failure {
         return Err(Failure::Said(format!("the answer is {}", facts.status)));
@@ -160,11 +171,30 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     Ok(size)
 }
 
-/// How long it took: to the end of the head, and in all.
-#[derive(Clone, Copy)]
-struct Times {
-    head_after: Duration,
-    in_all: Duration,
+/// Two hooks in the place of one.
+struct Both(Stopwatch, HarRecorder);
+
+impl Hook for Both {
+    fn signal(&self, signal: &Signal<'_>) {
+        self.0.signal(signal);
+        self.1.signal(signal);
+    }
+}
+
+/// Which phase was over when, from the beginning.
+fn phases_text(phases: &Phases, size: u64) -> String {
+    let told: Vec<String> = [
+        ("looked up", phases.looked_up),
+        ("connected", phases.connected),
+        ("TLS", phases.shaken),
+        ("sent", phases.sent),
+        ("head", phases.answered),
+        ("body", phases.over),
+    ]
+    .into_iter()
+    .filter_map(|(name, moment)| Some(format!("{name} {}", Took(moment?))))
+    .collect();
+    format!("* {} ({})\n", told.join(", "), Size(size))
 }
 
 /// What can be said of an answer once its body has been taken.
@@ -192,7 +222,7 @@ impl Facts {
 
     /// `format` with `%{name}` filled in as by curl, and `\n` and `\t` for what they stand for.
     /// Names that mean nothing here stay as they are.
-    fn written(&self, format: &str, took: Times, size: u64) -> String {
+    fn written(&self, format: &str, phases: &Phases, size: u64) -> String {
         let mut text = String::new();
         let mut rest = format;
         while let Some(at) = rest.find(['%', '\\']) {
@@ -200,7 +230,7 @@ impl Facts {
             rest = &rest[at..];
             let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
             let known =
-                named.and_then(|(name, after)| Some((self.value(name, took, size)?, after)));
+                named.and_then(|(name, after)| Some((self.value(name, phases, size)?, after)));
             let (piece, after) = match known {
                 Some((value, after)) => (Printable(&value).to_string(), after),
                 None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
@@ -213,8 +243,9 @@ impl Facts {
         text + rest
     }
 
-    fn value(&self, name: &str, took: Times, size: u64) -> Option<String> {
-        let seconds = |duration: Duration| format!("{:.6}", duration.as_secs_f64());
+    fn value(&self, name: &str, phases: &Phases, size: u64) -> Option<String> {
+        let seconds =
+            |moment: Option<Duration>| format!("{:.6}", moment.unwrap_or_default().as_secs_f64());
         Some(match name {
             "http_code" | "response_code" => self.status.to_string(),
             "http_version" => self.version.trim_start_matches("HTTP/").to_owned(),
@@ -223,8 +254,12 @@ impl Facts {
             "content_type" => self.content_type.clone(),
             "remote" => self.address.clone(),
             "size_download" => size.to_string(),
-            "time_starttransfer" => seconds(took.head_after),
-            "time_total" => seconds(took.in_all),
+            "time_namelookup" => seconds(phases.looked_up),
+            "time_connect" => seconds(phases.connected),
+            "time_appconnect" => seconds(phases.shaken),
+            "time_pretransfer" => seconds(phases.ready),
+            "time_starttransfer" => seconds(phases.answered),
+            "time_total" => seconds(phases.over.or(phases.answered)),
             _ => return None,
         })
     }
@@ -294,7 +329,11 @@ mod tests {
             content_type: "text/\x1bhtml".to_owned(),
             address: "127.0.0.1:80".to_owned(),
         };
-        let took = Times { head_after: Duration::from_millis(5), in_all: Duration::from_millis(7) };
+        let phases = Phases {
+            answered: Some(Duration::from_millis(5)),
+            over: Some(Duration::from_millis(7)),
+            ..Phases::default()
+        };
         for (format, text) in [
             ("%{http_code} %{num_redirects}\\n", "200 1\n"),
             ("%{time_starttransfer}\\t%{time_total}", "0.005000\t0.007000"),
@@ -302,7 +341,7 @@ mod tests {
             ("100 % %{nonsense} %{http_code \\x", "100 % %{nonsense} %{http_code \\x"),
             ("", ""),
         ] {
-            assert_eq!(facts.written(format, took, 42), text);
+            assert_eq!(facts.written(format, &phases, 42), text);
         }
     }
 }
