@@ -4,6 +4,8 @@
 //! the doc comment of its [`Code`], and the finding lists the events that make it hold. A program
 //! that does well has none.
 
+mod chain;
+mod finish;
 mod scan;
 
 use std::fmt;

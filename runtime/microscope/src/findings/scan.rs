@@ -15,35 +15,35 @@ use crate::trace::Trace;
 
 /// What one task did, as far as predicates ask.
 #[derive(Default)]
-struct Life {
+pub(super) struct Life {
     /// Events told inside its current poll, other than renewed waits.
-    told: u32,
+    pub(super) told: u32,
     /// What it waited on in its polls so far.
-    waited: HashSet<(u8, u64)>,
+    pub(super) waited: HashSet<(u8, u64)>,
     /// Polls in a row that it woke itself for.
-    self_woken: u32,
-    first_self_wake: u64,
+    pub(super) self_woken: u32,
+    pub(super) first_self_wake: u64,
     /// Polls that changed nothing, and the last of them.
-    empty: Vec<u64>,
+    pub(super) empty: Vec<u64>,
     /// The event of the herd that the current poll belongs to.
-    herd: Option<u64>,
+    pub(super) herd: Option<u64>,
     /// Its last poll ended without anybody to wake it: number and time of that event.
-    lost: Option<(u64, u64)>,
+    pub(super) lost: Option<(u64, u64)>,
     /// Children spawned one after another's end, and whether the last of them was awaited.
-    in_turn: Vec<u64>,
-    awaited: bool,
+    pub(super) in_turn: Vec<u64>,
+    pub(super) awaited: bool,
 }
 
 /// What one direction of a source saw.
 #[derive(Default, Clone, Copy)]
-struct Edge {
-    ready: Option<u64>,
-    tried: Option<(u64, TryOutcome)>,
-    waits: Option<(u64, u64, u64)>,
+pub(super) struct Edge {
+    pub(super) ready: Option<u64>,
+    pub(super) tried: Option<(u64, TryOutcome)>,
+    pub(super) waits: Option<(u64, u64, u64)>,
 }
 
 /// An open span.
-struct Open {
+pub(super) struct Open {
     opened: u64,
     /// The poll of its task in which it was opened.
     poll: u64,
@@ -51,31 +51,31 @@ struct Open {
     read: Option<(u64, u32)>,
 }
 
-struct Scan<'a> {
-    trace: &'a Trace,
-    limits: &'a Limits,
-    model: Model,
-    found: Vec<Finding>,
-    lives: HashMap<u64, Life>,
+pub(super) struct Scan<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) limits: &'a Limits,
+    pub(super) model: Model,
+    pub(super) found: Vec<Finding>,
+    pub(super) lives: HashMap<u64, Life>,
     /// By source, and whether it is about reading.
-    edges: HashMap<(u32, bool), Edge>,
-    spans: HashMap<u32, Open>,
+    pub(super) edges: HashMap<(u32, bool), Edge>,
+    pub(super) spans: HashMap<u32, Open>,
     /// Open spans of each task, innermost last.
-    nesting: HashMap<u64, Vec<u32>>,
+    pub(super) nesting: HashMap<u64, Vec<u32>>,
     /// Tasks woken by one cause: how many, and how many of them made progress.
-    herds: HashMap<u64, (Vec<u64>, u32)>,
+    pub(super) herds: HashMap<u64, (Vec<u64>, u32)>,
     /// The event that began the current cause: a poll's start or a readiness.
-    cause: u64,
-    turn: Option<Turn>,
+    pub(super) cause: u64,
+    pub(super) turn: Option<Turn>,
     /// Late timers: lateness and event.
-    late: Vec<(u64, u64)>,
+    pub(super) late: Vec<(u64, u64)>,
     /// Live tasks at each eighth of the trace.
-    alive: Vec<usize>,
+    pub(super) alive: Vec<usize>,
     /// Tasks that have not ended now.
-    alive_now: usize,
+    pub(super) alive_now: usize,
 }
 
-struct Turn {
+pub(super) struct Turn {
     event: u64,
     busy: u64,
     slow: bool,
@@ -119,11 +119,11 @@ impl Scan<'_> {
         self.model.next
     }
 
-    fn name(&self, task: u64) -> String {
+    pub(super) fn name(&self, task: u64) -> String {
         self.trace.texts.task(task)
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         code: Code,
         task: u64,
@@ -135,7 +135,7 @@ impl Scan<'_> {
         self.found.push(Finding { code, task, at, what, evidence, weight });
     }
 
-    fn life(&mut self, task: u64) -> &mut Life {
+    pub(super) fn life(&mut self, task: u64) -> &mut Life {
         self.lives.entry(task).or_default()
     }
 
@@ -256,44 +256,6 @@ impl Scan<'_> {
             let evidence = vec![turn.event, self.number()];
             self.add(Code::SlowTurn, 0, event.at, what, evidence, turn.busy);
         }
-    }
-
-    fn spawned(&mut self, child: u64, parent: u64) {
-        // The chain holds while the child before was awaited until it ended, had to wait itself,
-        // and nothing is alive but the parent and the new child.
-        let had_to_wait = |id: &u64| {
-            self.model.task(*id).is_some_and(|task| task.state.is_ended() && task.polls > 1)
-        };
-        let alone = self.alive_now == 2;
-        let Some(life) = self.lives.get(&parent) else { return };
-        let holds =
-            alone && life.in_turn.last().is_none_or(|last| life.awaited && had_to_wait(last));
-        if !holds {
-            self.end_chain(parent);
-        }
-        let life = self.life(parent);
-        life.awaited = false;
-        if alone {
-            life.in_turn.push(child);
-        }
-    }
-
-    /// Tells of children that were awaited one after another, if they are many enough.
-    fn end_chain(&mut self, parent: u64) {
-        let mut chain = std::mem::take(&mut self.life(parent).in_turn);
-        chain.retain(|id| self.model.task(*id).is_some_and(|task| task.polls > 1));
-        if chain.len() < self.limits.one_at_a_time as usize {
-            return;
-        }
-        let what = format!(
-            "{} spawned {} and awaited each before the next",
-            self.name(parent),
-            count(chain.len(), "task")
-        );
-        let children = chain.iter().filter_map(|id| self.model.task(*id));
-        let evidence: Vec<u64> = children.clone().map(|task| task.spawned_event).collect();
-        let at = children.map(|task| task.spawned).min().unwrap_or(0);
-        self.add(Code::OneAtATime, parent, at, what, evidence, chain.len() as u64);
     }
 
     fn woken(&mut self, event: &Event, effect: WakeEffect, by: CauseKind, id: u64) {
@@ -423,93 +385,6 @@ impl Scan<'_> {
             );
             let evidence = vec![number, read, open.opened];
             self.add(Code::DroppedMidway, event.task, event.at, what, evidence, u64::from(bytes));
-        }
-    }
-
-    fn finish(&mut self) {
-        self.finish_lives();
-        self.finish_edges();
-        self.finish_herds();
-        self.late.sort_unstable_by(|a, b| b.cmp(a));
-        if let Some((late, number)) = self.late.first().copied() {
-            let at = self.event(number).map_or(0, |event| event.at);
-            let timers = count(self.late.len(), "timer");
-            let limit = Nanos(self.limits.late_timer);
-            let what = format!("{timers} fired more than {limit} late, the worst {}", Nanos(late));
-            let evidence = self.late.iter().map(|(_, number)| *number).collect();
-            self.add(Code::LateTimer, 0, at, what, evidence, late);
-        }
-        let most = self.alive.last().copied().unwrap_or(0);
-        let rising = self.alive.len() >= 8 && self.alive.windows(2).all(|pair| pair[0] < pair[1]);
-        let some_end = self.model.totals.done * 5 >= self.model.totals.spawned;
-        if rising && some_end && most >= self.limits.growth {
-            let what = format!(
-                "the number of live tasks rose all the time, from {} to {}",
-                self.alive[0], most
-            );
-            let last = self.trace.first() + self.trace.events.len() as u64 - 1;
-            self.add(Code::UnboundedGrowth, 0, self.model.now, what, vec![last], 0);
-        }
-    }
-
-    fn event(&self, number: u64) -> Option<&Event> {
-        let index = number.checked_sub(self.trace.first())?;
-        self.trace.events.get(usize::try_from(index).ok()?)
-    }
-
-    fn finish_lives(&mut self) {
-        for parent in self.lives.keys().copied().collect::<Vec<_>>() {
-            self.end_chain(parent);
-        }
-        for (task, life) in std::mem::take(&mut self.lives) {
-            if let Some((number, at)) = life.lost {
-                let what =
-                    format!("{} answered pending when nobody held a waker of it", self.name(task));
-                self.add(Code::LostWaker, task, at, what, vec![number], 0);
-            }
-            let polls = self.model.task(task).map_or(0, |task| task.polls);
-            let empty = life.empty.len() as u64;
-            if empty > self.limits.spurious && empty * 10 >= polls * 3 {
-                let what =
-                    format!("{empty} of the {polls} polls of {} changed nothing", self.name(task));
-                let at = self.event(life.empty[0]).map_or(0, |event| event.at);
-                self.add(Code::SpuriousPolls, task, at, what, life.empty, empty);
-            }
-        }
-    }
-
-    fn finish_edges(&mut self) {
-        for ((source, reads), edge) in std::mem::take(&mut self.edges) {
-            let (Some(ready), Some((tried, outcome)), Some((waits, task, at))) =
-                (edge.ready, edge.tried, edge.waits)
-            else {
-                continue;
-            };
-            if outcome == TryOutcome::Done && waits > tried && tried > ready {
-                let what = format!(
-                    "{} waits for source {source} although its last {} did not reach the end",
-                    self.name(task),
-                    if reads { "read" } else { "write" }
-                );
-                self.add(Code::Undrained, task, at, what, vec![waits, tried, ready], 0);
-            }
-        }
-    }
-
-    fn finish_herds(&mut self) {
-        let worst = std::mem::take(&mut self.herds)
-            .into_iter()
-            .filter(|(_, (woken, progressed))| woken.len() >= self.limits.herd && *progressed <= 1);
-        for (cause, (woken, progressed)) in worst.collect::<Vec<_>>() {
-            let event = self.event(cause).copied();
-            let what = format!(
-                "{} were woken at once, and {progressed} of them found something to do",
-                count(woken.len(), "task")
-            );
-            let weight = woken.len() as u64;
-            let evidence = [cause].into_iter().chain(woken).collect();
-            let (task, at) = event.map_or((0, 0), |event| (event.task, event.at));
-            self.add(Code::Herd, task, at, what, evidence, weight);
         }
     }
 }

@@ -9,17 +9,19 @@
 //!
 //! More than 400 lines: what every kind of event means stands in one match, where none can be missing.
 
+mod by_id;
 mod state;
+mod things;
 mod why;
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 
 use mainspring::observe::{
-    CancelEffect, CauseKind, Event, Kind, PollOutcome, TryOutcome, WakeEffect,
+    CancelEffect, CauseKind, Event, Kind, PollOutcome, WakeEffect,
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use by_id::ById;
 pub use state::{
     Cancel, Illegal, Job, Phase, Source, Span, State, Task, Timer, Totals, Wait, WaitsOn, Wake,
 };
@@ -27,27 +29,6 @@ pub use why::{Answer, Reason, Why};
 
 /// Illegal transitions listed; further ones are only counted.
 const MAX_ILLEGAL: usize = 100;
-
-/// Things by id. Ids are small and handed out in order, so they are their own hash.
-pub(crate) type ById<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
-
-/// Spreads a counter over the high bits that hash tables look at.
-#[derive(Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
 
 /// The state of a loop, as its events tell it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,19 +46,19 @@ pub struct Model {
     /// The ready queue, head first.
     pub ready: VecDeque<u64>,
     /// Tasks by id, ended ones included.
-    #[serde(with = "state::listed")]
+    #[serde(with = "by_id::listed")]
     pub tasks: ById<Task>,
     /// Armed timers by id.
-    #[serde(with = "state::listed")]
+    #[serde(with = "by_id::listed")]
     pub timers: ById<Timer>,
     /// Registered sources by id.
-    #[serde(with = "state::listed")]
+    #[serde(with = "by_id::listed")]
     pub sources: ById<Source>,
     /// Blocking jobs that have not ended, by id.
-    #[serde(with = "state::listed")]
+    #[serde(with = "by_id::listed")]
     pub jobs: ById<Job>,
     /// Open spans by id.
-    #[serde(with = "state::listed")]
+    #[serde(with = "by_id::listed")]
     pub spans: ById<Span>,
     /// Sums over the whole run.
     pub totals: Totals,
@@ -131,7 +112,7 @@ impl Model {
 
     /// All tasks in the order in which they were spawned.
     pub fn tasks_in_order(&self) -> Vec<&Task> {
-        state::in_order(&self.tasks)
+        by_id::in_order(&self.tasks)
     }
 
     /// Drops what is known of ended tasks, but for the `keep` youngest.
@@ -390,115 +371,6 @@ impl Model {
             task.waits.push(Wait { on, event: next, at: event.at, poll: task.polls });
             task.state == State::Running
         });
-    }
-
-    fn apply_timer(&mut self, event: &Event) {
-        match event.kind {
-            Kind::TimerArmed { timer, deadline } => {
-                let id = u64::from(timer);
-                let armed =
-                    Timer { id, task: event.task, deadline, event: self.next, at: event.at };
-                if self.timers.insert(id, armed).is_some() {
-                    self.illegal(event, "told of a timer armed already");
-                }
-            }
-            Kind::TimerFired { timer, late } => {
-                self.totals.timers_fired += 1;
-                self.totals.latest_timer = self.totals.latest_timer.max(late);
-                self.disarm(event, timer);
-            }
-            Kind::TimerDropped { timer } => self.disarm(event, timer),
-            _ => {}
-        }
-    }
-
-    fn disarm(&mut self, event: &Event, timer: u32) {
-        if self.timers.remove(&u64::from(timer)).is_none() {
-            self.illegal(event, "told of a timer that is not armed");
-        }
-    }
-
-    fn apply_source(&mut self, event: &Event) {
-        match event.kind {
-            Kind::SourceRegistered { source_kind, source, fd } => {
-                let id = u64::from(source);
-                let source = Source {
-                    id,
-                    kind: source_kind,
-                    fd,
-                    task: event.task,
-                    event: self.next,
-                    readable: 0,
-                    writable: 0,
-                    read: 0,
-                    written: 0,
-                };
-                if self.sources.insert(id, source).is_some() {
-                    self.illegal(event, "told of a source registered already");
-                }
-            }
-            Kind::SourceReady { readable, writable, source } => {
-                self.totals.readiness += 1;
-                let next = self.next;
-                self.source(event, source, |source| {
-                    // One more than the event's number, for 0 means "not ready".
-                    if readable {
-                        source.readable = next + 1;
-                    }
-                    if writable {
-                        source.writable = next + 1;
-                    }
-                });
-            }
-            Kind::SourceTried { direction, outcome, source, bytes } => {
-                self.source(event, source, |source| {
-                    let (ready, moved) = source.side(direction);
-                    *moved += u64::from(bytes);
-                    use TryOutcome::{Cleared, Short, WouldBlock};
-                    if matches!(outcome, WouldBlock | Short | Cleared) {
-                        *ready = 0;
-                    }
-                });
-            }
-            Kind::SourceClosed { source } => {
-                let id = u64::from(source);
-                if self.sources.remove(&id).is_none() {
-                    self.illegal(event, "told of a source that is not registered");
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn source(&mut self, event: &Event, id: u32, change: impl FnOnce(&mut Source)) {
-        match self.sources.get_mut(&u64::from(id)) {
-            Some(source) => change(source),
-            None => self.illegal(event, "told of a source that is not registered"),
-        }
-    }
-
-    fn apply_program(&mut self, event: &Event) {
-        match event.kind {
-            Kind::JobQueued { job } => {
-                let id = u64::from(job);
-                let job = Job { id, task: event.task, event: self.next, at: event.at };
-                self.jobs.insert(id, job);
-            }
-            Kind::JobEnded { job, .. } => {
-                let known = self.jobs.remove(&u64::from(job)).is_some();
-                self.expect(event, known, "told of a job that was not queued");
-            }
-            Kind::SpanOpened { span, parent, label } => {
-                let (id, parent) = (u64::from(span), u64::from(parent));
-                let span = Span { id, task: event.task, parent, label, event: self.next };
-                self.spans.insert(id, span);
-            }
-            Kind::SpanClosed { span, .. } => {
-                let known = self.spans.remove(&u64::from(span)).is_some();
-                self.expect(event, known, "told of a span that is not open");
-            }
-            _ => {}
-        }
     }
 }
 

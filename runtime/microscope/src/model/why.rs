@@ -7,7 +7,7 @@ use std::fmt;
 
 use mainspring::observe::Direction;
 
-use super::{Model, State, WaitsOn, state};
+use super::{Model, State, WaitsOn, by_id};
 use crate::text::{Nanos, count};
 
 /// One reason for which a task is not running.
@@ -161,7 +161,7 @@ impl Model {
     pub fn why_alive(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let open: Vec<_> =
-            state::in_order(&self.tasks).into_iter().filter(|t| !t.state.is_ended()).collect();
+            by_id::in_order(&self.tasks).into_iter().filter(|t| !t.state.is_ended()).collect();
         if !self.ready.is_empty() {
             lines.push(format!("{} ready to run", count(self.ready.len(), "task")));
         }
