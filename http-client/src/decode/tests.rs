@@ -74,6 +74,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let text = text();
     let two = [&text[..], b"and more"].concat();
     let gzipped = gzip(&text);
+    #[cfg_attr(not(any(feature = "br", feature = "zstd")), expect(unused_mut))]
     let mut rows = vec![
         ("gzip", gzipped.clone(), text.clone()),
         ("x-gzip", gzip(b""), vec![]),
