@@ -1,4 +1,6 @@
 //! The client: takes a request through the pool, a connection, an answer, and the next redirect.
+//!
+//! More than 400 lines: a request goes through all of its phases here, one after another.
 
 use crate::body::Body;
 use crate::buffer;

@@ -140,7 +140,7 @@ impl Server {
                 panic!("the server did not start ({ended:?}): {}", self.output());
             }
             // Not to take the processor from the server that is waited for.
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::yield_now();
         }
     }
 
