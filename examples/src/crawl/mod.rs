@@ -5,6 +5,8 @@
 
 pub mod engine;
 pub mod frontier;
+#[cfg(test)]
+mod invariants;
 pub mod journal;
 pub mod record;
 pub mod scope;
