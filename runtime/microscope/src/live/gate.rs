@@ -169,6 +169,11 @@ impl Gate {
         self.leave(Mode::Running);
     }
 
+    #[cfg(feature = "live")]
+    pub(super) fn pause_or_go_on(&mut self) {
+        if self.mode == Mode::Running { self.pause() } else { self.go_on() }
+    }
+
     pub(super) fn break_on(&mut self, breakpoint: Option<Break>) {
         self.breakpoint = breakpoint;
     }
