@@ -267,7 +267,8 @@ impl<T> Drop for JoinHandle<T> {
         match self.cell.stage.replace(Stage::Pending(None)) {
             // Whoever awaited through this handle waits no longer: its waker goes too.
             Stage::Pending(_) => self.note(Kind::Detached),
-            over => self.cell.stage.set(over),
+            taken @ Stage::Taken(_) => return self.cell.stage.set(taken),
+            over @ Stage::Over(_) => self.cell.stage.set(over),
         }
         if unread {
             self.cell.discard();

@@ -76,10 +76,9 @@ impl<T> JoinCell<T> {
     where
         T: 'static,
     {
-        let Stage::Pending(joiner) = self.stage.replace(Stage::Pending(None)) else {
+        let Stage::Pending(joiner) = self.stage.replace(Stage::Over(result)) else {
             unreachable!("a task is over once")
         };
-        self.stage.set(Stage::Over(result));
         if let Some(mut extra) = self.extra.take() {
             if let Some((arrivals, place)) = extra.arrival.take() {
                 arrivals.borrow_mut().push_back(place);

@@ -5,9 +5,7 @@
 //! them together no more than [`SPARE_BYTES`].
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::future::Future;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 
 use crate::task::cell::TaskCell;
@@ -15,19 +13,23 @@ use crate::task::cell::TaskCell;
 /// The most memory that is kept, join cells and allocator overhead not counted.
 const SPARE_BYTES: usize = 8 * 1024 * 1024;
 
+/// The most types that cells are kept of. They are looked for one by one, which for so few is quicker
+/// than to hash.
+const SHELVES: usize = 16;
+
 type Shelf<F> = Vec<Pin<Box<TaskCell<F>>>>;
 
 #[derive(Default)]
 pub(crate) struct Spares {
-    shelves: HashMap<TypeId, Box<dyn Any>, BuildHasherDefault<TypeHasher>>,
+    shelves: Vec<(TypeId, Box<dyn Any>)>,
     bytes: usize,
 }
 
 impl Spares {
     /// A cell for a future of this type, if one is kept.
     pub(crate) fn take<F: Future + 'static>(&mut self) -> Option<Pin<Box<TaskCell<F>>>> {
-        let shelf = self.shelves.get_mut(&TypeId::of::<F>())?;
-        let cell = shelf.downcast_mut::<Shelf<F>>()?.pop()?;
+        let place = self.place::<F>()?;
+        let cell = self.shelves[place].1.downcast_mut::<Shelf<F>>()?.pop()?;
         self.bytes -= size_of::<TaskCell<F>>();
         Some(cell)
     }
@@ -41,33 +43,23 @@ impl Spares {
         if bytes > SPARE_BYTES {
             return Some(cell);
         }
-        let shelf = self.shelves.entry(TypeId::of::<F>());
-        let shelf = shelf.or_insert_with(|| Box::new(Shelf::<F>::new()));
+        let place = match self.place::<F>() {
+            Some(place) => place,
+            None if self.shelves.len() < SHELVES => {
+                self.shelves.push((TypeId::of::<F>(), Box::new(Shelf::<F>::new())));
+                self.shelves.len() - 1
+            }
+            None => return Some(cell),
+        };
+        let (_, shelf) = &mut self.shelves[place];
         let Some(shelf) = shelf.downcast_mut::<Shelf<F>>() else { return Some(cell) };
         shelf.push(cell);
         self.bytes = bytes;
         None
     }
-}
 
-/// A `TypeId` is a hash already.
-#[derive(Default)]
-struct TypeHasher(u64);
-
-impl Hasher for TypeHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 ^= u64::from_ne_bytes(word);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 ^= word;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+    fn place<F: Future + 'static>(&self) -> Option<usize> {
+        let wanted = TypeId::of::<F>();
+        self.shelves.iter().position(|(of, _)| *of == wanted)
     }
 }
