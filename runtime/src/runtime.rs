@@ -226,11 +226,12 @@ impl Runtime {
     /// ```
     ///
     /// Inbox and timers come before the batch, so that what came in while the loop slept runs in the
-    /// turn that the sleep ended. The timers are looked at only if it did sleep: a busy turn is short, and
-    /// reading the clock may cost more than all the rest of it. The batch is what was ready when it began: a task that wakes itself for
-    /// ever has its turn, and everything else has one too. A loop that is never idle would never reach
-    /// steps 4 and 5; so after every `poll_interval` polls, inside of a long batch or over many
-    /// short ones, it takes one look at timers and events without waiting.
+    /// turn that the sleep ended. On the real clock the timers are looked at only if it did sleep: a busy
+    /// turn is short, and reading the clock may cost more than all the rest of it. The batch is what was
+    /// ready when it began: a task that wakes itself for ever has its turn, and everything else has one
+    /// too. A loop that is never idle would never reach steps 4 and 5; so after every `poll_interval`
+    /// polls, inside of a long batch or over many short ones, it takes one look at timers and events
+    /// without waiting.
     ///
     /// Callbacks of tasks that are over run between 2 and 3, that is, on the turn after.
     ///
@@ -262,7 +263,7 @@ impl Runtime {
                 .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
         }
         self.read_inbox();
-        if self.rested {
+        if self.rested || self.core.time.kind() != Clock::Real {
             self.fire_timers();
         }
         self.run_callbacks();

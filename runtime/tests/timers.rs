@@ -364,6 +364,16 @@ fn a_program_may_move_a_virtual_clock_itself() {
         (log.take().join(", ").as_str(), passed),
         ("10 at 30ms, 20 at 30ms, 40 at 40ms", 40 * MS)
     );
+    // Also where the loop is never idle.
+    let ((), _) = timed(async {
+        let sleeper = spawn(sleep(MS));
+        yield_now().await;
+        advance(MS);
+        // It is woken in the next turn, and comes after main there.
+        yield_now().await;
+        yield_now().await;
+        assert!(sleeper.is_finished());
+    });
     let text = panic_text(|| Runtime::new().block_on(async { advance(MS) }));
     assert_eq!(text, "only a virtual clock can be advanced");
 }
