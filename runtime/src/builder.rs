@@ -111,7 +111,6 @@ impl Builder {
             reactor,
             timers: RefCell::new(TimerQueue::default()),
             table: RefCell::new(Table::new(self.scheduler)),
-            spares: RefCell::default(),
             callbacks: RefCell::new(VecDeque::new()),
             inbox: Arc::new(Inbox::new(bell)),
             remotes: RefCell::default(),

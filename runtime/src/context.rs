@@ -27,10 +27,9 @@ use crate::reactor::{Bell, Reactor};
 use crate::remote::Line;
 use crate::stats::Counters;
 use crate::task::TaskId;
-use crate::task::cell::TaskCell;
+use crate::task::cell::NewTask;
 use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
-use crate::task::spare::Spares;
 use crate::task::state::{OnCancel, OnWake, TaskState};
 use crate::task::table::{BoxedTask, MAIN, Table};
 use crate::task::waker::Header;
@@ -64,7 +63,6 @@ pub(crate) struct Core {
     pub(crate) reactor: Reactor,
     pub(crate) timers: RefCell<TimerQueue>,
     pub(crate) table: RefCell<Table>,
-    pub(crate) spares: RefCell<Spares>,
     pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
     pub(crate) inbox: Arc<Mailbox>,
     /// What every `Remote` holds, so that its count tells whether one is left.
@@ -89,25 +87,26 @@ pub(crate) struct Core {
 
 impl Core {
     /// Adds a task and schedules it.
-    pub(crate) fn spawn<F>(
+    #[inline]
+    pub(crate) fn spawn<F: Future + 'static>(
         self: &Rc<Core>,
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
         future: F,
-    ) -> JoinHandle<F::Output>
-    where
-        F: Future + 'static,
-    {
-        let (task, cell) = TaskCell::new(self, future, name, spawned_at);
-        let id = self.table.borrow_mut().insert(self.next_number(), task, &self.inbox);
+    ) -> JoinHandle<F::Output> {
+        let mut new = NewTask { future: Some(future), name, spawned_at, join: None };
+        let mut table = self.table.borrow_mut();
+        let id = table.insert(self.next_number(), &mut new, &self.inbox);
+        table.ready.push(id.slot());
+        drop(table);
         self.counters.spawned.add(1);
+        self.counters.woken.add(1);
+        let cell = new.join.expect("the task has been made");
         if self.tap.is_some() {
             self.tell_spawned(id, cell.name(), spawned_at, size_of::<F>());
         }
         if self.closing.get() {
             self.shut_down(id);
-        } else {
-            self.enqueue(id.slot());
         }
         JoinHandle::new(cell, self, id)
     }
@@ -203,10 +202,10 @@ impl Core {
         self.end(header, task);
     }
 
-    /// Frees the slot of a task that is over, then tells whoever awaits it.
+    /// Tells whoever awaits a task that it is over, then frees its slot.
+    #[inline]
     pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
         let id = header.id();
-        self.table.borrow_mut().release(id.slot(), header);
         // A detached task's value is dropped there, and its `Drop` may be anything.
         if let Err(payload) = catch(|| task.as_mut().tell(self, id)) {
             let message = message_of(&*payload);
@@ -214,7 +213,8 @@ impl Core {
                 "mainspring: the value of {id}, which nobody read, panicked in drop: {message}"
             );
         }
-        task.recycle(self);
+        let excess = self.table.borrow_mut().release(header, task);
+        drop(excess);
     }
 
     pub(crate) fn queue_callback(&self, id: TaskId, callback: DoneCallback) {
@@ -297,8 +297,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let left = swap_current(self.before.take());
-        drop(left);
+        drop(swap_current(self.before.take()));
     }
 }
 
@@ -318,11 +317,13 @@ pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
 }
 
 /// The loop that runs on this thread.
+#[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     CURRENT.with(|place| place.borrow().as_ref().map(|(core, _)| core.clone()))
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
+#[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
     match try_current() {

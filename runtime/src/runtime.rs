@@ -373,7 +373,7 @@ impl Runtime {
             return false;
         }
         let beat_cancel = header.state.complete();
-        core.table.borrow_mut().release(MAIN, header);
+        core.table.borrow_mut().release_main(header);
         let panicked = polled.is_err();
         let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
         self.note_poll_end(id, outcome, false, 0);
@@ -593,7 +593,7 @@ impl Drop for MainPlace {
         if !header.state.get().is_over() {
             header.state.shut_down();
         }
-        table.release(MAIN, header);
+        table.release_main(header);
     }
 }
 

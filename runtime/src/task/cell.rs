@@ -31,8 +31,9 @@ pub(crate) trait Task {
     fn note_cancel(&self, request: CancelRequest);
     /// Hands the result over, wakes whoever awaits it and queues the callbacks. Called last.
     fn tell(self: Pin<&mut Self>, core: &Rc<Core>, id: TaskId);
-    /// Keeps the memory of a task that has been told of, for the next of its type.
-    fn recycle(self: Pin<Box<Self>>, core: &Core);
+    /// Lets a new task have the memory of this one, which has been told of, if `new` is a [`NewTask`]
+    /// for a future of the same type.
+    fn renew(self: Pin<&mut Self>, new: &mut dyn Any);
     /// The name it was given.
     fn name(&self) -> Option<Cow<'static, str>>;
     /// Where it was spawned.
@@ -59,33 +60,22 @@ pin_project! {
     }
 }
 
-/// A new task's two sides: the loop's and the handle's.
-type Sides<F> = (Pin<Box<TaskCell<F>>>, Rc<JoinCell<<F as Future>::Output>>);
+/// What a task is made of: the future and the join cell go into its cell.
+pub(crate) struct NewTask<F: Future> {
+    pub(crate) future: Option<F>,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) spawned_at: &'static Location<'static>,
+    /// There once the task is made.
+    pub(crate) join: Option<Rc<JoinCell<F::Output>>>,
+}
 
-impl<F: Future + 'static> TaskCell<F> {
-    /// A cell for `future`, in the memory of an earlier one where there is one.
-    pub(crate) fn new(
-        core: &Core,
-        future: F,
-        name: Option<Cow<'static, str>>,
-        spawned_at: &'static Location<'static>,
-    ) -> Sides<F> {
-        let spare = core.spares.borrow_mut().take::<F>();
-        let Some(mut cell) = spare else {
-            let join = Rc::new(JoinCell::new(name, spawned_at));
-            let cell = TaskCell { stage: Stage::Running { future }, join: join.clone() };
-            return (Box::pin(cell), join);
-        };
-        let mut this = cell.as_mut().project();
-        this.stage.set(Stage::Running { future });
-        // Only if the last task's handle is gone may its side be used again.
-        let fresh = JoinCell::new(name, spawned_at);
-        match Rc::get_mut(this.join) {
-            Some(join) => *join = fresh,
-            None => *this.join = Rc::new(fresh),
-        }
-        let join = this.join.clone();
-        (cell, join)
+impl<F: Future + 'static> NewTask<F> {
+    /// Makes the task in memory of its own, unless that of an earlier one has taken it.
+    pub(crate) fn boxed(&mut self) -> Option<Pin<Box<dyn Task>>> {
+        let future = self.future.take()?;
+        let join = Rc::new(JoinCell::new(self.name.take(), self.spawned_at));
+        self.join = Some(join.clone());
+        Some(Box::pin(TaskCell { stage: Stage::Running { future }, join }))
     }
 }
 
@@ -150,8 +140,18 @@ where
         self.join.note_cancel(request);
     }
 
-    fn recycle(self: Pin<Box<Self>>, core: &Core) {
-        drop(core.spares.borrow_mut().put(self));
+    fn renew(self: Pin<&mut Self>, new: &mut dyn Any) {
+        let Some(new) = new.downcast_mut::<NewTask<F>>() else { return };
+        let Some(future) = new.future.take() else { return };
+        let mut this = self.project();
+        this.stage.set(Stage::Running { future });
+        let fresh = JoinCell::new(new.name.take(), new.spawned_at);
+        // Only if the last task's handle is gone may its side be used again.
+        match Rc::get_mut(this.join) {
+            Some(join) => *join = fresh,
+            None => *this.join = Rc::new(fresh),
+        }
+        new.join = Some(this.join.clone());
     }
 
     fn name(&self) -> Option<Cow<'static, str>> {

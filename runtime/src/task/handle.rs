@@ -48,12 +48,16 @@ pub struct JoinHandle<T> {
     slot: u32,
     /// Lent to a done-callback: there is another, or was.
     view: bool,
+    /// It has given the result away.
+    read: bool,
+    observed: bool,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(cell: Rc<JoinCell<T>>, core: &Rc<Core>, id: TaskId) -> JoinHandle<T> {
-        let (number, slot) = (id.get(), id.slot());
-        JoinHandle { cell, core: Rc::downgrade(core), number, slot, view: false }
+        let (number, slot, observed) = (id.get(), id.slot(), core.tap.is_some());
+        let core = Rc::downgrade(core);
+        JoinHandle { cell, core, number, slot, view: false, read: false, observed }
     }
 
     /// A handle to lend to a done-callback.
@@ -103,6 +107,7 @@ impl<T> JoinHandle<T> {
     /// If the result has been read before.
     pub fn try_result(&mut self) -> Result<Result<T, JoinError>, StillPending> {
         if let Some(result) = self.cell.take() {
+            self.read = true;
             self.note(Kind::OutputTaken);
             return Ok(result);
         }
@@ -218,8 +223,24 @@ impl<T> JoinHandle<T> {
             && self.core.upgrade().is_some_and(|core| core.current_task() == Some(id))
     }
 
+    /// The handle is dropped, and has not given the result away.
+    fn leave(&self) {
+        let unread = self.cell.last_reader_leaves(self.view);
+        match self.cell.stage.replace(Stage::Pending(None)) {
+            // Whoever awaited through this handle waits no longer: its waker goes too.
+            Stage::Pending(_) => self.note(Kind::Detached),
+            over => self.cell.stage.set(over),
+        }
+        if unread {
+            self.cell.discard();
+        }
+    }
+
+    #[inline]
     fn note(&self, kind: Kind) {
-        if let Some(core) = self.core.upgrade() {
+        if self.observed
+            && let Some(core) = self.core.upgrade()
+        {
             core.note(self.number, kind);
         }
     }
@@ -238,10 +259,13 @@ impl<T> Unpin for JoinHandle<T> {}
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.cell.stage.replace(Stage::Pending(None)) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.cell.stage.replace(Stage::Taken(TaskState::Done)) {
             Stage::Over(result) => {
-                self.cell.stage.set(Stage::Taken(state_after(&result)));
+                if result.is_err() {
+                    self.cell.stage.set(Stage::Taken(state_after(&result)));
+                }
+                self.read = true;
                 self.note(Kind::OutputTaken);
                 Poll::Ready(result)
             }
@@ -262,16 +286,10 @@ impl<T> Future for JoinHandle<T> {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        let unread = self.cell.last_reader_leaves(self.view);
-        match self.cell.stage.replace(Stage::Pending(None)) {
-            // Whoever awaited through this handle waits no longer: its waker goes too.
-            Stage::Pending(_) => self.note(Kind::Detached),
-            taken @ Stage::Taken(_) => return self.cell.stage.set(taken),
-            over @ Stage::Over(_) => self.cell.stage.set(over),
-        }
-        if unread {
-            self.cell.discard();
+        if !self.read {
+            self.leave();
         }
     }
 }

@@ -72,6 +72,7 @@ impl<T> JoinCell<T> {
     }
 
     /// The task is over: keeps its result, wakes whoever awaits it and queues its callbacks.
+    #[inline]
     pub(crate) fn end(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, result: Result<T, JoinError>)
     where
         T: 'static,
@@ -79,13 +80,8 @@ impl<T> JoinCell<T> {
         let Stage::Pending(joiner) = self.stage.replace(Stage::Over(result)) else {
             unreachable!("a task is over once")
         };
-        if let Some(mut extra) = self.extra.take() {
-            if let Some((arrivals, place)) = extra.arrival.take() {
-                arrivals.borrow_mut().push_back(place);
-            }
-            let callbacks = std::mem::take(&mut extra.callbacks);
-            self.extra.set(Some(extra));
-            callbacks.into_iter().for_each(|(_, callback)| self.queue(core, id, callback));
+        if let Some(extra) = self.extra.take() {
+            self.end_extra(core, id, extra);
         }
         if let Some(joiner) = joiner {
             core.caused_by(CauseKind::Join, id.get(), || joiner.wake());
@@ -93,6 +89,19 @@ impl<T> JoinCell<T> {
         if Rc::strong_count(self) == 1 {
             self.discard();
         }
+    }
+
+    #[cold]
+    fn end_extra(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, mut extra: Box<Extra<T>>)
+    where
+        T: 'static,
+    {
+        if let Some((arrivals, place)) = extra.arrival.take() {
+            arrivals.borrow_mut().push_back(place);
+        }
+        let callbacks = std::mem::take(&mut extra.callbacks);
+        self.extra.set(Some(extra));
+        callbacks.into_iter().for_each(|(_, callback)| self.queue(core, id, callback));
     }
 
     pub(super) fn queue(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, callback: Callback<T>)

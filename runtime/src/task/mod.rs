@@ -4,7 +4,7 @@
 //!
 //! | thing | owner | holds |
 //! |---|---|---|
-//! | slot ([`table`]) | the loop | the boxed future and the header, while the task lives |
+//! | slot ([`table`]) | the loop | the boxed cell and the header, kept for the next tenant |
 //! | [`cell`] | the slot; the loop's stack while it runs | the future |
 //! | [`waker`] header | the slot and every clone of the waker | the [`state`], and the way home |
 //! | [`join`] cell | the future's cell and the [`handle`] | the result, and who waits for it |
@@ -17,7 +17,6 @@ pub(crate) mod cell;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod join;
-pub(crate) mod spare;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod waker;

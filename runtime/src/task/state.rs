@@ -133,6 +133,7 @@ impl State {
     }
 
     /// The next task that lives here; the last one must be over.
+    #[inline]
     pub(crate) fn respawn(&self) {
         let old = self.bits();
         assert!(old & STATE >= DONE, "a {} task's place was given away", name(old));
@@ -241,10 +242,12 @@ impl State {
         }
     }
 
+    #[inline]
     fn bits(&self) -> u8 {
         self.0.load(Relaxed)
     }
 
+    #[inline]
     fn set(&self, bits: u8) {
         self.0.store(bits, Relaxed);
     }

@@ -39,11 +39,13 @@ impl Header {
     }
 
     /// The task that this header belongs to now.
+    #[inline]
     pub(crate) fn id(&self) -> TaskId {
         TaskId::new(self.number.load(Relaxed), self.slot)
     }
 
     /// Its place in the table, and its entry in the ready queue.
+    #[inline]
     pub(crate) fn slot(&self) -> u32 {
         self.slot
     }
@@ -56,6 +58,7 @@ impl Header {
 
     /// Hands the header to the next tenant of the slot, if no waker of the last one is left. With a
     /// count of one there is nobody who could clone another.
+    #[inline]
     pub(crate) fn reuse(self: &Arc<Header>, number: u64) -> bool {
         if Arc::strong_count(self) != 1 {
             return false;
