@@ -2,33 +2,29 @@
 //!
 //! More than 400 lines: a request goes through all of its phases here, one after another.
 
+use crate::answer::Answer;
 use crate::body::Body;
-use crate::buffer;
 use crate::builder::ClientBuilder;
-use crate::connection::{Answer, Connection, Sent};
+use crate::connection::Connection;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
-use crate::proto::{CloseReason, Limits, RequestHead, RequestKind, ResponseHead};
+use crate::proto::{CloseReason, Limits, ResponseHead};
 use crate::redirect;
-use crate::request::{self, IntoUrl, Request, RequestBuilder};
+use crate::request::{IntoUrl, Request, RequestBuilder};
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
+use crate::sweep::Sweeper;
 use crate::timeout::{Timeouts, Timer};
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
 use url::{Position, Url};
-
-/// The shortest time between two looks at the idle connections.
-const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// An HTTP/1.1 client with a pool of connections.
 ///
@@ -39,11 +35,11 @@ pub struct Client {
     inner: Rc<Inner>,
 }
 
-struct Inner {
-    config: Rc<Config>,
+pub(crate) struct Inner {
+    pub(crate) config: Rc<Config>,
     pool: Rc<Pool>,
-    opener: Opener,
-    sweeping: Rc<Cell<bool>>,
+    pub(crate) opener: Opener,
+    sweeper: Sweeper,
 }
 
 /// What the builder decided.
@@ -59,27 +55,6 @@ pub(crate) struct Config {
     pub(crate) hook: Option<Hooked>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
-}
-
-#[cfg(feature = "cookies")]
-impl Config {
-    fn keep_cookies(&self, url: &Url, head: &ResponseHead) {
-        let Some(jar) = self.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
-        for value in head.headers().get_all(header::SET_COOKIE) {
-            jar.set(url, &String::from_utf8_lossy(value.as_bytes()));
-        }
-    }
-
-    /// A request that sets the field itself knows better.
-    fn add_cookies(&self, url: &Url, headers: &mut Cow<'_, HeaderMap>) {
-        let Some(jar) = &self.cookies else { return };
-        if !headers.contains_key(header::COOKIE)
-            && let Some(cookies) = jar.get(url)
-            && let Ok(value) = header::HeaderValue::try_from(cookies)
-        {
-            headers.to_mut().insert(header::COOKIE, value);
-        }
-    }
 }
 
 impl Default for Client {
@@ -101,8 +76,8 @@ impl Client {
     }
 
     pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, opener: Opener) -> Self {
-        let sweeping = Rc::new(Cell::new(false));
-        Self { inner: Rc::new(Inner { config: Rc::new(config), pool, opener, sweeping }) }
+        let (config, sweeper) = (Rc::new(config), Sweeper::default());
+        Self { inner: Rc::new(Inner { config, pool, opener, sweeper }) }
     }
 
     /// A GET request.
@@ -230,7 +205,7 @@ impl Client {
             Some(proxy) => Cow::Owned(proxy.pool_name(&request.url, &host)),
             None => host,
         };
-        inner.start_sweeping();
+        inner.sweeper.start(&inner.pool);
         let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
         loop {
             if lease.is_connected() {
@@ -305,134 +280,6 @@ impl Inner {
             }
         }
     }
-
-    /// One request and its answer, over one connection.
-    async fn exchange(
-        &self,
-        lease: &mut Lease,
-        request: &Request,
-        body: Body,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-    ) -> Result<Box<Answer>> {
-        let kind = RequestKind {
-            head: request.method == Method::HEAD,
-            connect: request.method == Method::CONNECT,
-            upgrade: request.headers.contains_key(header::UPGRADE),
-            close: asks_to_close(&request.headers),
-        };
-        let held = !body.is_empty() && expects_continue(&request.headers);
-        let head = self.write_head(request, &body)?;
-        lease.begin(head, body, kind, self.config.limits, held);
-        loop {
-            let sent = timer.within(Phase::Write, timeouts.write, |cx| lease.poll_send(cx));
-            match sent.await?? {
-                Sent::Some => {}
-                Sent::Reply(reply) => {
-                    if let Some(reply) = reply {
-                        return Ok(reply);
-                    }
-                }
-                Sent::All => {
-                    timer.tell(SignalKind::RequestHeadersSent { bytes: lease.sent() });
-                    break;
-                }
-                Sent::Held => {
-                    let patience = Some(timeouts.expect_continue);
-                    let asked =
-                        timer.within(Phase::Head, patience, |cx| lease.poll_reply(cx)).await;
-                    match asked {
-                        Ok(Ok(Some(reply))) => return Ok(reply),
-                        Ok(Err(error)) => return Err(error),
-                        Err(error) if error.phase() == Some(Phase::Total) => return Err(error),
-                        // Welcome, or no word for long enough (RFC 9110 §10.1.1).
-                        Ok(Ok(None)) | Err(_) => lease.release_body(),
-                    }
-                }
-            }
-        }
-        loop {
-            let reply = timer.within(Phase::Head, timeouts.head, |cx| lease.poll_reply(cx));
-            if let Some(reply) = reply.await?? {
-                return Ok(reply);
-            }
-        }
-    }
-
-    /// The request head, in the thread's write buffer.
-    fn write_head(&self, request: &Request, body: &Body) -> Result<Vec<u8>> {
-        let url = &request.url;
-        let mut headers = Cow::Borrowed(&request.headers);
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        if has_credentials && !headers.contains_key(header::AUTHORIZATION) {
-            let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-            let password = decoded(url.password().unwrap_or_default());
-            let value = request::basic(&decoded(url.username()), &password)?;
-            headers.to_mut().insert(header::AUTHORIZATION, value);
-        }
-        #[cfg(feature = "cookies")]
-        self.config.add_cookies(url, &mut headers);
-        let target = &url[Position::BeforePath..Position::AfterQuery];
-        #[cfg(feature = "proxy")]
-        let whole;
-        #[cfg(feature = "proxy")]
-        let target = match self.opener.proxies.find(url) {
-            Some(proxy) if proxy.gets_requests(url) => {
-                if let Some(value) = proxy.authorization()? {
-                    headers.to_mut().insert(header::PROXY_AUTHORIZATION, value);
-                }
-                let host = &url[Position::BeforeHost..Position::AfterPort];
-                whole = format!("{}://{host}{target}", url.scheme());
-                &whole
-            }
-            _ => target,
-        };
-        let mut out = buffer::take_write_buffer();
-        RequestHead {
-            method: &request.method,
-            target,
-            host: &url[Position::BeforeHost..Position::AfterPort],
-            headers: &headers,
-            defaults: &self.config.defaults,
-            body: body.length(),
-        }
-        .write(&mut out);
-        Ok(out)
-    }
-
-    /// Keeps a task that closes idle connections when their time is over, for as long as there are
-    /// any.
-    fn start_sweeping(&self) {
-        if !self.sweeping.replace(true) {
-            let pool = Rc::downgrade(&self.pool);
-            let running = Running(self.sweeping.clone());
-            drop(mainspring::spawn_named("http: idle connections", sweep(pool, running)));
-        }
-    }
-}
-
-/// Says that no task sweeps any more, however it ended.
-struct Running(Rc<Cell<bool>>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
-
-async fn sweep(pool: Weak<Pool>, running: Running) {
-    loop {
-        let now = Instant::now();
-        let pause = match pool.upgrade() {
-            Some(pool) if !pool.is_empty() => match pool.sweep(now) {
-                Some(next) => next.saturating_duration_since(now).max(SWEEP_PAUSE),
-                None => pool.idle_timeout().max(SWEEP_PAUSE),
-            },
-            _ => break,
-        };
-        mainspring::time::sleep(pause).await;
-    }
-    drop(running);
 }
 
 impl fmt::Debug for Client {
@@ -464,16 +311,4 @@ fn may_repeat(method: &Method, connection: &Connection, error: &Error) -> bool {
     let died = matches!(error.kind(), ErrorKind::Io { .. } | ErrorKind::NoResponse);
     let harmless = method.is_idempotent() || connection.sent() == 0;
     died && connection.is_reused() && connection.received() == 0 && harmless
-}
-
-fn asks_to_close(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONNECTION).iter().any(|value| {
-        let mut tokens = value.as_bytes().split(|byte| *byte == b',');
-        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-    })
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    let expect = headers.get(header::EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -8,13 +8,12 @@
 //! More than 400 lines: sending, receiving and closing share one socket and one state, and apart from
 //! each other none of them could be checked against it.
 
+use crate::answer::{Answer, Piece, Reply, Sent, Trailers};
 use crate::body::Body;
 use crate::buffer::{self, ReadBuffer};
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::proto::{
-    BodyFraming, BodyLength, CloseReason, Event, Limits, RequestKind, ResponseDecoder,
-    ResponseHead, encode_chunk, encode_last_chunk,
-};
+use crate::outgoing::Outgoing;
+use crate::proto::{BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder};
 use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
@@ -22,9 +21,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
-
-/// Pieces of a body up to this length are gathered, so that they go out in one write.
-const GATHER_BYTES: usize = 8 * 1024;
 
 /// How much of an unread response is read, so as to keep its connection, when it is dropped.
 const DRAIN_BYTES: u64 = 64 * 1024;
@@ -50,58 +46,6 @@ pub(crate) struct Connection {
     pub(crate) idle_until: Option<Instant>,
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
-}
-
-/// What is still to be sent: bytes, then a piece of the body, then the rest of the body.
-#[derive(Default)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    at: usize,
-    piece: Bytes,
-    body: Body,
-    chunked: bool,
-    /// The body waits for `100 Continue`.
-    held: bool,
-    /// The body has given all that it has.
-    ended: bool,
-}
-
-/// How far sending got.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    /// The socket took something, and is full again.
-    Some,
-    /// The head is out; the body waits for `100 Continue`.
-    Held,
-    /// Everything is out.
-    All,
-    /// The server answered before everything was out.
-    Reply(Reply),
-}
-
-/// The final answer, or `None` for an interim one: what that says is of no use any more once it
-/// has come.
-pub(crate) type Reply = Option<Box<Answer>>;
-
-/// The head of the final answer, and what came along with it. Boxed, since it is handed up through
-/// several futures, each of which would move it.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) head: ResponseHead,
-    pub(crate) first: Piece,
-}
-
-/// The trailers of a body. They are rare, and would be large if they were not boxed.
-pub(crate) type Trailers = Option<Box<HeaderMap>>;
-
-/// A piece of a body.
-#[derive(Debug, Default)]
-pub(crate) struct Piece {
-    pub(crate) data: Bytes,
-    /// Whether it is the last; a body may end with an empty one.
-    pub(crate) last: bool,
-    /// The trailers, with the last piece, if there were any.
-    pub(crate) trailers: Trailers,
 }
 
 impl Connection {
@@ -154,9 +98,7 @@ impl Connection {
         limits: Limits,
         held: bool,
     ) {
-        let chunked = body.length() == BodyLength::Unknown;
-        let piece = Bytes::new();
-        self.outgoing = Outgoing { bytes: head, at: 0, piece, body, chunked, held, ended: false };
+        self.outgoing = Outgoing::new(head, body, held);
         self.decoder = ResponseDecoder::new(kind, limits);
         self.sent = 0;
         self.received = 0;
@@ -454,45 +396,4 @@ impl Connection {
 
 fn boxed(trailers: HeaderMap) -> Trailers {
     (!trailers.is_empty()).then(|| Box::new(trailers))
-}
-
-impl Outgoing {
-    fn is_sent(&self) -> bool {
-        self.ended && self.bytes.is_empty() && self.piece.is_empty()
-    }
-
-    /// Gathers what the body has to give. Pending if it has nothing more at the moment.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
-        while !self.held && !self.ended && self.piece.is_empty() && self.bytes.len() < GATHER_BYTES
-        {
-            match self.body.poll_next(cx) {
-                Poll::Ready(Some(Ok(piece))) => self.append(piece),
-                Poll::Ready(Some(Err(error))) => {
-                    return Err(Error::new(ErrorKind::RequestBody(error)));
-                }
-                Poll::Ready(None) => {
-                    if self.chunked {
-                        encode_last_chunk(&mut self.bytes, &HeaderMap::new());
-                    }
-                    self.ended = true;
-                }
-                Poll::Pending => return Ok(Poll::Pending),
-            }
-        }
-        Ok(Poll::Ready(()))
-    }
-
-    fn append(&mut self, piece: Bytes) {
-        match (piece.len() <= GATHER_BYTES, self.chunked) {
-            (true, true) => encode_chunk(&mut self.bytes, &piece),
-            (true, false) => self.bytes.extend_from_slice(&piece),
-            (false, chunked) => {
-                // A long piece is not copied: its frame is written around it.
-                if chunked {
-                    self.bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-                }
-                self.piece = piece;
-            }
-        }
-    }
 }

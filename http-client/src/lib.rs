@@ -1,17 +1,12 @@
 #![forbid(unsafe_code)]
 //! A small non-blocking HTTP/1.1 client on the mainspring runtime.
 //!
-//! ```no_run
-//! # fn main() -> Result<(), mainspring_http::Error> {
-//! mainspring::run(async {
-//!     let client = mainspring_http::Client::new();
-//!     let page = client.get("http://127.0.0.1:8000/").send().await?.text().await?;
-//!     println!("{page}");
-//!     Ok(())
-//! })
-//! # }
-//! ```
+//! Where to begin reading: `proto/`, which knows the protocol and no socket; `connection.rs`, the
+//! only file that touches both; `pool/`, who gets which connection; and `client.rs`, which takes a
+//! request through all of that.
+#![doc = include_str!("../README.md")]
 
+mod answer;
 mod body;
 mod buffer;
 mod builder;
@@ -24,11 +19,13 @@ mod connection;
 mod cookies;
 mod decode;
 mod error;
+mod exchange;
 #[cfg(feature = "json")]
 mod har;
 mod hooks;
 mod multipart;
 mod open;
+mod outgoing;
 mod pool;
 pub mod proto;
 #[cfg(feature = "proxy")]
@@ -39,6 +36,7 @@ mod resolve;
 mod response;
 mod retry;
 mod stats;
+mod sweep;
 mod timeout;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,9 +1,9 @@
 //! A response: its head, and the body as it comes.
 
+use crate::answer::{Answer, Piece, Trailers};
 #[cfg(feature = "charset")]
 use crate::charset;
 use crate::client::Config;
-use crate::connection::{Answer, Piece, Trailers};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;

@@ -6,7 +6,8 @@
 
 mod socks;
 
-use crate::connection::{Connection, Sent};
+use crate::answer::Sent;
+use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::{Limits, RequestHead, RequestKind};
 use crate::request::{self, IntoUrl};

@@ -1,0 +1,203 @@
+//! What the pool knows of each host: its connections, who waits for one, and in which order.
+
+use super::PoolLimits;
+use crate::connection::Connection;
+use crate::proto::CloseReason;
+use crate::stats::Stats;
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) hosts: Vec<Host>,
+    pub(super) free_hosts: Vec<usize>,
+    pub(super) by_name: HashMap<Rc<str>, usize>,
+    /// The host that was asked for last: most often it is the next one, too.
+    pub(super) last: usize,
+    /// Connections open or permitted, over all hosts.
+    pub(super) open: usize,
+    pub(super) idle: usize,
+    /// Which host's connection became idle when, oldest first. An entry whose connection has been
+    /// taken since is stale: it is passed over, and swept out when half of all are.
+    pub(super) idle_order: VecDeque<(usize, u64)>,
+    pub(super) next_idle: u64,
+    /// Hosts that only the limit over all holds back.
+    pub(super) starved: VecDeque<usize>,
+    pub(super) handovers: u32,
+    pub(super) stats: Stats,
+}
+
+#[derive(Default)]
+pub(super) struct Host {
+    pub(super) name: Option<Rc<str>>,
+    pub(super) open: usize,
+    /// The one that became idle last is at the back.
+    pub(super) idle: VecDeque<(u64, Box<Connection>)>,
+    pub(super) waiters: VecDeque<Rc<Waiter>>,
+    /// Waiters in the queue that gave up.
+    pub(super) gone: usize,
+    pub(super) starved: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Waiter {
+    pub(super) state: Cell<WaiterState>,
+    pub(super) waker: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+pub(super) enum WaiterState {
+    #[default]
+    Waiting,
+    Granted(Grant),
+    Gone,
+}
+
+/// A kept connection, or the permission to open one.
+pub(super) type Grant = Option<Box<Connection>>;
+
+impl State {
+    pub(super) fn host(&mut self, name: &str) -> usize {
+        let last = self.hosts.get(self.last).and_then(|host| host.name.as_deref());
+        if last == Some(name) {
+            return self.last;
+        }
+        if let Some(host) = self.by_name.get(name) {
+            self.last = *host;
+            return *host;
+        }
+        let name: Rc<str> = name.into();
+        let entry = Host { name: Some(name.clone()), ..Host::default() };
+        let host = match self.free_hosts.pop() {
+            Some(host) => {
+                self.hosts[host] = entry;
+                host
+            }
+            None => {
+                self.hosts.push(entry);
+                self.hosts.len() - 1
+            }
+        };
+        self.by_name.insert(name, host);
+        host
+    }
+
+    pub(super) fn forget_if_unused(&mut self, host: usize) {
+        let entry = &mut self.hosts[host];
+        let unused = entry.open == 0 && entry.waiters.is_empty() && !entry.starved;
+        if unused && let Some(name) = entry.name.take() {
+            self.by_name.remove(&name);
+            self.free_hosts.push(host);
+        }
+    }
+
+    pub(super) fn count_closed(&mut self, reason: CloseReason) {
+        self.stats.closed[reason as usize] += 1;
+    }
+
+    pub(super) fn add_idle(&mut self, host: usize, connection: Box<Connection>) {
+        let number = self.next_idle;
+        self.next_idle += 1;
+        self.idle += 1;
+        self.hosts[host].idle.push_back((number, connection));
+        if self.idle_order.len() >= 2 * self.idle + 16 {
+            let hosts = &self.hosts;
+            self.idle_order.retain(|(host, number)| {
+                hosts[*host].idle.binary_search_by_key(number, |idle| idle.0).is_ok()
+            });
+        }
+        self.idle_order.push_back((host, number));
+    }
+
+    /// The host whose connection has been idle the longest, and until when that is good.
+    pub(super) fn oldest_idle(&mut self) -> Option<(usize, Option<Instant>)> {
+        loop {
+            let (host, number) = *self.idle_order.front()?;
+            // The oldest of all is the oldest of its host, so a look at the front tells.
+            match self.hosts[host].idle.front() {
+                Some((first, connection)) if *first == number => {
+                    return Some((host, connection.idle_until));
+                }
+                _ => self.idle_order.pop_front(),
+            };
+        }
+    }
+
+    pub(super) fn close_oldest_idle(
+        &mut self,
+        host: usize,
+        reason: CloseReason,
+    ) -> Option<Box<Connection>> {
+        let (_, connection) = self.hosts[host].idle.pop_front()?;
+        self.idle -= 1;
+        self.open -= 1;
+        self.hosts[host].open -= 1;
+        self.count_closed(reason);
+        self.forget_if_unused(host);
+        Some(connection)
+    }
+
+    /// Puts a host in the queue for room, if the limit over all is what holds it back.
+    pub(super) fn note_starved(&mut self, host: usize, limits: &PoolLimits) {
+        let entry = &mut self.hosts[host];
+        let waits = entry.waiters.len() > entry.gone;
+        if waits && !entry.starved && entry.open < limits.per_host {
+            entry.starved = true;
+            self.starved.push_back(host);
+        }
+    }
+
+    /// Gives free slots to those who wait for one. Returns whom to wake, once the pool is let go.
+    pub(super) fn grant_room(&mut self, limits: &PoolLimits) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        while self.open < limits.connections {
+            let Some(host) = self.starved.pop_front() else { break };
+            self.handovers = 0;
+            let entry = &mut self.hosts[host];
+            entry.starved = false;
+            if entry.open < limits.per_host
+                && let Some(waiter) = entry.next_waiter()
+            {
+                entry.open += 1;
+                self.open += 1;
+                waiter.state.set(WaiterState::Granted(None));
+                woken.extend(waiter.waker.take());
+                self.note_starved(host, limits);
+            }
+            self.forget_if_unused(host);
+        }
+        woken
+    }
+}
+
+impl Host {
+    /// The first waiter that has not given up.
+    pub(super) fn next_waiter(&mut self) -> Option<Rc<Waiter>> {
+        while let Some(waiter) = self.waiters.pop_front() {
+            if waiter.is_waiting() {
+                return Some(waiter);
+            }
+            self.gone -= 1;
+        }
+        None
+    }
+}
+
+impl Waiter {
+    pub(super) fn is_waiting(&self) -> bool {
+        let state = self.state.take();
+        let waiting = matches!(state, WaiterState::Waiting);
+        self.state.set(state);
+        waiting
+    }
+
+    pub(super) fn grant(&self, grant: Grant) {
+        self.state.set(WaiterState::Granted(grant));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
