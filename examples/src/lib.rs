@@ -7,6 +7,7 @@ pub mod commands;
 pub mod crawl;
 pub mod extract;
 pub mod failure;
+pub mod live;
 pub mod machine;
 pub mod output;
 pub mod phases;

@@ -14,24 +14,20 @@ pub fn default_page() -> PathBuf {
     std::env::temp_dir().join("mainspring-crawl.html")
 }
 
-/// A runtime that is recorded if there is a recorder, and observed if there is an observer.
+/// A runtime with any number of observers.
 ///
 /// # Errors
 /// One sentence, if the platform has no poller for it.
-pub fn runtime(
-    builder: Builder,
-    recorder: Option<&Recorder>,
-    observer: Option<Box<dyn Observer>>,
-) -> Result<Runtime, Failure> {
-    let builder = match (recorder, observer) {
-        (None, None) => builder,
-        (Some(recorder), None) => builder.observer(recorder.observer()),
-        (None, Some(observer)) => builder.observer(Each(vec![observer])),
-        (Some(recorder), Some(observer)) => {
-            builder.observer(Each(vec![Box::new(recorder.observer()), observer]))
-        }
-    };
+pub fn runtime(builder: Builder, observers: Vec<Box<dyn Observer>>) -> Result<Runtime, Failure> {
+    let builder = if observers.is_empty() { builder } else { builder.observer(Each(observers)) };
     builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
+}
+
+/// The observers that a recorder asks for.
+#[must_use]
+pub fn recorded(recorder: Option<&Recorder>) -> Vec<Box<dyn Observer>> {
+    let observer = |recorder: &Recorder| Box::new(recorder.observer()) as Box<dyn Observer>;
+    recorder.map(observer).into_iter().collect()
 }
 
 /// Writes what was recorded: for a name that ends in `.json` as data, else as a page.

@@ -27,10 +27,13 @@ Examples:
   crawl --out movies                        keep them: movies.jsonl, movies.csv, {id}.json
   crawl --delay 50ms --states | less        watch every task change its state
   crawl --trace run.html                    every step of the loop, on a page for the browser
+  crawl --delay 2s --live                   watch the loop at work, hold it, step it
   crawl compare                             five ways of waiting, side by side
   crawl sweep                               from 1 to 10,000 pages at once
   crawl serve --listen 127.0.0.1:8080       the slow site alone
-  crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'";
+  crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'
+  crawl site http://127.0.0.1:8080/ --out mirror --bodies --resume crawl.journal
+  crawl get -v http://127.0.0.1:8080/hello/World";
 
 /// Crawls a slow site on one thread, and shows what that takes
 #[derive(Debug, Parser)]
@@ -71,19 +74,22 @@ pub struct Demo {
     /// How many pages to fetch at once
     #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     pub concurrency: usize,
-    /// Write movies.jsonl, movies.csv and one {id}.json per movie into this directory
+    /// Write movies.jsonl, movies.csv and {id}.json for each movie into this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print each task's changes of state as they happen
     #[arg(long)]
     pub states: bool,
-    /// Write the page of the run, which shows every step of the loop, to this file; a name in .json
-    /// gets the data [default: mainspring-crawl.html in the directory for temporary files]
+    /// Write the page of the run here (.json: its data) [default: mainspring-crawl.html in the
+    /// directory for temporary files]
     #[arg(long, value_name = "FILE", conflicts_with = "no_trace")]
     pub trace: Option<PathBuf>,
     /// Run unobserved
     #[arg(long)]
     pub no_trace: bool,
+    /// Watch the loop at work: hold it, step it, ask it why; without a terminal, a line a second
+    #[arg(long, conflicts_with_all = ["no_trace", "states"])]
+    pub live: bool,
 }
 
 /// What the embedded site is like.
@@ -196,8 +202,9 @@ pub struct Site {
     /// Begin at the pages that this sitemap lists; may be given several times
     #[arg(long, value_name = "URL", value_parser = seed)]
     pub sitemap: Vec<Url>,
-    /// Which links to follow
+    /// Which links to follow: host, subdomains (of the beginning's hosts) or any
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = Scope::Host)]
+    #[arg(hide_possible_values = true)]
     pub scope: Scope,
     /// Follow only links that this matches
     #[arg(long, value_name = "REGEX", value_parser = regex)]
@@ -323,6 +330,7 @@ pub enum Scope {
 
 /// How to ask for pages, and what to do with them.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Asking and keeping")]
 pub struct Asking {
     /// Print what this CSS selector finds, instead of a line per page
     #[arg(long, value_name = "CSS", value_parser = selector)]

@@ -146,7 +146,8 @@ fn sequential(
     recorder: Option<&Recorder>,
 ) -> Result<usize, Failure> {
     let pages = args.pages;
-    trace::runtime(Runtime::builder().name("sequential"), recorder, None)?.block_on(async {
+    let builder = Runtime::builder().name("sequential");
+    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
         let web = Web::new(&Options { connections: 1, ..Options::default() });
         let mut failures = 0;
         for url in urls(site, pages) {
@@ -162,7 +163,8 @@ fn fake_async(
     recorder: Option<&Recorder>,
 ) -> Result<usize, Failure> {
     let pages = args.pages;
-    trace::runtime(Runtime::builder().name("fake async"), recorder, None)?.block_on(async {
+    let builder = Runtime::builder().name("fake async");
+    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
         let fetch = |url: Url| {
             // What makes it fake: the body of this task never awaits anything.
             spawn_named(url.path().to_owned(), async move { blocking_get(site, url.path()) })
@@ -174,7 +176,7 @@ fn fake_async(
 fn pool(site: SocketAddr, args: &Compare, recorder: Option<&Recorder>) -> Result<usize, Failure> {
     let pages = args.pages;
     let builder = Runtime::builder().name("threads").blocking_threads(args.threads);
-    trace::runtime(builder, recorder, None)?.block_on(async {
+    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
         let fetch = |url: Url| spawn_blocking(move || blocking_get(site, url.path()));
         Ok(failed(urls(site, pages).map(fetch).collect()).await)
     })
@@ -185,7 +187,8 @@ fn concurrent(
     args: &Compare,
     recorder: Option<&Recorder>,
 ) -> Result<usize, Failure> {
-    let mut runtime = trace::runtime(Runtime::builder().name("concurrent"), recorder, None)?;
+    let builder = Runtime::builder().name("concurrent");
+    let mut runtime = trace::runtime(builder, trace::recorded(recorder))?;
     Ok(runtime.block_on(all_at_once(urls(site, args.pages).collect())))
 }
 
@@ -200,7 +203,7 @@ fn one_loop_per_core(
             .map(|core| {
                 scope.spawn(move || {
                     let builder = Runtime::builder().name(format!("core {core}"));
-                    let mut runtime = trace::runtime(builder, None, None)?;
+                    let mut runtime = trace::runtime(builder, Vec::new())?;
                     Ok(runtime.block_on(all_at_once(share(core))))
                 })
             })

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mainspring::Stats;
 use mainspring::observe::Observer;
+use mainspring::{Runtime, Stats};
 use mainspring_microscope::Recorder;
 use scraper::Html;
 use url::Url;
@@ -16,6 +16,7 @@ use crate::crawl::frontier::{Bounds, Frontier, Job};
 use crate::crawl::scope;
 use crate::extract;
 use crate::failure::{Failure, print};
+use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::output::{OutDir, movies};
 use crate::polite::pace::Pace;
@@ -47,13 +48,21 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let site = Site { count: args.site.pages, delay: args.site.delay };
     let site = Host::start(site, args.concurrency.min(args.site.pages as usize), limit)?;
     let recorder = (!args.no_trace).then(Recorder::default);
-    let states = || Box::new(States::new(std::io::stdout())) as Box<dyn Observer>;
-    let builder = mainspring::Runtime::builder().name("crawl");
-    let mut runtime = trace::runtime(builder, recorder.as_ref(), args.states.then(states))?;
+    let watched = |recorder: &Recorder| live::watch(recorder, args.live, "crawl", &stop);
+    let live = recorder.as_ref().map(watched).transpose()?;
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if let Some(live) = &live {
+        observers.push(Box::new(live.observer()));
+    }
+    if args.states {
+        observers.push(Box::new(States::new(std::io::stdout())));
+    }
+    let mut runtime = trace::runtime(Runtime::builder().name("crawl"), observers)?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     let harvest = runtime.block_on(gather(front, args, &stop));
     let stats = runtime.stats();
-    drop((runtime, site));
+    // The view gives the terminal back before anything is printed to it.
+    drop((runtime, live, site));
 
     print(&harvest.report(args, &stats))?;
     if let Some(out) = out {
@@ -112,7 +121,7 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Harvest {
     let mut frontier = Frontier::new(bounds, Pace::unlimited(), scope::same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
-    let progress = (!args.states).then(|| progress::show(watch.clone()));
+    let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
     let mut harvest = Harvest::default();
     let fetch = |job: &Job| {
         let name = format!("fetch {}", path_of(&job.url));

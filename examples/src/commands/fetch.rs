@@ -30,7 +30,8 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
-    let mut runtime = trace::runtime(Runtime::builder().name("fetch"), recorder.as_ref(), None)?;
+    let mut runtime =
+        trace::runtime(Runtime::builder().name("fetch"), trace::recorded(recorder.as_ref()))?;
     let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
     let gathered = runtime.block_on(async {
         let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {

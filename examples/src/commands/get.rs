@@ -29,7 +29,7 @@ const REDIRECTS: usize = 10;
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
     let body = body(args)?;
-    let mut runtime = crate::trace::runtime(Runtime::builder().name("get"), None, None)?;
+    let mut runtime = crate::trace::runtime(Runtime::builder().name("get"), Vec::new())?;
     runtime.block_on(get(args, body))
 }
 

@@ -49,7 +49,8 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
-    let mut runtime = trace::runtime(Runtime::builder().name("site"), recorder.as_ref(), None)?;
+    let mut runtime =
+        trace::runtime(Runtime::builder().name("site"), trace::recorded(recorder.as_ref()))?;
     let web = web(&args.asking, args.concurrency);
     let gathered = runtime.block_on(async {
         for url in &args.sitemap {
