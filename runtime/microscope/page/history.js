@@ -106,7 +106,7 @@ export class History {
       }
       if (run.kind[i] === K.poll_started) poll = i;
       this.pollOf[i] = poll;
-      this.note(i, state, before, pendingWake);
+      this.note(i, state, before, pendingWake, model);
       if (run.kind[i] === K.poll_ended) poll = -1;
       this.ready[i + 1] = model.ready.length;
       this.alive[i + 1] = alive;
@@ -130,8 +130,23 @@ export class History {
     this.sources.set(id, lane);
   }
 
+  /** Whether what event `i` waits for may still come. */
+  stillWaits(i, model) {
+    const { run } = this;
+    if (i < 0) return false;
+    switch (run.kind[i]) {
+      case K.waits_for_task: {
+        const other = model.tasks.get(run.f[0][i]);
+        return other !== undefined && !hasEnded(other.state);
+      }
+      case K.waits_for_source: return model.sources.has(run.f[1][i]);
+      case K.timer_armed: return model.timers.has(run.f[0][i]);
+      default: return model.jobs.has(run.f[0][i]);
+    }
+  }
+
   /** Takes event `i` into the lanes. */
-  note(i, state, before, pendingWake) {
+  note(i, state, before, pendingWake, model) {
     const { run } = this;
     const [id, a] = [run.task[i], run.f[0][i]];
     switch (run.kind[i]) {
@@ -146,7 +161,6 @@ export class History {
         if (pendingWake.has(id)) this.wakeOf.set(i, pendingWake.get(id));
         pendingWake.delete(id);
         this.loop.begin(i, SLICE.poll, id);
-        this.lane(id).wait = -1;
         break;
       case K.poll_ended: {
         this.loop.finish(i);
@@ -184,7 +198,8 @@ export class History {
     } else if (state.is === "ending") {
       lane.finish(i);
     } else {
-      lane.begin(i, SLICE[state.is], state.is === "idle" ? lane.wait : -1);
+      const waits = state.is === "idle" && this.stillWaits(lane.wait, model);
+      lane.begin(i, SLICE[state.is], waits ? lane.wait : -1);
     }
   }
 

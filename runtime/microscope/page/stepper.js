@@ -237,7 +237,9 @@ export class Stepper {
     this.chips(this.waiting, idle, (task) => {
       const { reasons, why } = model.why(task.id);
       const short = (r) => ({ task: "task ", timer: "timer #", source: "source ", job: "job " }[r.is] + r.id);
-      return this.chip(task.id, "idle", reasons.length ? reasons.map(short).join(", ")
+      const more = reasons.length > 2 ? ` and ${reasons.length - 2} more` : "";
+      return this.chip(task.id, "idle", reasons.length
+        ? reasons.slice(0, 2).map(short).join(", ") + more
         : why.startsWith("stuck") ? "nobody can wake it" : "a waker held elsewhere");
     }, "nobody");
     const timers = [...model.timers.values()].sort((a, b) => a.deadline - b.deadline || a.id - b.id);

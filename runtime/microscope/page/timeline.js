@@ -9,6 +9,8 @@ const AXIS = 26;
 const ROW = 24;
 /** With more tasks than this, those spawned at one place share a lane until it is opened. */
 const FOLD_ABOVE = 60;
+/** With more sources than this, they share a lane until it is opened. */
+const FOLD_SOURCES = 12;
 /** With more wakes in view than this, only those of the selected task are drawn. */
 const MAX_ARROWS = 250;
 const TIMER_ROWS = 4;
@@ -61,8 +63,12 @@ export class Timeline {
       rows.push({ type: "task", id: lane.id, lane, height: ROW, inset: told.has(site) });
     }
     if (history.timers.size > 0) rows.push(this.timerRows());
-    for (const lane of history.sources.values()) {
-      rows.push({ type: "source", id: lane.id, lane, height: ROW });
+    const sources = [...history.sources.values()];
+    const folded = sources.length > FOLD_SOURCES;
+    const open = opened.has("sources");
+    if (folded) rows.push({ type: "sources", site: "sources", lanes: sources, height: ROW, open });
+    for (const lane of folded && !open ? [] : sources) {
+      rows.push({ type: "source", id: lane.id, lane, height: ROW, inset: folded });
     }
     let top = AXIS;
     this.rowOf = new Map();
@@ -201,6 +207,7 @@ export class Timeline {
       else if (row.type === "counter") this.drawCounter(row, y);
       else if (row.type === "group") this.drawGroup(row, y);
       else if (row.type === "timers") this.drawTimers(row, y);
+      else if (row.type === "sources") this.drawSources(row, y);
       else this.drawSource(row, y);
     });
     draw.fillStyle = colours.faint;
@@ -216,6 +223,7 @@ export class Timeline {
     let text = row.name ?? row.type;
     if (row.type === "task") text = shortName(app.run, row.id);
     if (row.type === "source") text = `source ${row.id}`;
+    if (row.type === "sources") text = `${row.open ? "▾" : "▸"} ${row.lanes.length} sources`;
     if (row.type === "group") {
       const file = row.site.split("/").pop() || "no place";
       text = `${row.open ? "▾" : "▸"} ${row.lanes.length} × ${file}`;
@@ -514,6 +522,26 @@ export class Timeline {
     }
   }
 
+  /** Many sources in one lane: where any of them became ready. */
+  drawSources(row, y) {
+    const { draw, colours, app } = this;
+    const { run } = app;
+    const seen = new Set();
+    for (const lane of row.lanes) {
+      for (let k = Math.max(0, lastAtMost(lane.marks, this.first)); k < lane.marks.length; k++) {
+        const i = lane.marks[k];
+        if (i > this.last) break;
+        if (run.kind[i] === K.source_ready) seen.add(Math.round(this.x(i)));
+      }
+    }
+    draw.fillStyle = colours.accent;
+    for (const x of seen) {
+      draw.beginPath();
+      draw.arc(x, y + row.height / 2, 3, 0, 7);
+      draw.fill();
+    }
+  }
+
   /** The row that a wake comes from. */
   sourceRow(i) {
     const by = this.app.run.enums.CauseKind[this.app.run.f[1][i]];
@@ -521,7 +549,8 @@ export class Timeline {
     const from = by === "task" || by === "join" || by === "spawn" ? this.rowOf.get(id) : null;
     if (by === "timer") return this.rows.find((row) => row.type === "timers") ?? this.rows[0];
     if (by === "source") {
-      return this.rows.find((row) => row.type === "source" && row.id === id) ?? this.rows[0];
+      return this.rows.find((row) => row.type === "source" && row.id === id)
+        ?? this.rows.find((row) => row.type === "sources") ?? this.rows[0];
     }
     return from ?? this.rows[0];
   }
@@ -640,7 +669,7 @@ export class Timeline {
 
   click(event) {
     const row = this.rowAt(event.offsetY + this.scroll);
-    if (row?.type === "group") {
+    if (row?.site) {
       this.opened[row.open ? "delete" : "add"](row.site);
       this.layout();
       this.app.changed();
