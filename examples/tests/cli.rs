@@ -225,6 +225,34 @@ fn ctrl_c_drains_what_is_in_flight_and_still_prints_the_table() {
     assert_eq!(rows(&rest, &["stopped"]).len(), 1, "{rest}");
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_backslash_tells_what_every_task_is_doing() {
+    let mut child = crawl(&["--delay", "1h", "--states"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let waits = "\"fetch /\"  running→pending";
+    assert!(stdout.any(|line| line.expect("text").ends_with(waits)));
+    let asked =
+        std::process::Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
+    assert!(asked.expect("kill runs").success());
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
+    assert!(stderr.any(|line| line.expect("text").contains("fetch /")), "the dump has it");
+    child.kill().expect("it goes on");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn live_without_a_terminal_is_plain_lines_and_the_same_table() {
+    let ran = run(&["--pages", "2", "--delay", "0ms", "--live"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(rows(&ran.stdout, &["pages"]), ["pages 4 1 front, 1 lists, 2 movies"]);
+    assert!(!ran.stderr.contains('\x1b'), "{:?}", ran.stderr);
+}
+
 #[test]
 fn serve_answers_and_ends_with_its_parent() {
     let site = Site::start(&["--pages", "3"]);
