@@ -35,6 +35,7 @@ mod request;
 mod resolve;
 mod response;
 mod retry;
+mod shared;
 mod stats;
 mod sweep;
 mod timeout;

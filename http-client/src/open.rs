@@ -7,12 +7,14 @@ use crate::hooks::SignalKind;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
 use crate::resolve::Resolver;
+#[cfg(feature = "tls")]
+use crate::shared::Shared;
 use crate::timeout::{Timeouts, Timer};
 #[cfg(feature = "tls")]
 use crate::tls::{TlsOptions, TlsStream};
 use crate::transport::{Socket, Transport};
 #[cfg(feature = "tls")]
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -33,29 +35,28 @@ pub(crate) struct Opener {
     pub(crate) proxies: Proxies,
 }
 
-/// The TLS configuration, made when it is first needed.
+/// The TLS configuration, made when it is first needed, and once for all who need it.
 #[cfg(feature = "tls")]
 pub(crate) struct Tls {
     options: TlsOptions,
-    config: RefCell<Option<Arc<rustls::ClientConfig>>>,
+    config: OnceCell<Shared<Result<Arc<rustls::ClientConfig>, String>>>,
 }
 
 #[cfg(feature = "tls")]
 impl Tls {
     pub(crate) fn new(options: TlsOptions) -> Self {
-        Self { options, config: RefCell::default() }
+        Self { options, config: OnceCell::new() }
     }
 
     async fn config(&self) -> Result<Arc<rustls::ClientConfig>> {
-        if let Some(config) = &*self.config.borrow() {
-            return Ok(config.clone());
-        }
-        let options = self.options.clone();
-        let built = mainspring::spawn_blocking(move || options.build()).await;
-        let built =
-            built.unwrap_or_else(|error| Err(Error::new(ErrorKind::Tls(error.to_string()))))?;
-        // Sessions can be resumed only within one configuration: the first one stays.
-        Ok(self.config.borrow_mut().get_or_insert(built).clone())
+        let shared = self.config.get_or_init(|| {
+            let options = self.options.clone();
+            let built = mainspring::spawn_blocking(move || options.build());
+            let lost = || Err("the configuration could not be made".to_owned());
+            let work = async move { built.await.unwrap_or_else(|_| lost()) };
+            Shared::find("http: TLS configuration", work, lost())
+        });
+        shared.wait().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
     }
 }
 

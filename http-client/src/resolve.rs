@@ -5,15 +5,15 @@
 //! a [`Resolve`] of the user's. One lookup serves all requests that wait for the same name, and
 //! its answer is kept for a while: `getaddrinfo` does not tell for how long it is good.
 
+use crate::shared::Shared;
 use mainspring::spawn_blocking;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Names kept in the cache. When it is full, the answers that are too old make room, or else all.
@@ -60,14 +60,11 @@ pub(crate) struct Resolver {
 
 struct Entry {
     asked: Instant,
-    state: RefCell<State>,
+    answer: Shared<Answer>,
 }
 
-enum State {
-    Asking(Vec<Waker>),
-    /// `io::Error` cannot be cloned: its kind and text are what all waiters get.
-    Answered(Result<Rc<[IpAddr]>, (io::ErrorKind, String)>),
-}
+/// `io::Error` cannot be cloned: its kind and text are what all who wait get.
+type Answer = Result<Rc<[IpAddr]>, (io::ErrorKind, String)>;
 
 impl Resolver {
     pub(crate) fn new(
@@ -85,13 +82,11 @@ impl Resolver {
             return true;
         }
         let cache = self.cache.borrow();
-        cache.get(host).is_some_and(|entry| {
-            matches!(*entry.state.borrow(), State::Answered(_)) && self.is_fresh(entry)
-        })
+        cache.get(host).is_some_and(|entry| entry.answer.get().is_some() && self.is_fresh(entry))
     }
 
     fn is_fresh(&self, entry: &Entry) -> bool {
-        matches!(*entry.state.borrow(), State::Asking(_)) || entry.asked.elapsed() < self.keep
+        entry.answer.get().is_none() || entry.asked.elapsed() < self.keep
     }
 
     /// The addresses of a host; never an empty list.
@@ -103,14 +98,7 @@ impl Resolver {
             return Ok([address].into());
         }
         let entry = self.entry(host);
-        let answer = poll_fn(|cx| match &mut *entry.state.borrow_mut() {
-            State::Asking(wakers) => {
-                wakers.push(cx.waker().clone());
-                Poll::Pending
-            }
-            State::Answered(answer) => Poll::Ready(answer.clone()),
-        })
-        .await;
+        let answer = entry.answer.wait().await;
         answer.map_err(|(kind, text)| {
             // A failure is told to those who waited for it, and not kept for those who come later.
             self.cache.borrow_mut().retain(|_, kept| !Rc::ptr_eq(kept, &entry));
@@ -129,26 +117,20 @@ impl Resolver {
         if cache.len() >= CACHED_NAMES {
             cache.clear();
         }
-        let entry = Rc::new(Entry {
-            asked: Instant::now(),
-            state: RefCell::new(State::Asking(Vec::new())),
-        });
-        cache.insert(host.into(), entry.clone());
-        drop(cache);
         let lookup = self.resolve.resolve(host);
-        let answered = Answered(entry.clone());
-        let task = mainspring::spawn_named("http: resolve", async move {
-            let answer = match lookup.await {
+        let work = async move {
+            match lookup.await {
                 Ok(addresses) if addresses.is_empty() => {
                     Err((io::ErrorKind::NotFound, "it has no address".to_owned()))
                 }
                 Ok(addresses) => Ok(addresses.into()),
                 Err(error) => Err((error.kind(), error.to_string())),
-            };
-            answered.set(answer);
-        });
-        // The entry tells when it is done.
-        drop(task);
+            }
+        };
+        let lost = Err((io::ErrorKind::Interrupted, "the lookup was given up".to_owned()));
+        let answer = Shared::find("http: resolve", work, lost);
+        let entry = Rc::new(Entry { asked: Instant::now(), answer });
+        cache.insert(host.into(), entry.clone());
         entry
     }
 }
@@ -156,25 +138,4 @@ impl Resolver {
 /// A host without the brackets that a URL has around an IPv6 address.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
-}
-
-/// The duty to answer: whoever drops it without an answer, by a panic or with the runtime, has
-/// answered that there is none.
-struct Answered(Rc<Entry>);
-
-impl Answered {
-    fn set(&self, answer: Result<Rc<[IpAddr]>, (io::ErrorKind, String)>) {
-        let before = self.0.state.replace(State::Answered(answer));
-        if let State::Asking(wakers) = before {
-            wakers.into_iter().for_each(Waker::wake);
-        }
-    }
-}
-
-impl Drop for Answered {
-    fn drop(&mut self) {
-        if matches!(*self.0.state.borrow(), State::Asking(_)) {
-            self.set(Err((io::ErrorKind::Interrupted, "the lookup was given up".to_owned())));
-        }
-    }
 }

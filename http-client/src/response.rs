@@ -180,6 +180,10 @@ impl Response {
             }
             Incoming::Stream(stream) => stream,
         };
+        if stream.lease.is_tunnel() {
+            // What comes now is no body: `upgrade` hands it over.
+            return Ok(None);
+        }
         if !stream.first.is_empty() {
             let first = std::mem::take(&mut stream.first);
             stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
@@ -205,7 +209,8 @@ impl Response {
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
     pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
-        if self.decoder.is_some() {
+        let tunnel = matches!(&self.body, Incoming::Stream(stream) if stream.lease.is_tunnel());
+        if self.decoder.is_some() || tunnel {
             while let Some(bytes) = self.decoded_chunk().await? {
                 sink(&bytes);
             }

@@ -60,14 +60,14 @@ impl TlsOptions {
 
     /// The configuration. Reads the system's certificates, so it may take a while: for the
     /// blocking pool.
-    pub(crate) fn build(&self) -> Result<Arc<ClientConfig>> {
+    pub(crate) fn build(&self) -> Result<Arc<ClientConfig>, String> {
         if let Some(config) = &self.config {
             return Ok(config.clone());
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| invalid("protocol versions", &error))?;
+            .map_err(|error| wrong("protocol versions", &error))?;
         let builder = if self.accept_invalid {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
         } else {
@@ -77,16 +77,16 @@ impl TlsOptions {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
                 .with_client_auth_cert(chain.clone(), key.clone_key())
-                .map_err(|error| invalid("client certificate", &error))?,
+                .map_err(|error| wrong("client certificate", &error))?,
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
-    fn root_store(&self) -> Result<RootCertStore> {
+    fn root_store(&self) -> Result<RootCertStore, String> {
         let mut store = RootCertStore::empty();
         for root in &self.roots {
-            store.add(root.clone()).map_err(|error| invalid("root certificate", &error))?;
+            store.add(root.clone()).map_err(|error| wrong("root certificate", &error))?;
         }
         if !self.only_these_roots {
             let system = rustls_native_certs::load_native_certs();
@@ -100,8 +100,12 @@ impl TlsOptions {
     }
 }
 
+fn wrong(what: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{what}: {error}")
+}
+
 fn invalid(what: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Tls(format!("{what}: {error}")))
+    Error::new(ErrorKind::Tls(wrong(what, error)))
 }
 
 /// A TLS session over a socket.
@@ -255,7 +259,8 @@ fn failed(error: &io::Error) -> Error {
                 | CertificateError::NotValidForNameContext { .. } => "it is for another host",
                 CertificateError::Revoked => "it has been revoked",
                 CertificateError::BadSignature => "its signature is wrong",
-                CertificateError::InvalidPurpose => "it is not for a server",
+                CertificateError::InvalidPurpose
+                | CertificateError::InvalidPurposeContext { .. } => "it is not for a server",
                 CertificateError::BadEncoding => "it is malformed",
                 _ => "a check failed",
             };

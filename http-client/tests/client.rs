@@ -638,6 +638,9 @@ fn a_switch_of_protocols_hands_over_the_raw_stream() {
         stream.write_all(b"echo\r\n\r\n").await.unwrap();
         stream.read_exact(&mut buffer).await.unwrap();
         assert_eq!(&buffer, b"echo!");
+        let request = client.get(server.url("/")).header("upgrade", "echo");
+        let unread = request.header("connection", "upgrade").send().await.unwrap();
+        assert_eq!(unread.bytes().await.unwrap(), "", "what follows a switch is no body");
         let refused = client.get(server.url("/no")).send().await.unwrap().upgrade().unwrap_err();
         assert!(refused.to_string().ends_with("invalid request: status 200 switches no protocol"));
     });
