@@ -122,7 +122,15 @@ fn a_host_that_waits_for_room_is_not_starved_by_a_busy_one() {
 
 #[test]
 fn no_more_idle_connections_are_kept_than_allowed() {
-    let server = Server::new(|seen| ok(seen.line()));
+    let (go, wait) = channel();
+    let mut wait = Some(wait);
+    let server = Server::new(move |seen| match seen.line() {
+        "GET /half" => {
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf".to_vec();
+            Reply::Steps(vec![head, b"half".to_vec()], wait.take().expect("one such request"))
+        }
+        line => ok(line),
+    });
     mainspring::run(async {
         let client = Client::builder().max_idle_connections(0).build();
         for _ in 0..2 {
@@ -131,11 +139,12 @@ fn no_more_idle_connections_are_kept_than_allowed() {
         assert_eq!(closed(&client), [(CloseReason::IdleLimit, 2)]);
 
         let client = Client::builder().max_idle_connections(1).build();
-        let two: Vec<_> = (0..2).map(|_| spawn(client.get(server.url("/")).send())).collect();
-        for one in two {
-            one.await.unwrap().unwrap();
-        }
+        let half = client.get(server.url("/half")).send().await.unwrap();
+        client.get(server.url("/")).send().await.unwrap();
         assert_eq!((client.stats().idle, client.stats().opened), (1, 2));
+        go.send(()).unwrap();
+        assert_eq!(half.text().await.unwrap(), "halfhalf");
+        assert_eq!((client.stats().idle, client.stats().open), (1, 1));
         assert_eq!(closed(&client), [(CloseReason::IdleLimit, 1)]);
     });
 }
