@@ -98,7 +98,16 @@ fn an_idle_connection_makes_room_for_another_host() {
 
 #[test]
 fn a_host_that_waits_for_room_is_not_starved_by_a_busy_one() {
-    let one = Server::new(|_| ok("one"));
+    let (go, wait) = channel();
+    let mut wait = Some(wait);
+    let one = Server::new(move |_| match wait.take() {
+        // The first answer waits until all the others are in the queue.
+        Some(wait) => {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none".to_vec();
+            Reply::Steps(vec![vec![], answer], wait)
+        }
+        None => ok("one"),
+    });
     let two = Server::new(|_| ok("two"));
     mainspring::run(async {
         let client = Client::builder().max_connections(1).build();
@@ -108,10 +117,12 @@ fn a_host_that_waits_for_room_is_not_starved_by_a_busy_one() {
                 spawn(async move { text(request.send().await).await })
             })
             .collect();
+        let other = client.get(two.url("/"));
+        let other = spawn(async move { text(other.send().await).await });
         let watched = client.clone();
-        until(|| watched.stats().waiting > 100).await;
-        let waiter = text(client.get(two.url("/")).send().await).await;
-        assert_eq!(waiter, "two");
+        until(|| watched.stats().waiting == 200).await;
+        go.send(()).unwrap();
+        assert_eq!(other.await.unwrap(), "two");
         assert!(one.seen().len() < 200, "it came before the end of the others' queue");
         for one in busy {
             assert_eq!(one.await.unwrap(), "one");
