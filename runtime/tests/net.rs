@@ -414,7 +414,7 @@ fn no_descriptor_is_left_behind() {
     fn descriptors() -> usize {
         std::fs::read_dir("/dev/fd").unwrap().count()
     }
-    let lives: [(&str, fn()); 8] = [
+    let lives: [(&str, fn()); 11] = [
         ("a runtime alone", || drop(Runtime::new())),
         ("a connection", || drop(run(connection()))),
         ("a refused one", || {
@@ -454,6 +454,29 @@ fn no_descriptor_is_left_behind() {
                 }
                 yield_now().await;
             });
+        }),
+        ("a result that nobody reads", || {
+            run(async {
+                let kept = spawn(async { listen().0 });
+                drop(spawn(async { listen().0 }));
+                yield_now().await;
+                assert!(kept.is_finished());
+            });
+        }),
+        ("a result whose handle outlives the runtime", || {
+            let mut runtime = Runtime::new();
+            let handle = runtime.spawn(async { listen().0 });
+            runtime.run_until_idle();
+            drop(runtime);
+            drop(handle);
+        }),
+        ("a callback that never runs", || {
+            let mut runtime = Runtime::new();
+            let socket = runtime.block_on(async { listen().0 });
+            let handle = runtime.spawn(async {});
+            handle.add_done_callback(move |_| drop(socket));
+            runtime.turn();
+            drop((runtime, handle));
         }),
         ("a task that is cancelled", || {
             run(async {
