@@ -5,6 +5,7 @@ import { hasEnded, stateWord } from "./model.js";
 import { badge, fill, h } from "./dom.js";
 
 const MAX_POLLS = 12;
+const MAX_REASONS = 8;
 
 export class Inspector {
   constructor(app) {
@@ -60,6 +61,19 @@ export class Inspector {
         model.illegal.length > 0 && ["illegal events", h("ul", {}, model.illegal.slice(0, 5)
           .map((one) => h("li", {}, this.event(one.event, one.what))))],
       ]),
+      ...this.alive(model),
+    ];
+  }
+
+  /** Why the loop does not end. */
+  alive(model) {
+    const lines = model.whyAlive();
+    if (lines.length === 0) return [];
+    const more = lines.length - MAX_REASONS;
+    return [
+      h("h3", {}, "The loop goes on because"),
+      h("ul", {}, lines.slice(0, MAX_REASONS).map((line) => h("li", {}, line)),
+        more > 0 ? h("li", { class: "quiet" }, `and ${big(more)} more reasons`) : null),
     ];
   }
 

@@ -355,6 +355,27 @@ export class Model {
     return { why, reasons, evidence: evidence.filter((n, i) => n !== evidence[i - 1]) };
   }
 
+  /** What keeps the loop from ending, one line each; empty if nothing does. */
+  whyAlive() {
+    const lines = [];
+    if (this.ready.length > 0) lines.push(`${count(this.ready.length, "task")} ready to run`);
+    const never = (deadline) => (isNever(deadline) ? NEVER : deadline);
+    const timers = [...this.timers.values()]
+      .sort((a, b) => never(a.deadline) - never(b.deadline) || a.id - b.id);
+    if (timers.length > 0) {
+      lines.push(`${count(timers.length, "timer")} armed, the next is timer #${timers[0].id} `
+        + this.due(timers[0].deadline));
+    }
+    if (this.jobs.size > 0) lines.push(`${count(this.jobs.size, "blocking job")} on the pool`);
+    for (const task of [...this.tasks.values()].sort((a, b) => a.id - b.id)) {
+      if (task.state.is !== "idle") continue;
+      const { why, reasons } = this.why(task.id);
+      if (reasons.length > 0 && reasons.every((reason) => reason.is === "timer")) continue;
+      lines.push(`task ${task.id} is ${why}`);
+    }
+    return lines;
+  }
+
   /** What an idle task waits for: its timers by deadline, then what its last poll waited on. */
   reasons(task) {
     const last = (deadline) => (isNever(deadline) ? NEVER : deadline);

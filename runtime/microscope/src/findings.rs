@@ -121,8 +121,8 @@ codes! {
     /// A labelled future had read bytes and was dropped before it returned, while its task ran on.
     DroppedMidway "dropped-midway" "A future was dropped with bytes in hand"
         "What it had read is gone. Keep the buffer outside of the future, or let it finish.";
-    /// A labelled future was dropped before it returned, and its task had been polled at least once
-    /// without polling it: it went nowhere, and kept what it held.
+    /// A labelled future was dropped before it returned, and a whole poll of its task had passed in
+    /// which it was not polled: it went nowhere, and kept what it held.
     SetAside "set-aside" "A future was set aside and not polled"
         "Drop it or go on polling it: meanwhile it keeps its lock, its connection, its place.";
     /// One poll, or one readiness, woke many tasks, and at most one of them found something to do.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
-use mainspring::observe::{self, Part, RecorderObserver, Sink};
+use mainspring::observe::{self, Kind, Part, RecorderObserver, Sink};
 
 use crate::model::Model;
 use crate::stream::Stream;
@@ -32,6 +32,8 @@ struct Tail {
     model: Model,
     texts: Texts,
     taken: u64,
+    /// A virtual clock jumped: the real one never does.
+    jumped: bool,
 }
 
 struct ToTail(Rc<RefCell<Tail>>);
@@ -99,7 +101,9 @@ impl Recorder {
         texts.labels = recording.labels.iter().map(|label| label.to_string()).collect();
         // A streaming recorder has handed on what is not here: the trace begins in the middle.
         let snapshot = Model { next: recording.first, ..tail.model.clone() };
-        Trace::new(snapshot, recording.events, texts, recording.lost)
+        let mut trace = Trace::new(snapshot, recording.events, texts, recording.lost);
+        trace.virtual_clock |= tail.jumped;
+        trace
     }
 }
 
@@ -118,9 +122,10 @@ impl fmt::Debug for Recorder {
 impl Sink for ToTail {
     fn take(&mut self, part: Part<'_>) {
         let mut tail = self.0.borrow_mut();
-        let Tail { model, texts, taken } = &mut *tail;
+        let Tail { model, texts, taken, jumped } = &mut *tail;
         for event in part.events {
             model.apply(event);
+            *jumped |= matches!(event.kind, Kind::ClockJumped { .. });
         }
         texts.tasks.extend(part.tasks.iter().map(|text| (text.id, task_text(text))));
         // Forgetting looks at every task: rarely enough to cost next to nothing per event.

@@ -156,7 +156,7 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
     let plain = browser.evaluate(&format!(
         "(() => {{ const m = microscope.runs[{run}].history.seek({count}); \
          return JSON.stringify([m.plain(), [...m.tasks.keys()].sort((a, b) => a - b)\
-         .map((id) => [id, m.why(id).why, m.why(id).evidence])]); }})()"
+         .map((id) => [id, m.why(id).why, m.why(id).evidence]), m.whyAlive()]); }})()"
     ));
     let plain: Value = serde_json::from_str(plain.as_str().unwrap()).unwrap();
     let model = trace.model_after(count);
@@ -169,6 +169,7 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
         })
         .collect();
     assert_eq!(plain[1], json!(why), "after {count} events");
+    assert_eq!(plain[2], json!(model.why_alive()), "after {count} events");
     assert_eq!(plain[0], serde_json::to_value(&model).unwrap(), "after {count} events");
 }
 

@@ -369,7 +369,8 @@ impl Scan<'_> {
         }
         let running = self.model.running == event.task;
         let task_polls = self.model.task(event.task).map_or(0, |task| task.polls + 1 - open.poll);
-        if task_polls > u64::from(polls) && running {
+        // The poll in which it is dropped may have done so before its turn came.
+        if task_polls > u64::from(polls) + 1 && running {
             let what = format!(
                 "\"{label}\" in {} was polled in {polls} of its task's {task_polls} polls, then \
                  dropped",

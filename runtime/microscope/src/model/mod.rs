@@ -16,9 +16,7 @@ mod why;
 
 use std::collections::VecDeque;
 
-use mainspring::observe::{
-    CancelEffect, CauseKind, Event, Kind, PollOutcome, WakeEffect,
-};
+use mainspring::observe::{CancelEffect, CauseKind, Event, Kind, PollOutcome, WakeEffect};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use by_id::ById;
