@@ -67,7 +67,7 @@ impl Default for ClientBuilder {
             pool: PoolLimits {
                 connections: 1024,
                 per_host: 128,
-                idle: 256,
+                idle: usize::MAX,
                 idle_timeout: Duration::from_secs(60),
                 lifetime: Duration::MAX,
             },
@@ -109,7 +109,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Idle connections kept, over all hosts; with 0, none is used twice. Default 256.
+    /// Idle connections kept, over all hosts; with 0, none is used twice. Default: as many as there
+    /// may be connections.
     pub fn max_idle_connections(mut self, limit: usize) -> Self {
         self.pool.idle = limit;
         self
