@@ -32,7 +32,7 @@ use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
 use crate::task::state::{OnCancel, OnWake, TaskState};
 use crate::task::table::{BoxedTask, MAIN, Table};
-use crate::task::waker::Header;
+use crate::task::waker::{Header, Wakee, WakerParts};
 use crate::time::clock::Time;
 use crate::time::queue::TimerQueue;
 
@@ -61,7 +61,7 @@ pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) time: Time,
     pub(crate) reactor: Reactor,
-    pub(crate) timers: RefCell<TimerQueue>,
+    pub(crate) timers: RefCell<TimerQueue<Wakee>>,
     pub(crate) table: RefCell<Table>,
     pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
     pub(crate) inbox: Arc<Mailbox>,
@@ -72,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) tap: Option<Tap>,
     /// The task that is being polled.
     pub(crate) running: Cell<Option<TaskId>>,
+    /// The waker that it is being polled with.
+    pub(crate) own_waker: Cell<WakerParts>,
     /// The running task has left the table, so a cancel of it is noted here until its poll returns.
     pub(crate) cancel_running: Cell<bool>,
     /// What the loop is doing, which is what causes a wake that happens now.
@@ -236,10 +238,6 @@ impl Core {
         self.table.borrow().get(id)?.header.as_ref().map(|header| header.state.get())
     }
 
-    pub(crate) fn current_task(&self) -> Option<TaskId> {
-        self.running.get()
-    }
-
     /// Runs `f` with `kind` and `id` as the cause of every wake in it.
     pub(crate) fn caused_by(&self, kind: CauseKind, id: u64, f: impl FnOnce()) {
         let before = self.cause.replace((kind, id));
@@ -263,6 +261,7 @@ impl Core {
     }
 
     /// Tells the observer about the running task.
+    #[inline]
     pub(crate) fn note_running(&self, kind: Kind) {
         if self.tap.is_some() {
             self.note(self.running.get().map_or(0, TaskId::get), kind);
@@ -344,7 +343,7 @@ pub(crate) fn current(what: &str) -> Rc<Core> {
 
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
-    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.current_task()))
+    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.running.get()))
 }
 
 /// Tells the observer of this thread's loop, if both exist.

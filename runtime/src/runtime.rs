@@ -8,7 +8,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_task::waker_ref;
@@ -25,7 +25,7 @@ use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN};
-use crate::task::waker::Header;
+use crate::task::waker::{Header, Wakee, parts};
 use crate::time::clock::Clock;
 use crate::time::queue::Fired;
 
@@ -78,7 +78,7 @@ pub struct Runtime {
     rested: bool,
     // Kept from turn to turn for their memory.
     letters: Vec<Letter>,
-    fired: Vec<Fired>,
+    fired: Vec<Fired<Wakee>>,
     ready: Vec<Ready>,
 }
 
@@ -305,8 +305,8 @@ impl Runtime {
             return core.cancel(header, task);
         }
         let id = header.id();
-        self.start_poll(id);
         let waker = waker_ref(&header);
+        self.start_poll(id, &waker);
         let polled = catch(|| task.as_mut().poll(&mut Context::from_waker(&waker)));
         // The future of a task that panicked is dropped while the task still counts as running.
         let outcome = match polled {
@@ -357,8 +357,8 @@ impl Runtime {
         };
         let OnTake::Poll = header.state.take() else { unreachable!("nobody cancels main") };
         let id = header.id();
-        self.start_poll(id);
         let waker = waker_ref(&header);
+        self.start_poll(id, &waker);
         let polled = catch(|| poll(&mut Context::from_waker(&waker)));
         self.end_poll();
         if let Ok(Poll::Pending) = polled {
@@ -386,10 +386,11 @@ impl Runtime {
         true
     }
 
-    fn start_poll(&self, id: crate::TaskId) {
+    fn start_poll(&self, id: crate::TaskId, waker: &Waker) {
         let core = &self.core;
         core.counters.polls.add(1);
         core.running.set(Some(id));
+        core.own_waker.set(parts(waker));
         core.transfer_left.set(TRANSFER_BUDGET);
         if core.tap.is_some() {
             core.cause.set((CauseKind::Task, id.get()));
@@ -537,7 +538,7 @@ impl Runtime {
         core.counters.timers_fired.add(self.fired.len() as u64);
         for Fired { id, late, waker } in self.fired.drain(..) {
             core.note_now(0, Kind::TimerFired { timer: id, late });
-            core.caused_by(CauseKind::Timer, u64::from(id), || waker.wake());
+            core.caused_by(CauseKind::Timer, u64::from(id), || core.wake_wakee(waker));
         }
     }
 

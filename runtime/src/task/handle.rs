@@ -133,7 +133,7 @@ impl<T> JoinHandle<T> {
 
     fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
         if let Some(core) = self.core.upgrade() {
-            let by = core.current_task();
+            let by = core.running.get();
             if core.request_cancel(self.id(), by) {
                 self.cell.note_cancel(CancelRequest { reason, origin, by });
             }
@@ -220,7 +220,7 @@ impl<T> JoinHandle<T> {
     fn is_of_current_task(&self) -> bool {
         let id = self.id();
         context::current_task() == Some(id)
-            && self.core.upgrade().is_some_and(|core| core.current_task() == Some(id))
+            && self.core.upgrade().is_some_and(|core| core.running.get() == Some(id))
     }
 
     /// The handle is dropped, and has not given the result away.

@@ -6,15 +6,17 @@
 //! On any other thread, and on the loop's own while the loop is not running, it is a letter to the
 //! inbox, marked so that a second wake costs none. Once the runtime is gone it does nothing.
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, fence};
+use std::task::{RawWakerVTable, Waker};
 
 use futures_task::ArcWake;
 
-use crate::context::{self, Letter, Mailbox};
+use crate::context::{self, Core, Letter, Mailbox};
 use crate::inbox::Posted;
 use crate::task::TaskId;
-use crate::task::state::State;
+use crate::task::state::{OnWake, State};
 
 /// What the loop and the wakers of a task share.
 pub(crate) struct Header {
@@ -81,6 +83,49 @@ impl ArcWake for Header {
     fn wake_by_ref(header: &Arc<Header>) {
         if !context::wake_here(header) {
             post(header);
+        }
+    }
+}
+
+/// What tells a waker from every other.
+pub(crate) type WakerParts = (*const (), *const RawWakerVTable);
+
+pub(crate) fn parts(waker: &Waker) -> WakerParts {
+    (waker.data(), ptr::from_ref(waker.vtable()))
+}
+
+/// Whom the loop is to wake later.
+///
+/// Most who wait bring the waker of the task that runs. Its id does as well, and costs none of the two
+/// locked instructions of a waker's clone and drop. Under an observer, who is told how many wakers of a
+/// task are held, it is always a waker.
+pub(crate) enum Wakee {
+    Task(TaskId),
+    Other(Waker),
+}
+
+impl Core {
+    /// Whom to wake in place of `waker`.
+    pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
+        match self.running.get() {
+            Some(id) if self.own_waker.get() == parts(waker) && self.tap.is_none() => {
+                Wakee::Task(id)
+            }
+            _ => Wakee::Other(waker.clone()),
+        }
+    }
+
+    pub(crate) fn wake_wakee(&self, wakee: Wakee) {
+        match wakee {
+            Wakee::Other(waker) => waker.wake(),
+            Wakee::Task(id) => {
+                let table = self.table.borrow();
+                let header = table.get(id).and_then(|slot| slot.header.as_ref());
+                if header.is_some_and(|header| header.state.wake() == OnWake::Enqueue) {
+                    drop(table);
+                    self.enqueue(id.slot());
+                }
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ impl Time {
     }
 
     /// Nanoseconds since the start.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
         match self.kind {
             Clock::Real => nanos(self.start.elapsed()),

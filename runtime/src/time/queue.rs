@@ -7,11 +7,10 @@
 //! too: it empties the slab's place and leaves the entry to be skipped; once such entries outnumber the
 //! living ones, one O(n) pass throws them out, so no more than about twice what is armed is ever kept.
 //!
-//! Knows of no clock: it is told what time it is.
+//! Knows of no clock and of no task: it is told what time it is, and tells of whom to wake.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::task::Waker;
 
 /// Heaps below this many entries are not worth a pass.
 const COMPACT_ABOVE: usize = 64;
@@ -38,37 +37,44 @@ struct Entry {
 }
 
 /// A place of the slab. Number 0 is no timer's.
-struct Place {
+struct Place<W> {
     number: u64,
-    waker: Option<Waker>,
+    waker: Option<W>,
 }
 
 /// A timer that fired.
-pub(crate) struct Fired {
+pub(crate) struct Fired<W> {
     pub(crate) id: u32,
     pub(crate) late: u64,
-    pub(crate) waker: Waker,
+    pub(crate) waker: W,
 }
 
-#[derive(Default)]
-pub(crate) struct TimerQueue {
+/// A queue of timers that each have a `W` to wake.
+pub(crate) struct TimerQueue<W> {
     heap: BinaryHeap<Reverse<Entry>>,
     /// Armed since somebody last asked for the next deadline.
     fresh: Vec<Entry>,
-    places: Vec<Place>,
+    places: Vec<Place<W>>,
     free: Vec<u32>,
     armed: usize,
     last_number: u64,
 }
 
-impl TimerQueue {
+impl<W> Default for TimerQueue<W> {
+    fn default() -> TimerQueue<W> {
+        let (heap, fresh, places, free) = Default::default();
+        TimerQueue { heap, fresh, places, free, armed: 0, last_number: 0 }
+    }
+}
+
+impl<W> TimerQueue<W> {
     /// How many timers are armed.
     pub(crate) fn len(&self) -> usize {
         self.armed
     }
 
     /// Arms a timer.
-    pub(crate) fn arm(&mut self, deadline: u64, waker: Waker) -> TimerKey {
+    pub(crate) fn arm(&mut self, deadline: u64, waker: W) -> TimerKey {
         self.last_number += 1;
         let number = self.last_number;
         let filled = Place { number, waker: Some(waker) };
@@ -87,22 +93,19 @@ impl TimerQueue {
         TimerKey { number, place }
     }
 
-    /// Whether a timer is still armed. If so, `waker` is the one it wakes from now on.
-    pub(crate) fn rewake(&mut self, key: TimerKey, waker: &Waker) -> bool {
+    /// Has an armed timer wake `waker` from now on, and gives the one before back, to be dropped where
+    /// nothing is borrowed. `None` if it has fired.
+    pub(crate) fn rewake(&mut self, key: TimerKey, waker: W) -> Option<W> {
         let place = &mut self.places[key.place as usize];
         if place.number != key.number {
-            return false;
+            return None;
         }
-        match &mut place.waker {
-            Some(old) => old.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        true
+        place.waker.replace(waker)
     }
 
     /// Disarms a timer. The waker comes back, to be dropped where nothing is borrowed; none if it
     /// had fired.
-    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<W> {
         if self.places[key.place as usize].number != key.number {
             return None;
         }
@@ -132,7 +135,7 @@ impl TimerQueue {
     }
 
     /// Moves every timer that is due at `now` into `fired`, by deadline, ties in order of arming.
-    pub(crate) fn expire(&mut self, now: u64, fired: &mut Vec<Fired>) {
+    pub(crate) fn expire(&mut self, now: u64, fired: &mut Vec<Fired<W>>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= now) {
             let Some(Reverse(entry)) = self.heap.pop() else { return };
             if let Some(waker) = self.vacate(entry.place) {
@@ -141,7 +144,7 @@ impl TimerQueue {
         }
     }
 
-    fn vacate(&mut self, place: u32) -> Option<Waker> {
+    fn vacate(&mut self, place: u32) -> Option<W> {
         let vacated = &mut self.places[place as usize];
         vacated.number = 0;
         self.free.push(place);

@@ -120,7 +120,9 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let (core, deadline) = match &self.stage {
             Stage::Armed(armed) => {
-                if armed.core.timers.borrow_mut().rewake(armed.key, cx.waker()) {
+                let wakee = armed.core.wakee(cx.waker());
+                let before = armed.core.timers.borrow_mut().rewake(armed.key, wakee);
+                if before.is_some() {
                     return Poll::Pending;
                 }
                 self.stage = Stage::Over;
@@ -138,7 +140,8 @@ impl Future for Sleep {
                 (core, deadline)
             }
         };
-        let key = core.timers.borrow_mut().arm(deadline, cx.waker().clone());
+        let wakee = core.wakee(cx.waker());
+        let key = core.timers.borrow_mut().arm(deadline, wakee);
         core.note_running(Kind::TimerArmed { timer: key.id(), deadline });
         self.stage = Stage::Armed(Armed { core, key, deadline });
         Poll::Pending
@@ -149,7 +152,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         let waker = self.core.timers.borrow_mut().cancel(self.key);
         if waker.is_some() {
-            let task = self.core.current_task().map_or(0, TaskId::get);
+            let task = self.core.running.get().map_or(0, TaskId::get);
             self.core.note(task, Kind::TimerDropped { timer: self.key.id() });
         }
     }

@@ -20,7 +20,7 @@ use crate::time::sleep::{Sleep, sleep, sleep_until};
 /// # Errors
 /// [`Elapsed`] if time was up first.
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future, limit: Limit::After(duration) }
+    Timeout { future, limit: sleep(duration) }
 }
 
 /// Gives `future` until `deadline`.
@@ -28,7 +28,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 /// # Errors
 /// [`Elapsed`] if time was up first.
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    Timeout { future, limit: Limit::At(deadline) }
+    Timeout { future, limit: sleep_until(deadline) }
 }
 
 pin_project! {
@@ -38,34 +38,14 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: F,
-        limit: Limit,
-    }
-}
-
-/// A sleep that is not made before it is needed.
-#[derive(Debug)]
-enum Limit {
-    After(Duration),
-    At(Instant),
-    Running(Sleep),
-}
-
-impl Limit {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Limit::After(duration) => *self = Limit::Running(sleep(*duration)),
-            Limit::At(deadline) => *self = Limit::Running(sleep_until(*deadline)),
-            Limit::Running(_) => {}
-        }
-        let Limit::Running(sleep) = self else { unreachable!("made above") };
-        Pin::new(sleep).poll(cx)
+        limit: Sleep,
     }
 }
 
 impl<F> Timeout<F> {
     /// Starts the limit again, with a deadline `duration` after the next poll.
     pub fn reset(self: Pin<&mut Self>, duration: Duration) {
-        *self.project().limit = Limit::After(duration);
+        self.project().limit.reset(duration);
     }
 
     /// The future inside.
@@ -83,7 +63,7 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        this.limit.poll(cx).map(|()| Err(Elapsed(())))
+        Pin::new(this.limit).poll(cx).map(|()| Err(Elapsed(())))
     }
 }
 
