@@ -302,6 +302,14 @@ fn wait_channel(thread: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+impl Follow {
+    /// For pictures of a held loop without a thread that holds one.
+    pub(super) fn pretend_held(&mut self, held: Duration, hit: Option<Event>) {
+        self.told = Told { held: Some(held), stopping: false, hit, ..self.told.clone() };
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use mainspring::observe::{Observer, PollOutcome, TaskInfo};

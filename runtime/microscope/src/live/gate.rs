@@ -62,11 +62,7 @@ impl Break {
         let kind = schema::KINDS.iter().find(|(_, name, _)| *name == last);
         kind.map(|(_, name, _)| Break::Event(name)).ok_or_else(|| {
             let text = crate::text::harmless(text);
-            format!(
-                "cannot break on '{text}': give a task's number, a state ({}), an event like \
-                 timer_fired, or slow 10ms",
-                STATES.join(", ")
-            )
+            format!("cannot break on '{text}': try 7, done, timer_fired or slow 10ms")
         })
     }
 }
@@ -88,12 +84,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Break::Task(id) => write!(f, "task {id}"),
+            Break::Task(id) => write!(f, "a poll of task {id} is over"),
             Break::State(state) => write!(f, "a task is {state}"),
-            Break::Event(name) => write!(f, "event {name}"),
+            Break::Event(name) => write!(f, "event {name} comes"),
             Break::SlowPoll(limit) => {
                 let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-                write!(f, "a poll of {} or more", Nanos(limit))
+                write!(f, "a poll took {} or more", Nanos(limit))
             }
         }
     }
@@ -341,9 +337,8 @@ mod tests {
         assert_eq!(message("slow 3"), "write the duration like 10ms or 1.5s");
         assert_eq!(
             message("lunch\u{1b}"),
-            "cannot break on 'lunch\u{fffd}': give a task's number, a state (idle, scheduled, \
-             running, done, panicked, cancelled), an event like timer_fired, or slow 10ms"
+            "cannot break on 'lunch\u{fffd}': try 7, done, timer_fired or slow 10ms"
         );
-        assert_eq!(Break::parse("slow 1.5s").unwrap().to_string(), "a poll of 1.5 s or more");
+        assert_eq!(Break::parse("slow 1.5s").unwrap().to_string(), "a poll took 1.5 s or more");
     }
 }

@@ -14,12 +14,14 @@ use ratatui::style::{Color, Modifier, Style};
 use super::follow::Follow;
 use super::input::{Input, Prompt};
 use super::status::{coarse, halves, short};
-use crate::model::{Model, Reason, State, Task, Why};
+use crate::model::{Model, Phase, Reason, State, Task, Why};
 use crate::text::{Nanos, count, harmless};
 
-/// Lines other than those of tasks: header 2, state 2, column heads, close look 2, events, message,
-/// keys.
-const OTHER_LINES: u16 = 9 + EVENTS;
+/// Lines other than those of tasks: header 2, state 2, column heads, close look, events, message, keys.
+const OTHER_LINES: u16 = 7 + CLOSELY + EVENTS;
+
+/// Lines of the close look at the selected task.
+const CLOSELY: u16 = 3;
 
 /// Latest events shown.
 const EVENTS: u16 = 4;
@@ -27,8 +29,19 @@ const EVENTS: u16 = 4;
 /// Ended tasks shown.
 const ENDED: usize = 50;
 
-const KEYS: &str =
-    "space hold  s turn  p poll  c go on  b break  t tree  / filter  d dump  w page  q quit";
+/// Keys, and what they do.
+const KEYS: [(&str, &str); 10] = [
+    ("space", "hold"),
+    ("s", "turn"),
+    ("p", "poll"),
+    ("c", "go on"),
+    ("b", "break"),
+    ("t", "tree"),
+    ("/", "filter"),
+    ("d", "dump"),
+    ("w", "page"),
+    ("q", "quit"),
+];
 
 /// How a column's cells are written.
 #[derive(Clone, Copy)]
@@ -46,6 +59,9 @@ const fn right(head: &'static str, width: u16) -> Column {
     Column { head, width, right: true }
 }
 
+/// Columns for the place where a task was spawned.
+const FROM: u16 = 28;
+
 /// Columns in the order in which room is given to them. Of the first, the second and the fourth take
 /// what is left over.
 const COLUMNS: [Column; 11] = [
@@ -59,7 +75,7 @@ const COLUMNS: [Column; 11] = [
     right("LONGEST", 7),
     right("WAKES(SELF)", 11),
     right("WAKERS", 6),
-    left("FROM", 28),
+    left("FROM", FROM),
 ];
 
 /// One look at the loop, drawn.
@@ -83,10 +99,10 @@ impl Picture<'_> {
         let below = 5 + tasks;
         self.draw_closely(input, below, &mut line);
         let dim = Style::new().add_modifier(Modifier::DIM);
-        for (y, sentence) in (below + 2..).zip(self.follow.latest(usize::from(EVENTS))) {
+        for (y, sentence) in (below + CLOSELY..).zip(self.follow.latest(usize::from(EVENTS))) {
             line.put(y, &format!("· {sentence}"), dim);
         }
-        let below = below + 2 + EVENTS;
+        let below = below + CLOSELY + EVENTS;
         let filter = match input.filter.as_str() {
             "" => String::new(),
             filter => format!("filter: {filter} (Esc shows all)"),
@@ -95,12 +111,12 @@ impl Picture<'_> {
         line.put(below, message, Style::new());
         let reversed = Style::new().add_modifier(Modifier::REVERSED);
         match &input.prompt {
-            None => line.put(below + 1, &KEYS.replace("  ", " · "), dim),
+            None => keys(below + 1, &mut line),
             Some(Prompt::Filter(text)) => {
                 line.put(below + 1, &format!("filter by name, state or place: {text}▏"), reversed);
             }
             Some(Prompt::Break(text)) => {
-                let what = "break on (7, idle, done, timer_fired, slow 10ms; nothing: never)";
+                let what = "break on 7, idle, timer_fired, slow 10ms";
                 line.put(below + 1, &format!("{what}: {text}▏"), reversed);
             }
         }
@@ -131,7 +147,9 @@ impl Picture<'_> {
             }
             None if told.left => "the loop is gone".into(),
             None if told.stopping => {
-                line.put(2, "to be held before its next poll", held);
+                let asleep = matches!(self.model().phase, Phase::Parked { .. });
+                let when = if asleep { ", when it wakes up" } else { "" };
+                line.put(2, &format!("to be held at the next step{when}"), held);
                 breakpoint
             }
             None => breakpoint,
@@ -166,23 +184,30 @@ impl Picture<'_> {
             return line.put(y, "no task is shown", bold);
         };
         let texts = self.follow.texts();
-        let why = self.model().why(task.id).why;
-        let why = match why {
-            Why::Waiting(_) | Why::HeldElsewhere { .. } | Why::LostWaker => why.to_string(),
+        let place = texts.tasks.get(&task.id).map(|text| text.place()).unwrap_or_default();
+        let title = format!("{} from ", texts.task(task.id));
+        let room = usize::from(line.area.width).saturating_sub(title.chars().count());
+        line.put(y, &format!("{title}{}", end_of(&place, room)), bold);
+        let why = match self.model().why(task.id).why {
+            Why::Waiting(reasons) => {
+                let reasons: Vec<_> = reasons.iter().map(|one| self.one_reason(one)).collect();
+                format!("waiting for {}", reasons.join(" or "))
+            }
+            why @ (Why::HeldElsewhere { .. } | Why::LostWaker) => why.to_string(),
             _ => format!("{} for {}", task.state.word(), coarse(self.since(task))),
         };
-        line.put(y, &format!("{}: {why}", texts.task(task.id)), bold);
-        let place = texts.tasks.get(&task.id).map(|text| text.place()).unwrap_or_default();
+        line.put(y + 1, &format!("  {why}"), Style::new());
         let times = |n: u64, noun| count(usize::try_from(n).unwrap_or(usize::MAX), noun);
         let text = format!(
-            "{}, longest {}; {} ({} by itself); {} held; from {place}",
+            "  {}, busy {}, longest {}; {}, {} by itself; {} held",
             times(task.polls, "poll"),
+            Nanos(task.busy),
             Nanos(task.longest_poll),
             times(task.wakes, "wake"),
             task.self_wakes,
             times(u64::from(task.holders), "waker"),
         );
-        line.put(y + 1, &text, Style::new());
+        line.put(y + 2, &text, Style::new());
     }
 
     fn model(&self) -> &Model {
@@ -265,7 +290,7 @@ impl Picture<'_> {
             coarse(task.longest_poll.max(running)),
             format!("{} ({})", short(task.wakes), short(task.self_wakes)),
             task.holders.to_string(),
-            place,
+            end_of(&place, usize::from(FROM)),
         ]
     }
 
@@ -274,7 +299,10 @@ impl Picture<'_> {
         let model = self.model();
         match model.why(task.id).why {
             Why::Waiting(reasons) => {
-                let first = reasons.first().map(|reason| self.one_reason(reason));
+                // A timer beside something else is mostly that thing's time limit.
+                let is_timer = |reason: &&Reason| matches!(reason, Reason::Timer { .. });
+                let first = reasons.iter().find(|reason| !is_timer(reason)).or(reasons.first());
+                let first = first.map(|reason| self.one_reason(reason));
                 let more = match reasons.len() - 1 {
                     0 => String::new(),
                     more => format!(" +{more}"),
@@ -365,6 +393,43 @@ fn fold(text: &str, width: usize) -> (&str, &str) {
     }
 }
 
+/// A text with its middle left out if it is longer than `width`: names and places often differ at
+/// their ends.
+fn cut(text: &str, width: usize) -> String {
+    let long = text.chars().count();
+    if long <= width {
+        return text.to_owned();
+    }
+    let tail = (width - 1) / 2;
+    let head = text.chars().take(width - 1 - tail);
+    head.chain(['…']).chain(text.chars().skip(long - tail)).collect()
+}
+
+/// The end of a text of which no more than `width` fits: what tells places apart.
+fn end_of(text: &str, width: usize) -> String {
+    let long = text.chars().count();
+    if long <= width {
+        return text.to_owned();
+    }
+    let rest = text.chars().skip((long + 1).saturating_sub(width));
+    std::iter::once('…').chain(rest).collect()
+}
+
+/// The bottom line.
+fn keys(y: u16, line: &mut Line<'_>) {
+    let mut x = 0;
+    for (key, what) in KEYS {
+        if x > 0 {
+            line.put_at(x, y, 1, "·", Style::new().add_modifier(Modifier::DIM));
+            x += 1;
+        }
+        let (key_long, long) = (key.len() as u16, what.len() as u16);
+        line.put_at(x, y, key_long, key, Style::new().add_modifier(Modifier::BOLD));
+        line.put_at(x + key_long + 1, y, long, what, Style::new());
+        x += key_long + 1 + long;
+    }
+}
+
 /// Writes lines into a buffer, cut at its edges.
 struct Line<'a> {
     area: Rect,
@@ -388,15 +453,9 @@ impl Line<'_> {
         self.put(y, &blank, style);
         let mut x = 0;
         for (column, cell) in columns.iter().zip(cells) {
-            let long = cell.chars().count();
             let width = usize::from(column.width);
-            // What is too long ends in a mark that says so.
-            let shown = if long > width {
-                cell.chars().take(width - 1).chain(['…']).collect()
-            } else {
-                cell.clone()
-            };
-            let indent = if column.right { width - long.min(width) } else { 0 };
+            let shown = cut(cell, width);
+            let indent = if column.right { width - shown.chars().count() } else { 0 };
             let indent = u16::try_from(indent).unwrap_or(0);
             self.put_at(x + indent, y, column.width - indent, &shown, style);
             x += column.width + 1;
