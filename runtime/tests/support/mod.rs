@@ -1,5 +1,5 @@
-//! What the runtime's tests share: a log of everything the loop does, futures that behave badly on
-//! demand, and counters of drops.
+//! What the runtime's tests share: a log of everything the loop does, a future that is opened by hand,
+//! counters of drops, and child processes.
 
 // Each test file is a crate of its own and uses its own part of this.
 #![allow(dead_code)]
@@ -141,7 +141,7 @@ impl Drop for DropGuard {
     }
 }
 
-/// Never ready, and leaves its waker in a place where others find it.
+/// Ready once it is opened; until then its waker lies where others find it.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<RefCell<(bool, Option<Waker>)>>);
 
@@ -207,12 +207,4 @@ pub fn stderr_of_child(test: &str, body: impl FnOnce()) -> Vec<String> {
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert!(output.status.success(), "the child failed:\n{stderr}");
     stderr.lines().filter(|line| line.starts_with("mainspring: ")).map(str::to_owned).collect()
-}
-
-/// The place of the line above the call, as the runtime writes places.
-#[macro_export]
-macro_rules! line_above {
-    () => {
-        format!("{}:{}", file!(), line!() - 1)
-    };
 }
