@@ -40,6 +40,9 @@ const FORMAT: &str = "mainspring-trace";
 /// The meaning that this code writes and reads.
 const VERSION: u64 = 1;
 
+/// Counts and times in a snapshot stay below what a JavaScript number holds exactly.
+const MAX_COUNT: i64 = 1 << 53;
+
 /// Why a text is no trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -208,7 +211,7 @@ struct File {
     #[serde(default)]
     labels: Vec<String>,
     #[serde(default)]
-    snapshot: Option<Model>,
+    snapshot: Option<serde_json::Value>,
     #[serde(default)]
     events: Vec<Vec<i64>>,
 }
@@ -309,12 +312,31 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
             Err(error) => return Err(TraceError::Broken { what: format!("{error} in {line:?}") }),
         }
     }
-    let snapshot = file.snapshot.unwrap_or_default();
+    let snapshot = file.snapshot.map_or_else(|| Ok(Model::new()), snapshot)?;
     let mut trace = Trace::new(snapshot, reader.events, texts, file.meta.lost);
     trace.title = file.meta.title;
     trace.seed = file.meta.seed;
     trace.virtual_clock |= file.meta.clock == "virtual";
     Ok(trace)
+}
+
+/// The state before the first event. Its numbers leave room to count on.
+fn snapshot(value: serde_json::Value) -> Result<Model, TraceError> {
+    fn fits(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Number(number) => {
+                number.as_i64().is_some_and(|number| number < MAX_COUNT)
+            }
+            serde_json::Value::Array(list) => list.iter().all(fits),
+            serde_json::Value::Object(members) => members.values().all(fits),
+            _ => true,
+        }
+    }
+    if !fits(&value) {
+        return Err(TraceError::Broken { what: "a number in its snapshot is out of range".into() });
+    }
+    serde_json::from_value(value)
+        .map_err(|error| TraceError::Broken { what: format!("{error} in its snapshot") })
 }
 
 struct Rows {

@@ -368,7 +368,10 @@ impl Scan<'_> {
             return;
         }
         let running = self.model.running == event.task;
-        let task_polls = self.model.task(event.task).map_or(0, |task| task.polls + 1 - open.poll);
+        let task_polls = self
+            .model
+            .task(event.task)
+            .map_or(0, |task| (task.polls + 1).saturating_sub(open.poll));
         // The poll in which it is dropped may have done so before its turn came.
         if task_polls > u64::from(polls) + 1 && running {
             let what = format!(

@@ -75,3 +75,42 @@ fn kinds_are_known_by_name_and_unknown_ones_are_skipped() {
     let renumbered = renumbered.replace("[7,22,1]", "[7,99,1]");
     assert_eq!(Trace::from_json(&renumbered), Ok(sample()));
 }
+
+/// A run with something of everything, as text.
+fn rich() -> String {
+    crate::experiments::ALL[12].run_broken(false).to_json()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 300,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    /// Whatever a file says, it is refused or shown.
+    #[test]
+    fn no_damage_to_a_file_makes_anything_panic(
+        places in proptest::collection::vec((0..1_000_000_usize, 0..22_usize), 1..6),
+    ) {
+        thread_local!(static TEXT: String = rich());
+        let mut bytes = TEXT.with(|text| text.clone().into_bytes());
+        // The header is the same in every file; what varies comes after it.
+        let head = bytes.windows(8).position(|w| w == b"\"tasks\":").unwrap();
+        for (place, with) in places {
+            let at = head + place % (bytes.len() - head);
+            bytes[at] = b"0123456789-[]{},:\"aex "[with];
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(trace) = Trace::from_json(&text) {
+            let length = trace.events.len();
+            proptest::prop_assert!(crate::page::html(&[&trace]).len() > length);
+            proptest::prop_assert!(!crate::perfetto::encode(&trace).is_empty());
+            proptest::prop_assert!(!crate::chrome::encode(&trace).is_empty());
+            proptest::prop_assert!(!trace.dump().is_empty());
+            let _hash = trace.hash();
+            let first = trace.first();
+            trace.lines(first..first + length as u64);
+        }
+    }
+}

@@ -142,7 +142,8 @@ impl Model {
             }
             Kind::Unparked { .. } => {
                 if let Phase::Parked { since, .. } = self.phase {
-                    self.totals.parked += event.at.saturating_sub(since);
+                    let parked = event.at.saturating_sub(since);
+                    self.totals.parked = self.totals.parked.saturating_add(parked);
                 }
                 self.phase = Phase::Dispatching;
             }
@@ -308,7 +309,7 @@ impl Model {
         self.change(event, |task| {
             let legal = task.state == State::Scheduled;
             let queued = event.at.saturating_sub(task.since);
-            task.queued += queued;
+            task.queued = task.queued.saturating_add(queued);
             task.longest_queued = task.longest_queued.max(queued);
             task.polls += 1;
             task.poll_event = next;
@@ -324,7 +325,7 @@ impl Model {
         self.change(event, |task| {
             let legal = task.state == State::Running;
             ran = event.at.saturating_sub(task.since);
-            task.busy += ran;
+            task.busy = task.busy.saturating_add(ran);
             if ran >= task.longest_poll {
                 task.longest_poll = ran;
                 task.longest_poll_event = next;
@@ -339,7 +340,7 @@ impl Model {
             task.enter(state, event.at, next);
             legal
         });
-        self.totals.busy += ran;
+        self.totals.busy = self.totals.busy.saturating_add(ran);
         if outcome == PollOutcome::Pending && requeued {
             self.ready.push_back(event.task);
         }
