@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod crawl;
 pub mod extract;
 pub mod failure;
+#[cfg(test)]
+mod hostile;
 pub mod live;
 pub mod machine;
 pub mod output;
