@@ -17,8 +17,17 @@
     feature = "json"
 ))]
 
+mod apache;
+mod caddy;
+mod haproxy;
 mod harness;
+mod httpbin;
+mod httplint;
 mod nginx;
+mod openssl;
+#[cfg(feature = "proxy")]
+mod proxies;
+mod python;
 
 #[path = "../support/server.rs"]
 mod byte_server;

@@ -28,7 +28,7 @@ http {
     server {
         listen ADDRESS;
         location /zipped/ { alias DIR/www/; gzip on; }
-        location = /which { return 200 "$connection $connection_requests"; }
+        location = /which { client_max_body_size 100m; return 200 "$connection $connection_requests"; }
         location = /three { keepalive_requests 3; return 200 "$connection_requests"; }
         location = /brief { keepalive_timeout 20ms; return 200 "here"; }
         location /slow/ { alias DIR/www/; limit_rate 400k; }
@@ -44,6 +44,7 @@ http {
         ssl_certificate DIR/server.pem;
         ssl_certificate_key DIR/server.key;
         ssl_client_certificate DIR/authority.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;
         ssl_verify_client optional;
         location = /who { return 200 "$ssl_client_verify $ssl_protocol $server_protocol $ssl_server_name $ssl_session_reused"; }
         location = /bye { keepalive_timeout 0; return 200 "bye"; }
