@@ -1,5 +1,5 @@
-//! Whatever a peer sends, nothing panics, and what should not depend on chance does not: thousands of
-//! texts put together from the pieces that matter, each from a seed.
+//! Whatever a peer sends, nothing panics, and what should not depend on chance does not: thousands
+//! of texts put together from the pieces that matter, each from a seed.
 
 use scraper::{Html, Selector};
 use url::Url;
