@@ -38,6 +38,8 @@ impl TcpStream {
     pub async fn connect(addr: impl Into<SocketAddr>) -> io::Result<TcpStream> {
         let socket = mio::net::TcpStream::connect(addr.into())?;
         let stream = TcpStream::register(socket)?;
+        // Nothing has come before there is a connection, and what comes is told by an event.
+        stream.io.expect_wait(Direction::Read);
         // To a near peer the connection is often there by now, which saves a trip around the loop.
         while !stream.is_connected()? {
             stream.io.expect_wait(Direction::Write);
