@@ -263,6 +263,8 @@ export class Model {
     this.leaveReady(event.id);
     if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
     this.running = event.id;
+    // A look at readiness in the middle of a batch is over.
+    this.phase = { is: "turning" };
     this.totals.polls++;
     this.change(event, (task) => {
       const legal = task.state.is === "scheduled";

@@ -232,7 +232,8 @@ export class Stepper {
     const idle = tasks.filter((task) => task.state.is === "idle");
     const ended = tasks.filter((task) => hasEnded(task.state)).sort((a, b) => b.since_event - a.since_event);
     this.chips(this.ready, model.ready, (id) => this.chip(id, "scheduled"), "nobody");
-    if (model.running) fill(this.now, this.chip(model.running, "running"));
+    const now = tasks.filter((task) => task.id === model.running || task.state.is === "ending");
+    if (now.length > 0) fill(this.now, now.map((task) => this.chip(task.id, task.state.is)));
     else fill(this.now, h("span", { class: "quiet" }, asking ? "?" : this.phase(model)));
     this.chips(this.waiting, idle, (task) => {
       const { reasons, why } = model.why(task.id);

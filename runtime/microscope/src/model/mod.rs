@@ -304,6 +304,8 @@ impl Model {
             self.illegal(event, "polled inside another poll");
         }
         self.running = event.task;
+        // A look at readiness in the middle of a batch is over.
+        self.phase = Phase::Turning;
         self.totals.polls += 1;
         let next = self.next;
         self.change(event, |task| {
