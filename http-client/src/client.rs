@@ -8,7 +8,7 @@ use crate::builder::ClientBuilder;
 use crate::connection::Connection;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
@@ -24,7 +24,13 @@ use http::{HeaderMap, Method};
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 use url::{Position, Url};
+
+/// What is read of a redirect's body to keep its connection, and how long each piece of it is
+/// waited for. Beyond, a new connection costs less.
+const REDIRECT_BODY_BYTES: u64 = 64 * 1024;
+const REDIRECT_BODY_TIME: Duration = Duration::from_secs(1);
 
 /// An HTTP/1.1 client with a pool of connections.
 ///
@@ -172,7 +178,7 @@ impl Client {
             let Request { method, url, headers, .. } = &*request;
             timer.tell(SignalKind::RequestStart { method, url, headers });
             let sent = self.send(&request, body, timeouts, &mut timer).await;
-            let (answer, lease) = sent.map_err(|error| {
+            let (answer, mut lease) = sent.map_err(|error| {
                 let error = error.for_request(&request.method, &request.url);
                 timer.tell(SignalKind::RequestException { error: &error });
                 error
@@ -182,6 +188,7 @@ impl Client {
             let response = ResponseView(&answer.head);
             if limit > 0 && follow(&mut request, again, &answer.head, &mut history, limit)? {
                 timer.tell(SignalKind::RequestRedirect { response });
+                finish(&answer, &mut lease, &mut timer).await;
                 continue;
             }
             timer.tell(SignalKind::RequestEnd { response });
@@ -229,6 +236,24 @@ impl Client {
                 },
             }
         }
+    }
+}
+
+/// Reads the rest of a redirect's body, if that is short and soon there, so that its connection can
+/// be used again. What goes wrong with it concerns nobody: then the connection is closed.
+async fn finish(answer: &Answer, lease: &mut Lease, timer: &mut Timer) {
+    let facts = &answer.head.facts;
+    let ends_by_itself = facts.chunked || facts.content_length.is_some();
+    let mut over = answer.first.last || facts.close || !ends_by_itself;
+    let mut left = REDIRECT_BODY_BYTES;
+    while !over && lease.body_left().unwrap_or(0) <= left {
+        let mut seen = 0;
+        let step = timer.within(Phase::Body, Some(REDIRECT_BODY_TIME), |cx| {
+            lease.poll_body_with(cx, &mut |data| seen += data.len() as u64)
+        });
+        over = !matches!(step.await, Ok(Ok(None)));
+        left = left.saturating_sub(seen);
+        over |= left == 0;
     }
 }
 

@@ -21,8 +21,8 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr)> {
     if let [address] = addresses {
         let address = SocketAddr::new(*address, port);
-        let stream = TcpStream::connect(address).await.map_err(|error| failed(address, error))?;
-        return prepared(stream, address);
+        let stream = TcpStream::connect(address).await;
+        return Ok((stream.map_err(|error| failed(address, error))?, address));
     }
     let mut race = Race {
         waiting: alternating(addresses, port).into_iter(),
@@ -30,14 +30,7 @@ pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStrea
         failures: Vec::new(),
         delay: None,
     };
-    let (stream, address) = poll_fn(|cx| race.poll(cx)).await?;
-    prepared(stream, address)
-}
-
-fn prepared(stream: TcpStream, address: SocketAddr) -> Result<(TcpStream, SocketAddr)> {
-    // A request goes out in as few writes as can be; waiting for more would only delay its end.
-    stream.set_nodelay(true).map_err(|error| failed(address, error))?;
-    Ok((stream, address))
+    poll_fn(|cx| race.poll(cx)).await
 }
 
 fn failed(address: SocketAddr, error: io::Error) -> Error {

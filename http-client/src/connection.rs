@@ -36,6 +36,7 @@ pub(crate) struct Connection {
     received: u64,
     /// Exchanges begun.
     served: u32,
+    nodelay: bool,
     replied: bool,
     surplus: Bytes,
     /// A violation found behind bytes that were still good: told after them.
@@ -58,6 +59,7 @@ impl Connection {
             sent: 0,
             received: 0,
             served: 0,
+            nodelay: false,
             replied: false,
             surplus: Bytes::new(),
             late_error: None,
@@ -98,6 +100,11 @@ impl Connection {
         limits: Limits,
         held: bool,
     ) {
+        if !body.is_empty() && !self.nodelay {
+            // A head alone goes out in one write, which nothing holds back.
+            self.transport.set_nodelay();
+            self.nodelay = true;
+        }
         self.outgoing = Outgoing::new(head, body, held);
         self.decoder = ResponseDecoder::new(kind, limits);
         self.sent = 0;
@@ -390,6 +397,7 @@ impl Connection {
 
     /// The raw stream and what came over it behind the head, after 101 or CONNECT.
     pub(crate) fn into_tunnel(self) -> Option<(Transport, Bytes)> {
+        self.transport.set_nodelay();
         self.is_tunnel().then_some((self.transport, self.surplus))
     }
 }

@@ -124,6 +124,7 @@ impl TlsStream {
         let mut session =
             ClientConnection::new(config, name).map_err(|error| invalid("session", &error))?;
         session.set_buffer_limit(Some(WRITE_BUFFER));
+        socket.set_nodelay();
         Ok(Self { socket, session })
     }
 

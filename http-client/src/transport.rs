@@ -41,6 +41,17 @@ impl Socket {
         }
     }
 
+    /// Sends each write at once. Needed where one message takes several: the rest of it would
+    /// wait for the word that its beginning has arrived.
+    pub(crate) fn set_nodelay(&self) {
+        match self {
+            // A system that refuses it is slower, and not wrong.
+            Self::Tcp(stream) => stream.set_nodelay(true).unwrap_or_default(),
+            #[cfg(unix)]
+            Self::Unix(_) => {}
+        }
+    }
+
     /// Says that no more will be sent. A peer that is gone needs no telling.
     pub(crate) fn shutdown_write(&mut self) {
         match self {
@@ -69,6 +80,15 @@ impl Transport {
             Self::Plain(socket) => socket.poll_read(cx, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.poll_read(cx, buffer),
+        }
+    }
+
+    /// Sends each write at once. TLS does so from its handshake on.
+    pub(crate) fn set_nodelay(&self) {
+        match self {
+            Self::Plain(socket) => socket.set_nodelay(),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => {}
         }
     }
 
