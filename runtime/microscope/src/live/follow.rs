@@ -231,6 +231,7 @@ impl Follow {
     }
 
     /// The latest events as sentences, newest last.
+    #[cfg(feature = "live")]
     pub(super) fn latest(&self, count: usize) -> Vec<String> {
         let from = self.events.len().saturating_sub(count);
         self.events.range(from..).map(|event| self.texts.sentence(event)).collect()

@@ -38,10 +38,12 @@ mod screen;
 mod signal;
 mod status;
 #[cfg(feature = "live")]
+mod table;
+#[cfg(feature = "live")]
 mod terminal;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +56,7 @@ pub use gate::Break;
 pub use signal::dump_on_quit;
 
 use crate::recorder::Recorder;
+use crate::trace::Trace;
 use channel::Channel;
 use follow::Follow;
 use gate::Gate;
@@ -86,8 +89,11 @@ impl Show {
     /// The view if there is a terminal for it, lines otherwise.
     pub fn best() -> Show {
         #[cfg(feature = "live")]
-        if io::stdin().is_terminal() && io::stderr().is_terminal() {
-            return Show::Terminal;
+        {
+            use io::IsTerminal as _;
+            if io::stdin().is_terminal() && io::stderr().is_terminal() {
+                return Show::Terminal;
+            }
         }
         Show::Lines
     }
@@ -229,6 +235,13 @@ impl Handle {
         let mut follow = self.watched.follow();
         follow.take(&self.watched.channel, now);
         follow.dump(now)
+    }
+
+    /// What has been seen, as a trace: the last 65,536 events or so.
+    pub fn trace(&self) -> Trace {
+        let mut follow = self.watched.follow();
+        follow.take(&self.watched.channel, self.watched.now());
+        follow.trace()
     }
 
     /// Holds the loop at the next place between two polls.

@@ -3,19 +3,18 @@
 //! Eighty columns and twenty-four lines are enough for all of it; a wider terminal gets the columns
 //! that the close look at the selected task shows otherwise. No state is told by colour alone.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use mainspring::observe::{CancelOrigin, Direction};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::follow::Follow;
 use super::input::{Input, Prompt};
-use super::status::{coarse, halves, short};
-use crate::model::{Model, Phase, Reason, State, Task, Why};
-use crate::text::{Nanos, count, harmless};
+use super::status::{coarse, halves, held};
+use super::table::{Column, cut, end_of, style};
+use crate::model::{Model, Why};
+use crate::text::{Nanos, count};
 
 /// Lines other than those of tasks: header 2, state 2, column heads, close look, events, message, keys.
 const OTHER_LINES: u16 = 7 + CLOSELY + EVENTS;
@@ -25,9 +24,6 @@ const CLOSELY: u16 = 3;
 
 /// Latest events shown.
 const EVENTS: u16 = 4;
-
-/// Ended tasks shown.
-const ENDED: usize = 50;
 
 /// Keys, and what they do.
 const KEYS: [(&str, &str); 10] = [
@@ -41,41 +37,6 @@ const KEYS: [(&str, &str); 10] = [
     ("d", "dump"),
     ("w", "page"),
     ("q", "quit"),
-];
-
-/// How a column's cells are written.
-#[derive(Clone, Copy)]
-struct Column {
-    head: &'static str,
-    width: u16,
-    right: bool,
-}
-
-const fn left(head: &'static str, width: u16) -> Column {
-    Column { head, width, right: false }
-}
-
-const fn right(head: &'static str, width: u16) -> Column {
-    Column { head, width, right: true }
-}
-
-/// Columns for the place where a task was spawned.
-const FROM: u16 = 28;
-
-/// Columns in the order in which room is given to them. Of the first, the second and the fourth take
-/// what is left over.
-const COLUMNS: [Column; 11] = [
-    right("ID", 5),
-    left("NAME", 16),
-    left("STATE", 9),
-    left("WAITING FOR", 20),
-    right("SINCE", 7),
-    right("POLLS", 6),
-    right("BUSY", 7),
-    right("LONGEST", 7),
-    right("WAKES(SELF)", 11),
-    right("WAKERS", 6),
-    left("FROM", FROM),
 ];
 
 /// One look at the loop, drawn.
@@ -124,41 +85,21 @@ impl Picture<'_> {
 
     /// Two lines on whether the loop goes on as it should.
     fn draw_state(&self, line: &mut Line<'_>) {
-        let told = self.follow.told();
-        let alarm = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
-        let held = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+        let bold = Style::new().add_modifier(Modifier::BOLD);
         if let Some(slow) = self.follow.slow_poll(self.now) {
             let words = format!("!! {}", self.follow.slow_words(&slow));
-            // The words fall into parts; what does not fit into the first line goes into the second.
             let (first, second) = fold(&words, usize::from(line.area.width));
-            line.put(2, first, alarm);
-            line.put(3, second, alarm);
-            return;
+            line.put(2, first, bold.fg(Color::Red));
+            line.put(3, second, bold.fg(Color::Red));
+        } else {
+            let (first, second) = held(self.follow);
+            line.put(2, &first, bold.fg(Color::Yellow));
+            line.put(3, &second, bold.fg(Color::Yellow));
         }
-        let breakpoint = told.breakpoint.map(|on| format!("breaks when {on}")).unwrap_or_default();
-        let first = match told.held {
-            Some(since) => {
-                let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-                let text = format!("HELD for {}, the world went on", coarse(since));
-                line.put(2, &text, held);
-                told.hit.map_or(breakpoint, |hit| {
-                    format!("broke because {}", self.follow.texts().sentence(&hit))
-                })
-            }
-            None if told.left => "the loop is gone".into(),
-            None if told.stopping => {
-                let asleep = matches!(self.model().phase, Phase::Parked { .. });
-                let when = if asleep { ", when it wakes up" } else { "" };
-                line.put(2, &format!("to be held at the next step{when}"), held);
-                breakpoint
-            }
-            None => breakpoint,
-        };
-        line.put(3, &first, held);
     }
 
     fn draw_tasks(&self, input: &mut Input, height: u16, line: &mut Line<'_>) {
-        let columns = self.columns(line.area.width);
+        let columns = Picture::columns(line.area.width);
         let heads: Vec<String> = columns.iter().map(|column| column.head.to_owned()).collect();
         let reversed = Style::new().add_modifier(Modifier::REVERSED);
         line.row(4, &columns, &heads, reversed);
@@ -210,174 +151,8 @@ impl Picture<'_> {
         line.put(y + 2, &text, Style::new());
     }
 
-    fn model(&self) -> &Model {
+    pub(super) fn model(&self) -> &Model {
         self.follow.model()
-    }
-
-    fn since(&self, task: &Task) -> u64 {
-        self.follow.now(self.now).saturating_sub(task.since)
-    }
-
-    /// The columns that fit, with what is left over given to name and reason.
-    fn columns(&self, width: u16) -> Vec<Column> {
-        let mut room = width;
-        let mut columns: Vec<Column> = Vec::new();
-        for column in COLUMNS {
-            let needs = column.width + u16::from(!columns.is_empty());
-            let Some(rest) = room.checked_sub(needs) else { break };
-            room = rest;
-            columns.push(column);
-        }
-        if let Some(reason) = columns.get_mut(3) {
-            reason.width += room.div_ceil(2).min(24);
-        }
-        if let Some(name) = columns.get_mut(1) {
-            name.width += (room / 2).min(24);
-        }
-        columns
-    }
-
-    /// The tasks to list and how deep they stand: who runs, who is ready, who waits, who has ended.
-    fn rows(&self, input: &Input) -> Vec<(usize, u64)> {
-        let model = self.model();
-        let tasks = model.tasks_in_order();
-        let wanted = |task: &&&Task| {
-            let text = self.follow.texts().tasks.get(&task.id);
-            let name = text.and_then(|text| text.name.as_deref()).unwrap_or("");
-            let place = text.map(|text| text.place()).unwrap_or_default();
-            let all = format!("{} {name} {} {place}", task.id, task.state.word());
-            all.to_lowercase().contains(&input.filter.to_lowercase())
-        };
-        let filtered = !input.filter.is_empty();
-        let mut alive: Vec<&Task> = Vec::new();
-        let mut ended: Vec<&Task> = Vec::new();
-        for task in tasks.iter().filter(|task| !filtered || wanted(task)) {
-            if task.state.is_ended() { &mut ended } else { &mut alive }.push(task);
-        }
-        if input.tree {
-            return tree(model, &alive);
-        }
-        // In the order of the ready queue, so that the next to run is on top.
-        let place: HashMap<u64, usize> = model.ready.iter().copied().zip(0..).collect();
-        alive.sort_by_key(|task| match task.state {
-            State::Running | State::Ending { .. } => (0, 0),
-            State::Scheduled => (1, place.get(&task.id).copied().unwrap_or(usize::MAX)),
-            _ => (2, 0),
-        });
-        ended.sort_by_key(|task| std::cmp::Reverse(task.since_event));
-        ended.truncate(ENDED);
-        alive.iter().chain(&ended).map(|task| (0, task.id)).collect()
-    }
-
-    fn cells(&self, task: &Task, depth: usize) -> Vec<String> {
-        let text = self.follow.texts().tasks.get(&task.id);
-        let name = text.and_then(|text| text.name.as_deref()).map_or("-".into(), harmless);
-        let state = match task.state {
-            State::Running => "RUNNING",
-            State::Scheduled => "ready",
-            state => state.word(),
-        };
-        let running = if task.state == State::Running { self.since(task) } else { 0 };
-        let place = text.map(|text| format!("{}:{}", text.file, text.line)).unwrap_or_default();
-        vec![
-            task.id.to_string(),
-            format!("{:indent$}{name}", "", indent = 2 * depth),
-            state.to_owned(),
-            self.reason(task),
-            coarse(self.since(task)),
-            short(task.polls),
-            coarse(task.busy + running),
-            coarse(task.longest_poll.max(running)),
-            format!("{} ({})", short(task.wakes), short(task.self_wakes)),
-            task.holders.to_string(),
-            end_of(&place, usize::from(FROM)),
-        ]
-    }
-
-    /// What a task waits for, in a few words.
-    fn reason(&self, task: &Task) -> String {
-        let model = self.model();
-        match model.why(task.id).why {
-            Why::Waiting(reasons) => {
-                // A timer beside something else is mostly that thing's time limit.
-                let is_timer = |reason: &&Reason| matches!(reason, Reason::Timer { .. });
-                let first = reasons.iter().find(|reason| !is_timer(reason)).or(reasons.first());
-                let first = first.map(|reason| self.one_reason(reason));
-                let more = match reasons.len() - 1 {
-                    0 => String::new(),
-                    more => format!(" +{more}"),
-                };
-                first.unwrap_or_default() + &more
-            }
-            Why::HeldElsewhere { .. } => "a thread or future".into(),
-            Why::LostWaker => "NOBODY: lost waker".into(),
-            Why::Queued { behind: 0, .. } => "next".into(),
-            Why::Queued { behind, .. } => format!("{behind} before it"),
-            Why::CancelPending { .. } => "its cancel".into(),
-            Why::Ended(State::Cancelled { origin, by }) => match (origin, by) {
-                (CancelOrigin::Shutdown, _) => "by shutdown".into(),
-                (_, 0) => "by request".into(),
-                (_, by) => format!("by task {by}"),
-            },
-            Why::Unknown | Why::Ended(_) | Why::Running { .. } => String::new(),
-        }
-    }
-
-    fn one_reason(&self, reason: &Reason) -> String {
-        match reason {
-            Reason::Timer { id, due_in } => {
-                let ahead = self.follow.now(self.now).saturating_sub(self.model().now);
-                match u64::try_from(due_in - i128::from(ahead)) {
-                    Ok(due) if due > 1 << 53 => format!("timer #{id}, never"),
-                    Ok(due) => format!("timer #{id} in {}", coarse(due)),
-                    Err(_) => format!("timer #{id}, overdue"),
-                }
-            }
-            Reason::Source { id, direction } => {
-                let what = match direction {
-                    Direction::Read => "readable",
-                    Direction::Write => "writable",
-                };
-                match self.model().sources.get(id) {
-                    Some(source) if source.fd >= 0 => format!("fd {} {what}", source.fd),
-                    _ => format!("source {id} {what}"),
-                }
-            }
-            Reason::Task { id } => format!("task {id}"),
-            Reason::Job { id } => format!("blocking job {id}"),
-        }
-    }
-}
-
-/// Tasks below whoever spawned them, and how deep.
-fn tree(model: &Model, alive: &[&Task]) -> Vec<(usize, u64)> {
-    let shown: HashMap<u64, ()> = alive.iter().map(|task| (task.id, ())).collect();
-    let mut children: HashMap<u64, Vec<u64>> = HashMap::new();
-    for task in alive {
-        // A child outlives its parent as a root, and so does one whose parent is filtered out.
-        let parent = if shown.contains_key(&task.parent) { task.parent } else { 0 };
-        children.entry(parent).or_default().push(task.id);
-    }
-    let mut rows = Vec::new();
-    let below = |id: u64| children.get(&id).into_iter().flatten().rev().copied();
-    let mut stack: Vec<(usize, u64)> = below(0).map(|id| (0, id)).collect();
-    while let Some((depth, id)) = stack.pop() {
-        debug_assert!(model.task(id).is_some());
-        rows.push((depth, id));
-        stack.extend(below(id).map(|id| (depth + 1, id)));
-    }
-    rows
-}
-
-fn style(task: &Task) -> Style {
-    match task.state {
-        State::Running | State::Ending { .. } => {
-            Style::new().fg(Color::Green).add_modifier(Modifier::BOLD)
-        }
-        State::Scheduled => Style::new().fg(Color::Cyan),
-        State::Done { panicked: true, .. } => Style::new().fg(Color::Red),
-        State::Done { .. } | State::Cancelled { .. } => Style::new().add_modifier(Modifier::DIM),
-        State::Idle => Style::new(),
     }
 }
 
@@ -391,28 +166,6 @@ fn fold(text: &str, width: usize) -> (&str, &str) {
         Some((at, separator)) => (&text[..at], &text[at + separator.len()..]),
         None => (text, ""),
     }
-}
-
-/// A text with its middle left out if it is longer than `width`: names and places often differ at
-/// their ends.
-fn cut(text: &str, width: usize) -> String {
-    let long = text.chars().count();
-    if long <= width {
-        return text.to_owned();
-    }
-    let tail = (width - 1) / 2;
-    let head = text.chars().take(width - 1 - tail);
-    head.chain(['…']).chain(text.chars().skip(long - tail)).collect()
-}
-
-/// The end of a text of which no more than `width` fits: what tells places apart.
-fn end_of(text: &str, width: usize) -> String {
-    let long = text.chars().count();
-    if long <= width {
-        return text.to_owned();
-    }
-    let rest = text.chars().skip((long + 1).saturating_sub(width));
-    std::iter::once('…').chain(rest).collect()
 }
 
 /// The bottom line.

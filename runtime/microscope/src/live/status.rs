@@ -3,12 +3,38 @@
 use std::time::Duration;
 
 use super::follow::{Follow, Notice};
+use crate::model::Phase;
 use crate::text::{Nanos, count};
 
 /// The loop in one line.
 pub(super) fn line(follow: &Follow, now: Duration) -> String {
     let (loop_itself, things) = halves(follow, now);
-    format!("live: {loop_itself}, {things}")
+    let held = match held(follow) {
+        (first, _) if first.is_empty() => first,
+        (first, second) => format!("; {first}; {second}"),
+    };
+    format!("live: {loop_itself}, {things}{held}")
+}
+
+/// Whether the loop is held, for how long and why, or what it will be held for.
+pub(super) fn held(follow: &Follow) -> (String, String) {
+    let told = follow.told();
+    let breakpoint = told.breakpoint.map(|on| format!("breaks when {on}")).unwrap_or_default();
+    match told.held {
+        Some(since) => {
+            let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+            let hit = told.hit.as_ref().map(|hit| follow.texts().sentence(hit));
+            let why = hit.map_or(breakpoint, |hit| format!("broke because {hit}"));
+            (format!("HELD for {}, the world went on", coarse(since)), why)
+        }
+        None if told.left => (String::new(), "the loop is gone".into()),
+        None if told.stopping => {
+            let asleep = matches!(follow.model().phase, Phase::Parked { .. });
+            let when = if asleep { ", when it wakes up" } else { "" };
+            (format!("to be held at the next step{when}"), breakpoint)
+        }
+        None => (String::new(), breakpoint),
+    }
 }
 
 /// What it does, and what it has.

@@ -126,7 +126,7 @@ impl Watcher {
                 return self.write("txt", |path| std::fs::write(path, &text));
             }
             Ask::Page => {
-                let trace = handle.watched.follow().trace().titled(self.options.title.as_str());
+                let trace = handle.trace().titled(self.options.title.as_str());
                 return self.write("html", |path| trace.write_html(path));
             }
             Ask::Quit | Ask::Interrupt => {}

@@ -127,7 +127,9 @@ fn eighty_by_twenty_four_holds_all_there_is() {
     stage.look(100);
     stage.screen(80, 24);
     stage.press("jj");
-    assert_eq!(stage.text(80, 24), "\
+    assert_eq!(
+        stage.text(80, 24),
+        "\
 mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 497 ms), 1 fd, 20 events, 20 kept
 
@@ -151,7 +153,8 @@ task 1 \"main\" from HERE
 · task 5 \"日 本 語  parse\" runs
 · task 5 \"日 本 語  parse\" wakes task 3 \"evil�[2J�name\": it queues
 
-space hold·s turn·p poll·c go on·b break·t tree·/ filter·d dump·w page·q quit");
+space hold·s turn·p poll·c go on·b break·t tree·/ filter·d dump·w page·q quit"
+    );
 }
 
 #[test]
@@ -159,7 +162,9 @@ fn a_poll_that_lasts_too_long_is_told_of_on_top() {
     let mut stage = busy_stage();
     stage.look(100);
     stage.look(412);
-    assert_eq!(stage.text(80, 8), "\
+    assert_eq!(
+        stage.text(80, 8),
+        "\
 mainspring  turn 1, 1 turns/s, busy 81 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 85 ms), 1 fd, 20 events, 20 kept
 !! task 5 \"日 本 語  parse\" has been polling for 412 ms
@@ -167,7 +172,8 @@ spawned HERE
    ID NAME               STATE     WAITING FOR              SINCE  POLLS    BUSY
     5 日 本 語  parse       RUNNING                           413 ms      1  413 ms
 task 5 \"日 本 語  parse\" from HERE
-  running for 413 ms");
+  running for 413 ms"
+    );
 }
 
 #[test]
@@ -204,7 +210,9 @@ fn a_filter_shows_what_it_matches_and_a_prompt_what_is_typed() {
     stage.look(100);
     stage.press("/FETCH\n");
     stage.press("bslow 1");
-    assert_eq!(stage.text(80, 20), "\
+    assert_eq!(
+        stage.text(80, 20),
+        "\
 mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 497 ms), 1 fd, 20 events, 20 kept
 
@@ -224,7 +232,8 @@ task 2 \"fetch /a/rather/long/path?page=2\" from …e/src/HERE
 · task 5 \"日 本 語  parse\" runs
 · task 5 \"日 本 語  parse\" wakes task 3 \"evil�[2J�name\": it queues
 filter: FETCH (Esc shows all)
-break on 7, idle, timer_fired, slow 10ms: slow 1▏");
+break on 7, idle, timer_fired, slow 10ms: slow 1▏"
+    );
 }
 
 #[test]
@@ -235,7 +244,10 @@ fn a_held_loop_says_why_and_that_the_world_went_on() {
         gate.pause();
     });
     stage.look(5);
-    assert_eq!(stage.screen(80, 24)[2..4], ["to be held at the next step", "breaks when a poll of task 5 is over"]);
+    assert_eq!(
+        stage.screen(80, 24)[2..4],
+        ["to be held at the next step", "breaks when a poll of task 5 is over"]
+    );
     // Nobody holds this loop, which only says that it would be held now.
     let mut gate = Gate::default();
     gate.break_on(Some(Break::Task(5)));
@@ -243,7 +255,13 @@ fn a_held_loop_says_why_and_that_the_world_went_on() {
     let over = Kind::PollEnded { outcome, requeued: false, holders: 1 };
     assert!(gate.pass(&Event { at: 6 * MS, task: 5, kind: over }));
     stage.follow.pretend_held(Duration::from_millis(3_217), gate.hit().copied());
-    assert_eq!(stage.screen(80, 24)[2..4], ["HELD for 3.2 s, the world went on", "broke because task 5 \"日 本 語  parse\" is not ready yet: it waits"]);
+    assert_eq!(
+        stage.screen(80, 24)[2..4],
+        [
+            "HELD for 3.2 s, the world went on",
+            "broke because task 5 \"日 本 語  parse\" is not ready yet: it waits"
+        ]
+    );
 }
 
 #[test]
