@@ -140,7 +140,7 @@ impl Core {
         self.table.borrow_mut().ready.push(slot);
     }
 
-    /// Wakes a task on the loop's thread.
+    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for.
     pub(crate) fn wake(&self, header: &Header) {
         let action = header.state.wake();
         if action == OnWake::Enqueue {
@@ -154,14 +154,8 @@ impl Core {
                 OnWake::Stale => WakeEffect::Stale,
             };
             let (by, id) = self.cause.get();
-            let (task, kind) = (header.id().get(), Kind::Woken { effect, by, id });
-            // Reading the clock is most of what an observed poll costs. A wake that changes nothing
-            // about where the task stands does not need to say exactly when.
-            if effect == WakeEffect::Scheduled {
-                self.note_now(task, kind);
-            } else {
-                self.note(task, kind);
-            }
+            let note = if effect == WakeEffect::Scheduled { Core::note_now } else { Core::note };
+            note(self, header.id().get(), Kind::Woken { effect, by, id });
         }
     }
 

@@ -12,10 +12,6 @@ export function nanos(ns) {
 
 export const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
-/** A text without what would reorder or break a line: the twin of `harmless`. */
-export const harmless = (text) =>
-  text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
-
 /** A number with thin spaces between its thousands. */
 export const big = (n) => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 

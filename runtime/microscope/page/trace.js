@@ -1,7 +1,5 @@
 // A recorded run: from its JSON (format: `src/json.rs`) to columns of numbers.
 
-import { harmless } from "./text.js";
-
 /** Numbers of the kinds in this code. Those of a file are matched by name. */
 export const K = {
   loop_entered: 1, loop_left: 2, turn_started: 3, turn_ended: 4, parked: 5, unparked: 6,
@@ -16,6 +14,10 @@ export const K = {
 export const KIND_NAMES = Object.fromEntries(Object.entries(K).map(([name, n]) => [n, name]));
 
 const FIELDS = 4;
+
+/** A text without what would reorder or break a line: the twin of `harmless`. */
+export const harmless = (text) =>
+  text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
 
 /** Columns of a trace; throws an `Error` that says what is wrong with a broken one. */
 export function load(json) {
