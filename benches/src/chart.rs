@@ -17,7 +17,7 @@ const STEP: f64 = 19.0;
 const HEADING: f64 = 40.0;
 
 /// The groups: file name, heading, the scenarios in it.
-const GROUPS: [(&str, &str, &[&str]); 4] = [
+const GROUPS: [(&str, &str, &[&str]); 5] = [
     ("tasks", "Tasks", &["spawn-1k", "spawn-100k", "yield-1", "yield-1k", "ping-pong"]),
     (
         "timers",
@@ -25,7 +25,8 @@ const GROUPS: [(&str, &str, &[&str]); 4] = [
         &["timers-dropped", "timers-fired", "timeout-ready", "timeout-pending"],
     ),
     ("io", "TCP and threads", &["echo-1", "echo-256", "bulk", "wake-remote", "blocking"]),
-    ("http", "HTTP", &["http-1k-64", "http-1k-512", "http-1m-64", "http-1m-512", "http-slow"]),
+    ("memory", "Memory", &["memory-task", "memory-tcp"]),
+    ("http", "HTTP", &["http-1k-64", "http-1k-512", "http-1m-64", "http-1m-512", "http-slow-10k"]),
 ];
 
 /// Writes `charts/*.svg`.

@@ -146,3 +146,57 @@ pub fn figure(value: f64) -> String {
     write!(text, "{value:.digits$}").expect("writing to a string does not fail");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(unit: Unit, goals: &[Goal], medians: &[(&'static str, f64)]) -> Line {
+        let cells = medians
+            .iter()
+            .map(|&(name, median)| Cell { name, row: 0, figures: vec![median] })
+            .collect();
+        Line { id: "test", title: "work", note: "", unit, goals: goals.to_vec(), cells }
+    }
+
+    #[test]
+    fn a_quantile_is_a_round_that_was_measured() {
+        let cell = Cell { name: FLOOR, row: 0, figures: vec![3.0, 1.0, 2.0, 5.0, 4.0] };
+        let quantiles = [0.0, 0.1, 0.5, 0.9, 1.0].map(|share| cell.quantile(share));
+        assert_eq!(quantiles, [1.0, 1.0, 3.0, 5.0, 5.0]);
+        assert_eq!((cell.minimum(), cell.median()), (1.0, 3.0));
+    }
+
+    #[test]
+    fn goals_are_judged_against_the_same_run() {
+        let goals = [Goal::OfFloor(1.5), Goal::OfBestPeer(0.5), Goal::OfBestEpollPeer(0.5)];
+        let medians = [(FLOOR, 10.0), (OURS, 15.0), ("tokio", 40.0), ("glommio", 20.0)];
+        let line = line(Unit::Nanos, &goals, &medians);
+        let judged: Vec<_> = goals.iter().filter_map(|&goal| line.judge(goal)).collect();
+        assert_eq!(
+            judged,
+            [
+                ("≤ 1.50 × floor".to_owned(), 1.5, true),
+                ("≤ 0.50 × best peer".to_owned(), 0.75, false),
+                ("≤ 0.50 × best epoll peer".to_owned(), 0.375, true),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_goal_without_its_base_is_not_judged() {
+        let line = line(Unit::Nanos, &[], &[(FLOOR, 10.0), (OURS, 15.0)]);
+        assert_eq!(line.judge(Goal::OfBestPeer(0.5)), None);
+    }
+
+    #[test]
+    fn bytes_are_judged_by_themselves() {
+        let line = line(Unit::Bytes, &[], &[(OURS, 177.0)]);
+        assert_eq!(line.judge(Goal::AtMost(176.0)), Some(("≤ 176.00 B".to_owned(), 177.0, false)));
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        assert_eq!([0.054, 1.234, 12.34, 1234.5].map(figure), ["0.05", "1.23", "12.3", "1234"]);
+    }
+}

@@ -147,6 +147,7 @@ fn cpu(load: Load, span: &Span) -> Figures {
 }
 
 fn contestants(load: Load, figures: fn(Load, &Span) -> Figures) -> Vec<Contestant> {
+    #[allow(unused_mut, reason = "nothing is added without the peers")]
     let mut all = vec![
         Contestant {
             name: FLOOR,
@@ -171,7 +172,6 @@ fn contestants(load: Load, figures: fn(Load, &Span) -> Figures) -> Vec<Contestan
         all.push(fetcher::<hyper_util::Client>(hyper_util::NAME, load, figures));
         all.push(fetcher::<reqwest::Client>(reqwest::NAME, load, figures));
     }
-    all.shrink_to_fit();
     all
 }
 
@@ -252,6 +252,7 @@ fn wrk(load: Load) -> Option<f64> {
 }
 
 fn slow(id: &'static str, fetches: usize, rows: Vec<Row>) -> Scenario {
+    #[allow(unused_mut, reason = "nothing is added without the peers")]
     let mut all = vec![
         Contestant::new(FLOOR, move || slowly(fetches, |server| bare::fetch_all(server, fetches))),
         slow_fetcher::<crate::clients::mainspring::Client>(
@@ -266,7 +267,6 @@ fn slow(id: &'static str, fetches: usize, rows: Vec<Row>) -> Scenario {
         all.push(slow_fetcher::<hyper_util::Client>(hyper_util::NAME, fetches));
         all.push(slow_fetcher::<reqwest::Client>(reqwest::NAME, fetches));
     }
-    all.shrink_to_fit();
     Scenario { id, rows, contestants: all, isolated: true, max_rounds: 9 }
 }
 
