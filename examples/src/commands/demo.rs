@@ -11,7 +11,7 @@ use scraper::Html;
 use url::Url;
 
 use crate::cli::Demo;
-use crate::crawl::engine::{Budget, Fetched, Page, Totals, Watch, crawl};
+use crate::crawl::engine::{Budget, Fetched, Over, Totals, Watch, crawl};
 use crate::crawl::frontier::{Bounds, Frontier, Job};
 use crate::crawl::scope;
 use crate::extract;
@@ -128,7 +128,7 @@ async fn gather(front: Url, args: &Demo, stop: &Stop) -> Harvest {
         (name, fetch(web.clone(), job.url.clone()))
     };
     let budget = Budget::unlimited(args.concurrency);
-    let over = |page| harvest.take(page);
+    let over = |over| harvest.take(over);
     harvest.totals = crawl(&mut frontier, budget, stop, &watch, fetch, over).await;
     if let Some(progress) = progress {
         progress.end().await;
@@ -163,7 +163,9 @@ fn path_of(url: &Url) -> &str {
 }
 
 impl Harvest {
-    fn take(&mut self, page: Page<Found>) {
+    fn take(&mut self, over: Over<Found>) {
+        // The demo asks nobody's permission, so nothing is forbidden.
+        let Over::Page(page) = over else { return };
         if page.job.url.path().starts_with("/detail/") {
             let (first, last) = self.details.unwrap_or((page.began, page.ended));
             self.details = Some((first.min(page.began), last.max(page.ended)));

@@ -13,6 +13,7 @@ use crate::crawl::engine::Budget;
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::scope;
 use crate::failure::Failure;
+use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
 use crate::polite::pace::Pace;
@@ -29,9 +30,10 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
-    let mut runtime =
-        trace::runtime(Runtime::builder().name("fetch"), trace::recorded(recorder.as_ref()))?;
+    let recorder = Recorder::default();
+    let live = live::watch(&recorder, false, "fetch", &stop)?;
+    let observer = Box::new(live.observer());
+    let mut runtime = trace::runtime(Runtime::builder().name("fetch"), vec![observer])?;
     let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
     let gathered = runtime.block_on(async {
         let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {
@@ -55,8 +57,8 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
         };
         gather(plan, &stop).await
     })?;
-    drop(runtime);
-    if let (Some(path), Some(recorder)) = (&args.asking.trace, recorder) {
+    drop((runtime, live));
+    if let Some(path) = &args.asking.trace {
         trace::write(path, &[recorder.trace().titled("fetch")])?;
     }
     gathered.tell_failures();
@@ -71,7 +73,7 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     for (count, what) in [
         (totals.abandoned, "known of and not fetched"),
         (gathered.left_out as u64, "links past the limit of pages"),
-        (gathered.forbidden as u64, "forbidden by robots.txt"),
+        (totals.forbidden, "forbidden by robots.txt"),
     ] {
         if count > 0 {
             summary.push_str(&format!(", {} {what}", Count(count)));

@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::cli::Asking;
-use crate::crawl::engine::{Budget, Fetched, Page, Totals, Watch, crawl};
+use crate::crawl::engine::{Budget, Fetched, Over, Page, Totals, Watch, crawl};
 use crate::crawl::frontier::{Errand, Frontier, Job};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
@@ -62,8 +62,6 @@ pub struct Gathered {
     pub records: Vec<Record>,
     /// How many of them are of earlier runs.
     pub earlier: usize,
-    /// Pages that robots.txt asked us to leave alone.
-    pub forbidden: usize,
     /// Links that were not followed because of the bound on pages.
     pub left_out: usize,
 }
@@ -139,15 +137,17 @@ pub async fn gather(mut plan: Plan<'_>, stop: &Stop) -> Result<Gathered, Failure
         records: BTreeMap::new(),
         trouble: None,
     };
-    let over = |page| keeper.take(page, stop);
+    let over = |over| match over {
+        Over::Page(page) => keeper.take(page, stop),
+        Over::Forbidden { place } => keeper.pass_over(place),
+    };
     let totals = crawl(&mut plan.frontier, plan.budget, stop, &watch, fetch, over).await;
     progress.end().await;
     web.write_archive(plan.asking.har.as_deref())?;
     let earlier = plan.earlier.len();
     let mut records = plan.earlier;
     keeper.finish(&mut records)?;
-    let (forbidden, left_out) = (plan.frontier.forbidden().len(), plan.frontier.left_out());
-    Ok(Gathered { totals, records, earlier, forbidden, left_out })
+    Ok(Gathered { totals, records, earlier, left_out: plan.frontier.left_out() })
 }
 
 /// What a fetch finds.
@@ -300,14 +300,24 @@ impl Keeper {
         if self.trouble.is_none() {
             self.trouble = self.keep(&entry).err();
         }
-        let lines = self.lines.ready(page.place, self.lines_of(&entry.record));
-        if self.trouble.is_none() && !lines.is_empty() {
-            self.trouble = print(&lines).err();
-        }
+        let lines = self.lines_of(&entry.record);
+        self.print(page.place, lines);
         self.records.insert(page.place, entry.record);
         if self.trouble.is_some() {
             // Nothing more can be kept or told: fetching on would be for nothing.
             stop.ask();
+        }
+    }
+
+    /// Takes note that a page will not come, so that nobody waits for it.
+    fn pass_over(&mut self, place: usize) {
+        self.print(place, String::new());
+    }
+
+    fn print(&mut self, place: usize, lines: String) {
+        let lines = self.lines.ready(place, lines);
+        if self.trouble.is_none() && !lines.is_empty() {
+            self.trouble = print(&lines).err();
         }
     }
 

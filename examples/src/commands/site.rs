@@ -16,6 +16,7 @@ use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::{scope, sitemap};
 use crate::failure::Failure;
+use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
 use crate::polite::pace::Pace;
@@ -48,9 +49,10 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     }
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let recorder = args.asking.trace.as_ref().map(|_| Recorder::default());
-    let mut runtime =
-        trace::runtime(Runtime::builder().name("site"), trace::recorded(recorder.as_ref()))?;
+    let recorder = Recorder::default();
+    let live = live::watch(&recorder, false, "site", &stop)?;
+    let observer = Box::new(live.observer());
+    let mut runtime = trace::runtime(Runtime::builder().name("site"), vec![observer])?;
     let web = web(&args.asking, args.concurrency);
     let gathered = runtime.block_on(async {
         for url in &args.sitemap {
@@ -68,8 +70,8 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         };
         gather(plan, &stop).await
     })?;
-    drop(runtime);
-    if let (Some(path), Some(recorder)) = (&args.asking.trace, recorder) {
+    drop((runtime, live));
+    if let Some(path) = &args.asking.trace {
         trace::write(path, &[recorder.trace().titled("site")])?;
     }
     gathered.tell_failures();
@@ -185,7 +187,7 @@ fn report(gathered: &Gathered, connections: Connections) -> String {
     }
     for (count, name, note) in [
         (totals.retries, "tried again", "since their host was busy"),
-        (gathered.forbidden as u64, "forbidden", "by robots.txt"),
+        (totals.forbidden, "forbidden", "by robots.txt"),
         (gathered.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),
     ] {

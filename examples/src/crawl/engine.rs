@@ -65,6 +65,18 @@ pub struct Page<T> {
     pub ended: Duration,
 }
 
+/// What becomes of a page that was found.
+#[derive(Debug)]
+pub enum Over<T> {
+    /// It was fetched, or could not be.
+    Page(Page<T>),
+    /// Its host's robots.txt asks crawlers to leave it alone.
+    Forbidden {
+        /// Its place among all pages.
+        place: usize,
+    },
+}
+
 /// What a crawl amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -83,6 +95,8 @@ pub struct Totals {
     pub longest_chain: u32,
     /// Fetches that were tried again because a host was too busy.
     pub retries: u64,
+    /// Pages that robots.txt asks crawlers to leave alone.
+    pub forbidden: u64,
     /// Pages that were known of and not begun.
     pub abandoned: u64,
     /// Why it began no more pages.
@@ -150,8 +164,8 @@ impl Budget {
 /// nothing is left, the budget is spent or `stop` is asked for; then the fetches in flight are
 /// waited for and no new ones begun.
 ///
-/// `fetch` makes the future for a page and the name of its task; `over` is given every page as it
-/// ends. Each page costs the engine a constant number of polls, whatever the concurrency.
+/// `fetch` makes the future for a page and the name of its task; `over` is told what becomes of
+/// every page that does not stay behind. Each page costs the engine a constant number of polls, whatever the concurrency.
 ///
 /// Dropping the returned future leaves the fetches in flight running to their end, unobserved.
 pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
@@ -160,7 +174,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     stop: &Stop,
     watch: &Watch,
     fetch: impl Fn(&Job) -> (String, F),
-    mut over: impl FnMut(Page<T>),
+    mut over: impl FnMut(Over<T>),
 ) -> Totals {
     let start = now();
     let mut totals = Totals::default();
@@ -183,6 +197,12 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
                 handle: mainspring::spawn_named(name, future),
             });
         }
+        for job in frontier.forbidden() {
+            if let Errand::Page(place) = job.errand {
+                totals.forbidden += 1;
+                over(Over::Forbidden { place });
+            }
+        }
         totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
         watch.0.set(totals.standing(flights.len(), frontier.len()));
         // With a free place, a page may also begin because its host's pause is over.
@@ -204,7 +224,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         };
         places.give_back(landed.job.after + 1);
         if let Some(page) = land(landed, start, frontier, &mut totals) {
-            over(page);
+            over(Over::Page(page));
         }
         if totals.end == End::Nothing && totals.bytes >= budget.bytes && !frontier.is_empty() {
             totals.end = End::Bytes;
@@ -403,7 +423,11 @@ mod tests {
                     answer(&job)
                 })
             };
-            let over = |page: Page<()>| pages.push(page.job.url.path().to_owned());
+            let over = |over: Over<()>| {
+                if let Over::Page(page) = over {
+                    pages.push(page.job.url.path().to_owned());
+                }
+            };
             let watch = Watch::default();
             let totals =
                 crawl(&mut frontier, Budget::unlimited(concurrency), &stop, &watch, fetch, over)
@@ -472,11 +496,16 @@ mod tests {
                     answer
                 })
             };
-            let over = |page: Page<()>| {
-                let seconds = page.ended.as_secs();
-                told.push(match page.result {
-                    Ok(()) => format!("{seconds} s {}", page.job.url.path()),
-                    Err(reason) => format!("{seconds} s {}: {reason}", page.job.url.path()),
+            let over = |over: Over<()>| {
+                told.push(match over {
+                    Over::Forbidden { place } => format!("page {place} is forbidden"),
+                    Over::Page(page) => {
+                        let (path, seconds) = (page.job.url.path(), page.ended.as_secs());
+                        match page.result {
+                            Ok(()) => format!("{seconds} s {path}"),
+                            Err(reason) => format!("{seconds} s {path}: {reason}"),
+                        }
+                    }
                 });
             };
             let (stop, watch) = (Stop::new(), Watch::default());
@@ -519,13 +548,15 @@ mod tests {
             Errand::Page(_) => page(),
         };
         let (totals, told) = visit(pace.clone(), Budget::unlimited(9), answer);
-        assert_eq!(told, ["2 s /a", "2 s /c"]);
-        assert_eq!((totals.pages, totals.bytes), (2, 20));
+        assert_eq!(told, ["page 1 is forbidden", "2 s /a", "2 s /c"]);
+        assert_eq!((totals.pages, totals.bytes, totals.forbidden), (2, 20, 1));
         let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.errand {
             Errand::Robots => Fetched::Failed("500".to_owned()),
             Errand::Page(_) => page(),
         });
-        assert_eq!((totals.pages, told.len()), (0, 0), "a host that cannot say is left alone");
+        let pages = [0, 1, 2].map(|place| format!("page {place} is forbidden"));
+        assert_eq!(told, pages, "a host that cannot say is left alone");
+        assert_eq!((totals.pages, totals.forbidden), (0, 3));
     }
 
     #[test]
@@ -548,7 +579,11 @@ mod tests {
             frontier.seed(url("/"));
             let mut failures = Vec::new();
             let fetch = |_: &Job| ("fetch".to_owned(), async { panic!("a bug") });
-            let over = |page: Page<()>| failures.extend(page.result.err());
+            let over = |over: Over<()>| {
+                if let Over::Page(page) = over {
+                    failures.extend(page.result.err());
+                }
+            };
             let budget = Budget::unlimited(1);
             crawl(&mut frontier, budget, &Stop::new(), &Watch::default(), fetch, over).await;
             failures

@@ -89,7 +89,7 @@ pub struct Frontier {
     pace: Pace,
     in_scope: Box<dyn Fn(&Url) -> bool>,
     left_out: usize,
-    forbidden: Vec<Url>,
+    forbidden: Vec<Job>,
 }
 
 impl Frontier {
@@ -200,7 +200,7 @@ impl Frontier {
                         host.not_before = now + self.pace.pause(robots.delay);
                         Some(job)
                     } else {
-                        self.forbidden.push(job.url);
+                        self.forbidden.push(job);
                         None
                     }
                 }
@@ -288,10 +288,9 @@ impl Frontier {
         self.left_out
     }
 
-    /// The pages that were not fetched because their host's robots.txt asks for it.
-    #[must_use]
-    pub fn forbidden(&self) -> &[Url] {
-        &self.forbidden
+    /// The pages that robots.txt has kept from being begun since this was asked last.
+    pub fn forbidden(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.forbidden)
     }
 }
 
@@ -434,7 +433,8 @@ mod tests {
             frontier.ended(&asking);
             frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2"));
             assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
-            assert_eq!(frontier.forbidden(), [url("http://h/a")]);
+            let forbidden: Vec<Url> = frontier.forbidden().into_iter().map(|job| job.url).collect();
+            assert_eq!(forbidden, [url("http://h/a")]);
             assert_eq!(frontier.next_at(), Some(now + Duration::from_secs(2)));
         });
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mainspring::time::{Clock, now, sleep};
 use url::Url;
 
-use super::engine::{Budget, Fetched, Page, Watch, crawl};
+use super::engine::{Budget, Fetched, Over, Watch, crawl};
 use super::frontier::{Bounds, Errand, Frontier, Job};
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
@@ -167,9 +167,11 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
                 seen.borrow_mut().begins(&web, job);
                 (job.url.to_string(), fetch(web.clone(), seen.clone(), job.clone()))
             };
-            let over = |page: Page<()>| {
-                let before = ended.insert(page.job.url.to_string(), page.result.is_err());
-                assert_eq!(before, None, "{} is over twice", page.job.url);
+            let over = |over: Over<()>| {
+                if let Over::Page(page) = over {
+                    let before = ended.insert(page.job.url.to_string(), page.result.is_err());
+                    assert_eq!(before, None, "{} is over twice", page.job.url);
+                }
             };
             let budget = Budget::unlimited(web.concurrency);
             crawl(&mut frontier, budget, &Stop::new(), &Watch::default(), fetch, over).await
