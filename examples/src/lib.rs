@@ -1,4 +1,16 @@
 //! The crawl demo: a slow site and a crawler for it, both on the mainspring runtime.
+//!
+//! What to read, in this order:
+//!
+//! 1. `site/server.rs`: a server on the runtime, with a task for each connection;
+//! 2. `crawl/engine.rs`: so many fetches in flight and no more, until nothing is left to fetch;
+//! 3. `crawl/frontier.rs`: which page is next, and when its host lets it begin;
+//! 4. `commands/demo.rs`, which puts these together, and `commands/compare.rs`, which shows why
+//!    waiting together pays;
+//! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
+//!
+//! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
+//! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
 #![forbid(unsafe_code)]
 
 pub mod canonical;
