@@ -17,6 +17,9 @@ use std::time::Duration;
 /// "Connection Attempt Delay" of RFC 8305 §5, at its recommended value.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// Addresses of one host that are tried; a name with more is served by the first of them.
+const MAX_ADDRESSES: usize = 16;
+
 /// Connects to the first of the addresses that answers.
 pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr)> {
     if let [address] = addresses {
@@ -24,8 +27,10 @@ pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStrea
         let stream = TcpStream::connect(address).await;
         return Ok((stream.map_err(|error| failed(address, error))?, address));
     }
+    let mut order = alternating(addresses, port);
+    order.truncate(MAX_ADDRESSES);
     let mut race = Race {
-        waiting: alternating(addresses, port).into_iter(),
+        waiting: order.into_iter(),
         attempts: Vec::new(),
         failures: Vec::new(),
         delay: None,

@@ -163,7 +163,11 @@ impl RequestBuilder {
         V: AsRef<str>,
     {
         self.change(|request| {
-            request.url.query_pairs_mut().extend_pairs(pairs);
+            let mut pairs = pairs.into_iter().peekable();
+            // Without any, not even a question mark is added.
+            if pairs.peek().is_some() {
+                request.url.query_pairs_mut().extend_pairs(pairs);
+            }
             Ok(())
         })
     }

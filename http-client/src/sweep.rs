@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// The shortest time between two looks at the idle connections.
-const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether the task of a pool runs.
 #[derive(Default)]

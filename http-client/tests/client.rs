@@ -209,6 +209,41 @@ fn a_large_body_comes_whole_by_every_way_of_reading() {
 }
 
 #[test]
+fn a_slow_reader_slows_the_server() {
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const TOTAL: usize = 48 * 1024 * 1024;
+    /// More than the sockets of both sides hold; a client that read ahead would pass it at once.
+    const AHEAD: usize = 16 * 1024 * 1024;
+    static SENT: AtomicUsize = AtomicUsize::new(0);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {TOTAL}\r\n\r\n").unwrap();
+        let piece = vec![b'x'; 64 * 1024];
+        for _ in 0..TOTAL / piece.len() {
+            stream.write_all(&piece).unwrap();
+            SENT.fetch_add(piece.len(), Ordering::SeqCst);
+        }
+    });
+    mainspring::run(async {
+        let mut response = Client::new().get(format!("http://{address}/")).send().await.unwrap();
+        let mut received = 0;
+        while let Some(piece) = response.chunk().await {
+            received += piece.unwrap().len();
+            // Time for a client that reads ahead to do so.
+            mainspring::future::yield_now().await;
+            let sent = SENT.load(Ordering::SeqCst);
+            assert!(sent <= received + AHEAD, "{sent} sent, {received} read");
+        }
+        assert_eq!(received, TOTAL);
+    });
+    server.join().unwrap();
+}
+
+#[test]
 fn a_body_over_the_limit_is_an_error_and_streaming_is_not_limited() {
     let server = Server::new(|_| ok([b'x'; 5000]));
     mainspring::run(async {
@@ -320,6 +355,8 @@ fn query_form_and_json() {
         let answer: std::collections::HashMap<String, Vec<u32>> =
             request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["answer"], [1, 2]);
+        let none: [(&str, &str); 0] = [];
+        client.get(server.url("/none")).query(none).send().await.unwrap();
         client.post(server.url("/")).form([("a", "x y"), ("b", "+")]).send().await.unwrap();
         client.put(server.url("/")).json(&[1, 2]).send().await.unwrap();
         let error =
@@ -328,10 +365,11 @@ fn query_form_and_json() {
     });
     let seen = server.seen();
     assert_eq!(seen[0].line(), "GET /?a=1&b=x+y&c=%C3%BC%26");
-    assert_eq!(seen[1].body, b"a=x+y&b=%2B");
-    assert_eq!(seen[1].field("content-type"), Some("application/x-www-form-urlencoded"));
-    assert_eq!(seen[2].body, b"[1,2]");
-    assert_eq!(seen[2].field("content-type"), Some("application/json"));
+    assert_eq!(seen[1].line(), "GET /none");
+    assert_eq!(seen[2].body, b"a=x+y&b=%2B");
+    assert_eq!(seen[2].field("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(seen[3].body, b"[1,2]");
+    assert_eq!(seen[3].field("content-type"), Some("application/json"));
 }
 
 #[test]
@@ -507,9 +545,14 @@ fn each_phase_has_its_own_timeout() {
         assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Body));
 
         let timeouts = Timeouts { total: soon, ..none };
-        let mut response = get("/body", timeouts).send().await.unwrap();
-        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
-        assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Total));
+        let read = async {
+            let mut response = get("/body", timeouts).send().await?;
+            while let Some(piece) = response.chunk().await {
+                piece?;
+            }
+            Ok(())
+        };
+        assert_eq!(phase(read.await.unwrap_err()), Some(Phase::Total));
 
         // The one connection that is allowed is in use.
         let held = get("/body", none).send().await.unwrap();

@@ -266,6 +266,18 @@ fn idle_and_old_connections_are_not_used() {
 }
 
 #[test]
+fn idle_connections_are_closed_in_time_without_another_request() {
+    let server = Server::new(|_| ok(""));
+    mainspring::run(async {
+        let client = Client::builder().idle_timeout(Duration::from_millis(1)).build();
+        client.get(server.url("/")).send().await.unwrap();
+        until(|| client.stats().open == 0).await;
+        assert_eq!(closed(&client), [(CloseReason::IdleTimeout, 1)]);
+    });
+    assert_eq!(server.wait_closed(), 1);
+}
+
+#[test]
 fn an_unread_response_is_drained_if_it_is_there_and_short() {
     let server = Server::new(|seen| match seen.line() {
         "GET /short" => ok([b'x'; 1000]),
