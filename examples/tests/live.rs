@@ -1,0 +1,108 @@
+//! The live view as a person sees it: the demo on a terminal that tmux plays.
+#![cfg(unix)]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long the screen may take to show what it must.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A terminal of 80 by 24 with the demo on it.
+struct Screen {
+    socket: PathBuf,
+}
+
+impl Screen {
+    /// Starts `crawl` with these arguments, or says that there is no tmux.
+    fn start(name: &str, arguments: &str) -> Option<Screen> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            eprintln!("SKIPPED: tmux is not installed (Debian: apt-get install tmux)");
+            return None;
+        }
+        let socket = format!("mainspring-{name}-{}.tmux", std::process::id());
+        let screen = Screen { socket: std::env::temp_dir().join(socket) };
+        // The shell keeps the terminal open, so that what is left on it can be seen.
+        let program = env!("CARGO_BIN_EXE_crawl");
+        let line = format!("'{program}' {arguments}; echo left with $?; read -r line");
+        let size = ["-x", "80", "-y", "24"];
+        screen.tmux(&[&["-f", "/dev/null", "new-session", "-d"], &size[..], &[&line]].concat());
+        Some(screen)
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").arg("-S").arg(&self.socket).args(arguments).output();
+        String::from_utf8(output.expect("tmux runs").stdout).expect("tmux speaks UTF-8")
+    }
+
+    fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// The screen once it holds all of these.
+    fn shows(&self, texts: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let screen = self.tmux(&["capture-pane", "-p"]);
+            if texts.iter().all(|text| screen.contains(text)) {
+                return screen;
+            }
+            assert!(start.elapsed() < PATIENCE, "no {texts:?} on this screen:\n{screen}");
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+        // Some versions remove it themselves.
+        std::fs::remove_file(&self.socket).unwrap_or_default();
+    }
+}
+
+#[test]
+fn the_view_holds_steps_breaks_and_gives_the_terminal_back() {
+    let Some(screen) = Screen::start("view", "--live --pages 3 --delay 2s") else { return };
+    screen.shows(&["fetch /", "space hold·s turn·p poll"]);
+    // The site is slow enough that the loop is caught before it is through.
+    screen.press(&["Space"]);
+    let held = screen.shows(&["HELD for", "the world went on", "main", "space hold·s turn·p poll"]);
+    let lines: Vec<&str> = held.lines().collect();
+    assert!(lines[0].starts_with("mainspring  turn "), "{held}");
+    assert!(lines[4].starts_with("   ID NAME "), "{held}");
+    screen.press(&["b"]);
+    screen.shows(&["break on 7, idle, timer_fired, slow 10ms: ▏"]);
+    screen.press(&["lunch", "Enter"]);
+    screen.shows(&["cannot break on 'lunch': try 7, done, timer_fired or slow 10ms"]);
+    screen.press(&["b"]);
+    screen.press(&["done", "Enter"]);
+    screen.shows(&["breaks when a task is done"]);
+    screen.press(&["c"]);
+    screen.shows(&["broke because task", "is done"]);
+    screen.press(&["/"]);
+    screen.press(&["no such task", "Enter"]);
+    screen.shows(&["no task is shown", "filter: no such task"]);
+    screen.press(&["Escape"]);
+    screen.press(&["q"]);
+    // Whoever quits the view lets the loop go on; its result stands on the terminal as ever.
+    screen.shows(&["failures", "left with 0"]);
+}
+
+#[test]
+fn ctrl_c_in_the_view_stops_the_crawl_in_good_order() {
+    let Some(screen) = Screen::start("stop", "--live --pages 3 --delay 2s") else { return };
+    screen.shows(&["fetch /", "readable"]);
+    screen.press(&["C-c"]);
+    // What was in flight has come home, and the table stands on the terminal as ever.
+    screen.shows(&["failures", "left with 130"]);
+}
+
+#[test]
+fn ctrl_backslash_prints_a_dump_and_the_crawl_goes_on() {
+    let Some(screen) = Screen::start("dump", "--pages 3 --delay 2s") else { return };
+    screen.shows(&["in flight"]);
+    screen.press(&["C-\\"]);
+    screen.shows(&["task 1 \"main\": pending, idle", "the loop goes on because:"]);
+    screen.press(&["C-c"]);
+    screen.shows(&["left with 130"]);
+}
