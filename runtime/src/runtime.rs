@@ -15,7 +15,7 @@ use futures_task::waker_ref;
 
 use crate::builder::Builder;
 use crate::context::{self, Core, Entered, Letter, TRANSFER_BUDGET, catch};
-use crate::observe::{CauseKind, Kind, Left, PollOutcome};
+use crate::observe::{CancelOrigin, CauseKind, Kind, Left, PollOutcome};
 use crate::reactor::Ready;
 use crate::ready::Draw;
 use crate::remote::Remote;
@@ -591,10 +591,15 @@ impl Drop for MainPlace {
     fn drop(&mut self) {
         let mut table = self.0.table.borrow_mut();
         let (_, Some(header)) = table.take(MAIN) else { return };
-        if !header.state.get().is_over() {
+        let (id, given_up) = (header.id().get(), !header.state.get().is_over());
+        if given_up {
             header.state.shut_down();
         }
         table.release_main(header);
+        drop(table);
+        if given_up {
+            self.0.note_now(id, Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });
+        }
     }
 }
 
