@@ -16,7 +16,8 @@ fn inflate(
     out: &mut Vec<u8>,
 ) -> Result<(usize, bool), String> {
     let before = state.total_in();
-    out.reserve(PIECE_BYTES.saturating_sub(out.len()).max(1024));
+    // Room for a usual ratio; if it is not enough, there is another step.
+    out.reserve((8 * input.len()).clamp(1024, PIECE_BYTES));
     let status = state.decompress_vec(input, out, FlushDecompress::None);
     let ended = match status {
         Ok(status) => status == Status::StreamEnd,
