@@ -1,6 +1,6 @@
 //! compio, on io_uring where the kernel allows it.
 
-use super::{Blocks, Connects, Duplex, Sleeps, Spawns};
+use super::{Blocks, Connects, Duplex, Sleeps, Spawns, Unwrapped};
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::Runtime as CompioRuntime;
@@ -26,8 +26,7 @@ impl Spawns for Runtime {
     where
         F::Output: 'static,
     {
-        let handle = compio::runtime::spawn(future);
-        async { handle.await.unwrap() }
+        Unwrapped(compio::runtime::spawn(future))
     }
 
     fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {

@@ -1,6 +1,6 @@
 //! mainspring.
 
-use super::{Blocks, Connects, Duplex, Sleeps, Spawns};
+use super::{Blocks, Connects, Duplex, Sleeps, Spawns, Unwrapped};
 use mainspring::net::{TcpListener, TcpStream};
 use std::future::Future;
 use std::time::Duration;
@@ -24,8 +24,7 @@ impl Spawns for Runtime {
     where
         F::Output: 'static,
     {
-        let handle = mainspring::spawn(future);
-        async { handle.await.unwrap() }
+        Unwrapped(mainspring::spawn(future))
     }
 
     fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {

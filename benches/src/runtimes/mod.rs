@@ -6,7 +6,10 @@
 //! fairness. Buffers travel by value because the io_uring runtimes need to own them while the
 //! kernel writes; for the others moving three words costs nothing that could be measured.
 
+use std::fmt::Debug;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub mod mainspring;
@@ -86,4 +89,20 @@ pub trait Blocks: Spawns {
     fn spawn_blocking<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T>;
+}
+
+/// A handle whose result is unwrapped, for the runtimes whose handles tell of panics in a result.
+/// An `async` block would do the same, but would first move the handle into itself.
+struct Unwrapped<H>(H);
+
+impl<H, T, E> Future for Unwrapped<H>
+where
+    H: Future<Output = Result<T, E>> + Unpin,
+    E: Debug,
+{
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.0).poll(cx).map(Result::unwrap)
+    }
 }

@@ -1,7 +1,7 @@
 //! tokio, its `LocalRuntime`: the faster of its two ways to run tasks that are not `Send` (the
 //! other one, a `LocalSet` in a current-thread runtime, adds a queue to the runtime's own).
 
-use super::{Blocks, Connects, Duplex, Sleeps, Spawns};
+use super::{Blocks, Connects, Duplex, Sleeps, Spawns, Unwrapped};
 use std::future::Future;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,8 +28,7 @@ impl Spawns for Runtime {
     where
         F::Output: 'static,
     {
-        let handle = task::spawn_local(future);
-        async { handle.await.unwrap() }
+        Unwrapped(task::spawn_local(future))
     }
 
     fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {

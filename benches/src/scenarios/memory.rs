@@ -3,7 +3,6 @@
 use crate::runtimes::{Connects, Duplex, Spawns};
 use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit};
 use crate::scenarios::echo::bare_pair;
-use crate::scenarios::yield_::Yield;
 use mio::{Interest, Poll as Poller, Token};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -119,6 +118,7 @@ async fn idle(mut number: usize) {
     std::hint::black_box(number);
 }
 
+/// Waiting for a task and not by yields: monoio would poll the one who yields again and again.
 fn tasks<R: Spawns>() -> Figures {
     R::run(async {
         R::spawn(async {
@@ -128,7 +128,7 @@ fn tasks<R: Spawns>() -> Figures {
                 handles.push(R::spawn(idle(number)));
             }
             while IDLE.get() < TASKS {
-                Yield::new().await;
+                R::spawn(async {}).await;
             }
             leave((resident() - before) / TASKS as f64)
         })
@@ -170,7 +170,7 @@ fn ends<R: Connects>() -> Figures {
                 R::spawn_detached(listen(other));
             }
             while IDLE.get() < ENDS {
-                Yield::new().await;
+                R::spawn(async {}).await;
             }
             leave((resident() - before) / ENDS as f64)
         })
