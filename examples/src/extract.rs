@@ -21,7 +21,8 @@ fn ours(css: &str) -> Selector {
 
 /// The pages that a document links to, in order, without repeating neighbours or fragments.
 ///
-/// Taken are `a`, `area`, `iframe` and `frame`, and `link` with `rel` next or prev. Relative links
+/// Taken are `a`, `area`, `iframe` and `frame`, `link` with `rel` next or prev, and where a page
+/// says that it goes on by itself (`meta http-equiv=refresh`). Relative links
 /// are resolved against `<base href>`, or else against the page's own address. Anything but http
 /// and https is left out.
 #[must_use]
@@ -29,15 +30,15 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
     static LINKS: LazyLock<Selector> = LazyLock::new(|| {
         ours(
             "a[href], area[href], iframe[src], frame[src], \
-             link[rel~=next][href], link[rel~=prev][href]",
+             link[rel~=next][href], link[rel~=prev][href], meta[http-equiv=refresh i][content]",
         )
     });
     let base = base(html, page);
     let mut links: Vec<Url> = Vec::new();
     for element in html.select(&LINKS) {
-        let Some(href) = element.attr("href").or_else(|| element.attr("src")) else {
-            continue;
-        };
+        let refresh = || element.attr("content").and_then(refresh_target);
+        let reference = element.attr("href").or_else(|| element.attr("src")).or_else(refresh);
+        let Some(href) = reference else { continue };
         let Ok(mut link) = base.join(href.trim()) else {
             continue;
         };
@@ -51,6 +52,14 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
         }
     }
     links
+}
+
+/// Where `5; url=/next` leads: `None` for a page that only reloads itself.
+fn refresh_target(content: &str) -> Option<&str> {
+    let (_, target) = content.split_once([';', ','])?;
+    let (name, target) = target.split_once('=')?;
+    let target = target.trim().trim_matches(['\'', '"']);
+    name.trim().eq_ignore_ascii_case("url").then_some(target)
 }
 
 /// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets,
@@ -182,7 +191,8 @@ mod tests {
         let html = "<link rel='up next' href=n><link rel=stylesheet href=s.css>
             <a href=' b '>b</a><a href='b#x'>again</a><a href='?q=1'>q</a><a>none</a>
             <a href='//other/x'>o</a><a href='mailto:a@b'>m</a><a href='http://['>bad</a>
-            <map><area href='/z'></map><iframe src=f></iframe>";
+            <map><area href='/z'></map><iframe src=f></iframe>
+            <meta http-equiv=Refresh content='5; URL=\"r\"'><meta http-equiv=refresh content=5>";
         assert_eq!(
             links_of("http://h/a/page?p=1", html),
             [
@@ -191,7 +201,8 @@ mod tests {
                 "http://h/a/page?q=1",
                 "http://other/x",
                 "http://h/z",
-                "http://h/a/f"
+                "http://h/a/f",
+                "http://h/a/r",
             ]
         );
     }
