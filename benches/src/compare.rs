@@ -178,11 +178,12 @@ fn in_child(scenario: &str, contestant: &str) -> Result<Figures, String> {
         text.split_whitespace().map(|figure| figure.parse().ok()).collect();
     match figures {
         Some(figures) if output.status.success() && !figures.is_empty() => Ok(figures),
-        _ => Err(format!(
-            "its process ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
+        _ => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            // A panic's place and message; what follows is the way there.
+            let error: Vec<&str> = error.trim().lines().take(2).collect();
+            Err(format!("its process ended with {}: {}", output.status, error.join(" ")))
+        }
     }
 }
 

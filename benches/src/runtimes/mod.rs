@@ -70,8 +70,8 @@ pub trait Connects: Spawns {
     /// One end of a connection.
     type Stream: Duplex;
 
-    /// A connection over loopback, both ends, without delay by Nagle's algorithm.
-    fn pair() -> impl Future<Output = (Self::Stream, Self::Stream)>;
+    /// Connections over loopback, both ends of each, without delay by Nagle's algorithm.
+    fn pairs(count: usize) -> impl Future<Output = Vec<(Self::Stream, Self::Stream)>>;
 }
 
 /// One end of a connection.

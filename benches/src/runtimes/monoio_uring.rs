@@ -42,7 +42,7 @@ impl Spawns for Runtime {
 impl Connects for Runtime {
     type Stream = TcpStream;
 
-    fn pair() -> impl Future<Output = (TcpStream, TcpStream)> {
-        legacy::pair()
+    fn pairs(count: usize) -> impl Future<Output = Vec<(TcpStream, TcpStream)>> {
+        legacy::pairs(count)
     }
 }

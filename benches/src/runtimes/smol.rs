@@ -61,14 +61,18 @@ impl Sleeps for Runtime {
 impl Connects for Runtime {
     type Stream = Async<TcpStream>;
 
-    async fn pair() -> (Self::Stream, Self::Stream) {
+    async fn pairs(count: usize) -> Vec<(Self::Stream, Self::Stream)> {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
-        let client = Async::<TcpStream>::connect(address).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        client.get_ref().set_nodelay(true).unwrap();
-        server.get_ref().set_nodelay(true).unwrap();
-        (client, server)
+        let mut pairs = Vec::with_capacity(count);
+        for _ in 0..count {
+            let client = Async::<TcpStream>::connect(address).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.get_ref().set_nodelay(true).unwrap();
+            server.get_ref().set_nodelay(true).unwrap();
+            pairs.push((client, server));
+        }
+        pairs
     }
 }
 

@@ -52,13 +52,17 @@ impl Sleeps for Runtime {
 impl Connects for Runtime {
     type Stream = TcpStream;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pairs(count: usize) -> Vec<(TcpStream, TcpStream)> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        client.set_nodelay(true).unwrap();
-        server.set_nodelay(true).unwrap();
-        (client, server)
+        let mut pairs = Vec::with_capacity(count);
+        for _ in 0..count {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
+            pairs.push((client, server));
+        }
+        pairs
     }
 }
 

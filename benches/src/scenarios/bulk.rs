@@ -2,7 +2,7 @@
 
 use crate::runtimes::{Connects, Duplex};
 use crate::scenario::{Figures, Goal, Row, Scenario, Unit, nanos_per};
-use crate::scenarios::echo::bare_pair;
+use crate::scenarios::echo::bare_pairs;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Nothing less would do the work: every byte crosses into the kernel and back, by one call for
 /// each 64 KiB there and one back, and in this order nobody ever waits.
 fn bare() -> Figures {
-    let (mut writer, mut reader) = bare_pair();
+    let (mut writer, mut reader) = bare_pairs(1).remove(0);
     let chunk = vec![7; CHUNK];
     let mut buffer = vec![0; CHUNK];
     let start = Instant::now();
@@ -58,7 +58,7 @@ fn bare() -> Figures {
 fn work<R: Connects>() -> Figures {
     R::run(async {
         R::spawn(async {
-            let (mut writer, mut reader) = R::pair().await;
+            let (mut writer, mut reader) = R::pairs(1).await.remove(0);
             let start = Instant::now();
             let writing = R::spawn(async move {
                 let mut chunk = vec![7; CHUNK];

@@ -45,17 +45,21 @@ pub fn with(connections: usize, trips: usize) -> Vec<Contestant> {
     )
 }
 
-/// A pair of connected sockets that do not block.
-pub fn bare_pair() -> (TcpStream, TcpStream) {
+/// Pairs of connected sockets that do not block.
+pub fn bare_pairs(count: usize) -> Vec<(TcpStream, TcpStream)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (server, _) = listener.accept().unwrap();
-    let [client, server] = [client, server].map(|stream| {
-        stream.set_nonblocking(true).unwrap();
-        stream.set_nodelay(true).unwrap();
-        TcpStream::from_std(stream)
-    });
-    (client, server)
+    let address = listener.local_addr().unwrap();
+    let pair = |_| {
+        let client = std::net::TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let [client, server] = [client, server].map(|stream| {
+            stream.set_nonblocking(true).unwrap();
+            stream.set_nodelay(true).unwrap();
+            TcpStream::from_std(stream)
+        });
+        (client, server)
+    };
+    (0..count).map(pair).collect()
 }
 
 /// The floor: a loop over an edge-triggered poller, written by hand for this one protocol.
@@ -68,8 +72,8 @@ fn bare(connections: usize, trips: usize) -> Figures {
     let mut poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(1024);
     let mut ends = Vec::new();
-    for _ in 0..connections {
-        for (stream, left) in <[_; 2]>::from(bare_pair()).into_iter().zip([trips, usize::MAX]) {
+    for pair in bare_pairs(connections) {
+        for (stream, left) in <[_; 2]>::from(pair).into_iter().zip([trips, usize::MAX]) {
             ends.push((stream, left));
             let token = Token(ends.len() - 1);
             let both = Interest::READABLE | Interest::WRITABLE;
@@ -109,8 +113,7 @@ fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
     R::run(async move {
         R::spawn(async move {
             let mut clients = Vec::with_capacity(connections);
-            for _ in 0..connections {
-                let (client, server) = R::pair().await;
+            for (client, server) in R::pairs(connections).await {
                 R::spawn_detached(answer(server));
                 clients.push(client);
             }

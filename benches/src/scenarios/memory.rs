@@ -2,7 +2,7 @@
 
 use crate::runtimes::{Connects, Duplex, Spawns};
 use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit};
-use crate::scenarios::echo::bare_pair;
+use crate::scenarios::echo::bare_pairs;
 use mio::{Interest, Poll as Poller, Token};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -142,7 +142,7 @@ fn tasks<R: Spawns>() -> Figures {
 /// Nothing less would do the work: each end has to be found by the number the poller gives, and
 /// needs a place for what it will do next.
 fn bare_ends() -> Figures {
-    let pairs: Vec<_> = (0..ENDS / 2).map(|_| bare_pair()).collect();
+    let pairs = bare_pairs(ENDS / 2);
     let poller = Poller::new().unwrap();
     let before = resident();
     type Then = Box<dyn FnMut(usize) -> bool>;
@@ -164,8 +164,7 @@ fn ends<R: Connects>() -> Figures {
     R::run(async {
         R::spawn(async {
             let before = resident();
-            for _ in 0..ENDS / 2 {
-                let (one, other) = R::pair().await;
+            for (one, other) in R::pairs(ENDS / 2).await {
                 R::spawn_detached(listen(one));
                 R::spawn_detached(listen(other));
             }
