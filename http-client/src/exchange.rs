@@ -87,7 +87,15 @@ impl Inner {
         }
         #[cfg(feature = "cookies")]
         self.config.add_cookies(url, &mut headers);
-        let target = &url[Position::BeforePath..Position::AfterQuery];
+        let authority;
+        let target = if request.method == Method::CONNECT {
+            // RFC 9112 §3.2.3: the port is always named.
+            let port = url.port_or_known_default().unwrap_or(80);
+            authority = format!("{}:{port}", url.host_str().unwrap_or_default());
+            &authority
+        } else {
+            &url[Position::BeforePath..Position::AfterQuery]
+        };
         #[cfg(feature = "proxy")]
         let whole;
         #[cfg(feature = "proxy")]

@@ -71,3 +71,22 @@ pub use stats::Stats;
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;
 pub use url::{self, Url};
+
+/// What the fuzz targets reach, and nobody else.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::{Body, Request, Result, StatusCode, redirect};
+
+    /// Turns a request into the one that follows a redirect.
+    ///
+    /// # Errors
+    /// The target cannot be followed.
+    pub fn follow(
+        request: &mut Request,
+        body: Option<Body>,
+        status: StatusCode,
+        location: &[u8],
+    ) -> Result<bool> {
+        redirect::follow(request, body, status, location)
+    }
+}

@@ -603,6 +603,47 @@ fn addresses_are_tried_in_turn_and_all_failures_told() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_takes_the_place_of_all_hosts() {
+    use std::io::{Read, Write};
+    let path = std::env::temp_dir().join(format!("mainspring-http-{}", std::process::id()));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = Vec::new();
+        for _ in 0..2 {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            lines.push(head.lines().take(2).collect::<Vec<_>>().join(" | "));
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+        }
+        lines
+    });
+    mainspring::run(async {
+        let client = Client::builder().unix_socket(&path).build();
+        for _ in 0..2 {
+            let response = client.get("http://docker/info").send().await.unwrap();
+            assert_eq!(response.remote_addr(), None);
+            assert_eq!(response.text().await.unwrap(), "hi");
+        }
+        assert_eq!(client.stats().opened, 1);
+    });
+    assert_eq!(server.join().unwrap(), ["GET /info HTTP/1.1 | host: docker"; 2]);
+    std::fs::remove_file(path).unwrap();
+    mainspring::run(async {
+        let client = Client::builder().unix_socket("/nowhere/at/all").build();
+        let error = client.get("http://docker/").send().await.unwrap_err();
+        let text = "GET http://docker/: connecting failed: No such file or directory (os error 2)";
+        assert_eq!(error.to_string(), text);
+    });
+}
+
 #[test]
 fn one_lookup_serves_all_who_wait_and_is_remembered() {
     use std::cell::Cell;
@@ -686,6 +727,21 @@ fn a_switch_of_protocols_hands_over_the_raw_stream() {
         assert_eq!(unread.bytes().await.unwrap(), "", "what follows a switch is no body");
         let refused = client.get(server.url("/no")).send().await.unwrap().upgrade().unwrap_err();
         assert!(refused.to_string().ends_with("invalid request: status 200 switches no protocol"));
+    });
+}
+
+#[test]
+fn a_tunnel_can_be_asked_for_by_hand() {
+    use futures::AsyncReadExt;
+    let server = Server::new(|seen| say(format!("HTTP/1.1 200 OK\r\n\r\n{}", seen.line())));
+    mainspring::run(async {
+        let client = Client::new();
+        let request = client.request(Method::CONNECT, server.url("/ignored"));
+        let mut stream = request.send().await.unwrap().upgrade().unwrap();
+        let expected = format!("CONNECT {}", server.address);
+        let mut said = vec![0; expected.len()];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(String::from_utf8(said).unwrap(), expected);
     });
 }
 
