@@ -192,6 +192,34 @@ fn a_refused_connection_is_an_error_and_a_silent_one_times_out() {
     drop(queued);
 }
 
+/// With the option set too early, two sockets that are bound before either listens may be given the
+/// same port.
+#[test]
+fn ports_that_the_system_chooses_are_nobody_elses() {
+    const EACH: usize = 100;
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            thread::spawn(|| {
+                run(async {
+                    let all: Vec<_> = (0..EACH).map(|_| listen()).collect();
+                    all.iter().map(|(_, address)| address.port()).collect::<Vec<_>>()
+                })
+            })
+        })
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap().len() == EACH));
+    // And one that has been left a moment ago can be used again.
+    run(async {
+        let (listener, address) = listen();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        drop((server, listener));
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop(client);
+        TcpListener::bind(address).unwrap();
+    });
+}
+
 /// The number of the second socket is that of the first, and so is its place at the poller. What the
 /// first one's peer had sent must not reach it.
 #[test]

@@ -42,12 +42,18 @@ impl TcpListener {
     pub fn bind(addr: impl Into<SocketAddr>) -> io::Result<TcpListener> {
         let addr = addr.into();
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        if cfg!(unix) {
-            // Elsewhere the option means that anybody may take the address over.
+        // Elsewhere than on Unix the option means that anybody may take the address over. Where the
+        // system chooses the port it comes last: earlier, it would let Linux choose one at which another
+        // such socket is just about to listen, and one of the two would fail.
+        let (reuse, chosen) = (cfg!(unix), addr.port() == 0);
+        if reuse && !chosen {
             socket.set_reuse_address(true)?;
         }
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
+        if reuse && chosen {
+            socket.set_reuse_address(true)?;
+        }
         TcpListener::from_std(socket.into())
     }
 
