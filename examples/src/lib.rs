@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod crawl;
