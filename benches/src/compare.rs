@@ -3,6 +3,7 @@
 use crate::scenario::{Contestant, Figures, Scenario};
 use crate::stats::{Cell, Table};
 use crate::{chart, growth, results, scenarios, servers};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -97,19 +98,23 @@ pub fn run(options: &Options) -> ExitCode {
     let http = all.iter().any(|scenario| scenario.id.starts_with("http"));
     let _nginx = http.then(servers::start_nginx);
     println!("observed: no (no Observer is installed in any round)");
+    let full = options.only.is_empty() && !options.once;
     let mut table = Table::default();
     for scenario in &all {
         let cells = measure(scenario, options.rounds);
         table.add(scenario, &cells);
         print!("{}", table.last(scenario.rows.len()));
-    }
-    if options.only.is_empty() && !options.once {
-        return written(
-            results::write(&directory(), &table, &options.command, options.rounds)
-                .and_then(|()| chart::write_all(&directory(), &table)),
-        );
+        // After each scenario, so that a run that is stopped leaves what it has.
+        if full && let Err(error) = write(&table, options) {
+            return written(Err(error));
+        }
     }
     ExitCode::SUCCESS
+}
+
+fn write(table: &Table, options: &Options) -> std::io::Result<()> {
+    results::write(&directory(), table, &options.command, options.rounds)?;
+    chart::write_all(&directory(), table)
 }
 
 fn written(result: std::io::Result<()>) -> ExitCode {
@@ -147,7 +152,9 @@ pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
     for _ in 0..rounds.min(scenario.max_rounds) {
         for contestant in &able {
             let figures = match scenario.isolated {
-                false => Ok((contestant.round)()),
+                // One that fails, for want of ports for instance, must not end the others.
+                false => catch_unwind(AssertUnwindSafe(&contestant.round))
+                    .map_err(|_| "it panicked, see above".to_owned()),
                 true => in_child(scenario.id, contestant.name),
             };
             match figures {
