@@ -41,14 +41,7 @@ pub(crate) fn encode(trace: &Trace) -> String {
                 let place = place(track, "B", "b");
                 row(&mut out, &format!("{place},{ts},\"name\":{}", quoted(&name)));
                 if let Some(flow) = ends_flow.filter(|flow| begun.remove(flow)) {
-                    let tid = tid(track);
-                    row(
-                        &mut out,
-                        &format!(
-                            "\"ph\":\"f\",\"bp\":\"e\",\"cat\":\"wake\",\"name\":\"wake\",\
-                             \"id\":{flow},\"tid\":{tid},{ts}"
-                        ),
-                    );
+                    arrow(&mut out, "\"f\",\"bp\":\"e\"", flow, track, &ts);
                 }
             }
             Mark::End { track } => {
@@ -63,13 +56,7 @@ pub(crate) fn encode(trace: &Trace) -> String {
                 );
                 if let Some(flow) = begins_flow {
                     begun.insert(flow);
-                    row(
-                        &mut out,
-                        &format!(
-                            "\"ph\":\"s\",\"cat\":\"wake\",\"name\":\"wake\",\"id\":{flow},\
-                             \"tid\":{tid},{ts}"
-                        ),
-                    );
+                    arrow(&mut out, "\"s\"", flow, track, &ts);
                 }
             }
             Mark::Counter { name, value } => {
@@ -84,6 +71,17 @@ pub(crate) fn encode(trace: &Trace) -> String {
     });
     out += "\n]}\n";
     out
+}
+
+/// One end of an arrow from a wake to the poll that it led to.
+fn arrow(out: &mut String, end: &str, flow: u64, track: Track, ts: &str) {
+    let tid = tid(track);
+    row(
+        out,
+        &format!(
+            "\"ph\":{end},\"cat\":\"wake\",\"name\":\"wake\",\"id\":{flow},\"tid\":{tid},{ts}"
+        ),
+    );
 }
 
 fn row(out: &mut String, members: &str) {

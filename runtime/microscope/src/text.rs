@@ -163,6 +163,14 @@ impl Texts {
                 let able = able(direction);
                 format!("{task} waits for source {source} to become {able}")
             }
+            Kind::LoopEntered
+            | Kind::LoopLeft { .. }
+            | Kind::TurnStarted { .. }
+            | Kind::TurnEnded
+            | Kind::Parked { .. }
+            | Kind::Unparked { .. }
+            | Kind::ClockJumped { .. }
+            | Kind::Decided { .. } => sentence_of_loop(event),
             _ => self.sentence_of_things(event),
         }
     }
@@ -185,31 +193,6 @@ impl Texts {
     fn sentence_of_things(&self, event: &Event) -> String {
         let task = self.task(event.task);
         match event.kind {
-            Kind::LoopEntered => "the loop takes the thread".into(),
-            Kind::LoopLeft { why } => match why {
-                Left::MainDone => "the loop ends: the main future is done".into(),
-                Left::MainPanicked => "the loop ends: the main future panicked".into(),
-                Left::TurnDone => "the loop hands the thread back after a turn".into(),
-                Left::Idle => "the loop hands the thread back: nothing is ready".into(),
-                Left::Stalled => "the loop ends: nothing can ever wake a task again".into(),
-                Left::Shutdown => "the runtime is dropped".into(),
-            },
-            Kind::TurnStarted { ready, turn } => {
-                format!("turn {turn} begins with {} ready", count(ready as usize, "task"))
-            }
-            Kind::TurnEnded => "the turn ends".into(),
-            Kind::Parked { timeout: 0 } => "the loop looks for readiness without waiting".into(),
-            Kind::Parked { timeout } if timeout > 1 << 53 => {
-                "the loop sleeps until something happens".into()
-            }
-            Kind::Parked { timeout } => format!("the loop sleeps for {} at most", Nanos(timeout)),
-            Kind::Unparked { events } => {
-                format!("the system answers with {}", count(events as usize, "readiness event"))
-            }
-            Kind::ClockJumped { to } => format!("the virtual clock jumps to {}", Nanos(to)),
-            Kind::Decided { among, chosen } => {
-                format!("the scheduler draws number {chosen} of {among}")
-            }
             Kind::TimerArmed { timer, deadline } if deadline > 1 << 53 => {
                 format!("{task} arms timer #{timer}, which is never due")
             }
@@ -266,6 +249,37 @@ impl Texts {
             Kind::Marked { label } => format!("mark: {}", self.label(label)),
             _ => "something that this microscope is too old to know".into(),
         }
+    }
+}
+
+fn sentence_of_loop(event: &Event) -> String {
+    match event.kind {
+        Kind::LoopEntered => "the loop takes the thread".into(),
+        Kind::LoopLeft { why } => match why {
+            Left::MainDone => "the loop ends: the main future is done".into(),
+            Left::MainPanicked => "the loop ends: the main future panicked".into(),
+            Left::TurnDone => "the loop hands the thread back after a turn".into(),
+            Left::Idle => "the loop hands the thread back: nothing is ready".into(),
+            Left::Stalled => "the loop ends: nothing can ever wake a task again".into(),
+            Left::Shutdown => "the runtime is dropped".into(),
+        },
+        Kind::TurnStarted { ready, turn } => {
+            format!("turn {turn} begins with {} ready", count(ready as usize, "task"))
+        }
+        Kind::TurnEnded => "the turn ends".into(),
+        Kind::Parked { timeout: 0 } => "the loop looks for readiness without waiting".into(),
+        Kind::Parked { timeout } if timeout > 1 << 53 => {
+            "the loop sleeps until something happens".into()
+        }
+        Kind::Parked { timeout } => format!("the loop sleeps for {} at most", Nanos(timeout)),
+        Kind::Unparked { events } => {
+            format!("the system answers with {}", count(events as usize, "readiness event"))
+        }
+        Kind::ClockJumped { to } => format!("the virtual clock jumps to {}", Nanos(to)),
+        Kind::Decided { among, chosen } => {
+            format!("the scheduler draws number {chosen} of {among}")
+        }
+        _ => String::new(),
     }
 }
 

@@ -189,16 +189,7 @@ impl Scan<'_> {
             }
             Kind::SourceTried { direction, outcome, source, bytes } => {
                 self.told(event.task);
-                let reads = direction == Direction::Read;
-                if outcome != TryOutcome::Cleared {
-                    self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
-                }
-                if reads && bytes > 0 {
-                    let span = self.nesting.get(&event.task).and_then(|open| open.last());
-                    if let Some(span) = span.and_then(|span| self.spans.get_mut(span)) {
-                        span.read = Some((number, bytes));
-                    }
-                }
+                self.tried(event.task, source, direction == Direction::Read, outcome, bytes);
             }
             Kind::SpanOpened { span, .. } => {
                 self.told(event.task);
@@ -210,6 +201,19 @@ impl Scan<'_> {
                 self.span_closed(event, span, completed, polls);
             }
             _ => self.told(event.task),
+        }
+    }
+
+    fn tried(&mut self, task: u64, source: u32, reads: bool, outcome: TryOutcome, bytes: u32) {
+        let number = self.number();
+        if outcome != TryOutcome::Cleared {
+            self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
+        }
+        if reads && bytes > 0 {
+            let span = self.nesting.get(&task).and_then(|open| open.last());
+            if let Some(span) = span.and_then(|span| self.spans.get_mut(span)) {
+                span.read = Some((number, bytes));
+            }
         }
     }
 
