@@ -104,16 +104,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, buffer)).await
+    pub fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_read(cx, buffer))
     }
 
     /// Writes some of `bytes`, and says how many.
     ///
     /// # Errors
     /// What the system says.
-    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_write(cx, bytes)).await
+    pub fn write(&self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_write(cx, bytes))
     }
 
     /// Writes all of `bytes`. Not cancel-safe: dropped midway, a part of them has been written.
@@ -134,8 +134,8 @@ impl TcpStream {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
+    pub fn write_vectored(&self, parts: &[IoSlice<'_>]) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_write_vectored(cx, parts))
     }
 
     /// Reads into `buffer` and leaves the bytes to be read again.

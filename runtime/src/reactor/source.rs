@@ -9,16 +9,11 @@ use crate::observe::Direction;
 /// an operation has answered "would block".
 const SHORT_MEANS_DRAINED: bool = cfg!(unix);
 
-/// What is known of one direction.
-struct Side {
-    ready: Cell<bool>,
-    waker: Cell<Option<Waker>>,
-}
-
-/// A registered descriptor. Belongs to the loop's thread.
+/// A registered descriptor. Belongs to the loop's thread. What is known of its two directions stands in
+/// pairs, read first, which packs better than a struct for each.
 pub(crate) struct Source {
-    read: Side,
-    write: Side,
+    wakers: [Cell<Option<Waker>>; 2],
+    ready: [Cell<bool>; 2],
     /// The peer has closed its side, or the descriptor is in error: reading will say so at once, for
     /// ever, and no further edge will come for it.
     read_closed: Cell<bool>,
@@ -26,10 +21,17 @@ pub(crate) struct Source {
     place: u32,
 }
 
+fn index(direction: Direction) -> usize {
+    match direction {
+        Direction::Read => 0,
+        Direction::Write => 1,
+    }
+}
+
 impl Source {
     pub(crate) fn new(id: u32, place: u32) -> Source {
-        let side = || Side { ready: Cell::new(true), waker: Cell::new(None) };
-        Source { read: side(), write: side(), read_closed: Cell::new(false), id, place }
+        let ready = [const { Cell::new(true) }; 2];
+        Source { wakers: Default::default(), ready, read_closed: Cell::new(false), id, place }
     }
 
     /// Its number as the events tell it.
@@ -41,21 +43,14 @@ impl Source {
         self.place
     }
 
-    fn side(&self, direction: Direction) -> &Side {
-        match direction {
-            Direction::Read => &self.read,
-            Direction::Write => &self.write,
-        }
-    }
-
     /// Whether an operation is worth trying.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        self.side(direction).ready.get()
+        self.ready[index(direction)].get()
     }
 
     /// An operation would have blocked: only a new event makes the direction ready again.
     pub(crate) fn would_block(&self, direction: Direction) {
-        self.side(direction).ready.set(false);
+        self.ready[index(direction)].set(false);
     }
 
     /// An operation moved less than it was asked to, so the next one would block; where the platform
@@ -63,14 +58,14 @@ impl Source {
     /// stays ready, since no event will tell of its end again.
     pub(crate) fn short(&self, direction: Direction) {
         if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed.get()) {
-            self.side(direction).ready.set(false);
+            self.ready[index(direction)].set(false);
         }
     }
 
     /// Leaves a waker for the direction. If another task waited there, it gets its waker back, for the
     /// caller to wake: two tasks that wait in one direction take turns, and none is forgotten.
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Option<Waker> {
-        let place = &self.side(direction).waker;
+        let place = &self.wakers[index(direction)];
         match place.take() {
             Some(old) if old.will_wake(waker) => {
                 place.set(Some(old));
@@ -93,17 +88,17 @@ impl Source {
         if closed {
             self.read_closed.set(true);
         }
-        let mark = |side: &Side, ready: bool| {
+        let mark = |direction, ready: bool| {
             if !ready {
                 return None;
             }
-            side.ready.set(true);
-            side.waker.take()
+            self.ready[index(direction)].set(true);
+            self.wakers[index(direction)].take()
         };
-        [mark(&self.read, readable), mark(&self.write, writable)]
+        [mark(Direction::Read, readable), mark(Direction::Write, writable)]
     }
 
     pub(crate) fn take_wakers(&self) -> [Option<Waker>; 2] {
-        [self.read.waker.take(), self.write.waker.take()]
+        [self.wakers[0].take(), self.wakers[1].take()]
     }
 }
