@@ -298,6 +298,28 @@ fn an_unread_response_is_drained_if_it_is_there_and_short() {
 }
 
 #[test]
+fn a_response_may_outlive_its_runtime() {
+    let server = Server::new(|seen| match seen.line() {
+        "GET /half" => {
+            Reply::SayAndHang(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello".to_vec())
+        }
+        line => ok(line),
+    });
+    let (client, half, whole) = mainspring::run(async {
+        let client = Client::new();
+        let half = client.get(server.url("/half")).send().await.unwrap();
+        let whole = client.get(server.url("/whole")).send().await.unwrap();
+        (client, half, whole)
+    });
+    drop((half, whole));
+    let stats = client.stats();
+    assert_eq!((stats.in_flight, stats.open, stats.idle), (0, 1, 1));
+    assert_eq!(closed(&client), [(CloseReason::ResponseUnread, 1)]);
+    drop(client);
+    assert_eq!([server.wait_closed(), server.wait_closed()].iter().sum::<usize>(), 3);
+}
+
+#[test]
 fn a_request_that_is_given_up_closes_its_connection() {
     let server = Server::new(|_| Reply::SayAndHang(vec![]));
     mainspring::run(async {
