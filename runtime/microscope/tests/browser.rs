@@ -338,7 +338,11 @@ fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     );
     assert_eq!(browser.evaluate("microscope.selected"), json!(6));
     browser.evaluate("microscope.go(40); microscope.select(4); microscope.setPanel('log')");
-    browser.evaluate("new Promise((done) => setTimeout(done, 400))");
+    // The address follows a little later than the page.
+    browser.evaluate(
+        "new Promise((done) => { const look = () => ['event=40', 'task=4', 'panel=log'].every(\
+         (part) => location.hash.includes(part)) ? done() : setTimeout(look, 20); look(); })",
+    );
     let address = browser.evaluate("location.hash");
     browser.open(&page.0, address.as_str().unwrap());
     assert_eq!(
