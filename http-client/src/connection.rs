@@ -217,7 +217,12 @@ impl Connection {
                 } else if at == end {
                     Piece::default()
                 } else {
-                    self.decode_body(buffer, at, end)?
+                    // What is wrong with the body is told to whoever reads it: what came before
+                    // must not depend on how much came along with the head.
+                    self.decode_body(buffer, at, end).unwrap_or_else(|error| {
+                        self.late_error = Some(error);
+                        Piece::default()
+                    })
                 };
                 Ok(Some(Some(Box::new(Answer { head, first }))))
             }

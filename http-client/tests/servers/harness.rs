@@ -39,11 +39,11 @@ pub fn has_module(module: &str) -> bool {
             || skip(&format!("python3 has no module {module}")))
 }
 
+#[expect(clippy::explicit_write, reason = "the test harness keeps what `eprintln` says to itself")]
 fn skip(reason: &str) -> bool {
     let required = std::env::var("MAINSPRING_SERVERS").is_ok_and(|value| value == "required");
     assert!(!required, "{reason}, and every server is required");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not by `eprintln`, which the test harness keeps to itself.
     writeln!(std::io::stderr(), "{test}: skipped, as {reason}").unwrap();
     false
 }
@@ -178,7 +178,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            writeln!(std::io::stderr(), "the server said: {}", self.output()).unwrap();
+            eprintln!("the server said: {}", self.output());
         }
         self.kill();
     }

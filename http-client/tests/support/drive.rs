@@ -1,6 +1,8 @@
 //! Drives the decoder over a wire sample in every way it could arrive, and puts what it made of it
 //! into one line of text, so that a table can hold the whole expectation.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use mainspring_http::proto::{Event, Limits, ProtocolError, RequestKind, ResponseDecoder};
 use std::fmt::Write;
 
@@ -26,16 +28,20 @@ pub fn outcome(request: RequestKind, wire: &[u8]) -> String {
     whole
 }
 
-/// How much of a peer's line an error can quote depends on how much of it had arrived; all else
-/// must be the same.
-fn assert_same(left: &str, whole: &str, how: &str) {
-    let quoteless = |text: &str| match (text.find("ERROR"), text.rfind('"')) {
-        (Some(at), Some(end)) => {
+/// An outcome without what its error quotes.
+pub fn quoteless(text: &str) -> String {
+    match (text.find("ERROR"), text.rfind('"')) {
+        (Some(at), Some(end)) if end > at => {
             let start = at + text[at..].find('"').unwrap_or(0);
             format!("{}{}", &text[..start], &text[end..])
         }
         _ => text.to_owned(),
-    };
+    }
+}
+
+/// How much of a peer's line an error can quote depends on how much of it had arrived; all else
+/// must be the same.
+fn assert_same(left: &str, whole: &str, how: &str) {
     assert_eq!(quoteless(left), quoteless(whole), "{how}: {left}\nwhole: {whole}");
 }
 
@@ -114,7 +120,8 @@ fn failed(mut text: String, body: &[u8], error: &ProtocolError) -> String {
     text
 }
 
-fn show(body: &[u8]) -> String {
+/// A body, or its length if it is long.
+pub fn show(body: &[u8]) -> String {
     if body.len() > 64 {
         format!("{} bytes", body.len())
     } else {
