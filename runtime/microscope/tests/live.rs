@@ -80,20 +80,20 @@ fn a_loop_is_paused_and_stepped_poll_by_poll_and_turn_by_turn() {
     handle.step_poll();
     assert!(handle.wait_until_held());
     let spawned = ["a", "b", "c"].map(|name| format!("{name} pending, scheduled, 0 polls"));
-    let main = String::from("main pending, idle, 1 poll");
-    assert_eq!(states(&handle.dump()), [&[main.clone()], &spawned[..]].concat());
-    // The next turn has begun when a step by a turn is over; it is b's turn after one poll.
+    let main = [String::from("main pending, idle, 1 poll")];
+    assert_eq!(states(&handle.dump()), [&main[..], &spawned].concat());
+    // When a step by a turn is over, the next turn has begun and nobody has been polled in it.
     handle.step_turn();
     assert!(handle.wait_until_held());
     handle.step_poll();
     assert!(handle.wait_until_held());
-    let mut after = [&[main.clone()], &spawned[..]].concat();
+    let mut after = [&main[..], &spawned].concat();
     after[1] = "a pending, scheduled, 1 poll".into();
     assert_eq!(states(&handle.dump()), after);
     handle.step_turn();
     assert!(handle.wait_until_held());
     let once = ["a", "b", "c"].map(|name| format!("{name} pending, scheduled, 1 poll"));
-    assert_eq!(states(&handle.dump()), [&[main], &once[..]].concat());
+    assert_eq!(states(&handle.dump()), [&main[..], &once].concat());
     handle.go_on();
     there.thread.join().unwrap();
     assert!(!handle.wait_until_held(), "it has left");
@@ -124,12 +124,8 @@ fn blocked(runtime: &mut Runtime, entered: &Sender<()>, leave: &Receiver<()>) {
     runtime.block_on(async {
         drop(spawn_named("waits for ever", pending::<()>()));
         yield_now().await;
-        let blocks = || async {
-            entered.send(()).unwrap();
-            leave.recv().unwrap();
-        };
-        let main = blocks();
-        main.await;
+        entered.send(()).unwrap();
+        leave.recv().unwrap();
     });
 }
 
