@@ -24,11 +24,13 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
     let mut line = |key: &str, value: String| {
         writeln!(text, "- {key}: {value}").expect("writing to a string does not fail");
     };
-    line("command", format!("`cargo run --release -p mainspring-benches --bin compare {command}`"));
+    let command = format!("cargo run --release -p mainspring-benches --bin compare {command}");
+    line("command", format!("`{}`", command.trim_end()));
     line("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
     line("rounds", format!("{rounds}, all contestants in turn in each"));
     line("observed", "no; no Observer was installed in any round".into());
     line("machine", machine());
+    line("load", load());
     line("kernel", output("uname", &["-sr"]));
     line("compiler", output("rustc", &["--version"]));
     line("versions", versions(&directory.join("../Cargo.lock")));
@@ -93,6 +95,13 @@ fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name"))
         .map_or("unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
     format!("{model}, {cpus} cores")
+}
+
+/// What else the machine was doing.
+fn load() -> String {
+    let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let fifteen = averages.split(' ').nth(2).unwrap_or("unknown");
+    format!("{fifteen} runnable on average over the last 15 minutes, this run included")
 }
 
 /// The peers' versions as the lock file has them.
