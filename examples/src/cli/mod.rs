@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
 use mainspring_http::Proxy;
@@ -12,9 +11,11 @@ use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
+mod complaint;
 mod values;
 
 use crate::value::{bytes, duration};
+pub use complaint::complaint;
 pub use values::{Seeds, seed};
 use values::{
     at_least_one, header, header_value, page_count, proxy, regex, seeds, selector, share, user,
@@ -372,33 +373,6 @@ pub struct Asking {
     /// Give up on a page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
-}
-
-/// What to print, and the exit code, for a command line that was not taken.
-///
-/// Help and version go out as they are, with code 0; a mistake becomes one line with code 2.
-#[must_use]
-pub fn complaint(error: &clap::Error) -> (String, u8) {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),
-        _ => (one_line(&error.render().to_string()), 2),
-    }
-}
-
-/// The first paragraph and the tip of one of clap's messages, on one line.
-fn one_line(message: &str) -> String {
-    let mut line = String::new();
-    for paragraph in message.split("\n\n") {
-        let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some(mistake) = words.strip_prefix("error: ") {
-            line.push_str(mistake.trim_end_matches('.'));
-        } else if let Some(tip) = words.strip_prefix("tip: ") {
-            line.push_str("; ");
-            line.push_str(tip);
-        }
-    }
-    line.push_str("; see crawl --help");
-    line
 }
 
 #[cfg(test)]
