@@ -13,7 +13,7 @@ usage: compare [--only PATTERN] [--rounds N] [--once] [--growth] [--list] [--no-
   --only PATTERN  only the scenarios whose name contains PATTERN (several: a,b,c)
   --rounds N      rounds per scenario, 15 unless given
   --once          each scenario once, nothing written: does it still run?
-  --growth        plot spawn, timers, echo and memory over their size instead
+  --growth        plot spawn, timers, echo and fetch over their size instead
   --list          the scenarios' names
   --no-peers      the floor and mainspring alone, when built without the peers
 RESULTS.md and the charts are written by a full run only.";
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if options.growth {
-        return written(growth::run(&directory()));
+        return written(growth::run(&directory(), &options.only));
     }
     let http = all.iter().any(|scenario| scenario.id.starts_with("http"));
     let _nginx = http.then(servers::start_nginx);

@@ -3,7 +3,7 @@
 
 use crate::chart::{escape, head};
 use crate::scenario::{Contestant, FLOOR, OURS};
-use crate::scenarios::{echo, spawn, timers};
+use crate::scenarios::{echo, http, spawn, timers};
 use crate::stats::{Cell, figure};
 use std::io;
 use std::path::Path;
@@ -25,15 +25,18 @@ struct Plot {
     sizes: &'static [usize],
     unit: &'static str,
     contestants: fn(usize) -> Vec<Contestant>,
+    /// Which of a round's figures.
+    figure: usize,
 }
 
-const PLOTS: [Plot; 3] = [
+const PLOTS: [Plot; 4] = [
     Plot {
         file: "growth-spawn",
         heading: "spawn + join, ns per task, over the number of tasks",
         sizes: &[10, 100, 1_000, 10_000, 100_000, 1_000_000],
         unit: "ns",
         contestants: |n| spawn::with(n, (100_000 / n).max(1)),
+        figure: 0,
     },
     Plot {
         file: "growth-timers",
@@ -41,6 +44,7 @@ const PLOTS: [Plot; 3] = [
         sizes: &[10, 100, 1_000, 10_000, 100_000, 1_000_000],
         unit: "ns",
         contestants: timers::dropped_with,
+        figure: 0,
     },
     Plot {
         file: "growth-echo",
@@ -48,17 +52,29 @@ const PLOTS: [Plot; 3] = [
         sizes: &[1, 10, 100, 1_000, 5_000],
         unit: "µs",
         contestants: |n| echo::with(n, (10_000 / n).max(2)),
+        figure: 0,
+    },
+    Plot {
+        file: "growth-fetch",
+        heading: "fetches of a page delayed 1 s, all at once: µs of processor time per fetch",
+        sizes: &[10, 100, 1_000, 10_000],
+        unit: "µs",
+        contestants: http::slow_with,
+        figure: 1,
     },
 ];
 
-/// Measures and writes `charts/growth-*.svg`.
+/// Measures and writes `charts/growth-*.svg`; only those whose name contains one of `only`, if any.
 ///
 /// # Errors
 /// What the file system says.
-pub fn run(directory: &Path) -> io::Result<()> {
+pub fn run(directory: &Path, only: &[String]) -> io::Result<()> {
     let charts = directory.join("charts");
     std::fs::create_dir_all(&charts)?;
     for plot in &PLOTS {
+        if !only.is_empty() && !only.iter().any(|only| plot.file.contains(only)) {
+            continue;
+        }
         println!("\n{}", plot.heading);
         let series = measure(plot);
         std::fs::write(charts.join(format!("{}.svg", plot.file)), draw(plot, &series))?;
@@ -75,7 +91,7 @@ fn measure(plot: &Plot) -> Vec<Series> {
             able.map(|one| (one, Cell::new(one.name, 0))).collect();
         for _ in 0..ROUNDS {
             for (contestant, cell) in &mut cells {
-                cell.figures.push((contestant.round)()[0]);
+                cell.figures.push((contestant.round)()[plot.figure]);
             }
         }
         for (contestant, cell) in cells {

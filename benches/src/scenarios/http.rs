@@ -252,6 +252,11 @@ fn wrk(load: Load) -> Option<f64> {
 }
 
 fn slow(id: &'static str, fetches: usize, rows: Vec<Row>) -> Scenario {
+    Scenario { id, rows, contestants: slow_with(fetches), isolated: true, max_rounds: 9 }
+}
+
+/// The contestants for `fetches` at once from a slow server.
+pub fn slow_with(fetches: usize) -> Vec<Contestant> {
     #[allow(unused_mut, reason = "nothing is added without the peers")]
     let mut all = vec![
         Contestant::new(FLOOR, move || slowly(fetches, |server| bare::fetch_all(server, fetches))),
@@ -267,7 +272,7 @@ fn slow(id: &'static str, fetches: usize, rows: Vec<Row>) -> Scenario {
         all.push(slow_fetcher::<hyper_util::Client>(hyper_util::NAME, fetches));
         all.push(slow_fetcher::<reqwest::Client>(reqwest::NAME, fetches));
     }
-    Scenario { id, rows, contestants: all, isolated: true, max_rounds: 9 }
+    all
 }
 
 fn slow_fetcher<C: Fetches>(name: &'static str, fetches: usize) -> Contestant {
