@@ -259,21 +259,21 @@ impl Follow {
         out + &dump::dump(&model, &self.texts)
     }
 
-    /// `task 7 "parse" has been running for 412 ms without a break, spawned at src/crawl.rs:41:9, …`
+    /// `task 7 "parse" has been polling for 412 ms · thread in hrtimer_nanosleep · …`
     pub(super) fn slow_words(&self, slow: &SlowPoll) -> String {
         let mut words = format!(
             "{} has been polling for {}",
             self.texts.task(slow.task),
             Nanos(u64::try_from(slow.lasting.as_millis()).unwrap_or(u64::MAX) * 1_000_000)
         );
-        if let Some(text) = self.texts.tasks.get(&slow.task) {
-            words += &format!(" · spawned {}", text.place());
+        if let Some(channel) = self.told.thread.as_deref().and_then(wait_channel) {
+            words += &format!(" · thread in {channel}");
         }
         if let Some(last) = self.model.task(slow.task).and_then(|task| self.last_wait(task)) {
             words += &format!(" · {last}");
         }
-        if let Some(channel) = self.told.thread.as_deref().and_then(wait_channel) {
-            words += &format!(" · thread in {channel}");
+        if let Some(text) = self.texts.tasks.get(&slow.task) {
+            words += &format!(" · spawned {}", text.place());
         }
         words
     }
