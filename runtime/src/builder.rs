@@ -38,7 +38,7 @@ pub struct Builder {
     poll_interval: u32,
     blocking_threads: usize,
     blocking_idle: Duration,
-    observer: Option<Box<dyn Observer>>,
+    tap: Option<Tap>,
 }
 
 impl Builder {
@@ -50,7 +50,7 @@ impl Builder {
             poll_interval: DEFAULT_POLL_INTERVAL,
             blocking_threads: DEFAULT_BLOCKING_THREADS,
             blocking_idle: DEFAULT_BLOCKING_IDLE,
-            observer: None,
+            tap: None,
         }
     }
 
@@ -94,7 +94,7 @@ impl Builder {
 
     /// Who is told of every transition. Nobody by default.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Builder {
-        self.observer = Some(Box::new(observer));
+        self.tap = Some(Tap::new(observer));
         self
     }
 
@@ -116,7 +116,7 @@ impl Builder {
             remotes: RefCell::default(),
             pool,
             counters: Counters::default(),
-            tap: self.observer.map(Tap::new),
+            tap: self.tap,
             running: Cell::new(None),
             own_waker: Cell::new((std::ptr::null(), std::ptr::null())),
             cancel_running: Cell::new(false),

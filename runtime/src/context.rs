@@ -140,22 +140,20 @@ impl Core {
         self.table.borrow_mut().ready.push(slot);
     }
 
-    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for.
+    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for,
+    /// and not if that was done just before: at a timer's expiry, a park's end or a poll's.
     pub(crate) fn wake(&self, header: &Header) {
         let action = header.state.wake();
         if action == OnWake::Enqueue {
             self.enqueue(header.slot());
         }
-        if self.tap.is_some() {
-            let effect = match action {
-                OnWake::Enqueue => WakeEffect::Scheduled,
-                OnWake::Coalesced => WakeEffect::Coalesced,
-                OnWake::Deferred => WakeEffect::Deferred,
-                OnWake::Stale => WakeEffect::Stale,
-            };
-            let (by, id) = self.cause.get();
-            let note = if effect == WakeEffect::Scheduled { Core::note_now } else { Core::note };
-            note(self, header.id().get(), Kind::Woken { effect, by, id });
+        if let Some(tap) = &self.tap {
+            let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
+            let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
+            if effect == WakeEffect::Scheduled && !just_read {
+                tap.set_stamp(self.time.now());
+            }
+            tap.event(header.id().get(), Kind::Woken { effect, by, id });
         }
     }
 
@@ -240,6 +238,7 @@ impl Core {
     }
 
     /// Tells the observer, at the time of the latest event.
+    #[inline]
     pub(crate) fn note(&self, task: u64, kind: Kind) {
         if let Some(tap) = &self.tap {
             tap.event(task, kind);
@@ -247,6 +246,7 @@ impl Core {
     }
 
     /// Tells the observer, at a time read now.
+    #[inline]
     pub(crate) fn note_now(&self, task: u64, kind: Kind) {
         if let Some(tap) = &self.tap {
             tap.set_stamp(self.time.now());

@@ -259,8 +259,9 @@ impl Runtime {
         self.core.counters.turns.add(1);
         if self.core.tap.is_some() {
             let ready = self.core.table.borrow().ready.len() as u32;
-            self.core
-                .note_now(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
+            let turn = self.core.counters.turns.get();
+            // No reading of the clock: the loop was entered, a poll ended or a park did just before.
+            self.core.note(0, Kind::TurnStarted { ready, turn });
         }
         self.read_inbox();
         if self.rested || self.core.time.kind() != Clock::Real {
@@ -534,10 +535,14 @@ impl Runtime {
             return;
         }
         let core = &self.core;
-        core.timers.borrow_mut().expire(core.time.now(), &mut self.fired);
+        let now = core.time.now();
+        core.timers.borrow_mut().expire(now, &mut self.fired);
+        if let Some(tap) = &core.tap {
+            tap.set_stamp(now);
+        }
         core.counters.timers_fired.add(self.fired.len() as u64);
         for Fired { id, late, waker } in self.fired.drain(..) {
-            core.note_now(0, Kind::TimerFired { timer: id, late });
+            core.note(0, Kind::TimerFired { timer: id, late });
             core.caused_by(CauseKind::Timer, u64::from(id), || core.wake_wakee(waker));
         }
     }

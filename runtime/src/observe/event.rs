@@ -14,10 +14,10 @@ use std::fmt;
 pub struct Event {
     /// Nanoseconds since the runtime was built, on the runtime's own clock (real or virtual).
     ///
-    /// Read freshly at the end of every poll, where a turn begins, when a wake puts a task into the
-    /// ready queue, and around every park; what happens in between carries the latest of these
-    /// readings, and the order of the events tells the rest. A poll that follows another without a
-    /// pause begins when that one ended.
+    /// Read freshly at the end of every poll, where timers expire, when a task or another thread puts
+    /// a task into the ready queue, and around every park; what happens in between carries the
+    /// latest of these readings, and the order of the events tells the rest. A poll that follows
+    /// another without a pause begins when that one ended.
     pub at: u64,
     /// The task it happened to, or 0 for what concerns the loop as a whole.
     pub task: u64,

@@ -30,6 +30,9 @@ pub const MAX_TEXT: usize = 256;
 /// Different labels kept; the texts of further ones are dropped.
 pub const MAX_LABELS: usize = 1 << 16;
 
+/// Events by which a full recorder's memory is put to use.
+const FULL_STEP: usize = 1 << 12;
+
 /// Events in the buffer of a streaming recorder.
 const STREAM_BUFFER: usize = 1 << 13;
 
@@ -112,7 +115,8 @@ pub struct RecorderObserver {
 
 struct Tape {
     mode: Mode,
-    /// The reserved memory. In a ring, `slots[next..next + room]` is about to be overwritten.
+    /// The reserved memory, filled with blanks as far as it is used, so that an event is one store.
+    /// In a ring, `slots[next..next + room]` is about to be overwritten.
     slots: Vec<Event>,
     capacity: usize,
     chunk: usize,
@@ -121,7 +125,8 @@ struct Tape {
     room: usize,
     first: u64,
     lost: u64,
-    tasks: VecDeque<TaskText>,
+    /// With the number of the event that tells of the spawn.
+    tasks: VecDeque<(u64, TaskText)>,
     labels: Vec<Box<str>>,
     /// How many labels the sink has been given.
     labels_given: usize,
@@ -161,7 +166,7 @@ impl Recorder {
             capacity,
             chunk,
             next: 0,
-            room: if mode == Mode::Ring { chunk } else { capacity },
+            room: 0,
             first: 0,
             lost: 0,
             tasks: VecDeque::new(),
@@ -197,7 +202,7 @@ impl Recorder {
         Recording {
             first: tape.first,
             events: tape.kept().0.iter().chain(tape.kept().1).copied().collect(),
-            tasks: tape.tasks.iter().cloned().collect(),
+            tasks: tape.tasks.iter().map(|(_, text)| text.clone()).collect(),
             labels: tape.labels.clone(),
             lost: tape.lost,
         }
@@ -206,7 +211,7 @@ impl Recorder {
     /// Events told so far: kept, handed on, and lost.
     pub fn told(&self) -> u64 {
         let tape = self.tape.borrow();
-        tape.first + tape.kept().0.len() as u64 + tape.kept().1.len() as u64 + tape.lost
+        tape.number() + tape.lost
     }
 
     /// Events that came after a full recorder's limit and are gone.
@@ -238,18 +243,32 @@ impl fmt::Debug for Recorder {
     }
 }
 
+impl RecorderObserver {
+    /// Stores an event, if that is all there is to do: false if it must be told by `on_event`.
+    #[inline]
+    pub(super) fn store(&mut self, event: &Event) -> bool {
+        // A recorder that streams writes its file then.
+        if matches!(event.kind, Kind::Parked { .. }) {
+            return false;
+        }
+        self.tape.borrow_mut().store(event)
+    }
+}
+
 impl Observer for RecorderObserver {
     fn on_task(&mut self, task: &TaskInfo<'_>) {
         let mut tape = self.tape.borrow_mut();
-        if tape.mode == Mode::Full && tape.room == 0 {
+        if tape.mode == Mode::Full && tape.next == tape.capacity {
             return;
         }
-        tape.tasks.push_back(TaskText {
+        let text = TaskText {
             id: task.id,
             name: task.name.map(cut),
             spawned_at: task.spawned_at,
             size: task.size,
-        });
+        };
+        let number = tape.number();
+        tape.tasks.push_back((number, text));
     }
 
     fn on_label(&mut self, label: u32, text: &str) {
@@ -271,38 +290,60 @@ impl Observer for RecorderObserver {
 
 impl Tape {
     fn push(&mut self, event: &Event) {
-        if self.room == 0 && !self.make_room() {
+        if !self.store(event) && !(self.make_room() && self.store(event)) {
             self.lost += 1;
             return;
         }
-        self.room -= 1;
-        match self.slots.get_mut(self.next) {
-            Some(slot) => *slot = *event,
-            None => self.slots.push(*event),
-        }
-        self.next += 1;
         // The time to write a file is when the loop has nothing better to do.
         if self.mode == Mode::Stream && matches!(event.kind, Kind::Parked { timeout: 1.. }) {
             self.flush();
         }
     }
 
+    #[inline]
+    fn store(&mut self, event: &Event) -> bool {
+        if self.room == 0 {
+            return false;
+        }
+        let Some(slot) = self.slots.get_mut(self.next) else { return false };
+        *slot = *event;
+        self.next += 1;
+        self.room -= 1;
+        true
+    }
+
+    /// Called when there is no room. False if there will be none.
     #[cold]
     fn make_room(&mut self) -> bool {
         match self.mode {
-            Mode::Full => return false,
-            Mode::Stream => self.flush(),
+            Mode::Full => {
+                self.room = FULL_STEP.min(self.capacity - self.next);
+                self.fill(self.next + self.room);
+                return self.room > 0;
+            }
+            Mode::Stream => {
+                self.flush();
+                self.fill(self.capacity);
+                self.room = self.capacity;
+            }
             Mode::Ring => {
                 if self.next == self.capacity {
                     self.next = 0;
                 }
                 if self.slots.len() == self.capacity {
                     self.hand_on(self.next, self.next + self.chunk);
+                } else {
+                    self.fill(self.next + self.chunk);
                 }
                 self.room = self.chunk;
             }
         }
         true
+    }
+
+    /// Puts memory to use, up to `events` events of it.
+    fn fill(&mut self, events: usize) {
+        self.slots.resize(events, Event { at: 0, task: 0, kind: Kind::LoopEntered });
     }
 
     fn flush(&mut self) {
@@ -316,13 +357,9 @@ impl Tape {
     /// Hands `slots[from..to]`, the oldest events held, to the sink, and forgets their texts.
     fn hand_on(&mut self, from: usize, to: usize) {
         let leaving = &self.slots[from..to];
-        let newest_spawned = leaving
-            .iter()
-            .rev()
-            .find(|event| matches!(event.kind, Kind::Spawned { .. }))
-            .map_or(0, |event| event.task);
-        let texts = self.tasks.partition_point(|text| text.id <= newest_spawned);
-        let texts: Vec<TaskText> = self.tasks.drain(..texts).collect();
+        let end = self.first + leaving.len() as u64;
+        let texts = self.tasks.partition_point(|(spawn, _)| *spawn < end);
+        let texts: Vec<TaskText> = self.tasks.drain(..texts).map(|(_, text)| text).collect();
         if let Some(sink) = &mut self.sink {
             sink.take(Part {
                 first: self.first,
@@ -332,7 +369,13 @@ impl Tape {
             });
             self.labels_given = self.labels.len();
         }
-        self.first += leaving.len() as u64;
+        self.first = end;
+    }
+
+    /// The number of the next event.
+    fn number(&self) -> u64 {
+        let (older, newer) = self.kept();
+        self.first + (older.len() + newer.len()) as u64
     }
 
     /// The events held, in order, in two pieces.
