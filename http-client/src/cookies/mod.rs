@@ -215,15 +215,16 @@ fn parse(set_cookie: &str) -> Option<(String, String, Attributes)> {
     let pair = parts.next()?;
     // A cookie without an equals sign is a value without a name.
     let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-    let (name, value) = (name.trim(), value.trim());
+    // Blanks alone, not all that Unicode takes for one (RFC 6265 §5.2).
+    let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
     if (name.is_empty() && value.is_empty()) || name.len() + value.len() > MAX_COOKIE_BYTES {
         return None;
     }
     let mut attributes = Attributes::default();
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let value = value.trim();
-        match key.trim().to_ascii_lowercase().as_str() {
+        let value = value.trim_matches([' ', '\t']);
+        match key.trim_matches([' ', '\t']).to_ascii_lowercase().as_str() {
             "expires" => attributes.expires = date::parse(value).or(attributes.expires),
             "max-age" => attributes.max_age = max_age(value).or(attributes.max_age),
             "domain" => {

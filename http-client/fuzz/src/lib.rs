@@ -1,0 +1,14 @@
+#![forbid(unsafe_code)]
+//! What must hold for every input, whoever made it up. Each function takes an input of the fuzzer
+//! and panics if something does not hold.
+//!
+//! The targets of `cargo fuzz` only call these; the macro that they need writes unsafe code, which
+//! is why it is kept apart.
+
+mod cookies;
+mod redirect;
+mod response;
+
+pub use cookies::cookies;
+pub use redirect::redirect;
+pub use response::{chunks, response};
