@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 /// What one read takes at most; one buffer for all connections.
-const READ: usize = 64 << 10;
+const READ: usize = 256 << 10;
 
 struct Connection {
     stream: TcpStream,
