@@ -258,10 +258,7 @@ impl Runtime {
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
         if self.core.tap.is_some() {
-            let ready = self.core.table.borrow().ready.len() as u32;
-            let turn = self.core.counters.turns.get();
-            // No reading of the clock: the loop was entered, a poll ended or a park did just before.
-            self.core.note(0, Kind::TurnStarted { ready, turn });
+            self.note_turn_start();
         }
         self.read_inbox();
         if self.rested || self.core.time.kind() != Clock::Real {
@@ -327,8 +324,10 @@ impl Runtime {
             let panicked = outcome == PollOutcome::Panicked;
             core.counters.done.add(1);
             core.counters.panicked.add(u64::from(panicked));
-            self.note_poll_end(id, outcome, false, 0);
-            core.note(id.get(), Kind::Done { panicked, beat_cancel });
+            if core.tap.is_some() {
+                self.note_poll_end(id, outcome, false, 0);
+                self.note_done(id, panicked, beat_cancel);
+            }
             return core.end(header, task);
         }
         let next = header.state.end_poll();
@@ -378,7 +377,7 @@ impl Runtime {
         let panicked = polled.is_err();
         let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
         self.note_poll_end(id, outcome, false, 0);
-        core.note(id.get(), Kind::Done { panicked, beat_cancel });
+        self.note_done(id, panicked, beat_cancel);
         if let Err(payload) = polled {
             self.end_turn();
             self.leave(Left::MainPanicked);
@@ -394,9 +393,30 @@ impl Runtime {
         core.own_waker.set(parts(waker));
         core.transfer_left.set(TRANSFER_BUDGET);
         if core.tap.is_some() {
-            core.cause.set((CauseKind::Task, id.get()));
-            core.note(id.get(), Kind::PollStarted);
+            self.note_poll_start(id);
         }
+    }
+
+    // What is told in every turn is told out of line: it would burden the loop that nobody observes.
+
+    #[inline(never)]
+    fn note_turn_start(&self) {
+        let ready = self.core.table.borrow().ready.len() as u32;
+        let turn = self.core.counters.turns.get();
+        // No reading of the clock: the loop was entered, a poll ended or a park did just before.
+        self.core.note(0, Kind::TurnStarted { ready, turn });
+    }
+
+    #[inline(never)]
+    fn note_turn_end(&self) {
+        // Counted per turn only for the observer; `turn` takes its differences by itself.
+        self.core.note(0, Kind::TurnEnded);
+    }
+
+    #[inline(never)]
+    fn note_poll_start(&self, id: crate::TaskId) {
+        self.core.cause.set((CauseKind::Task, id.get()));
+        self.core.note(id.get(), Kind::PollStarted);
     }
 
     /// True if the task was asked to end while it ran.
@@ -410,9 +430,15 @@ impl Runtime {
         self.core.cancel_running.replace(false)
     }
 
+    #[inline(never)]
     fn note_poll_end(&self, id: crate::TaskId, outcome: PollOutcome, requeued: bool, held: usize) {
         let holders = u32::try_from(held).unwrap_or(u32::MAX);
         self.core.note_now(id.get(), Kind::PollEnded { outcome, requeued, holders });
+    }
+
+    #[inline(never)]
+    fn note_done(&self, id: crate::TaskId, panicked: bool, beat_cancel: bool) {
+        self.core.note(id.get(), Kind::Done { panicked, beat_cancel });
     }
 
     /// Steps 4 and 5, when nothing is ready.
@@ -567,8 +593,9 @@ impl Runtime {
     }
 
     fn end_turn(&self) {
-        // Counted per turn only for the observer; `turn` takes its differences by itself.
-        self.core.note(0, Kind::TurnEnded);
+        if self.core.tap.is_some() {
+            self.note_turn_end();
+        }
     }
 
     fn enter(&mut self, place: &'static Location<'static>) -> Entered {

@@ -30,10 +30,7 @@ pub const MAX_TEXT: usize = 256;
 /// Different labels kept; the texts of further ones are dropped.
 pub const MAX_LABELS: usize = 1 << 16;
 
-/// Events by which a full recorder's memory is put to use.
-const FULL_STEP: usize = 1 << 12;
-
-/// Events in the buffer of a streaming recorder.
+/// Events in the buffer of a streaming recorder, and by which a full one's memory is put to use.
 const STREAM_BUFFER: usize = 1 << 13;
 
 /// What is known of a task beside its events.
@@ -116,13 +113,13 @@ pub struct RecorderObserver {
 struct Tape {
     mode: Mode,
     /// The reserved memory, filled with blanks as far as it is used, so that an event is one store.
-    /// In a ring, `slots[next..next + room]` is about to be overwritten.
+    /// In a ring, `slots[next..end]` is about to be overwritten.
     slots: Vec<Event>,
     capacity: usize,
     chunk: usize,
     next: usize,
-    /// Events that can be written before [`Tape::make_room`] has to be asked.
-    room: usize,
+    /// Where writing ends until [`Tape::make_room`] has been asked.
+    end: usize,
     first: u64,
     lost: u64,
     /// With the number of the event that tells of the spawn.
@@ -166,7 +163,7 @@ impl Recorder {
             capacity,
             chunk,
             next: 0,
-            room: 0,
+            end: 0,
             first: 0,
             lost: 0,
             tasks: VecDeque::new(),
@@ -244,14 +241,25 @@ impl fmt::Debug for Recorder {
 }
 
 impl RecorderObserver {
+    pub(super) fn another(&self) -> RecorderObserver {
+        RecorderObserver { tape: Rc::clone(&self.tape) }
+    }
+
     /// Stores an event, if that is all there is to do: false if it must be told by `on_event`.
     #[inline]
-    pub(super) fn store(&mut self, event: &Event) -> bool {
+    pub(super) fn store(&self, event: &Event) -> bool {
         // A recorder that streams writes its file then.
         if matches!(event.kind, Kind::Parked { .. }) {
             return false;
         }
-        self.tape.borrow_mut().store(event)
+        // Borrowed already: its sink has set something in motion, which is not recorded.
+        self.tape.try_borrow_mut().is_ok_and(|mut tape| tape.store(event))
+    }
+
+    /// Makes every further `store` fail: the sink has panicked.
+    pub(super) fn stop(&self) {
+        let mut tape = self.tape.borrow_mut();
+        tape.end = tape.next;
     }
 }
 
@@ -261,13 +269,13 @@ impl Observer for RecorderObserver {
         if tape.mode == Mode::Full && tape.next == tape.capacity {
             return;
         }
+        let number = tape.number();
         let text = TaskText {
             id: task.id,
             name: task.name.map(cut),
             spawned_at: task.spawned_at,
             size: task.size,
         };
-        let number = tape.number();
         tape.tasks.push_back((number, text));
     }
 
@@ -290,7 +298,8 @@ impl Observer for RecorderObserver {
 
 impl Tape {
     fn push(&mut self, event: &Event) {
-        if !self.store(event) && !(self.make_room() && self.store(event)) {
+        let stored = self.store(event) || (self.make_room() && self.store(event));
+        if !stored {
             self.lost += 1;
             return;
         }
@@ -302,13 +311,9 @@ impl Tape {
 
     #[inline]
     fn store(&mut self, event: &Event) -> bool {
-        if self.room == 0 {
-            return false;
-        }
-        let Some(slot) = self.slots.get_mut(self.next) else { return false };
+        let Some(slot) = self.slots[..self.end].get_mut(self.next) else { return false };
         *slot = *event;
         self.next += 1;
-        self.room -= 1;
         true
     }
 
@@ -316,41 +321,35 @@ impl Tape {
     #[cold]
     fn make_room(&mut self) -> bool {
         match self.mode {
-            Mode::Full => {
-                self.room = FULL_STEP.min(self.capacity - self.next);
-                self.fill(self.next + self.room);
-                return self.room > 0;
-            }
+            Mode::Full => self.open(self.capacity.min(self.next + STREAM_BUFFER)),
             Mode::Stream => {
                 self.flush();
-                self.fill(self.capacity);
-                self.room = self.capacity;
+                self.open(self.capacity);
             }
             Mode::Ring => {
-                if self.next == self.capacity {
-                    self.next = 0;
-                }
+                let from = self.next % self.capacity;
+                let to = from + self.chunk;
                 if self.slots.len() == self.capacity {
-                    self.hand_on(self.next, self.next + self.chunk);
-                } else {
-                    self.fill(self.next + self.chunk);
+                    self.hand_on(from, to);
                 }
-                self.room = self.chunk;
+                self.next = from;
+                self.open(to);
             }
         }
-        true
+        self.next < self.end
     }
 
-    /// Puts memory to use, up to `events` events of it.
-    fn fill(&mut self, events: usize) {
-        self.slots.resize(events, Event { at: 0, task: 0, kind: Kind::LoopEntered });
+    /// Lets events be written up to `end`.
+    fn open(&mut self, end: usize) {
+        let blank = Event { at: 0, task: 0, kind: Kind::LoopEntered };
+        self.slots.resize(end.max(self.slots.len()), blank);
+        self.end = end;
     }
 
     fn flush(&mut self) {
         if self.mode == Mode::Stream && self.next > 0 {
             self.hand_on(0, self.next);
             self.next = 0;
-            self.room = self.capacity;
         }
     }
 
@@ -381,7 +380,7 @@ impl Tape {
     /// The events held, in order, in two pieces.
     fn kept(&self) -> (&[Event], &[Event]) {
         let wrapped = self.mode == Mode::Ring && self.first > 0;
-        let older = if wrapped { &self.slots[self.next + self.room..] } else { &[] };
+        let older = if wrapped { &self.slots[self.end..] } else { &[] };
         (older, &self.slots[..self.next])
     }
 }

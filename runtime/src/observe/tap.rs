@@ -2,7 +2,7 @@
 //!
 //! Whoever listens is foreign code behind a pointer and may panic, with one exception: the crate's own
 //! recorder. Its store into reserved memory is called by name, so that the compiler writes an event
-//! where it is to stay instead of handing it on twice; an event costs a third of that then.
+//! where it is to stay instead of handing it on twice.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -15,7 +15,9 @@ use crate::task::state::OnWake;
 
 /// The observer of one runtime, the time of its latest event, and what it has been told in words.
 pub(crate) struct Tap {
-    listener: RefCell<Listener>,
+    observer: RefCell<Option<Box<dyn Observer>>>,
+    /// The observer's own memory, if it is the crate's recorder.
+    recorder: Option<RecorderObserver>,
     stamp: Cell<u64>,
     labels: RefCell<HashMap<Box<str>, u32>>,
     pub(crate) last_span: Cell<u32>,
@@ -23,27 +25,12 @@ pub(crate) struct Tap {
     pub(crate) span: Cell<u32>,
 }
 
-enum Listener {
-    Recorder(RecorderObserver),
-    Other(Box<dyn Observer>),
-    /// It panicked.
-    Nobody,
-}
-
-impl Listener {
-    fn new<O: Observer + 'static>(observer: O) -> Listener {
-        let mut place = Some(observer);
-        match (&mut place as &mut dyn Any).downcast_mut::<Option<RecorderObserver>>() {
-            Some(recorder) => recorder.take().map_or(Listener::Nobody, Listener::Recorder),
-            None => place.map_or(Listener::Nobody, |other| Listener::Other(Box::new(other))),
-        }
-    }
-}
-
 impl Tap {
     pub(crate) fn new(observer: impl Observer + 'static) -> Tap {
+        let known = (&observer as &dyn Any).downcast_ref::<RecorderObserver>();
         Tap {
-            listener: RefCell::new(Listener::new(observer)),
+            recorder: known.map(RecorderObserver::another),
+            observer: RefCell::new(Some(Box::new(observer))),
             stamp: Cell::new(0),
             labels: RefCell::default(),
             last_span: Cell::new(0),
@@ -58,13 +45,9 @@ impl Tap {
     #[inline]
     pub(crate) fn event(&self, task: u64, kind: Kind) {
         let event = Event { at: self.stamp.get(), task, kind };
-        if let Ok(mut listener) = self.listener.try_borrow_mut()
-            && let Listener::Recorder(recorder) = &mut *listener
-            && recorder.store(&event)
-        {
-            return;
+        if !self.recorder.as_ref().is_some_and(|recorder| recorder.store(&event)) {
+            self.tell(event);
         }
-        self.tell(event);
     }
 
     #[inline(never)]
@@ -92,16 +75,15 @@ impl Tap {
     fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
         // What an observer sets in motion while it is being told (it must not, but may drop something)
         // is not told to it again.
-        let Ok(mut place) = self.listener.try_borrow_mut() else { return };
-        let observer: &mut dyn Observer = match &mut *place {
-            Listener::Recorder(recorder) => recorder,
-            Listener::Other(other) => other.as_mut(),
-            Listener::Nobody => return,
-        };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(observer))) {
+        let Ok(mut place) = self.observer.try_borrow_mut() else { return };
+        let Some(observer) = place.as_mut() else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(observer.as_mut()))) {
             let message = message_of(&*payload);
             eprintln!("mainspring: the observer panicked and is told no more: {message}");
-            *place = Listener::Nobody;
+            *place = None;
+            if let Some(recorder) = &self.recorder {
+                recorder.stop();
+            }
         }
     }
 }
