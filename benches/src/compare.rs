@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
     let http = all.iter().any(|scenario| scenario.id.starts_with("http"));
     let _nginx = http.then(servers::start_nginx);
-    println!("observed: no (no Observer is installed in any round)");
+    println!("observed: {}", observed(&all));
     let full = options.only.is_empty() && !options.once;
     let mut table = Table::default();
     for scenario in &all {
@@ -110,6 +110,16 @@ pub fn run(options: &Options) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Whether an observer listens while it is measured.
+fn observed(scenarios: &[Scenario]) -> &'static str {
+    let observed = scenarios.iter().filter(|scenario| scenario.id.starts_with("observed")).count();
+    match observed {
+        0 => "no (no Observer is installed in any round)",
+        all if all == scenarios.len() => "yes (each round is run without and with a Recorder)",
+        _ => "only in the rows that say so",
+    }
 }
 
 fn write(table: &Table, options: &Options) -> std::io::Result<()> {

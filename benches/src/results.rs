@@ -28,7 +28,7 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
     line("command", format!("`{}`", command.trim_end()));
     line("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
     line("rounds", format!("{rounds}, all contestants in turn in each"));
-    line("observed", "no; no Observer was installed in any round".into());
+    line("observed", "only in the rows that say so; no Observer was installed in any other".into());
     line("machine", machine());
     line("load", load());
     line("kernel", output("uname", &["-sr"]));

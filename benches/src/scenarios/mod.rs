@@ -6,6 +6,7 @@ pub mod echo;
 pub mod http;
 pub mod http_bare;
 pub mod memory;
+pub mod observed;
 pub mod pingpong;
 pub mod spawn;
 pub mod timeouts;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         bulk::scenarios(),
         blocking::scenarios(),
         memory::scenarios(),
+        observed::scenarios(),
         http::scenarios(),
     ]
     .into_iter()
