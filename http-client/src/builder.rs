@@ -11,7 +11,7 @@ use crate::open::Opener;
 #[cfg(feature = "tls")]
 use crate::open::Tls;
 use crate::pool::{Pool, PoolLimits};
-use crate::proto::Limits;
+use crate::proto::{Limits, write_fields};
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
 use crate::resolve::{Resolve, Resolver};
@@ -318,10 +318,13 @@ impl ClientBuilder {
         {
             self.defaults.entry(header::ACCEPT_ENCODING).or_insert(value);
         }
+        let mut defaults_written = Vec::new();
+        write_fields(&mut defaults_written, &self.defaults);
         let config = Config {
             limits: self.limits,
             timeouts: self.timeouts,
             defaults: self.defaults,
+            defaults_written,
             redirects: self.redirects,
             max_body_bytes: self.max_body_bytes,
             decompress: self.decompress,

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) defaults: HeaderMap,
+    /// The same, as they stand in a head.
+    pub(crate) defaults_written: Vec<u8>,
     pub(crate) redirects: usize,
     pub(crate) max_body_bytes: u64,
     pub(crate) decompress: bool,

@@ -119,7 +119,7 @@ impl Inner {
             defaults: &self.config.defaults,
             body: body.length(),
         }
-        .write(&mut out);
+        .write_with(&self.config.defaults_written, &mut out);
         Ok(out)
     }
 }

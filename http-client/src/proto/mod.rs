@@ -30,4 +30,5 @@ pub use decoder::{Event, ResponseDecoder};
 pub use error::ProtocolError;
 pub use framing::{BodyFraming, HeadFacts, RequestKind};
 pub use head::{Limits, MAX_HEADER_COUNT, ResponseHead};
+pub(crate) use request::write_fields;
 pub use request::{BodyLength, RequestHead};

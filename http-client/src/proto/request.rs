@@ -39,6 +39,27 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// Appends the head.
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_start(out);
+        for (name, value) in self.defaults {
+            if !self.headers.contains_key(name) {
+                write_field(out, name, value);
+            }
+        }
+        self.write_end(out);
+    }
+
+    /// The same for a client that keeps `defaults` as `write_fields` wrote them: a request
+    /// without fields of its own, as most are, takes them in one copy.
+    pub(crate) fn write_with(&self, defaults: &[u8], out: &mut Vec<u8>) {
+        if !self.headers.is_empty() {
+            return self.write(out);
+        }
+        self.write_start(out);
+        out.extend_from_slice(defaults);
+        self.write_end(out);
+    }
+
+    fn write_start(&self, out: &mut Vec<u8>) {
         let mut put = |piece: &[u8]| out.extend_from_slice(piece);
         put(self.method.as_str().as_bytes());
         put(b" ");
@@ -50,11 +71,9 @@ impl RequestHead<'_> {
             None => put(self.host.as_bytes()),
         }
         put(b"\r\n");
-        for (name, value) in self.defaults {
-            if !self.headers.contains_key(name) {
-                write_field(out, name, value);
-            }
-        }
+    }
+
+    fn write_end(&self, out: &mut Vec<u8>) {
         for (name, value) in self.headers {
             let written_here = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
             if !written_here.contains(name) {
@@ -84,6 +103,11 @@ impl RequestHead<'_> {
     }
 }
 
+/// Appends the fields, each on its line.
+pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    fields.iter().for_each(|(name, value)| write_field(out, name, value));
+}
+
 fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &header::HeaderValue) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
@@ -93,7 +117,7 @@ fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &header::Hea
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyLength, RequestHead};
+    use super::{BodyLength, RequestHead, write_fields};
     use http::{HeaderMap, HeaderValue, Method, header};
 
     fn written(method: &Method, headers: &HeaderMap, body: BodyLength) -> String {
@@ -102,8 +126,12 @@ mod tests {
         defaults.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let mut out = b"before|".to_vec();
         let host = "example.com:81";
-        RequestHead { method, target: "/a?b", host, headers, defaults: &defaults, body }
-            .write(&mut out);
+        let head = RequestHead { method, target: "/a?b", host, headers, defaults: &defaults, body };
+        head.write(&mut out);
+        let (mut prepared, mut written) = (b"before|".to_vec(), Vec::new());
+        write_fields(&mut written, &defaults);
+        head.write_with(&written, &mut prepared);
+        assert_eq!(prepared, out);
         String::from_utf8(out).unwrap()
     }
 
