@@ -82,9 +82,6 @@ pub struct Runtime {
     ready: Vec<Ready>,
 }
 
-/// How often a loop that sleeps only for the wakers of others looks whether one is left.
-const STALL_CHECK: Duration = Duration::from_secs(1);
-
 /// Polls the future given to `block_on`; ready means that its output has been stored.
 type PollMain<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>;
 
@@ -450,13 +447,14 @@ impl Runtime {
         let deadline = core.timers.borrow_mut().next_deadline();
         let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
         let Some(deadline) = deadline else {
-            // Only wakers that others hold can end this sleep. The last of them may be dropped unused,
-            // of which nobody tells the loop: so it looks again from time to time.
-            let wakers_only = !outside && Remote::none_left(&core);
-            if wakers_only && !core.inbox.has_mail() && stall::find(&core).is_some() {
+            if !outside
+                && Remote::none_left(&core)
+                && !core.inbox.has_mail()
+                && stall::find(&core).is_some()
+            {
                 return Ended::Stalled;
             }
-            self.wait(wakers_only.then_some(STALL_CHECK));
+            self.wait(None);
             return Ended::Turn;
         };
         if core.time.kind() == Clock::Real {
