@@ -8,6 +8,9 @@
 //!
 //! The verdict is never wrong in the other direction: a waker of any other holder counts as a way to go on,
 //! also if that holder has forgotten it. Such a loop waits, as every loop would.
+//!
+//! The verdict is taken when the loop is about to sleep. A waker that another thread drops unused
+//! after that is noticed only when something else ends the sleep.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
