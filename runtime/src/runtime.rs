@@ -82,6 +82,9 @@ pub struct Runtime {
     ready: Vec<Ready>,
 }
 
+/// How often a loop that sleeps only for the wakers of other threads looks whether one is left.
+const STALL_CHECK: Duration = Duration::from_secs(1);
+
 /// Polls the future given to `block_on`; ready means that its output has been stored.
 type PollMain<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>;
 
@@ -447,18 +450,16 @@ impl Runtime {
         let deadline = core.timers.borrow_mut().next_deadline();
         let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
         let Some(deadline) = deadline else {
-            if !outside
-                && Remote::none_left(&core)
-                && !core.inbox.has_mail()
-                && stall::find(&core).is_some()
-            {
+            let wakers_only = !outside && Remote::none_left(&core);
+            if wakers_only && !core.inbox.has_mail() && stall::find(&core).is_some() {
                 return Ended::Stalled;
             }
-            self.wait(None);
+            self.wait(None, wakers_only);
             return Ended::Turn;
         };
         if core.time.kind() == Clock::Real {
-            self.wait(Some(Duration::from_nanos(deadline.saturating_sub(core.time.now()))));
+            let left = Duration::from_nanos(deadline.saturating_sub(core.time.now()));
+            self.wait(Some(left), false);
             return Ended::Turn;
         }
         if outside {
@@ -474,7 +475,8 @@ impl Runtime {
     }
 
     /// Waits for events, at most for `timeout`, unless another thread has left word meanwhile.
-    fn wait(&mut self, timeout: Option<Duration>) {
+    /// `wakers_only`: nothing but such word can end it.
+    fn wait(&mut self, timeout: Option<Duration>, wakers_only: bool) {
         let core = self.core.clone();
         if !core.inbox.fall_asleep() {
             return;
@@ -482,12 +484,28 @@ impl Runtime {
         let timeout_nanos = timeout.map_or(u64::MAX, crate::time::clock::nanos);
         core.note_now(0, Kind::Parked { timeout: timeout_nanos });
         let before = std::time::Instant::now();
-        let waited = core.reactor.wait(timeout, &mut self.ready);
+        let waited = if wakers_only {
+            self.wait_for_wakers()
+        } else {
+            core.reactor.wait(timeout, &mut self.ready)
+        };
         core.inbox.wake_up();
         self.rested = true;
         core.counters.parks.add(1);
         core.counters.parked_nanos.add(crate::time::clock::nanos(before.elapsed()));
         self.dispatch(waited);
+    }
+
+    /// Waits until another thread leaves word, or none is left that could: who drops the last waker
+    /// unused tells nobody, so the loop looks by itself.
+    #[cold]
+    fn wait_for_wakers(&mut self) -> std::io::Result<()> {
+        loop {
+            self.core.reactor.wait(Some(STALL_CHECK), &mut self.ready)?;
+            if self.core.inbox.has_mail() || stall::find(&self.core).is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// A look at inbox, timers and events, without waiting.

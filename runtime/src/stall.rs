@@ -9,8 +9,8 @@
 //! The verdict is never wrong in the other direction: a waker of any other holder counts as a way to go on,
 //! also if that holder has forgotten it. Such a loop waits, as every loop would.
 //!
-//! The verdict is taken when the loop is about to sleep. A waker that another thread drops unused
-//! after that is noticed only when something else ends the sleep.
+//! The verdict is taken when the loop is about to sleep, and once a second in a sleep that only wakers
+//! can end, since a thread that drops the last of them unused tells nobody.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

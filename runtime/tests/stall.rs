@@ -7,14 +7,14 @@ use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use mainspring::future::yield_now;
 use mainspring::time::sleep;
 use mainspring::{JoinHandle, Runtime, Turn, spawn, spawn_blocking, spawn_named};
-use support::{Gate, observed_runtime, panic_text, virtual_runtime};
+use support::{AtFirstSleep, Gate, observed_runtime, panic_text, virtual_runtime};
 
 /// The text of a stall, with this file's places cut down to their line.
 fn lines_of(text: &str) -> Vec<String> {
@@ -219,5 +219,27 @@ fn a_loop_that_slept_only_because_of_a_remote_wakes_when_it_goes() {
         pending::<()>().await;
     });
     assert_eq!(stalled.unwrap_err().tasks().len(), 1);
+    thread.join().unwrap();
+}
+
+/// Nobody tells the loop of it, so this takes as long as it waits before it looks by itself: a second.
+#[test]
+fn a_waker_that_another_thread_drops_unused_during_the_sleep_leaves_a_stall_and_no_hang() {
+    let (sender, wakers) = mpsc::channel::<Waker>();
+    let (asleep, hears) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let waker = wakers.recv().unwrap();
+        hears.recv().unwrap();
+        drop(waker);
+    });
+    let observer = AtFirstSleep(Some(move || asleep.send(()).unwrap()));
+    let mut runtime = Runtime::builder().observer(observer).build().unwrap();
+    let lost = poll_fn(|cx| {
+        sender.send(cx.waker().clone()).unwrap();
+        Poll::<()>::Pending
+    });
+    let stalled = runtime.try_block_on(lost).unwrap_err();
+    assert_eq!(stalled.tasks().len(), 1);
+    assert_eq!(runtime.stats().parks, 1);
     thread.join().unwrap();
 }

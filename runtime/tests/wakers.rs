@@ -12,9 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use mainspring::future::yield_now;
-use mainspring::observe::{Event, Kind, Observer};
 use mainspring::{Gone, Pending, Runtime, TaskState, current_task, spawn};
-use support::{Drops, Gate, Log, observed_runtime, virtual_runtime};
+use support::{AtFirstSleep, Drops, Gate, Log, observed_runtime, virtual_runtime};
 
 const THREADS: usize = 8;
 
@@ -31,19 +30,6 @@ impl Future for Until {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         if self.0.load(Ordering::Relaxed) < self.1 { Poll::Pending } else { Poll::Ready(()) }
-    }
-}
-
-/// Calls `f` once, at the moment when the loop has announced its sleep and before it sleeps.
-struct AtFirstSleep<F>(Option<F>);
-
-impl<F: FnOnce()> Observer for AtFirstSleep<F> {
-    fn on_event(&mut self, event: &Event) {
-        if matches!(event.kind, Kind::Parked { timeout: u64::MAX })
-            && let Some(f) = self.0.take()
-        {
-            f();
-        }
     }
 }
 

@@ -208,3 +208,16 @@ pub fn stderr_of_child(test: &str, body: impl FnOnce()) -> Vec<String> {
     assert!(output.status.success(), "the child failed:\n{stderr}");
     stderr.lines().filter(|line| line.starts_with("mainspring: ")).map(str::to_owned).collect()
 }
+
+/// Calls `f` once, at the moment when the loop has announced its sleep and before it sleeps.
+pub struct AtFirstSleep<F>(pub Option<F>);
+
+impl<F: FnOnce()> Observer for AtFirstSleep<F> {
+    fn on_event(&mut self, event: &Event) {
+        if matches!(event.kind, Kind::Parked { timeout: u64::MAX })
+            && let Some(f) = self.0.take()
+        {
+            f();
+        }
+    }
+}
