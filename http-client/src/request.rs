@@ -185,7 +185,7 @@ impl RequestBuilder {
 
     /// Sets the body to `value` as JSON.
     #[cfg(feature = "json")]
-    pub fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Self {
+    pub fn json<T: serde_core::Serialize + ?Sized>(self, value: &T) -> Self {
         let json = serde_json::to_vec(value);
         self.change(|request| {
             let json = json.map_err(|error| Error::new(ErrorKind::Json(error.to_string())))?;

@@ -309,7 +309,7 @@ impl Response {
     /// # Errors
     /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`.
     #[cfg(feature = "json")]
-    pub async fn json<T: serde::de::DeserializeOwned>(mut self) -> Result<T> {
+    pub async fn json<T: serde_core::de::DeserializeOwned>(mut self) -> Result<T> {
         let bytes = self.collect().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(ErrorKind::Json(error.to_string()))
