@@ -263,6 +263,12 @@ fn failed(error: &io::Error) -> Error {
                 CertificateError::InvalidPurpose
                 | CertificateError::InvalidPurposeContext { .. } => "it is not for a server",
                 CertificateError::BadEncoding => "it is malformed",
+                // What most guides make: `openssl req -x509` without further words.
+                CertificateError::Other(other)
+                    if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+                {
+                    "it is an authority's own, not a server's"
+                }
                 _ => "a check failed",
             };
             format!("the server's certificate is refused: {check} ({reason})")

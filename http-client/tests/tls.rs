@@ -6,8 +6,13 @@ mod support {
     pub mod tls_server;
 }
 
-use mainspring_http::{Client, ClientBuilder, Error};
-use support::tls_server::{Authority, TlsServer};
+use mainspring_http::rustls::client::WebPkiServerVerifier;
+use mainspring_http::rustls::pki_types::{CertificateDer, pem::PemObject};
+use mainspring_http::rustls::{self, ClientConfig, RootCertStore};
+use mainspring_http::{Client, ClientBuilder, Error, Phase};
+use rcgen::{BasicConstraints, IsCa};
+use std::sync::Arc;
+use support::tls_server::{Authority, TlsServer, self_signed_server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -56,23 +61,66 @@ fn a_second_connection_resumes_the_session() {
 fn a_refused_certificate_is_refused_for_a_reason_that_is_told() {
     let authority = Authority::new();
     let stranger = Authority::named("stranger");
+    // Of the same name as the authority, with another key.
+    let impostor = Authority::new();
+    let unknown = "no trusted authority has issued it (UnknownIssuer)";
     let rows = [
-        (stranger.server("a.test"), "no trusted authority has issued it"),
+        (stranger.server("a.test"), unknown),
+        (impostor.server("a.test"), "its signature is wrong"),
+        (self_signed_server("a.test", IsCa::ExplicitNoCa), unknown),
+        (
+            self_signed_server("a.test", IsCa::Ca(BasicConstraints::Unconstrained)),
+            "it is an authority's own, not a server's",
+        ),
         (authority.server("b.test"), "it is for another host"),
+        (authority.server("*.a.test"), "it is for another host"),
+        (authority.server("127.0.0.1"), "it is for another host"),
+        (authority.client_server("a.test"), "it is not for a server"),
         (authority.expired_server("a.test"), "it has expired"),
         (authority.future_server("a.test"), "it is not valid yet"),
     ];
     for (config, reason) in rows {
         let server = TlsServer::new(config, |_| OK.into());
+        let url = server.url("a.test");
         mainspring::run(async {
-            let error = text(&trusting(&authority).build(), &server.url("a.test")).await;
-            let error = error.unwrap_err().to_string();
-            let expected = format!("the server's certificate is refused: {reason}");
-            assert!(error.contains(&expected), "{error}");
+            let error = text(&trusting(&authority).build(), &url).await.unwrap_err();
+            let expected = format!("GET {url}: TLS: the server's certificate is refused: {reason}");
+            assert!(error.to_string().starts_with(&expected), "{error}\nnot {expected}");
+            assert_eq!(error.phase(), Some(Phase::Tls));
             let client = trusting(&authority).danger_accept_invalid_certs(true).build();
-            assert_eq!(text(&client, &server.url("a.test")).await.unwrap(), "hi", "{reason}");
+            assert_eq!(text(&client, &url).await.unwrap(), "hi", "{reason}");
         });
     }
+}
+
+#[test]
+fn a_list_of_revoked_certificates_can_be_brought_along() {
+    let authority = Authority::new();
+    let (config, list) = authority.revoked_server("a.test");
+    let server = TlsServer::new(config, |_| OK.into());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
+    let verifier = verifier.with_crls([list]).build().unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_webpki_verifier(verifier)
+        .with_no_client_auth();
+    let url = server.url("a.test");
+    mainspring::run(async {
+        // Without the list, nobody knows.
+        assert_eq!(text(&trusting(&authority).build(), &url).await.unwrap(), "hi");
+        let client = trusting(&authority).tls_config(config.into()).build();
+        assert_eq!(
+            text(&client, &url).await.unwrap_err().to_string(),
+            format!(
+                "GET {url}: TLS: the server's certificate is refused: it has been revoked \
+                 (Revoked)"
+            )
+        );
+    });
 }
 
 #[test]

@@ -3,13 +3,17 @@
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 use mainspring_http::rustls::pki_types::pem::PemObject;
-use mainspring_http::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use mainspring_http::rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+};
 use mainspring_http::rustls::server::WebPkiClientVerifier;
 use mainspring_http::rustls::{
     HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -43,13 +47,20 @@ impl Authority {
 
     pub fn expired_server(&self, name: &str) -> ServerConfig {
         self.server_with(name, |params| {
-            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2002, 1, 1);
         })
     }
 
     pub fn future_server(&self, name: &str) -> ServerConfig {
-        self.server_with(name, |params| params.not_before = rcgen::date_time_ymd(4000, 1, 1))
+        self.server_with(name, |params| params.not_before = date_time_ymd(4000, 1, 1))
+    }
+
+    /// A server with a certificate that is good for clients only.
+    pub fn client_server(&self, name: &str) -> ServerConfig {
+        self.server_with(name, |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        })
     }
 
     /// A server that asks clients for a certificate of this authority.
@@ -74,17 +85,34 @@ impl Authority {
         })
     }
 
+    /// A server with a certificate whose serial number is 7, and the list that revokes it.
+    pub fn revoked_server(
+        &self,
+        name: &str,
+    ) -> (ServerConfig, CertificateRevocationListDer<'static>) {
+        let number = SerialNumber::from(7_u64);
+        let revoked = RevokedCertParams {
+            serial_number: number.clone(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).unwrap();
+        let config = self.server_with(name, |params| params.serial_number = Some(number));
+        (config, list.into())
+    }
+
     fn server_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
         let (chain, key) = self.issue(name, change);
-        let provider = mainspring_http::rustls::crypto::ring::default_provider();
-        let mut config = ServerConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(certificates(&chain), private_key(&key))
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config
+        serve_with(&chain, &key)
     }
 
     pub fn issue(
@@ -98,6 +126,26 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
+}
+
+/// A server that has signed its own certificate, as that of an authority or not.
+pub fn self_signed_server(name: &str, is_ca: IsCa) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    serve_with(&params.self_signed(&key).unwrap().pem(), &key.serialize_pem())
+}
+
+fn serve_with(chain: &str, key: &str) -> ServerConfig {
+    let provider = mainspring_http::rustls::crypto::ring::default_provider();
+    let mut config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates(chain), private_key(key))
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
 }
 
 fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
