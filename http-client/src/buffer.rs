@@ -7,9 +7,10 @@
 use bytes::Bytes;
 use std::cell::RefCell;
 
-/// Bytes asked of the kernel at once. Larger ones save system calls on large bodies, until they
-/// fall out of the processor's second-level cache.
-pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Bytes asked of the kernel at once. Each read of a large body costs more than its system call:
+/// the kernel tells the peer how much room it made, and over a local link takes in what the peer
+/// then sends. Much more would fall out of the processor's second-level cache.
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 
 /// Read buffers kept for the next reader. More are made when chunks are held; they are freed.
 const READ_BUFFERS_KEPT: usize = 4;

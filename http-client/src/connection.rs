@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// How much of an unread response is read, so as to keep its connection, when it is dropped.
-const DRAIN_BYTES: u64 = 64 * 1024;
+const DRAIN_BYTES: usize = 64 * 1024;
 
 /// A connection, idle or with one exchange on it.
 pub(crate) struct Connection {
@@ -369,19 +369,20 @@ impl Connection {
     /// Reads what has already come of a response that nobody wants, so that the connection may be
     /// kept. Never waits, and reads no more than 64 KiB.
     pub(crate) fn drain(&mut self) {
-        let left = self.body_left().unwrap_or(0);
-        if !self.replied || left > DRAIN_BYTES {
+        let too_long = self.body_left().is_some_and(|left| left > DRAIN_BYTES as u64);
+        if !self.replied || too_long || self.late_error.is_some() {
             return;
         }
         let mut budget = DRAIN_BYTES;
         let mut cx = Context::from_waker(Waker::noop());
         while !self.decoder.is_done() && budget > 0 {
-            let mut seen = 0;
-            let step = self.poll_body_with(&mut cx, &mut |data| seen += data.len() as u64);
-            if !matches!(step, Poll::Ready(Ok(_))) {
+            let mut buffer = ReadBuffer::take();
+            let read = self.transport.poll_read(&mut cx, &mut buffer.space()[..budget]);
+            let Poll::Ready(Ok(count @ 1..)) = read else { return };
+            if self.decode_with(&buffer, 0, count, &mut |_| ()).is_err() {
                 return;
             }
-            budget = budget.saturating_sub(seen.max(1));
+            budget -= count;
         }
     }
 

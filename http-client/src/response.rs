@@ -141,7 +141,7 @@ impl Response {
 
     /// The next piece of the body; `None` at its end.
     ///
-    /// Pieces are as long as what the socket had, up to 64 KiB. Cancel-safe: a piece that was not
+    /// Pieces are as long as what the socket had, up to 256 KiB. Cancel-safe: a piece that was not
     /// returned has not been taken.
     ///
     /// # Errors

@@ -148,25 +148,6 @@ fn a_server_that_asks_for_a_certificate_gets_it() {
 }
 
 #[test]
-fn only_a_declared_end_ends_a_body_that_the_connection_ends() {
-    let authority = Authority::new();
-    let body = "HTTP/1.1 200 OK\r\n\r\nall";
-    let server = TlsServer::new(authority.server("a.test"), move |line| {
-        format!("{body}{}", if line.contains("/cut") { "\0cut" } else { "\0close" })
-    });
-    mainspring::run(async {
-        let client = trusting(&authority).build();
-        let url = server.url("a.test");
-        assert_eq!(text(&client, &format!("{url}whole")).await.unwrap(), "all");
-        let error = text(&client, &format!("{url}cut")).await.unwrap_err();
-        assert!(
-            error.to_string().contains("reading the response body failed: peer closed"),
-            "{error}"
-        );
-    });
-}
-
-#[test]
 fn large_bodies_go_both_ways() {
     let authority = Authority::new();
     let body = "0123456789abcdef".repeat(100_000);
