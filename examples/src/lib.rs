@@ -22,6 +22,7 @@ pub mod extract;
 pub mod failure;
 #[cfg(test)]
 mod hostile;
+pub mod laps;
 pub mod live;
 pub mod machine;
 pub mod output;

@@ -14,20 +14,24 @@ pub fn default_page() -> PathBuf {
     std::env::temp_dir().join("mainspring-crawl.html")
 }
 
-/// A runtime with any number of observers.
+/// Builds a runtime.
 ///
 /// # Errors
 /// One sentence, if the platform has no poller for it.
-pub fn runtime(builder: Builder, observers: Vec<Box<dyn Observer>>) -> Result<Runtime, Failure> {
-    let builder = if observers.is_empty() { builder } else { builder.observer(Each(observers)) };
+pub fn runtime(builder: Builder) -> Result<Runtime, Failure> {
     builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
 }
 
-/// The observers that a recorder asks for.
+/// A runtime to build whose run is recorded, if there is a recorder.
+///
+/// It is given the recorder's own observer, as it is: the loop knows that one, and calls it without
+/// a detour.
 #[must_use]
-pub fn recorded(recorder: Option<&Recorder>) -> Vec<Box<dyn Observer>> {
-    let observer = |recorder: &Recorder| Box::new(recorder.observer()) as Box<dyn Observer>;
-    recorder.map(observer).into_iter().collect()
+pub fn recorded(builder: Builder, recorder: Option<&Recorder>) -> Builder {
+    match recorder {
+        Some(recorder) => builder.observer(recorder.observer()),
+        None => builder,
+    }
 }
 
 /// Writes what was recorded: for a name that ends in `.json` as data, else as a page.
@@ -43,19 +47,23 @@ pub fn write(path: &Path, runs: &[Trace]) -> Result<(), Failure> {
     written.map_err(|error| Failure::Said(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Tells several observers, in order.
-struct Each(Vec<Box<dyn Observer>>);
+/// Two observers in the place of one, told in this order.
+#[derive(Debug)]
+pub struct Both<A, B>(pub A, pub B);
 
-impl Observer for Each {
+impl<A: Observer, B: Observer> Observer for Both<A, B> {
     fn on_task(&mut self, task: &TaskInfo<'_>) {
-        self.0.iter_mut().for_each(|observer| observer.on_task(task));
+        self.0.on_task(task);
+        self.1.on_task(task);
     }
 
     fn on_label(&mut self, label: u32, text: &str) {
-        self.0.iter_mut().for_each(|observer| observer.on_label(label, text));
+        self.0.on_label(label, text);
+        self.1.on_label(label, text);
     }
 
     fn on_event(&mut self, event: &Event) {
-        self.0.iter_mut().for_each(|observer| observer.on_event(event));
+        self.0.on_event(event);
+        self.1.on_event(event);
     }
 }

@@ -58,6 +58,12 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "more bytes than fit in 64 bits".to_owned())
 }
 
+/// A duration as data: in milliseconds, to the microsecond.
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// A duration for a report: three or four digits and the unit that suits it.
 #[derive(Clone, Copy, Debug)]
 pub struct Took(pub Duration);

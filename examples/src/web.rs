@@ -7,10 +7,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{Client, HarRecorder, Proxy, decode_text};
+use mainspring_http::{
+    Client, ClientBuilder, CookieJar, HarRecorder, Hook, Proxy, Signal, decode_text,
+};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
+use crate::laps::{Laps, Timekeeper};
 use crate::output::Draft;
 use crate::polite::robots::{self, PRODUCT, Robots};
 
@@ -31,6 +34,10 @@ pub struct Options {
     pub proxy: Option<Proxy>,
     /// Whether to keep an archive of what was asked and answered.
     pub archive: bool,
+    /// Whether to time each phase of each request: see [`Web::laps`].
+    pub timed: bool,
+    /// Whether to keep the cookies that sites set, and to send them back.
+    pub cookies: bool,
     /// Whether any certificate is taken for good, which is dangerous.
     pub accept_invalid_certs: bool,
 }
@@ -45,6 +52,8 @@ impl Default for Options {
             headers: Vec::new(),
             proxy: None,
             archive: false,
+            timed: false,
+            cookies: false,
             accept_invalid_certs: false,
         }
     }
@@ -54,11 +63,29 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Web {
     client: Client,
+    hooks: Hooks,
+}
+
+/// Who is told what happens to requests.
+#[derive(Clone, Default)]
+struct Hooks {
     archive: Option<HarRecorder>,
+    timekeeper: Option<Timekeeper>,
+}
+
+impl Hook for Hooks {
+    fn signal(&self, signal: &Signal<'_>) {
+        if let Some(archive) = &self.archive {
+            archive.signal(signal);
+        }
+        if let Some(timekeeper) = &self.timekeeper {
+            timekeeper.signal(signal);
+        }
+    }
 }
 
 /// A page, whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// Where it was found, after redirects.
     pub url: Url,
@@ -135,10 +162,16 @@ impl Web {
     /// A client of its own for one crawl.
     #[must_use]
     pub fn new(options: &Options) -> Web {
+        Web::with(Client::builder(), options)
+    }
+
+    /// The same from a client that has been set up in part.
+    #[must_use]
+    pub fn with(client: ClientBuilder, options: &Options) -> Web {
         let ours =
             HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
         debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
-        let mut client = Client::builder()
+        let mut client = client
             .max_connections(options.connections)
             .max_connections_per_host(options.connections)
             .max_idle_connections(options.connections)
@@ -154,11 +187,18 @@ impl Web {
         if let Some(proxy) = &options.proxy {
             client = client.proxy(proxy.clone());
         }
-        let archive = options.archive.then(HarRecorder::new);
-        if let Some(archive) = &archive {
-            client = client.hook(archive.clone());
+        if options.cookies {
+            client = client.cookies(CookieJar::new());
         }
-        Web { client: client.build(), archive }
+        let hooks = Hooks {
+            archive: options.archive.then(HarRecorder::new),
+            timekeeper: options.timed.then(Timekeeper::default),
+        };
+        // A client without a hook has no moments to note.
+        if options.archive || options.timed {
+            client = client.hook(hooks.clone());
+        }
+        Web { client: client.build(), hooks }
     }
 
     /// Writes the archive to a file, if there is both.
@@ -166,7 +206,7 @@ impl Web {
     /// # Errors
     /// One sentence that names the file.
     pub fn write_archive(&self, path: Option<&Path>) -> Result<(), String> {
-        match (&self.archive, path) {
+        match (&self.hooks.archive, path) {
             (Some(archive), Some(path)) => write_har(path, archive),
             _ => Ok(()),
         }
@@ -205,7 +245,10 @@ impl Web {
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
     /// none there means that all is allowed, a host that cannot answer that nothing is.
     pub async fn robots<T>(&self, url: &Url) -> Fetched<T> {
-        match self.get(url).await {
+        let answer = self.get(url).await;
+        // It is no page: nobody will ask how long it took.
+        let _laps = self.laps(url);
+        match answer {
             Ok(answer) => {
                 let read = &answer.body[..answer.body.len().min(robots::MAX_BYTES)];
                 Fetched::Robots(Robots::parse(&String::from_utf8_lossy(read)))
@@ -217,12 +260,34 @@ impl Web {
         }
     }
 
+    /// How long each phase of the latest request for `url` took, if requests are timed; the
+    /// client forgets it.
+    #[must_use]
+    pub fn laps(&self, url: &Url) -> Laps {
+        self.hooks.timekeeper.as_ref().map(|timekeeper| timekeeper.take(url)).unwrap_or_default()
+    }
+
     /// How connections were used so far.
     #[must_use]
     pub fn connections(&self) -> Connections {
         let stats = self.client.stats();
         Connections { opened: stats.opened, reused: stats.reused }
     }
+}
+
+/// A client to set up that trusts the certificates in this file, if there is one, besides those
+/// that the system trusts.
+///
+/// # Errors
+/// One sentence that names the file: it cannot be read, or holds no certificate.
+pub fn trusting(roots: Option<&Path>) -> Result<ClientBuilder, String> {
+    let client = Client::builder();
+    let Some(path) = roots else { return Ok(client) };
+    let cannot = |error: &dyn std::fmt::Display| {
+        format!("cannot take certificates from {}: {error}", path.display())
+    };
+    let pem = std::fs::read(path).map_err(|error| cannot(&error))?;
+    client.add_root_certificates(&pem).map_err(|error| cannot(&error))
 }
 
 /// Writes an archive to a file, which appears once it is whole.

@@ -4,22 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use http::{HeaderName, HeaderValue, Method};
-use mainspring_http::Proxy;
-use regex_lite::Regex;
-use scraper::Selector;
-use url::Url;
+use clap::{Args, Parser, Subcommand};
 
 mod complaint;
+mod gathering;
+mod get;
 mod values;
 
-use crate::value::{bytes, duration};
+use crate::value::duration;
 pub use complaint::complaint;
+pub use gathering::{Asking, Fetch, Scope, Site};
+pub use get::Get;
 pub use values::{Seeds, seed};
-use values::{
-    at_least_one, header, header_value, page_count, proxy, regex, seeds, selector, share, user,
-};
+use values::{at_least_one, page_count};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -148,231 +145,6 @@ pub struct Sweep {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     #[arg(allow_hyphen_values = true)]
     pub delay: Duration,
-}
-
-/// `crawl fetch`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  crawl fetch http://localhost:8000/a http://localhost:8000/b
-  crawl fetch http://localhost:8000/ --depth 2 --pages 50 --select 'h1, h2'
-  crawl fetch http://localhost:8000/ --select a --attr href
-  crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s
-  crawl fetch 'http://localhost:8080/api/movie/[1-100]' --out movies --json")]
-pub struct Fetch {
-    /// What to fetch; [1-100] stands for each of these numbers
-    #[arg(value_name = "URL", required = true, value_parser = seeds)]
-    pub urls: Vec<Seeds>,
-    /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub depth: u32,
-    /// Follow links to other hosts too
-    #[arg(long)]
-    pub any_host: bool,
-    /// How many pages to fetch at most
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
-    pub pages: usize,
-    /// How many pages to fetch at once
-    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
-    pub concurrency: usize,
-    /// Follow links to what robots.txt asks crawlers to leave alone
-    #[arg(long)]
-    pub ignore_robots: bool,
-    /// How to ask for pages, and what to do with them.
-    #[command(flatten)]
-    pub asking: Asking,
-}
-
-/// `crawl site`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  crawl site http://localhost:8000/ --out mirror --bodies
-  crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
-  crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
-  crawl site http://localhost:8000/ --resume crawl.journal --out mirror
-                                   a run that was stopped or killed goes on where it was")]
-pub struct Site {
-    /// Where to begin
-    #[arg(value_name = "URL", value_parser = seed)]
-    #[arg(required_unless_present_any = ["seeds", "sitemap"])]
-    pub urls: Vec<Url>,
-    /// Begin at the URLs in this file, one in each line; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub seeds: Option<PathBuf>,
-    /// Begin at the pages that this sitemap lists; may be given several times
-    #[arg(long, value_name = "URL", value_parser = seed)]
-    pub sitemap: Vec<Url>,
-    /// Which links to follow: host, subdomains (of the beginning's hosts) or any
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Scope::Host)]
-    #[arg(hide_possible_values = true)]
-    pub scope: Scope,
-    /// Follow only links that this matches
-    #[arg(long, value_name = "REGEX", value_parser = regex)]
-    pub include: Option<Regex>,
-    /// Follow no links that this matches
-    #[arg(long, value_name = "REGEX", value_parser = regex)]
-    pub exclude: Option<Regex>,
-    /// Fetch images, scripts and style sheets too
-    #[arg(long)]
-    pub assets: bool,
-    /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "20")]
-    pub depth: u32,
-    /// How many pages to fetch at most
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one)]
-    pub pages: usize,
-    /// Begin no more pages once this much has come
-    #[arg(long, value_name = "BYTES", default_value = "1GB", value_parser = bytes)]
-    pub bytes: u64,
-    /// Begin no more pages after this time
-    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
-    #[arg(allow_hyphen_values = true)]
-    pub time: Duration,
-    /// How many pages to fetch at once, of all hosts together
-    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one)]
-    pub concurrency: usize,
-    /// How many pages to fetch at once, of each host
-    #[arg(long, value_name = "N", default_value = "4", value_parser = at_least_one)]
-    pub per_host: usize,
-    /// How long to wait between two pages of one host; its robots.txt may ask for more
-    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = duration)]
-    #[arg(allow_hyphen_values = true)]
-    pub pause: Duration,
-    /// By how much to vary pauses, as a share of them
-    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
-    pub jitter: f64,
-    /// Fetch what robots.txt asks crawlers to leave alone
-    #[arg(long)]
-    pub ignore_robots: bool,
-    /// Keep a journal in this file, and go on from what it tells of earlier runs
-    #[arg(long, value_name = "FILE")]
-    pub resume: Option<PathBuf>,
-    /// How to ask for pages, and what to do with them.
-    #[command(flatten)]
-    pub asking: Asking,
-}
-
-/// `crawl get`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  crawl get -i http://localhost:8080/hello
-  crawl get -v -d name=value http://localhost:8000/form
-  crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
-What -w knows: http_code http_version url_effective num_redirects content_type remote
-               size_download time_namelookup time_connect time_appconnect time_pretransfer
-               time_starttransfer time_total")]
-pub struct Get {
-    /// What to ask for
-    #[arg(value_name = "URL", value_parser = seed)]
-    pub url: Url,
-    /// Print the head of the answer too
-    #[arg(short, long)]
-    pub include: bool,
-    /// Ask for the head alone
-    #[arg(short = 'I', long)]
-    pub head: bool,
-    /// Use this method
-    #[arg(short = 'X', long, value_name = "METHOD")]
-    pub request: Option<Method>,
-    /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
-    #[arg(short, long, value_name = "DATA")]
-    pub data: Vec<String>,
-    /// Send this header; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<(HeaderName, HeaderValue)>,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Authenticate with a name and a password
-    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
-    pub user: Option<(String, String)>,
-    /// Write the body to this file, which appears once it is whole
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Send requests through this proxy: http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Proxy>,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
-    /// Follow redirects
-    #[arg(short = 'L', long)]
-    pub location: bool,
-    /// Fail on a status from 400 on
-    #[arg(short, long)]
-    pub fail: bool,
-    /// DANGEROUS: take any certificate for good
-    #[arg(short = 'k', long)]
-    pub insecure: bool,
-    /// Show the request, the head of the answer and how long each part took
-    #[arg(short, long)]
-    pub verbose: bool,
-    /// Print this at the end, with %{name} filled in
-    #[arg(short, long, value_name = "FORMAT")]
-    pub write_out: Option<String>,
-    /// Give up after this time
-    #[arg(short = 'm', long, value_name = "TIME", default_value = "5m", value_parser = duration)]
-    #[arg(allow_hyphen_values = true)]
-    pub timeout: Duration,
-}
-
-/// Which links to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scope {
-    /// Those to the hosts and ports of the beginning
-    Host,
-    /// Those to the hosts of the beginning and to whatever is below them
-    Subdomains,
-    /// All
-    Any,
-}
-
-/// How to ask for pages, and what to do with them.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Asking and keeping")]
-pub struct Asking {
-    /// Print what this CSS selector finds, instead of a line per page
-    #[arg(long, value_name = "CSS", value_parser = selector)]
-    pub select: Option<Selector>,
-    /// Print this attribute of what was selected, instead of its text
-    #[arg(long, value_name = "NAME", requires = "select")]
-    pub attr: Option<String>,
-    /// Write pages.jsonl and pages.csv, with timings and sizes, into this directory
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Keep the pages themselves there too
-    #[arg(long, requires = "out")]
-    pub bodies: bool,
-    /// Check that the pages are JSON and keep each there, as {last part of its path}.json
-    #[arg(long, requires = "out", conflicts_with = "bodies")]
-    pub json: bool,
-    /// Write the page of the run, which shows every step of the loop, to this file
-    #[arg(long, value_name = "FILE")]
-    pub trace: Option<PathBuf>,
-    /// Send this header with every request; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<(HeaderName, HeaderValue)>,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Send requests through this proxy: http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Proxy>,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
-    /// DANGEROUS: take any certificate for good
-    #[arg(long)]
-    pub danger_accept_invalid_certs: bool,
-    /// Give up on a page after this time
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    #[arg(allow_hyphen_values = true)]
-    pub timeout: Duration,
-    /// Give up on a page that is larger than this
-    #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
-    pub max_size: u64,
 }
 
 #[cfg(test)]

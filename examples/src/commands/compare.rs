@@ -147,7 +147,7 @@ fn sequential(
 ) -> Result<usize, Failure> {
     let pages = args.pages;
     let builder = Runtime::builder().name("sequential");
-    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
+    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
         let web = Web::new(&Options { connections: 1, ..Options::default() });
         let mut failures = 0;
         for url in urls(site, pages) {
@@ -164,7 +164,7 @@ fn fake_async(
 ) -> Result<usize, Failure> {
     let pages = args.pages;
     let builder = Runtime::builder().name("fake async");
-    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
+    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
         let fetch = |url: Url| {
             // What makes it fake: the body of this task never awaits anything.
             spawn_named(url.path().to_owned(), async move { blocking_get(site, url.path()) })
@@ -176,7 +176,7 @@ fn fake_async(
 fn pool(site: SocketAddr, args: &Compare, recorder: Option<&Recorder>) -> Result<usize, Failure> {
     let pages = args.pages;
     let builder = Runtime::builder().name("threads").blocking_threads(args.threads);
-    trace::runtime(builder, trace::recorded(recorder))?.block_on(async {
+    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
         let fetch = |url: Url| spawn_blocking(move || blocking_get(site, url.path()));
         Ok(failed(urls(site, pages).map(fetch).collect()).await)
     })
@@ -188,7 +188,7 @@ fn concurrent(
     recorder: Option<&Recorder>,
 ) -> Result<usize, Failure> {
     let builder = Runtime::builder().name("concurrent");
-    let mut runtime = trace::runtime(builder, trace::recorded(recorder))?;
+    let mut runtime = trace::runtime(trace::recorded(builder, recorder))?;
     Ok(runtime.block_on(all_at_once(urls(site, args.pages).collect())))
 }
 
@@ -203,7 +203,7 @@ fn one_loop_per_core(
             .map(|core| {
                 scope.spawn(move || {
                     let builder = Runtime::builder().name(format!("core {core}"));
-                    let mut runtime = trace::runtime(builder, Vec::new())?;
+                    let mut runtime = trace::runtime(builder)?;
                     Ok(runtime.block_on(all_at_once(share(core))))
                 })
             })

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mainspring::observe::Observer;
 use mainspring::{Runtime, Stats};
 use mainspring_microscope::Recorder;
 use scraper::Html;
@@ -28,7 +27,7 @@ use crate::site::server::Site;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::text::Printable;
-use crate::trace;
+use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
 use crate::web::{Connections, Options, Web};
 
@@ -50,14 +49,14 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let recorder = (!args.no_trace).then(Recorder::default);
     let watched = |recorder: &Recorder| live::watch(recorder, args.live, "crawl", &stop);
     let live = recorder.as_ref().map(watched).transpose()?;
-    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
-    if let Some(live) = &live {
-        observers.push(Box::new(live.observer()));
-    }
-    if args.states {
-        observers.push(Box::new(States::new(std::io::stdout())));
-    }
-    let mut runtime = trace::runtime(Runtime::builder().name("crawl"), observers)?;
+    let builder = Runtime::builder().name("crawl");
+    let states = || States::new(std::io::stdout());
+    let mut runtime = trace::runtime(match (&live, args.states) {
+        (Some(live), true) => builder.observer(Both(live.observer(), states())),
+        (Some(live), false) => builder.observer(live.observer()),
+        (None, true) => builder.observer(states()),
+        (None, false) => builder,
+    })?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     let harvest = runtime.block_on(gather(front, args, &stop));
     let stats = runtime.stats();

@@ -3,22 +3,18 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use mainspring::Runtime;
-use mainspring_microscope::Recorder;
 use url::Url;
 
-use super::gather::{Plan, gather, web};
+use super::gather::{Plan, gather};
 use crate::cli::Fetch;
 use crate::crawl::engine::Budget;
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::scope;
 use crate::failure::Failure;
-use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
 use crate::polite::pace::Pace;
 use crate::stop::Stop;
-use crate::trace;
 use crate::value::{Count, Size, Took};
 
 /// Fetches what was asked for and prints it in the order in which it was found.
@@ -30,12 +26,8 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let recorder = Recorder::default();
-    let live = live::watch(&recorder, false, "fetch", &stop)?;
-    let observer = Box::new(live.observer());
-    let mut runtime = trace::runtime(Runtime::builder().name("fetch"), vec![observer])?;
-    let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
-    let gathered = runtime.block_on(async {
+    let gathered = gather(&args.asking, "fetch", args.concurrency, &stop, async |_| {
+        let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
         let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {
             true => Box::new(|_| true),
             false => Box::new(scope::same_hosts(&urls)),
@@ -45,22 +37,9 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
         let pace = Pace { obey_robots: args.depth > 0 && !args.ignore_robots, ..Pace::unlimited() };
         let mut frontier = Frontier::new(bounds, pace, in_scope);
         urls.into_iter().for_each(|url| frontier.seed(url));
-        let plan = Plan {
-            asking: &args.asking,
-            web: web(&args.asking, args.concurrency),
-            frontier,
-            budget: Budget::unlimited(args.concurrency),
-            assets: false,
-            out,
-            journal: None,
-            earlier: Vec::new(),
-        };
-        gather(plan, &stop).await
+        let budget = Budget::unlimited(args.concurrency);
+        Ok(Plan { frontier, budget, assets: false, out, journal: None, earlier: Vec::new() })
     })?;
-    drop((runtime, live));
-    if let Some(path) = &args.asking.trace {
-        trace::write(path, &[recorder.trace().titled("fetch")])?;
-    }
     gathered.tell_failures();
     let totals = &gathered.totals;
     let mut summary = format!(

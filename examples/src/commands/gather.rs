@@ -2,43 +2,42 @@
 //! what was found.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mainspring::spawn_blocking;
 use mainspring::time::now;
+use mainspring::{Runtime, spawn_blocking};
+use mainspring_microscope::Recorder;
 use scraper::{Html, Selector};
 use serde::de::IgnoredAny;
 use url::Url;
 
+use super::keeper::{Found, Keeper};
 use crate::cli::Asking;
-use crate::crawl::engine::{Budget, Fetched, Over, Page, Totals, Watch, crawl};
+use crate::crawl::engine::{Budget, Fetched, Over, Totals, Watch, crawl};
 use crate::crawl::frontier::{Errand, Frontier, Job};
-use crate::crawl::journal::{Entry, Journal};
+use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::extract;
-use crate::failure::{Failure, print};
-use crate::output::{OutDir, names, records};
+use crate::failure::Failure;
+use crate::live;
+use crate::output::{OutDir, names};
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::Printable;
-use crate::value::{Size, Took};
-use crate::web::{Answer, Options, Web};
+use crate::trace;
+use crate::value::millis;
+use crate::web::{Answer, Connections, Options, Web, trusting};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.
 const PARSED_ON_THE_LOOP: usize = 64 * 1024;
 
 /// What to do, once the command line has been understood.
-pub struct Plan<'a> {
-    /// How to ask for pages, and what to do with them.
-    pub asking: &'a Asking,
-    /// Whom to ask.
-    pub web: Web,
+pub struct Plan {
     /// Where to begin and how far to go.
     pub frontier: Frontier,
     /// What may be spent.
@@ -64,6 +63,8 @@ pub struct Gathered {
     pub earlier: usize,
     /// Links that were not followed because of the bound on pages.
     pub left_out: usize,
+    /// How connections were used.
+    pub connections: Connections,
 }
 
 impl Gathered {
@@ -89,10 +90,41 @@ impl Gathered {
     }
 }
 
+/// Has a crawl planned and carries it out, on a loop of its own that is watched as the command line
+/// asks. What is written at the end is written once the loop is over: it would hold it up.
+///
+/// # Errors
+/// One sentence: no loop, no client, no plan; or results cannot be printed or kept. What was fetched
+/// until then is kept as far as it can be.
+pub fn gather(
+    asking: &Asking,
+    title: &'static str,
+    concurrency: usize,
+    stop: &Stop,
+    plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
+) -> Result<Gathered, Failure> {
+    let web = web(asking, concurrency)?;
+    let recorder = Recorder::default();
+    let live = live::watch(&recorder, asking.live, title, stop)?;
+    let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
+    let harvest = runtime.block_on(async {
+        let plan = plan(&web).await?;
+        Ok::<_, Failure>(carry_out(plan, asking, &web, stop).await)
+    });
+    // The view gives the terminal back before anything is printed to it.
+    drop((runtime, live));
+    if let Some(path) = &asking.trace {
+        trace::write(path, &[recorder.trace().titled(title)])?;
+    }
+    let Harvest { totals, keeper, earlier, left_out } = harvest?;
+    web.write_archive(asking.har.as_deref())?;
+    let records = keeper.finish()?;
+    Ok(Gathered { totals, records, earlier, left_out, connections: web.connections() })
+}
+
 /// The client that a command line asks for.
-#[must_use]
-pub fn web(asking: &Asking, connections: usize) -> Web {
-    Web::new(&Options {
+fn web(asking: &Asking, connections: usize) -> Result<Web, Failure> {
+    let options = Options {
         connections,
         timeout: Some(asking.timeout),
         max_size: asking.max_size,
@@ -100,60 +132,56 @@ pub fn web(asking: &Asking, connections: usize) -> Web {
         headers: asking.header.clone(),
         proxy: asking.proxy.clone(),
         archive: asking.har.is_some(),
+        timed: true,
+        cookies: asking.cookies,
         accept_invalid_certs: asking.danger_accept_invalid_certs,
-    })
+    };
+    Ok(Web::with(trusting(asking.cacert.as_deref())?, &options))
 }
 
-/// Carries a plan out.
-///
-/// # Errors
-/// One sentence: results cannot be printed or kept. What was fetched until then is kept as far as
-/// it can be.
-pub async fn gather(mut plan: Plan<'_>, stop: &Stop) -> Result<Gathered, Failure> {
+/// What a crawl has brought home.
+struct Harvest {
+    totals: Totals,
+    keeper: Keeper,
+    earlier: usize,
+    left_out: usize,
+}
+
+async fn carry_out(mut plan: Plan, asking: &Asking, web: &Web, stop: &Stop) -> Harvest {
     let reader = Arc::new(Reader {
-        select: plan.asking.select.clone(),
-        attribute: plan.asking.attr.clone(),
+        select: asking.select.clone(),
+        attribute: asking.attr.clone(),
         assets: plan.assets,
     });
     let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
     let shelf = plan
         .out
         .clone()
-        .filter(|_| plan.asking.bodies || plan.asking.json)
-        .map(|dir| Rc::new(Shelf { dir, json: plan.asking.json, taken: RefCell::new(taken) }));
+        .filter(|_| asking.bodies || asking.json)
+        .map(|dir| Rc::new(Shelf { dir, json: asking.json, taken: RefCell::new(taken) }));
     let watch = Watch::default();
-    let progress = progress::show(watch.clone());
-    let web = plan.web;
+    let progress = (!asking.live).then(|| progress::show(watch.clone()));
     let fetch = |job: &Job| {
         let name = format!("fetch {}", job.url);
         (name, fetch(web.clone(), reader.clone(), shelf.clone(), job.clone()))
     };
-    let mut keeper = Keeper {
-        out: plan.out,
-        journal: plan.journal,
-        select: plan.asking.select.is_some(),
-        first: plan.earlier.len(),
-        lines: InOrder { next: plan.earlier.len(), waiting: BTreeMap::new() },
-        records: BTreeMap::new(),
-        trouble: None,
-    };
+    let earlier = plan.earlier.len();
+    let mut keeper = Keeper::new(asking, plan.out, plan.journal, plan.earlier);
     let over = |over| match over {
-        Over::Page(page) => keeper.take(page, stop),
+        Over::Page(page) => {
+            let laps = web.laps(&page.job.url);
+            keeper.take(page, laps);
+            if keeper.is_in_trouble() {
+                stop.ask();
+            }
+        }
         Over::Forbidden { place } => keeper.pass_over(place),
     };
     let totals = crawl(&mut plan.frontier, plan.budget, stop, &watch, fetch, over).await;
-    progress.end().await;
-    web.write_archive(plan.asking.har.as_deref())?;
-    let earlier = plan.earlier.len();
-    let mut records = plan.earlier;
-    keeper.finish(&mut records)?;
-    Ok(Gathered { totals, records, earlier, left_out: plan.frontier.left_out() })
-}
-
-/// What a fetch finds.
-struct Found {
-    record: Record,
-    leads_to: Vec<Url>,
+    if let Some(progress) = progress {
+        progress.end().await;
+    }
+    Harvest { totals, keeper, earlier, left_out: plan.frontier.left_out() }
 }
 
 async fn fetch(
@@ -240,10 +268,6 @@ impl Shelf {
     }
 }
 
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
 /// Reads pages: on the loop or off it.
 struct Reader {
     select: Option<Selector>,
@@ -268,139 +292,5 @@ impl Reader {
             .as_ref()
             .map(|selector| extract::select(&html, selector, self.attribute.as_deref()));
         (links, selected.unwrap_or_default())
-    }
-}
-
-/// Keeps and prints pages as they come.
-struct Keeper {
-    out: Option<OutDir>,
-    journal: Option<Journal>,
-    select: bool,
-    first: usize,
-    lines: InOrder,
-    records: BTreeMap<usize, Record>,
-    trouble: Option<Failure>,
-}
-
-impl Keeper {
-    fn take(&mut self, page: Page<Found>, stop: &Stop) {
-        let (record, leads_to) = match page.result {
-            Ok(found) => (found.record, found.leads_to),
-            Err(reason) => {
-                let error = Some(reason);
-                let depth = page.job.depth;
-                (Record { error, depth, ..Record::new(page.job.url) }, Vec::new())
-            }
-        };
-        let mut entry =
-            Entry { record: Record { began_ms: millis(page.began), ..record }, leads_to };
-        if entry.record.error.is_some() {
-            entry.record.took_ms = millis(page.ended.saturating_sub(page.began));
-        }
-        if self.trouble.is_none() {
-            self.trouble = self.keep(&entry).err();
-        }
-        let lines = self.lines_of(&entry.record);
-        self.print(page.place, lines);
-        self.records.insert(page.place, entry.record);
-        if self.trouble.is_some() {
-            // Nothing more can be kept or told: fetching on would be for nothing.
-            stop.ask();
-        }
-    }
-
-    /// Takes note that a page will not come, so that nobody waits for it.
-    fn pass_over(&mut self, place: usize) {
-        self.print(place, String::new());
-    }
-
-    fn print(&mut self, place: usize, lines: String) {
-        let lines = self.lines.ready(place, lines);
-        if self.trouble.is_none() && !lines.is_empty() {
-            self.trouble = print(&lines).err();
-        }
-    }
-
-    /// Tells the journal, then puts the body in its place: in this order, so that the line in the
-    /// journal decides whether the page is stored.
-    fn keep(&mut self, entry: &Entry) -> Result<(), Failure> {
-        if entry.record.error.is_some() {
-            return Ok(());
-        }
-        if let Some(journal) = &mut self.journal {
-            let told = journal.tell(entry);
-            told.map_err(|error| format!("cannot write to the journal: {error}"))?;
-        }
-        if let (Some(out), Some(file)) = (&self.out, &entry.record.file) {
-            let revealed = out.reveal(file);
-            revealed.map_err(|error| format!("cannot write {file}: {error}"))?;
-        }
-        Ok(())
-    }
-
-    fn lines_of(&self, record: &Record) -> String {
-        if record.error.is_some() {
-            return String::new();
-        }
-        if self.select {
-            return record.selected.iter().map(|line| format!("{}\n", Printable(line))).collect();
-        }
-        format!(
-            "{}  {:>9}  {:>8}  {}\n",
-            record.status.unwrap_or_default(),
-            Size(record.bytes),
-            Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Printable(record.url.as_str()),
-        )
-    }
-
-    /// Prints what still waits for pages that never came, and writes the files.
-    fn finish(mut self, records: &mut Vec<Record>) -> Result<(), Failure> {
-        let rest: String = std::mem::take(&mut self.lines.waiting).into_values().collect();
-        if self.trouble.is_none() && !rest.is_empty() {
-            self.trouble = print(&rest).err();
-        }
-        debug_assert_eq!(records.len(), self.first, "earlier pages come first");
-        records.extend(self.records.into_values());
-        if let Some(out) = &self.out {
-            let at = out.path().display();
-            let written = records::write(out, records);
-            written.map_err(|error| format!("cannot write to {at}: {error}"))?;
-        }
-        self.trouble.map_or(Ok(()), Err)
-    }
-}
-
-/// Lets lines out in the order of the pages they belong to, each as soon as all before it are
-/// there.
-struct InOrder {
-    next: usize,
-    waiting: BTreeMap<usize, String>,
-}
-
-impl InOrder {
-    /// Takes the lines of the page in this place; returns all that may be printed now.
-    fn ready(&mut self, place: usize, lines: String) -> String {
-        self.waiting.insert(place, lines);
-        let mut ready = String::new();
-        while let Some(lines) = self.waiting.remove(&self.next) {
-            self.next += 1;
-            ready.push_str(&lines);
-        }
-        ready
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_out_in_the_order_of_their_pages() {
-        let mut lines = InOrder { next: 3, waiting: BTreeMap::new() };
-        assert_eq!(lines.ready(5, "c".into()), "");
-        assert_eq!(lines.ready(3, "a".into()), "a");
-        assert_eq!(lines.ready(4, String::new()), "c");
-        assert_eq!(lines.ready(6, "d".into()), "d");
     }
 }

@@ -29,13 +29,13 @@ const REDIRECTS: usize = 10;
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
     let body = body(args)?;
-    let mut runtime = crate::trace::runtime(Runtime::builder().name("get"), Vec::new())?;
+    let mut runtime = crate::trace::runtime(Runtime::builder().name("get"))?;
     runtime.block_on(get(args, body))
 }
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
-    let mut client = Client::builder()
+    let mut client = web::trusting(args.cacert.as_deref())?
         .timeout(args.timeout)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)

@@ -5,26 +5,24 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mainspring::Runtime;
-use mainspring_microscope::Recorder;
+use mainspring::future::race;
+use mainspring::time::{now, timeout};
 use url::Url;
 
-use super::gather::{Gathered, Plan, gather, web};
+use super::gather::{Gathered, Plan, gather};
 use crate::cli::{Scope, Site, seed};
 use crate::crawl::engine::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::{scope, sitemap};
 use crate::failure::Failure;
-use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
 use crate::polite::pace::Pace;
 use crate::report::table::Table;
 use crate::stop::Stop;
-use crate::trace;
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Web};
+use crate::web::Web;
 
 /// Crawls until nothing is left, a budget is spent or Ctrl-C comes.
 ///
@@ -49,39 +47,43 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     }
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let recorder = Recorder::default();
-    let live = live::watch(&recorder, false, "site", &stop)?;
-    let observer = Box::new(live.observer());
-    let mut runtime = trace::runtime(Runtime::builder().name("site"), vec![observer])?;
-    let web = web(&args.asking, args.concurrency);
-    let gathered = runtime.block_on(async {
-        for url in &args.sitemap {
-            seeds.extend(sitemap::read(&web, url, args.pages).await?);
+    let gathered = gather(&args.asking, "site", args.concurrency, &stop, async |web| {
+        let start = now();
+        if !args.sitemap.is_empty() {
+            seeds.extend(listed(args, web, &stop).await?);
         }
-        let plan = Plan {
-            asking: &args.asking,
-            web: web.clone(),
+        let time = args.time.saturating_sub(now().duration_since(start));
+        Ok(Plan {
             frontier: frontier(args, seeds, &entries),
-            budget: Budget { concurrency: args.concurrency, bytes: args.bytes, time: args.time },
+            budget: Budget { concurrency: args.concurrency, bytes: args.bytes, time },
             assets: args.assets,
             out,
             journal,
             earlier: entries.into_iter().map(|entry| entry.record).collect(),
-        };
-        gather(plan, &stop).await
+        })
     })?;
-    drop((runtime, live));
-    if let Some(path) = &args.asking.trace {
-        trace::write(path, &[recorder.trace().titled("site")])?;
-    }
     gathered.tell_failures();
-    let report = report(&gathered, connections(&web));
+    let report = report(&gathered);
     std::io::stderr().write_all(report.as_bytes()).unwrap_or_default();
     Ok(gathered.exit_code(&stop))
 }
 
-fn connections(web: &Web) -> Connections {
-    web.connections()
+/// The pages that the sitemaps list, or as many of them as were read when a stop was asked for or
+/// the time for the run was over.
+async fn listed(args: &Site, web: &Web, stop: &Stop) -> Result<Vec<Url>, Failure> {
+    let mut pages = Vec::new();
+    let reading = async {
+        for url in &args.sitemap {
+            sitemap::read(web, url, args.pages, &mut pages).await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let interrupted = async {
+        stop.asked().await;
+        Ok(())
+    };
+    timeout(args.time, race(reading, interrupted)).await.unwrap_or(Ok(()))?;
+    Ok(pages)
 }
 
 /// What is to be fetched: the seeds and the links of earlier runs, without the pages of earlier
@@ -148,8 +150,8 @@ fn read_seeds(file: &Path) -> Result<Vec<Url>, Failure> {
 }
 
 /// The statistics at the end.
-fn report(gathered: &Gathered, connections: Connections) -> String {
-    let totals = &gathered.totals;
+fn report(gathered: &Gathered) -> String {
+    let Gathered { totals, connections, .. } = gathered;
     let seconds = totals.wall.as_secs_f64();
     let mut table = Table::new(["", "", ""], 1);
     let mut row = |name: &str, value: String, note: String| {

@@ -161,11 +161,12 @@ impl Budget {
 }
 
 /// Fetches what is in `frontier` and whatever it leads to, each page in a task of its own, until
-/// nothing is left, the budget is spent or `stop` is asked for; then the fetches in flight are
+/// nothing is left, the budget is spent or `stop` is asked for; then the pages in flight are
 /// waited for and no new ones begun.
 ///
 /// `fetch` makes the future for a page and the name of its task; `over` is told what becomes of
-/// every page that does not stay behind. Each page costs the engine a constant number of polls, whatever the concurrency.
+/// every page that does not stay behind. Each page costs the engine a constant number of polls,
+/// whatever the concurrency.
 ///
 /// Dropping the returned future leaves the fetches in flight running to their end, unobserved.
 pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
@@ -182,6 +183,12 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let mut places = Places::new(budget.concurrency);
     let mut asked = stop.asked();
     let time_is_over = start.checked_add(budget.time);
+    // Whoever made the frontier may have spent the time, or been interrupted.
+    totals.end = match stop.is_asked() {
+        true => End::Asked,
+        false if budget.time.is_zero() => End::Time,
+        false => End::Nothing,
+    };
     loop {
         while totals.end == End::Nothing
             && let Some(place) = places.peek()
@@ -216,6 +223,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
                 Err(Interrupt::PauseOver) => continue,
                 Err(Interrupt::Ended(end)) => {
                     totals.end = end;
+                    call_off_robots(&flights);
                     continue;
                 }
             }
@@ -228,11 +236,19 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
         if totals.end == End::Nothing && totals.bytes >= budget.bytes && !frontier.is_empty() {
             totals.end = End::Bytes;
+            call_off_robots(&flights);
         }
     }
     totals.abandoned = frontier.len() as u64;
     totals.wall = now().duration_since(start);
     totals
+}
+
+/// Once no more pages begin, what a host asks of crawlers is of no use: only pages are waited for.
+fn call_off_robots<T>(flights: &FuturesUnordered<Flight<T>>) {
+    let is_robots =
+        |flight: &&Flight<T>| flight.job.as_ref().is_some_and(|job| job.errand == Errand::Robots);
+    flights.iter().filter(is_robots).for_each(|flight| flight.handle.cancel());
 }
 
 /// Books a fetch that is over; returns the page, if that is what it was.
@@ -557,6 +573,27 @@ mod tests {
         let pages = [0, 1, 2].map(|place| format!("page {place} is forbidden"));
         assert_eq!(told, pages, "a host that cannot say is left alone");
         assert_eq!((totals.pages, totals.forbidden), (0, 3));
+    }
+
+    #[test]
+    fn a_stop_waits_for_no_robots_txt() {
+        let mut runtime =
+            mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
+        let totals = runtime.block_on(async {
+            let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+            let bounds = Bounds { depth: 0, pages: 99 };
+            let mut frontier = Frontier::new(bounds, pace, |_| true);
+            frontier.seed(url("/"));
+            let fetch = |_: &Job| {
+                ("robots.txt".to_owned(), async {
+                    sleep(100 * DELAY).await;
+                    page()
+                })
+            };
+            let budget = Budget { time: DELAY, ..Budget::unlimited(1) };
+            crawl(&mut frontier, budget, &Stop::new(), &Watch::default(), fetch, |_| ()).await
+        });
+        assert_eq!((totals.end, totals.wall, totals.abandoned), (End::Time, DELAY, 1));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::laps::Laps;
+
 /// One page that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -26,6 +28,9 @@ pub struct Record {
     pub began_ms: f64,
     /// How long the fetch took, waits for a place not counted, in milliseconds.
     pub took_ms: f64,
+    /// How that time was spent.
+    #[serde(flatten)]
+    pub laps: Laps,
     /// How many links it has.
     pub links: usize,
     /// The file that its body is kept in.
@@ -50,6 +55,7 @@ impl Record {
             bytes: 0,
             began_ms: 0.0,
             took_ms: 0.0,
+            laps: Laps::default(),
             links: 0,
             file: None,
             selected: Vec::new(),

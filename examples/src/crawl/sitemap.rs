@@ -1,13 +1,20 @@
 //! Sitemaps: lists of pages that a site publishes for crawlers (the protocol of sitemaps.org).
 
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
+use mainspring::spawn_blocking;
 use scraper::{Html, Selector};
 use url::Url;
 
 use crate::text::Printable;
-use crate::web::Web;
+use crate::web::{Answer, Web};
 
 /// How many sitemaps one index may lead to; the protocol's own bound is higher and never reached.
 pub const MAX_SITEMAPS: usize = 500;
+
+/// The longest sitemap that is unpacked, in bytes: what the protocol allows one to have.
+pub const MAX_UNPACKED: usize = 50 * 1024 * 1024;
 
 /// What one sitemap lists.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,22 +25,26 @@ pub struct Sitemap {
     pub sitemaps: Vec<Url>,
 }
 
-/// Fetches a sitemap and, if it is an index, those it names, up to `most` pages.
+/// Fetches a sitemap and, if it is an index, those it names, and adds their pages to `pages` until
+/// there are `most`. Dropping it midway leaves the pages of what has been read until then.
 ///
 /// # Errors
 /// One sentence: which sitemap could not be had, and why.
-pub async fn read(web: &Web, url: &Url, most: usize) -> Result<Vec<Url>, String> {
-    let mut pages = Vec::new();
+pub async fn read(web: &Web, url: &Url, most: usize, pages: &mut Vec<Url>) -> Result<(), String> {
     let mut to_read = vec![url.clone()];
     let mut next = 0;
     while let Some(url) = to_read.get(next).cloned()
         && pages.len() < most
     {
         next += 1;
-        let answer = web.get(&url).await.map_err(|miss| {
-            format!("cannot read the sitemap {}: {miss}", Printable(url.as_str()))
-        })?;
-        let sitemap = parse(&answer.text(), &answer.url);
+        let cannot = |reason: &dyn std::fmt::Display| {
+            format!("cannot read the sitemap {}: {reason}", Printable(url.as_str()))
+        };
+        let answer = web.get(&url).await.map_err(|miss| cannot(&miss))?;
+        // A list of fifty thousand addresses takes longer than a loop should be held.
+        let reading = spawn_blocking(move || open(&answer));
+        let sitemap = reading.await.map_err(|error| cannot(&error))?;
+        let sitemap = sitemap.map_err(|reason| cannot(&reason))?;
         pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
             if to_read.len() < MAX_SITEMAPS && !to_read.contains(&url) {
@@ -42,7 +53,25 @@ pub async fn read(web: &Web, url: &Url, most: usize) -> Result<Vec<Url>, String>
         }
     }
     pages.truncate(most);
-    Ok(pages)
+    Ok(())
+}
+
+/// Reads a sitemap that may be packed: a file by the name of `sitemap.xml.gz` is packed in itself,
+/// whatever the coding of the answer, which the client has undone.
+fn open(answer: &Answer) -> Result<Sitemap, String> {
+    // The first bytes tell better than names and types do (RFC 1952 §2.3.1).
+    if !answer.body.starts_with(&[0x1f, 0x8b]) {
+        return Ok(parse(&answer.text(), &answer.url));
+    }
+    let mut unpacked = Vec::new();
+    let mut unpacking = MultiGzDecoder::new(&*answer.body).take(MAX_UNPACKED as u64 + 1);
+    let read = unpacking.read_to_end(&mut unpacked);
+    read.map_err(|error| format!("it cannot be unpacked: {error}"))?;
+    if unpacked.len() > MAX_UNPACKED {
+        return Err(format!("unpacked it is longer than {MAX_UNPACKED} bytes"));
+    }
+    let unpacked = Answer { body: unpacked.into(), ..answer.clone() };
+    Ok(parse(&unpacked.text(), &answer.url))
 }
 
 /// Reads a sitemap in XML, or one that is plain text with an address in each line.
@@ -68,6 +97,7 @@ pub fn parse(text: &str, base: &Url) -> Sitemap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     fn parsed(text: &str) -> (Vec<String>, Vec<String>) {
         let sitemap = parse(text, &Url::parse("http://h/sitemap.xml").expect("a URL"));
@@ -94,5 +124,40 @@ mod tests {
             (vec!["http://h/a".into(), "http://h/b".into()], vec![])
         );
         assert_eq!(parsed(""), (vec![], vec![]));
+    }
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("a Vec takes any bytes");
+        encoder.finish().expect("a Vec takes any bytes")
+    }
+
+    fn opened(body: Vec<u8>) -> Result<Vec<String>, String> {
+        let answer = Answer {
+            url: Url::parse("http://h/sitemap.xml.gz").expect("a URL"),
+            status: http::StatusCode::OK,
+            content_type: "application/gzip".to_owned(),
+            body: body.into(),
+        };
+        open(&answer).map(|sitemap| sitemap.pages.iter().map(Url::to_string).collect())
+    }
+
+    #[test]
+    fn a_packed_list_is_unpacked_in_full_or_refused() {
+        let list = b"<urlset><url><loc>http://h/a</loc></url>";
+        let packed = gzipped(list);
+        assert_eq!(opened(packed.clone()), Ok(vec!["http://h/a".to_owned()]));
+        // Two members, one after the other, are one file.
+        let more = gzipped(b"<url><loc>http://h/b</loc></url></urlset>");
+        let both = Ok(vec!["http://h/a".to_owned(), "http://h/b".to_owned()]);
+        assert_eq!(opened([packed.clone(), more].concat()), both);
+        for end in 2..packed.len() {
+            let cut = opened(packed[..end].to_vec()).expect_err("it is not whole");
+            assert!(cut.starts_with("it cannot be unpacked: "), "cut at {end}: {cut}");
+        }
+        let bomb = gzipped(&vec![b' '; MAX_UNPACKED + 1]);
+        assert!(bomb.len() < MAX_UNPACKED / 100);
+        let refused = Err("unpacked it is longer than 52428800 bytes".to_owned());
+        assert_eq!(opened(bomb), refused);
     }
 }

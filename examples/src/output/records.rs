@@ -2,8 +2,11 @@
 
 use std::io;
 
+use url::Url;
+
 use super::OutDir;
 use crate::crawl::record::Record;
+use crate::laps;
 
 /// Writes `pages.jsonl` and `pages.csv`, in the order given. In the table, what was selected from a
 /// page is one cell, with a line for each match.
@@ -20,46 +23,44 @@ pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
     })?;
     dir.write("pages.csv", |file| {
         let mut csv = csv::Writer::from_writer(file);
-        csv.write_record([
-            "url",
-            "moved_to",
-            "status",
-            "error",
-            "depth",
-            "content_type",
-            "bytes",
-            "began_ms",
-            "took_ms",
-            "links",
-            "file",
-            "selected",
-        ])?;
+        let before = ["url", "moved_to", "status", "error", "depth", "content_type", "bytes"];
+        let times = ["began_ms", "took_ms"].into_iter().chain(laps::COLUMNS);
+        let after = ["links", "file", "selected"];
+        csv.write_record(before.into_iter().chain(times).chain(after))?;
         for record in records {
-            csv.write_record([
-                record.url.as_str(),
-                record.moved_to.as_ref().map_or("", |url| url.as_str()),
-                &record.status.map(|status| status.to_string()).unwrap_or_default(),
-                record.error.as_deref().unwrap_or_default(),
-                &record.depth.to_string(),
-                &record.content_type,
-                &record.bytes.to_string(),
-                &record.began_ms.to_string(),
-                &record.took_ms.to_string(),
-                &record.links.to_string(),
-                record.file.as_deref().unwrap_or_default(),
-                &record.selected.join("\n"),
-            ])?;
+            csv.write_record(row(record))?;
         }
         csv.flush()
     })
 }
 
+/// The cells of a record.
+fn row(record: &Record) -> Vec<String> {
+    let number = |number: Option<f64>| number.map(|n| n.to_string()).unwrap_or_default();
+    let mut row = vec![
+        record.url.to_string(),
+        record.moved_to.as_ref().map(Url::to_string).unwrap_or_default(),
+        record.status.map(|status| status.to_string()).unwrap_or_default(),
+        record.error.clone().unwrap_or_default(),
+        record.depth.to_string(),
+        record.content_type.clone(),
+        record.bytes.to_string(),
+        record.began_ms.to_string(),
+        record.took_ms.to_string(),
+    ];
+    row.extend(record.laps.values().map(number));
+    row.push(record.links.to_string());
+    row.push(record.file.clone().unwrap_or_default());
+    row.push(record.selected.join("\n"));
+    row
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::laps::Laps;
     use crate::output::tests::Scratch;
     use std::fs;
-    use url::Url;
 
     #[test]
     fn both_files_whole() {
@@ -70,6 +71,7 @@ mod tests {
             bytes: 1_234,
             began_ms: 0.5,
             took_ms: 12.25,
+            laps: Laps { queued_ms: Some(0.25), wait_ms: Some(12.0), ..Laps::default() },
             links: 3,
             file: Some("page-h.html".to_owned()),
             selected: vec!["a, \"b\"".to_owned(), "c".to_owned()],
@@ -87,17 +89,18 @@ mod tests {
         assert_eq!(
             read("pages.jsonl"),
             "{\"url\":\"http://h/\",\"status\":200,\"depth\":0,\"content_type\":\"text/html\",\
-             \"bytes\":1234,\"began_ms\":0.5,\"took_ms\":12.25,\"links\":3,\
+             \"bytes\":1234,\"began_ms\":0.5,\"took_ms\":12.25,\
+             \"queued_ms\":0.25,\"wait_ms\":12.0,\"links\":3,\
              \"file\":\"page-h.html\",\"selected\":[\"a, \\\"b\\\"\",\"c\"]}\n\
              {\"url\":\"http://h/x\",\"status\":null,\"error\":\"404 Not Found\",\"depth\":1,\
              \"content_type\":\"\",\"bytes\":0,\"began_ms\":0.0,\"took_ms\":0.0,\"links\":0}\n"
         );
         assert_eq!(
             read("pages.csv"),
-            "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,links,file,\
-             selected\n\
-             http://h/,,200,,0,text/html,1234,0.5,12.25,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
-             http://h/x,,,404 Not Found,1,,0,0,0,0,,\n"
+            "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,\
+             queued_ms,dns_ms,connect_ms,tls_ms,send_ms,wait_ms,body_ms,links,file,selected\n\
+             http://h/,,200,,0,text/html,1234,0.5,12.25,0.25,,,,,12,,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
+             http://h/x,,,404 Not Found,1,,0,0,0,,,,,,,,0,,\n"
         );
     }
 }

@@ -22,8 +22,6 @@ pub struct Robots {
     rules: Vec<Rule>,
     /// How long to wait between two pages of the site.
     pub delay: Option<Duration>,
-    /// Where the site says its sitemaps are.
-    pub sitemaps: Vec<String>,
 }
 
 /// One `Allow` or `Disallow` line.
@@ -38,7 +36,6 @@ enum Line<'a> {
     Agent(&'a str),
     Rule(bool, &'a str),
     Delay(&'a str),
-    Sitemap(&'a str),
 }
 
 impl Robots {
@@ -51,7 +48,7 @@ impl Robots {
     /// Nothing is allowed: what must be assumed while a site cannot say (RFC 9309 §2.3.1.4).
     #[must_use]
     pub fn disallow_all() -> Robots {
-        Robots { rules: vec![Rule { allow: false, pattern: "/".to_owned() }], ..Robots::default() }
+        Robots { rules: vec![Rule { allow: false, pattern: "/".to_owned() }], delay: None }
     }
 
     /// Reads a robots.txt. There is no wrong one: lines that say nothing to us are passed over.
@@ -62,7 +59,6 @@ impl Robots {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut ours, mut anyones) = (Robots::default(), Robots::default());
         let mut named = false;
-        let mut sitemaps = Vec::new();
         // Whether the group that is being read is for us, for anyone, and whether it has begun.
         let (mut for_us, mut for_anyone, mut in_agents) = (false, false, false);
         for line in text.split(['\n', '\r']).filter_map(Line::read) {
@@ -75,7 +71,6 @@ impl Robots {
                     for_anyone |= name == "*";
                     named |= for_us;
                 }
-                Line::Sitemap(place) => sitemaps.push(place.to_owned()),
                 line => {
                     in_agents = false;
                     if for_us {
@@ -87,7 +82,7 @@ impl Robots {
                 }
             }
         }
-        Robots { sitemaps, ..if named { ours } else { anyones } }
+        if named { ours } else { anyones }
     }
 
     fn take(&mut self, line: &Line<'_>) {
@@ -134,7 +129,6 @@ impl Line<'_> {
             "allow" => Some(Line::Rule(true, value)),
             "disallow" => Some(Line::Rule(false, value)),
             "crawl-delay" => Some(Line::Delay(value)),
-            "sitemap" => Some(Line::Sitemap(value)),
             _ => None,
         }
     }
@@ -263,7 +257,6 @@ mod tests {
         assert!(allows(ours, "/c") && !allows(ours, "/a") && !allows(ours, "/b"));
         let robots = Robots::parse(ours);
         assert_eq!(robots.delay, Some(Duration::from_millis(1_500)));
-        assert_eq!(robots.sitemaps, ["http://h/s.xml"]);
         assert!(allows("user-agent: mainspring-crawler\ndisallow: /", "/"), "another product");
         assert!(allows("user-agent: mainspring-crawl\n\nuser-agent: x\nuser-agent: *", "/"));
     }

@@ -1,8 +1,7 @@
 //! What the tests of the binary share: running it, a site to run it against, a directory to write
 //! to.
 
-// Each of the test binaries uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each of the test binaries uses a part of this")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

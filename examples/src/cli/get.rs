@@ -1,0 +1,80 @@
+//! The arguments of `crawl get`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method};
+use mainspring_http::Proxy;
+use url::Url;
+
+use super::values::{header, header_value, proxy, seed, user};
+use crate::value::duration;
+
+/// `crawl get`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  crawl get -i http://localhost:8080/hello
+  crawl get -v -d name=value http://localhost:8000/form
+  crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
+What -w knows: http_code http_version url_effective num_redirects content_type remote
+               size_download time_namelookup time_connect time_appconnect time_pretransfer
+               time_starttransfer time_total")]
+pub struct Get {
+    /// What to ask for
+    #[arg(value_name = "URL", value_parser = seed)]
+    pub url: Url,
+    /// Print the head of the answer too
+    #[arg(short, long)]
+    pub include: bool,
+    /// Ask for the head alone
+    #[arg(short = 'I', long)]
+    pub head: bool,
+    /// Use this method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub request: Option<Method>,
+    /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
+    #[arg(short, long, value_name = "DATA")]
+    pub data: Vec<String>,
+    /// Send this header; may be given several times
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+    /// Call yourself this
+    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
+    pub user_agent: Option<HeaderValue>,
+    /// Authenticate with a name and a password
+    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
+    pub user: Option<(String, String)>,
+    /// Write the body to this file, which appears once it is whole
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Send requests through this proxy: http://, socks5:// or socks5h://
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
+    pub proxy: Option<Proxy>,
+    /// Write what was asked and answered, with timings, to this file as HAR 1.2
+    #[arg(long, value_name = "FILE")]
+    pub har: Option<PathBuf>,
+    /// Follow redirects
+    #[arg(short = 'L', long)]
+    pub location: bool,
+    /// Fail on a status from 400 on
+    #[arg(short, long)]
+    pub fail: bool,
+    /// Trust the certificates in this file (PEM) too
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// DANGEROUS: take any certificate for good
+    #[arg(short = 'k', long)]
+    pub insecure: bool,
+    /// Show the request, the head of the answer and how long each part took
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print this at the end, with %{name} filled in
+    #[arg(short, long, value_name = "FORMAT")]
+    pub write_out: Option<String>,
+    /// Give up after this time
+    #[arg(short = 'm', long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(allow_hyphen_values = true)]
+    pub timeout: Duration,
+}
