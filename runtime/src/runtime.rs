@@ -435,8 +435,10 @@ impl Runtime {
 
     #[inline(never)]
     fn note_poll_end(&self, id: crate::TaskId, outcome: PollOutcome, requeued: bool, held: usize) {
+        let Some(tap) = &self.core.tap else { return };
         let holders = u32::try_from(held).unwrap_or(u32::MAX);
-        self.core.note_now(id.get(), Kind::PollEnded { outcome, requeued, holders });
+        tap.set_stamp(self.core.time.now());
+        tap.event(id.get(), Kind::PollEnded { outcome, requeued, holders });
     }
 
     #[inline(never)]
