@@ -4,9 +4,10 @@
 //! taking what belongs to the session for unasked bytes on an idle connection.
 //!
 //! The servers run in threads of their own, and say each thing at a point in time that the test
-//! chooses: what has been written to a socket on loopback is there to be read.
+//! chooses. Where it matters that what was said has arrived, they speak over a Unix socket: what has
+//! been written to one is there to be read, which is not so over loopback.
 
-#![cfg(feature = "tls")]
+#![cfg(all(unix, feature = "tls"))]
 
 mod support {
     pub mod tls_server;
@@ -17,34 +18,42 @@ use mainspring::net::UnixStream;
 use mainspring_http::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use mainspring_http::{Client, ClientBuilder, CloseReason, Error, Upgraded};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream as StdUnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use support::tls_server::{Authority, TlsServer};
 
+const URL: &str = "https://a.test/";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n";
 
-type Stream = StreamOwned<ServerConnection, TcpStream>;
+type Stream = StreamOwned<ServerConnection, StdUnixStream>;
 
 fn trusting(authority: &Authority) -> ClientBuilder {
-    let here = "127.0.0.1".parse().unwrap();
     let builder = Client::builder().only_added_root_certificates();
-    builder.resolve("a.test", &[here]).add_root_certificates(authority.pem.as_bytes()).unwrap()
+    builder.add_root_certificates(authority.pem.as_bytes()).unwrap()
 }
 
-/// A server for one connection, which `serve` speaks on. Its URL, and what `serve` returns.
+/// A server for one connection, which `serve` speaks on. The path of its socket, and what `serve`
+/// returns.
 fn once<T: Send + 'static>(
     config: ServerConfig,
     serve: impl FnOnce(Stream) -> T + Send + 'static,
-) -> (String, JoinHandle<T>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://a.test:{}/", listener.local_addr().unwrap().port());
+) -> (PathBuf, JoinHandle<T>) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("mainspring-http-tls-{}-{number}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let listener = UnixListener::bind(&path).unwrap();
+    let bound = path.clone();
     let server = std::thread::spawn(move || {
         let (socket, _) = listener.accept().unwrap();
+        std::fs::remove_file(bound).unwrap();
         serve(StreamOwned::new(ServerConnection::new(config.into()).unwrap(), socket))
     });
-    (url, server)
+    (path, server)
 }
 
 fn read_head(stream: &mut Stream) {
@@ -56,8 +65,8 @@ fn read_head(stream: &mut Stream) {
     }
 }
 
-async fn upgraded(client: &Client, url: &str) -> Upgraded {
-    let request = client.get(url).header("connection", "upgrade").header("upgrade", "x");
+async fn upgraded(client: &Client) -> Upgraded {
+    let request = client.get(URL).header("connection", "upgrade").header("upgrade", "x");
     request.send().await.unwrap().upgrade().unwrap()
 }
 
@@ -79,7 +88,7 @@ async fn look_around() {
 #[test]
 fn plaintext_that_is_held_is_given_out_before_the_socket_is_waited_for() {
     let authority = Authority::new();
-    let (url, server) = once(authority.server("a.test"), |mut stream| {
+    let (path, server) = once(authority.server("a.test"), |mut stream| {
         read_head(&mut stream);
         stream.write_all(SWITCH).unwrap();
         stream.read_exact(&mut [0]).unwrap();
@@ -88,7 +97,7 @@ fn plaintext_that_is_held_is_given_out_before_the_socket_is_waited_for() {
         stream.read(&mut [0]).unwrap()
     });
     mainspring::run(async {
-        let mut stream = upgraded(&trusting(&authority).build(), &url).await;
+        let mut stream = upgraded(&trusting(&authority).unix_socket(path).build()).await;
         stream.write_all(b"?").await.unwrap();
         let mut said = [0; 5];
         stream.read_exact(&mut said[..1]).await.unwrap();
@@ -107,16 +116,16 @@ fn plaintext_that_is_held_is_given_out_before_the_socket_is_waited_for() {
 fn what_the_session_has_to_say_goes_out_before_a_wait_and_before_the_end() {
     let authority = Authority::new();
     // The alert that follows packets which were processed, and refused.
-    let (url, server) = once(authority.server("b.test"), |mut stream| {
+    let (path, server) = once(authority.server("b.test"), |mut stream| {
         stream.read(&mut [0]).unwrap_err().to_string()
     });
     mainspring::run(async {
-        text(&trusting(&authority).build(), &url).await.unwrap_err();
+        text(&trusting(&authority).unix_socket(path).build(), URL).await.unwrap_err();
     });
     assert_eq!(server.join().unwrap(), "received fatal alert: BadCertificate");
 
     // The word that nothing more comes, before the socket is shut. Then the other side goes on.
-    let (url, server) = once(authority.server("a.test"), |mut stream| {
+    let (path, server) = once(authority.server("a.test"), |mut stream| {
         read_head(&mut stream);
         stream.write_all(SWITCH).unwrap();
         let mut said = Vec::new();
@@ -126,7 +135,7 @@ fn what_the_session_has_to_say_goes_out_before_a_wait_and_before_the_end() {
         (count, said == vec![b'x'; count])
     });
     mainspring::run(async {
-        let mut stream = upgraded(&trusting(&authority).build(), &url).await;
+        let mut stream = upgraded(&trusting(&authority).unix_socket(path).build()).await;
         stream.write_all(&vec![b'x'; 8 << 20]).await.unwrap();
         stream.close().await.unwrap();
         let mut said = [0; 5];
@@ -144,7 +153,8 @@ fn the_end_of_the_connection_without_close_notify_is_not_the_end_of_a_body() {
         format!("HTTP/1.1 200 OK\r\n\r\nall{end}")
     });
     mainspring::run(async {
-        let client = trusting(&authority).build();
+        let here = "127.0.0.1".parse().unwrap();
+        let client = trusting(&authority).resolve("a.test", &[here]).build();
         let url = server.url("a.test");
         assert_eq!(text(&client, &format!("{url}whole")).await.unwrap(), "all");
         let mut response = client.get(format!("{url}cut")).send().await.unwrap();
@@ -196,20 +206,20 @@ fn tickets_and_new_keys_on_an_idle_connection_do_not_cost_it() {
         config.send_half_rtt_data = true;
         let (go, wait) = channel();
         let (told, done): (Sender<usize>, _) = channel();
-        let (url, server) = once(config, move |mut stream| {
+        let (path, server) = once(config, move |mut stream| {
             late(&mut stream, &wait);
             told.send(0).unwrap();
             read_head(&mut stream);
             stream.write_all(OK).unwrap();
         });
         mainspring::run(async {
-            let client = trusting(&authority).build();
-            assert_eq!(text(&client, &url).await.unwrap(), "hi");
+            let client = trusting(&authority).unix_socket(path).build();
+            assert_eq!(text(&client, URL).await.unwrap(), "hi");
             assert_eq!(client.stats().idle, 1);
             go.send(()).unwrap();
             done.recv().unwrap();
             look_around().await;
-            assert_eq!(text(&client, &url).await.unwrap(), "hi");
+            assert_eq!(text(&client, URL).await.unwrap(), "hi");
             let stats = client.stats();
             assert_eq!((stats.opened, stats.reused, stats.repeated), (1, 1, 0));
         });
@@ -222,7 +232,7 @@ fn bytes_of_a_response_on_an_idle_connection_do_cost_it() {
     let authority = Authority::new();
     let (go, wait) = channel();
     let (told, done) = channel();
-    let (url, server) = once(authority.server("a.test"), move |mut stream| {
+    let (path, server) = once(authority.server("a.test"), move |mut stream| {
         read_head(&mut stream);
         stream.write_all(OK).unwrap();
         wait.recv().unwrap();
@@ -231,13 +241,14 @@ fn bytes_of_a_response_on_an_idle_connection_do_cost_it() {
         stream.read(&mut [0]).unwrap_or_default()
     });
     mainspring::run(async {
-        let client = trusting(&authority).build();
-        assert_eq!(text(&client, &url).await.unwrap(), "hi");
+        let client = trusting(&authority).unix_socket(path).build();
+        assert_eq!(text(&client, URL).await.unwrap(), "hi");
         go.send(()).unwrap();
         done.recv().unwrap();
         look_around().await;
         // There is no second connection to be had: it is the first that counts.
-        text(&client, &url).await.unwrap_err();
+        let error = text(&client, URL).await.unwrap_err();
+        assert!(error.is_connect(), "{error}");
         let reasons: Vec<_> = client.stats().close_reasons().collect();
         assert_eq!(reasons, [(CloseReason::BytesWhileIdle, 1)]);
     });
