@@ -26,7 +26,6 @@ pub fn runtime(builder: Builder) -> Result<Runtime, Failure> {
 ///
 /// It is given the recorder's own observer, as it is: the loop knows that one, and calls it without
 /// a detour.
-#[must_use]
 pub fn recorded(builder: Builder, recorder: Option<&Recorder>) -> Builder {
     match recorder {
         Some(recorder) => builder.observer(recorder.observer()),
