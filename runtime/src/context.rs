@@ -147,14 +147,14 @@ impl Core {
         if action == OnWake::Enqueue {
             self.enqueue(header.slot());
         }
-        if let Some(tap) = &self.tap {
-            let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
-            let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
-            if effect == WakeEffect::Scheduled && !just_read {
-                tap.set_stamp(self.time.now());
-            }
-            tap.event(header.id().get(), Kind::Woken { effect, by, id });
+        let told = |tap: &&Tap| tap.all || action == OnWake::Enqueue;
+        let Some(tap) = self.tap.as_ref().filter(told) else { return };
+        let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
+        let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
+        if effect == WakeEffect::Scheduled && !just_read {
+            tap.set_stamp(self.time.now());
         }
+        tap.event(header.id().get(), Kind::Woken { effect, by, id });
     }
 
     /// Asks for a task's cancel. True if nobody had asked before and the task is not over.

@@ -260,7 +260,7 @@ impl Runtime {
     /// Steps 1 and 2.
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
-        if self.core.tap.is_some() {
+        if self.tells_turns() {
             self.note_turn_start();
         }
         self.read_inbox();
@@ -613,9 +613,13 @@ impl Runtime {
     }
 
     fn end_turn(&self) {
-        if self.core.tap.is_some() {
+        if self.tells_turns() {
             self.note_turn_end();
         }
+    }
+
+    fn tells_turns(&self) -> bool {
+        self.core.tap.as_ref().is_some_and(|tap| tap.all)
     }
 
     fn enter(&mut self, place: &'static Location<'static>) -> Entered {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use mainspring::future::yield_now;
-use mainspring::observe::{Event, Kind, Observer};
+use mainspring::observe::{Detail, Event, Kind, Observer, Recorder, WakeEffect};
 use mainspring::time::sleep;
 use mainspring::{Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
 use support::{Gate, Log, observed_runtime, virtual_builder};
@@ -26,28 +26,31 @@ fn wakes(log: &Log, task: u64) -> Vec<String> {
     mine.filter(|line| words.iter().any(|word| line.starts_with(word))).map(str::to_owned).collect()
 }
 
+/// Wakes a task to every effect that there is.
+async fn wake_to_every_effect() {
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let place = waker.clone();
+    let mut polls = 0;
+    let task = spawn(poll_fn(move |cx| {
+        polls += 1;
+        *place.borrow_mut() = Some(cx.waker().clone());
+        if polls == 2 {
+            cx.waker().wake_by_ref();
+        }
+        if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
+    }));
+    yield_now().await;
+    let waker = waker.take().unwrap();
+    waker.wake_by_ref();
+    waker.wake_by_ref();
+    task.await.unwrap();
+    waker.wake();
+}
+
 #[test]
 fn every_effect_of_a_wake_is_told() {
     let (mut runtime, log) = observed_runtime();
-    runtime.block_on(async {
-        let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
-        let place = waker.clone();
-        let mut polls = 0;
-        let task = spawn(poll_fn(move |cx| {
-            polls += 1;
-            *place.borrow_mut() = Some(cx.waker().clone());
-            if polls == 2 {
-                cx.waker().wake_by_ref();
-            }
-            if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
-        }));
-        yield_now().await;
-        let waker = waker.take().unwrap();
-        waker.wake_by_ref();
-        waker.wake_by_ref();
-        task.await.unwrap();
-        waker.wake();
-    });
+    runtime.block_on(wake_to_every_effect());
     assert_eq!(
         wakes(&log, 2),
         [
@@ -58,6 +61,38 @@ fn every_effect_of_a_wake_is_told() {
             "woken too late by Task 1",
         ]
     );
+}
+
+/// What a program of wakes, timers and a cancel tells at this level.
+fn told_at(detail: Detail) -> Vec<Event> {
+    let recorder = Recorder::full(1000).with_detail(detail);
+    let mut runtime = virtual_builder().observer(recorder.observer()).build().unwrap();
+    runtime.block_on(async {
+        wake_to_every_effect().await;
+        let long = spawn(sleep(Duration::from_secs(9)));
+        sleep(Duration::from_millis(3)).await;
+        long.cancel();
+        assert!(long.await.is_err());
+    });
+    drop(runtime);
+    recorder.recording().events
+}
+
+#[test]
+fn the_basic_level_is_everything_but_turns_and_wakes_that_change_nothing() {
+    let (full, basic) = (told_at(Detail::Full), told_at(Detail::Basic));
+    let left_out = |event: &&Event| match event.kind {
+        Kind::TurnStarted { .. } | Kind::TurnEnded => true,
+        Kind::Woken { effect, .. } => effect != WakeEffect::Scheduled,
+        _ => false,
+    };
+    let (less, rest): (Vec<_>, Vec<_>) = full.iter().partition(left_out);
+    assert_eq!(basic.iter().collect::<Vec<_>>(), rest);
+    for effect in [WakeEffect::Coalesced, WakeEffect::Deferred, WakeEffect::Stale] {
+        let has =
+            |event: &&Event| matches!(event.kind, Kind::Woken { effect: e, .. } if e == effect);
+        assert!(less.iter().any(has), "the program makes no {effect:?} wake");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod event;
 mod recorder;
+mod recording;
 mod span;
 pub(crate) mod tap;
 
@@ -13,11 +14,24 @@ pub use event::{
     CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
     TaskInfo, TryOutcome, WakeEffect,
 };
-pub use recorder::{
-    DEFAULT_EVENTS, MAX_LABELS, MAX_TEXT, Part, Recorder, RecorderObserver, Recording, Sink,
-    TaskText,
-};
+pub use recorder::{DEFAULT_EVENTS, MAX_LABELS, Recorder, RecorderObserver};
+pub use recording::{MAX_TEXT, Part, Recording, Sink, TaskText};
 pub use span::{Traced, mark, traced};
+
+/// How much of what happens an observer is told.
+///
+/// What a task waits for and why it is not running can be told from either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Detail {
+    /// What changes where a task, a timer, a source or a job stands. It leaves out the beginnings and
+    /// ends of turns, and wakes that change nothing at once: of a task that is in the ready queue
+    /// ([`WakeEffect::Coalesced`]), that runs ([`WakeEffect::Deferred`]; the end of its poll tells that it
+    /// was woken, though not by whom) or that is over ([`WakeEffect::Stale`]).
+    Basic,
+    /// Everything.
+    #[default]
+    Full,
+}
 
 /// Somebody who is told of every transition, on the loop's thread, while it happens.
 ///
@@ -34,6 +48,11 @@ pub trait Observer {
     /// A text that later events name by number. Called once for each, before the first of them.
     fn on_label(&mut self, label: u32, text: &str) {
         let _ = (label, text);
+    }
+
+    /// How much it wants to be told. Asked once, when it is given to a runtime's builder.
+    fn detail(&self) -> Detail {
+        Detail::Full
     }
 
     /// Something happened.

@@ -16,72 +16,19 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::Location;
 use std::rc::Rc;
 
-use super::{Event, Kind, Observer, TaskInfo};
+use super::recording::{Part, Recording, Sink, TaskText, cut};
+use super::{Detail, Event, Kind, Observer, TaskInfo};
 
 /// Events kept by [`Recorder::default`]: 2 MiB, a few seconds of a busy loop.
 pub const DEFAULT_EVENTS: usize = 1 << 16;
-
-/// Bytes kept of a task's name or of a label; what is longer is cut at a character's border.
-pub const MAX_TEXT: usize = 256;
 
 /// Different labels kept; the texts of further ones are dropped.
 pub const MAX_LABELS: usize = 1 << 16;
 
 /// Events in the buffer of a streaming recorder, and by which a full one's memory is put to use.
 const STREAM_BUFFER: usize = 1 << 13;
-
-/// What is known of a task beside its events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskText {
-    /// Its id.
-    pub id: u64,
-    /// The name it was given, cut to [`MAX_TEXT`] bytes.
-    pub name: Option<Box<str>>,
-    /// Where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-    /// Size of its future, in bytes.
-    pub size: u32,
-}
-
-/// Events that leave a recorder, with the texts that they are the first to need.
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
-    /// Number of the first of the events, counted from 0 for the first ever recorded.
-    pub first: u64,
-    /// The events, in order.
-    pub events: &'a [Event],
-    /// The tasks spawned in them.
-    pub tasks: &'a [TaskText],
-    /// Labels told since the last part; the first of them has the number `first_label`.
-    pub labels: &'a [Box<str>],
-}
-
-/// Takes what leaves a recorder.
-///
-/// Called on the loop's thread in the middle of the loop's work, with the recorder borrowed: it must
-/// touch neither the runtime nor the recorder.
-pub trait Sink {
-    /// Takes events: each exactly once, oldest first.
-    fn take(&mut self, part: Part<'_>);
-}
-
-/// A copy of what a recorder holds.
-#[derive(Clone, Debug, Default)]
-pub struct Recording {
-    /// Number of the first of the events, counted from 0 for the first ever recorded.
-    pub first: u64,
-    /// The events held, in order.
-    pub events: Vec<Event>,
-    /// The tasks spawned in them.
-    pub tasks: Vec<TaskText>,
-    /// All labels, by number.
-    pub labels: Vec<Box<str>>,
-    /// Events that came after a full recorder's limit and are gone.
-    pub lost: u64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -112,6 +59,7 @@ pub struct RecorderObserver {
 
 struct Tape {
     mode: Mode,
+    detail: Detail,
     /// The reserved memory, filled with blanks as far as it is used, so that an event is one store.
     /// In a ring, `slots[next..end]` is about to be overwritten.
     slots: Vec<Event>,
@@ -159,6 +107,7 @@ impl Recorder {
     fn new(mode: Mode, capacity: usize, chunk: usize, sink: Option<Box<dyn Sink>>) -> Recorder {
         let tape = Tape {
             mode,
+            detail: Detail::Full,
             slots: Vec::with_capacity(capacity),
             capacity,
             chunk,
@@ -186,6 +135,21 @@ impl Recorder {
             tape.sink = Some(Box::new(sink));
         }
         self
+    }
+
+    /// Records this much: everything, unless set. [`Detail::Basic`] costs less, and a ring reaches back
+    /// about twice as far with it.
+    ///
+    /// Said before the observer is given to a runtime.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Recorder {
+        self.tape.borrow_mut().detail = detail;
+        self
+    }
+
+    /// How much is recorded.
+    pub fn detail(&self) -> Detail {
+        self.tape.borrow().detail
     }
 
     /// What to give to the runtime's builder.
@@ -291,6 +255,10 @@ impl Observer for RecorderObserver {
         tape.labels[at] = cut(text);
     }
 
+    fn detail(&self) -> Detail {
+        self.tape.borrow().detail
+    }
+
     fn on_event(&mut self, event: &Event) {
         self.tape.borrow_mut().push(event);
     }
@@ -391,15 +359,12 @@ impl Drop for Tape {
     }
 }
 
-/// A copy of `text` of at most [`MAX_TEXT`] bytes.
-fn cut(text: &str) -> Box<str> {
-    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    Box::from(&text[..end.unwrap_or(0)])
-}
-
 #[cfg(test)]
 mod tests {
+    use std::panic::Location;
+
     use super::*;
+    use crate::observe::MAX_TEXT;
 
     #[derive(Clone, Default)]
     struct Bin(Rc<RefCell<Vec<(u64, Event)>>>, Rc<RefCell<Vec<TaskText>>>);

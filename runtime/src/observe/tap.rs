@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Event, Kind, Observer, RecorderObserver, TaskInfo, WakeEffect};
+use super::{Detail, Event, Kind, Observer, RecorderObserver, TaskInfo, WakeEffect};
 use crate::task::error::message_of;
 use crate::task::state::OnWake;
 
@@ -18,6 +18,8 @@ pub(crate) struct Tap {
     observer: RefCell<Option<Box<dyn Observer>>>,
     /// The observer's own memory, if it is the crate's recorder.
     recorder: Option<RecorderObserver>,
+    /// Turns are told, and wakes that change nothing.
+    pub(crate) all: bool,
     stamp: Cell<u64>,
     labels: RefCell<HashMap<Box<str>, u32>>,
     pub(crate) last_span: Cell<u32>,
@@ -30,6 +32,7 @@ impl Tap {
         let known = (&observer as &dyn Any).downcast_ref::<RecorderObserver>();
         Tap {
             recorder: known.map(RecorderObserver::another),
+            all: observer.detail() == Detail::Full,
             observer: RefCell::new(Some(Box::new(observer))),
             stamp: Cell::new(0),
             labels: RefCell::default(),
