@@ -66,7 +66,8 @@ pub enum ErrorKind {
     },
     /// The host has no address, or the resolver failed.
     Resolve(io::Error),
-    /// No address of the host accepted a connection; each with its reason, in order of trial.
+    /// No address of the host accepted a connection; each with its reason, in the order in which
+    /// they failed.
     Connect(Vec<(SocketAddr, io::Error)>),
     /// Certificate or handshake trouble.
     Tls(String),
