@@ -1,39 +1,40 @@
-//! What being observed costs: the same storm of yields without a recorder, with the core's ring, and
-//! with the microscope's, which also keeps a model of all that its ring has forgotten.
+//! What being observed costs: the same storm of yields without a recorder, with the core's ring at its
+//! basic level and at its full one, and with the microscope's, which also keeps a model of all that its
+//! ring has forgotten.
 
 use super::yield_::Yield;
 use crate::scenario::{Contestant, Figures, Goal, OURS, Row, Scenario, Unit, nanos_per};
-use mainspring::observe;
+use mainspring::observe::{Detail, Recorder};
 use mainspring::{Builder, Runtime};
 use std::time::Instant;
 
 /// Events kept by each ring: it fills up and evicts many times in a round.
 const RING: usize = 1 << 12;
 
+/// The most that each row may add, in nanoseconds per poll.
+const GOALS: [f64; 3] = [40.0, 90.0, 90.0];
+
 /// One task and a thousand.
 pub fn scenarios() -> Vec<Scenario> {
-    vec![
-        storm(
-            "observed-1",
-            ["yield, 1 task × 200,000: a ring adds", "yield, 1 task: the microscope adds"],
-            (1, 200_000),
-        ),
-        storm(
-            "observed-1k",
-            ["yield, 1,000 tasks × 200: a ring adds", "yield, 1,000 tasks: the microscope adds"],
-            (1_000, 200),
-        ),
-    ]
+    let one = [
+        "yield, 1 task × 200,000: a ring of basic detail adds",
+        "yield, 1 task: a ring of everything adds",
+        "yield, 1 task: the microscope adds",
+    ];
+    let thousand = [
+        "yield, 1,000 tasks × 200: a ring of basic detail adds",
+        "yield, 1,000 tasks: a ring of everything adds",
+        "yield, 1,000 tasks: the microscope adds",
+    ];
+    vec![storm("observed-1", one, (1, 200_000)), storm("observed-1k", thousand, (1_000, 200))]
 }
 
-fn storm(id: &'static str, titles: [&'static str; 2], (tasks, yields): (usize, usize)) -> Scenario {
-    let notes = ["per poll, to one without", "per poll, to one without"];
-    let goals = [40.0, 90.0];
-    let rows = (0..2).map(|row| Row {
-        title: titles[row],
+fn storm(id: &'static str, titles: [&'static str; 3], (tasks, yields): (usize, usize)) -> Scenario {
+    let rows = titles.into_iter().zip(GOALS).map(|(title, goal)| Row {
+        title,
         unit: Unit::Nanos,
-        goals: vec![Goal::AtMost(goals[row])],
-        note: notes[row],
+        goals: vec![Goal::AtMost(goal)],
+        note: "per poll, to one without",
     });
     Scenario {
         id,
@@ -44,16 +45,19 @@ fn storm(id: &'static str, titles: [&'static str; 2], (tasks, yields): (usize, u
     }
 }
 
-/// All three in turn, so that whatever the machine does meanwhile hits them alike.
+/// All four in turn, so that whatever the machine does meanwhile hits them alike.
 fn added(tasks: usize, yields: usize) -> Figures {
     let without = polls(Runtime::builder(), tasks, yields);
-    let ring = observe::Recorder::ring(RING);
+    let basic = Recorder::ring(RING).with_detail(Detail::Basic);
+    let with_basic = polls(Runtime::builder().observer(basic.observer()), tasks, yields);
+    let ring = Recorder::ring(RING);
     let with_ring = polls(Runtime::builder().observer(ring.observer()), tasks, yields);
     let microscope = mainspring_microscope::Recorder::ring(RING);
     let with_all = polls(Runtime::builder().observer(microscope.observer()), tasks, yields);
-    let most = 3 * (tasks * yields) as u64;
-    assert!(ring.told() > most && microscope.told() > most, "nothing has been recorded");
-    vec![with_ring - without, with_all - without]
+    let done = (tasks * yields) as u64;
+    assert!(basic.told() > 2 * done, "nothing has been recorded");
+    assert!(ring.told() > 3 * done && microscope.told() > 3 * done, "nothing has been recorded");
+    vec![with_basic - without, with_ring - without, with_all - without]
 }
 
 fn polls(builder: Builder, tasks: usize, yields: usize) -> f64 {

@@ -188,6 +188,8 @@ export class App {
       meta.seed == null ? null : chip(`seed ${meta.seed}`, "seed of the scheduler"),
       chip(`hash ${String(meta.hash).slice(0, 8)}`, `runs with the same hash did the same: ${meta.hash}`),
       chip(`${big(this.run.n)} events`), chip(count(this.run.tasks.size, "task")),
+      meta.detail === "basic"
+        ? chip("basic detail", "recorded without turns, and without wakes that change nothing") : null,
       meta.lost > 0 ? chip(`${big(meta.lost)} events lost`, "the recorder was full") : null,
       this.run.first > 0 ? chip(`${big(this.run.first)} before`, "events before this trace") : null);
     this.heading.textContent = this.run.title;

@@ -132,6 +132,9 @@ export class Inspector {
       h("h3", {}, "Why did it run?"),
       h("ol", { class: "chain" }, links.slice(0, 12).map((i) =>
         h("li", {}, this.event(run.first + i, tell(i)), h("small", {}, nanos(run.at[i]))))),
+      run.meta.detail === "basic" && run.kind[links.at(-1)] === K.poll_started
+        ? h("p", { class: "quiet" }, "This recording is basic: it does not tell who wakes a task "
+          + "while it runs.") : null,
       links.length > 12 ? h("p", { class: "quiet" }, "… and so on, back to its first cause") : null,
     ];
   }

@@ -290,6 +290,8 @@ export class Model {
         task.longest_poll_event = this.next;
       }
       task.holders = holders;
+      // Who woke it while it ran, a basic recording does not tell.
+      if (outcome === 0 && requeued && task.woken?.event <= task.poll_event) task.woken = null;
       const pending = requeued ? SCHEDULED : IDLE;
       this.enter(task, outcome === 0 ? pending : { is: "ending", panicked: outcome === 2 }, event);
       return legal;

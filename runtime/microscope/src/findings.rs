@@ -3,6 +3,11 @@
 //! A finding is never a guess: it is raised if and only if its predicate holds, the predicate is
 //! the doc comment of its [`Code`], and the finding lists the events that make it hold. A program
 //! that does well has none.
+//!
+//! A recording of [basic](mainspring::observe::Detail::Basic) detail does not tell enough for four of
+//! them, which are never found there: [`SlowTurn`](Code::SlowTurn),
+//! [`SelfWakeStorm`](Code::SelfWakeStorm), [`Herd`](Code::Herd) and
+//! [`SpuriousPolls`](Code::SpuriousPolls).
 
 mod chain;
 mod finish;

@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"format":"mainspring-trace","version":1,
-//!  "meta":{"title":"crawl","clock":"virtual","seed":7,"first":0,"lost":0,"hash":"9f3a…"},
+//!  "meta":{"title":"crawl","clock":"virtual","seed":7,"detail":"full","first":0,"lost":0,"hash":"9f3a…"},
 //!  "kinds":{"21":["woken",["effect","WakeEffect"],["by","CauseKind"],["id","number"]], …},
 //!  "enums":{"WakeEffect":["scheduled","coalesced","deferred","stale"], …},
 //!  "tasks":[{"id":1,"name":"main","file":"src/main.rs","line":4,"column":5,"size":96}, …],
@@ -17,16 +17,17 @@
 //!
 //! A row is `[nanoseconds since the row before, kind, task, the kind's fields…]`; the first row
 //! counts from 0. In a field of type `number`, -1 is "never". Readers skip kinds they do not know,
-//! by name, and ignore members they do not know; `version` changes when a meaning does.
+//! by name, and ignore members they do not know; `version` changes when a meaning does. `detail` is
+//! `full`, which may be left out, or `basic`: without turns and without wakes that change nothing.
 //!
 //! The lines of a streaming recorder are the same in pieces: a first line with everything up to
-//! `enums`, then a row, or `{"task":{…}}`, or `{"label":n,"text":"…"}`, per line.
+//! `enums`, then a row, or `{"task":{…}}`, or `{"label":n,"text":"…"}`, or `{"detail":"…"}`, per line.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fmt::Write as _;
 
-use mainspring::observe::Event;
+use mainspring::observe::{Detail, Event};
 use serde::Deserialize;
 
 use crate::model::Model;
@@ -146,13 +147,27 @@ pub(crate) fn task_line(id: u64, text: &TaskText) -> String {
     )
 }
 
+/// The word for a level of detail.
+pub(crate) fn word_for(detail: Detail) -> &'static str {
+    match detail {
+        Detail::Basic => "basic",
+        Detail::Full => "full",
+    }
+}
+
+/// The level that a word is for. Of a level that is not known here, everything can be read.
+fn detail_of(word: &str) -> Detail {
+    if word == "basic" { Detail::Basic } else { Detail::Full }
+}
+
 pub(crate) fn to_json(trace: &Trace) -> String {
     let seed = trace.seed.map_or_else(|| "null".into(), |seed| seed.to_string());
     let clock = if trace.virtual_clock { "virtual" } else { "real" };
     let meta = format!(
-        "{{\"title\":{},\"clock\":\"{clock}\",\"seed\":{seed},\"first\":{},\"lost\":{},\
-         \"hash\":\"{:016x}\"}}",
+        "{{\"title\":{},\"clock\":\"{clock}\",\"seed\":{seed},\"detail\":\"{}\",\"first\":{},\
+         \"lost\":{},\"hash\":\"{:016x}\"}}",
         quoted(&trace.title),
+        word_for(trace.detail),
         trace.first(),
         trace.lost,
         trace.hash()
@@ -191,6 +206,8 @@ struct Meta {
     #[serde(default)]
     seed: Option<u64>,
     #[serde(default)]
+    detail: String,
+    #[serde(default)]
     lost: u64,
 }
 
@@ -223,6 +240,7 @@ enum Line {
     Row(Vec<i64>),
     Task { task: NumberedText },
     Label { label: usize, text: String },
+    Detail { detail: String },
 }
 
 /// What every trace says of itself, and nothing more.
@@ -294,6 +312,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     }
     let mut texts = Texts { tasks: HashMap::new(), labels: file.labels };
     texts.tasks.extend(file.tasks.into_iter().map(|task| (task.id, task.text)));
+    let mut detail = file.meta.detail;
     let mut lines = rest.split_inclusive('\n').filter(|line| !line.trim().is_empty()).peekable();
     while let Some(line) = lines.next() {
         match serde_json::from_str::<Line>(line) {
@@ -307,6 +326,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
                     texts.labels[label] = text;
                 }
             }
+            Ok(Line::Detail { detail: said }) => detail = said,
             // A program that died wrote half a line last: all before it is good.
             Err(_) if lines.peek().is_none() && !line.ends_with('\n') => {}
             Err(error) => return Err(TraceError::Broken { what: format!("{error} in {line:?}") }),
@@ -316,6 +336,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     let mut trace = Trace::new(snapshot, reader.events, texts, file.meta.lost);
     trace.title = file.meta.title;
     trace.seed = file.meta.seed;
+    trace.detail = detail_of(&detail);
     trace.virtual_clock |= file.meta.clock == "virtual";
     Ok(trace)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
-use mainspring::observe::{self, Kind, Part, RecorderObserver, Sink};
+use mainspring::observe::{self, Detail, Kind, Part, RecorderObserver, Sink};
 
 use crate::model::Model;
 use crate::stream::Stream;
@@ -72,6 +72,19 @@ impl Recorder {
         Ok(Recorder { core, tail: Rc::default(), stream: Some(stream) })
     }
 
+    /// Records this much: everything, unless set. [`Detail::Basic`] costs less and lets a ring reach back
+    /// about twice as far; its traces tell states and verdicts as exactly, but not every finding: see
+    /// [`findings`](crate::findings).
+    ///
+    /// Said before the observer is given to a runtime.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Recorder {
+        if let Some(stream) = &self.stream {
+            stream.borrow_mut().say_detail(detail);
+        }
+        Recorder { core: self.core.with_detail(detail), ..self }
+    }
+
     /// What to give to the runtime's builder.
     pub fn observer(&self) -> RecorderObserver {
         self.core.observer()
@@ -103,6 +116,7 @@ impl Recorder {
         let snapshot = Model { next: recording.first, ..tail.model.clone() };
         let mut trace = Trace::new(snapshot, recording.events, texts, recording.lost);
         trace.virtual_clock |= tail.jumped;
+        trace.detail = self.core.detail();
         trace
     }
 }

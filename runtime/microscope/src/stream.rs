@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use mainspring::observe::Part;
+use mainspring::observe::{Detail, Part};
 
 use crate::json;
 use crate::recorder::task_text;
@@ -30,10 +30,12 @@ impl Stream {
         self.error.clone()
     }
 
+    /// Writes how much will be told. A stream of which nothing is said tells everything.
+    pub(crate) fn say_detail(&mut self, detail: Detail) {
+        self.write(&format!("{{\"detail\":\"{}\"}}\n", json::word_for(detail)));
+    }
+
     pub(crate) fn take(&mut self, part: Part<'_>) {
-        if self.error.is_some() {
-            return;
-        }
         let mut out = String::new();
         for task in part.tasks {
             let line = json::task_line(task.id, &task_text(task));
@@ -49,7 +51,14 @@ impl Stream {
                 out.push('\n');
             }
         }
-        if let Err(error) = self.file.write_all(out.as_bytes()) {
+        self.write(&out);
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.error.is_some() {
+            return;
+        }
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
             // The observed program goes on; what is on disk up to here stays readable.
             let path = self.path.display();
             self.error = Some(format!("cannot write {path}: {error}; the trace ends here"));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use mainspring::observe::{Event, Kind};
+use mainspring::observe::{Detail, Event, Kind};
 
 use crate::findings::{self, Finding};
 use crate::model::Model;
@@ -23,6 +23,8 @@ pub struct Trace {
     pub seed: Option<u64>,
     /// The clock was virtual: times are exact and no thread really slept.
     pub virtual_clock: bool,
+    /// How much was recorded.
+    pub detail: Detail,
     /// The state before the first of the events. Its `next` is the number of that event.
     pub snapshot: Model,
     /// The events.
@@ -39,7 +41,8 @@ impl Trace {
         let jumped = |event: &Event| matches!(event.kind, Kind::ClockJumped { .. });
         let virtual_clock = events.iter().any(jumped);
         let title = String::from("mainspring run");
-        Trace { title, seed: None, virtual_clock, snapshot, events, texts, lost }
+        let detail = Detail::Full;
+        Trace { title, seed: None, virtual_clock, detail, snapshot, events, texts, lost }
     }
 
     /// The same trace under a title.
@@ -193,13 +196,17 @@ pub(crate) fn comparable(kind: &Kind) -> Kind {
     }
 }
 
-/// Writes a file beside its place and moves it there: a reader never sees half of it.
+/// Writes a file beside its place and moves it there: a reader never sees half of it. A device or a
+/// pipe in that place is written to, not replaced.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
     let named = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
     };
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return std::fs::write(path, bytes).map_err(named);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
     let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| {
         // The first error is the one to report; that the remains stay is a consequence.

@@ -10,10 +10,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use mainspring::future::yield_now;
-use mainspring::observe::{Event, Kind, Observer, RecorderObserver, TaskInfo, traced};
+use mainspring::observe::{
+    Detail, Event, Kind, Observer, RecorderObserver, TaskInfo, WakeEffect, traced,
+};
 use mainspring::time::{Clock, sleep, timeout};
 use mainspring::{JoinHandle, Pending, Runtime, Scheduler, TaskState, spawn};
-use mainspring_microscope::model::{Phase, State};
+use mainspring_microscope::model::{Phase, State, Task};
 use mainspring_microscope::{Model, Recorder, Trace};
 use proptest::prelude::*;
 
@@ -177,6 +179,10 @@ impl Observer for Judge {
         self.record.on_label(label, text);
     }
 
+    fn detail(&self) -> Detail {
+        self.record.detail()
+    }
+
     fn on_event(&mut self, event: &Event) {
         self.record.on_event(event);
         self.model.apply(event);
@@ -223,6 +229,15 @@ impl Observer for Judge {
                 self.wrong.borrow_mut().push(what);
             }
         }
+    }
+}
+
+/// Whether a recording of basic detail has it.
+fn is_basic(kind: &Kind) -> bool {
+    match kind {
+        Kind::TurnStarted { .. } | Kind::TurnEnded => false,
+        Kind::Woken { effect, .. } => *effect == WakeEffect::Scheduled,
+        _ => true,
     }
 }
 
@@ -284,6 +299,30 @@ proptest! {
         prop_assert_eq!(&last, &model);
         let before = whole.trace.model_after(ring.trace.first() as usize);
         prop_assert_eq!(&ring.trace.snapshot, &before);
+
+        // With less detail, the states and verdicts are the same.
+        let basic = run(&ops, scheduler, &Recorder::full(1 << 20).with_detail(Detail::Basic));
+        prop_assert_eq!(&basic.wrong, &Vec::<String>::new());
+        prop_assert_eq!(&basic.trace.model().illegal, &vec![]);
+        let mut basics = basic.trace.events.iter();
+        let (mut model, mut twin) = (Model::new(), Model::new());
+        for event in &whole.trace.events {
+            model.apply(event);
+            if is_basic(&event.kind) {
+                prop_assert_eq!(basics.next(), Some(event));
+                twin.apply(event);
+            }
+            prop_assert_eq!(twin.why(event.task).why, model.why(event.task).why, "{:?}", event);
+            prop_assert_eq!(&twin.ready, &model.ready);
+            // Who woke it may be unknown, but never wrong.
+            let queued = |task: &&Task| task.state == State::Scheduled;
+            let woken = |model: &Model| {
+                let wake = model.task(event.task).filter(queued)?.woken?;
+                Some((wake.at, wake.by, wake.id))
+            };
+            prop_assert!(woken(&twin).is_none() || woken(&twin) == woken(&model), "{:?}", event);
+        }
+        prop_assert_eq!(basics.next(), None);
 
         // And it survives the way through a file.
         let read = Trace::from_json(&whole.trace.to_json()).expect("our own file");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainspring::future::yield_now;
 use mainspring::net::{TcpListener, TcpStream};
-use mainspring::observe::{mark, traced};
+use mainspring::observe::{Detail, mark, traced};
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
 use mainspring_microscope::{Recorder, Trace, page};
@@ -24,7 +24,10 @@ fn ms(n: u64) -> Duration {
 
 /// Runs a future on the real clock and returns its trace.
 fn recorded(title: &str, main: impl Future<Output = ()>) -> Trace {
-    let recorder = Recorder::default();
+    recorded_by(Recorder::default(), title, main)
+}
+
+fn recorded_by(recorder: Recorder, title: &str, main: impl Future<Output = ()>) -> Trace {
     let mut runtime = Runtime::builder().observer(recorder.observer()).build().unwrap();
     runtime.block_on(main);
     drop(runtime);
@@ -186,14 +189,15 @@ fn same_words(browser: &mut Browser, run: usize, trace: &Trace) {
 fn the_page_shows_what_the_model_says_and_complains_of_nothing() {
     let Some(mut browser) = Browser::start("mainspring-browser") else { return };
     let all = recorded("a bit of everything", everything());
-    let sequential = sleeps("one after another", false);
+    let basic = Recorder::default().with_detail(Detail::Basic);
+    let basic = recorded_by(basic, "everything, told in less detail", everything());
     let at_once = sleeps("all at once", true);
-    let page = Page::new("all", &[&all, &sequential, &at_once]);
+    let page = Page::new("all", &[&all, &basic, &at_once]);
     browser.look(1280, 800, "light");
     browser.open(&page.0, "");
     assert_eq!(browser.errors, Vec::<String>::new());
     assert_eq!(browser.evaluate("document.querySelector('.broken')?.innerText ?? ''"), "");
-    for (run, trace) in [&all, &sequential, &at_once].into_iter().enumerate() {
+    for (run, trace) in [&all, &basic, &at_once].into_iter().enumerate() {
         let illegal = trace.model().illegal;
         let around = illegal.iter().flat_map(|one| one.event.saturating_sub(2)..one.event + 3);
         assert_eq!(illegal, [], "{}: {:#?}", trace.title, trace.lines(around));

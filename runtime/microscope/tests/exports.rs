@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mainspring::observe::Detail;
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, spawn_named};
 use mainspring_microscope::{Recorder, Trace};
@@ -182,6 +183,25 @@ fn chrome_gets_json_with_balanced_slices_and_whole_arrows() {
     assert!(open.values().all(|depth| *depth == 0));
     assert!(count["f"] > 0 && count["f"] <= count["s"], "{count:?}");
     assert_eq!(count["b"], count["e"]);
+}
+
+#[test]
+fn a_file_tells_how_much_was_recorded() {
+    let streamed = File::new("basic.jsonl");
+    for recorder in [Recorder::default(), Recorder::stream(&streamed.0).unwrap()] {
+        let recorder = recorder.with_detail(Detail::Basic);
+        program(&recorder);
+        recorder.flush();
+        let read = match recorder.trace() {
+            kept if kept.events.is_empty() => Trace::read(&streamed.0).unwrap(),
+            kept => Trace::from_json(&kept.to_json()).unwrap(),
+        };
+        assert_eq!(read.detail, Detail::Basic);
+        assert_eq!(read.model().totals.turns, 0);
+        assert_eq!(read.model().totals.polls, trace().model().totals.polls);
+    }
+    assert_eq!(Trace::from_json(&trace().to_json()).unwrap().detail, Detail::Full);
+    assert_ne!(trace().model().totals.turns, 0);
 }
 
 #[test]

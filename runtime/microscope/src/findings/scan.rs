@@ -5,7 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use mainspring::observe::{
-    CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, TryOutcome, WakeEffect,
+    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, Left, PollOutcome, TryOutcome,
+    WakeEffect,
 };
 
 use super::{Code, Finding, Limits};
@@ -315,7 +316,10 @@ impl Scan<'_> {
         let pending = outcome == PollOutcome::Pending;
         let storm = self.limits.storm;
         let life = self.lives.entry(event.task).or_default();
-        let empty = pending && !requeued && life.told == 0;
+        // A basic recording tells neither of wakes without effect, which may be all that a poll was good
+        // for, nor who woke a task while it ran.
+        let told_all = self.trace.detail == Detail::Full;
+        let empty = told_all && pending && !requeued && life.told == 0;
         if let Some(herd) = life.herd.take() {
             if let Some((_, progressed)) = self.herds.get_mut(&herd) {
                 *progressed += u32::from(!empty);
@@ -325,7 +329,7 @@ impl Scan<'_> {
             }
         }
         life.lost = (pending && !requeued && holders == 0 && !cancel).then_some((number, event.at));
-        if pending && requeued {
+        if pending && requeued && told_all {
             life.self_woken += 1;
         } else {
             life.self_woken = 0;

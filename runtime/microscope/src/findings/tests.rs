@@ -3,8 +3,8 @@
 use super::*;
 use crate::{Model, Texts};
 use mainspring::observe::{
-    CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind, TryOutcome,
-    WakeEffect,
+    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, Left, PollOutcome, SourceKind,
+    TryOutcome, WakeEffect,
 };
 
 const MS: u64 = 1_000_000;
@@ -23,9 +23,13 @@ fn woken(by: CauseKind, id: u64) -> Kind {
 
 /// Codes and evidence of what is found in `(at, task, kind)` rows.
 fn found(rows: &[(u64, u64, Kind)]) -> Vec<(&'static str, Vec<u64>)> {
+    found_at(Detail::Full, rows)
+}
+
+fn found_at(detail: Detail, rows: &[(u64, u64, Kind)]) -> Vec<(&'static str, Vec<u64>)> {
     let event = |(at, task, kind): &(u64, u64, Kind)| Event { at: *at, task: *task, kind: *kind };
     let events = rows.iter().map(event).collect();
-    let trace = Trace::new(Model::new(), events, Texts::default(), 0);
+    let trace = Trace { detail, ..Trace::new(Model::new(), events, Texts::default(), 0) };
     let limits = Limits { storm: 3, ..Limits::default() };
     find(&trace, &limits).into_iter().map(|f| (f.code.word(), f.evidence)).collect()
 }
@@ -84,6 +88,8 @@ fn a_storm_is_a_task_that_wakes_itself_again_and_again() {
     let storm = [&[(0, 1, SPAWN)][..], &round, &round, &round].concat();
     assert_eq!(found(&storm[..9]), []);
     assert_eq!(found(&storm), [("self-wake-storm", vec![2, 9])]);
+    // Where it is not told who woke it, nobody is accused.
+    assert_eq!(found_at(Detail::Basic, &storm), []);
 }
 
 #[test]
@@ -148,6 +154,7 @@ fn a_herd_is_many_woken_by_one_cause_for_nothing() {
     }
     let expected: Vec<u64> = (cause..=cause + 8).collect();
     assert_eq!(found(&rows), [("herd", expected)]);
+    assert_eq!(found_at(Detail::Basic, &rows), []);
     // One more that found something to do, and it is no herd.
     let read = Kind::OutputTaken;
     let end = rows.len();

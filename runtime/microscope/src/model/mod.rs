@@ -334,7 +334,12 @@ impl Model {
             }
             task.holders = holders;
             let state = match outcome {
-                PollOutcome::Pending if requeued => State::Scheduled,
+                PollOutcome::Pending if requeued => {
+                    // Who woke it while it ran, a basic recording does not tell; whoever did so before is
+                    // not the cause of this.
+                    task.woken = task.woken.filter(|wake| wake.event > task.poll_event);
+                    State::Scheduled
+                }
                 PollOutcome::Pending => State::Idle,
                 PollOutcome::Ready => State::Ending { panicked: false },
                 PollOutcome::Panicked => State::Ending { panicked: true },
