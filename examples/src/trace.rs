@@ -43,7 +43,7 @@ pub fn write(path: &Path, runs: &[Trace]) -> Result<(), Failure> {
         [run] if as_data => run.write_json(path),
         _ => page::write(path, &runs.iter().collect::<Vec<_>>()),
     };
-    written.map_err(|error| Failure::Said(format!("cannot write {}: {error}", path.display())))
+    written.map_err(|error| Failure::Said(error.to_string()))
 }
 
 /// Two observers in the place of one, told in this order.

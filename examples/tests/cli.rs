@@ -160,7 +160,7 @@ fn every_mistake_is_one_line_and_an_exit_code() {
             vec!["fetch", "http://["],
             2,
             "crawl: invalid value 'http://[' for '<URL>...': invalid IPv6 address; see crawl \
-             --help\n"
+             fetch --help\n"
                 .to_owned(),
         ),
         (

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let (text, code) = complaint(&error);
+            let (text, code) = complaint(&error, std::env::args_os().nth(1).as_deref());
             let shown = if code == 0 { print(&text) } else { Err(Failure::Said(text)) };
             return finish(shown.map(|()| ExitCode::SUCCESS), code);
         }

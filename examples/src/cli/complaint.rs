@@ -1,20 +1,31 @@
 //! What is said of a command line that was not taken.
 
+use std::ffi::OsStr;
+
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-/// What to print, and the exit code, for a command line that was not taken.
+use super::Cli;
+
+/// What to print, and the exit code, for a command line that was not taken, of which `first` is the
+/// first argument.
 ///
 /// Help and version go out as they are, with code 0; a mistake becomes one line with code 2.
 #[must_use]
-pub fn complaint(error: &clap::Error) -> (String, u8) {
+pub fn complaint(error: &clap::Error, first: Option<&OsStr>) -> (String, u8) {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),
-        _ => (one_line(&error.render().to_string()), 2),
+        _ => {
+            let first = first.and_then(OsStr::to_str).unwrap_or_default();
+            let has_help = Cli::command().find_subcommand(first).is_some();
+            let help = if has_help { format!("crawl {first}") } else { "crawl".to_owned() };
+            (one_line(&error.render().to_string(), &help), 2)
+        }
     }
 }
 
-/// The first paragraph and the tip of one of clap's messages, on one line.
-fn one_line(message: &str) -> String {
+/// The first paragraph and the tip of one of clap's messages, on one line, and whose help to see.
+fn one_line(message: &str, help: &str) -> String {
     let mut line = String::new();
     for paragraph in message.split("\n\n") {
         let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -25,6 +36,5 @@ fn one_line(message: &str) -> String {
             line.push_str(tip);
         }
     }
-    line.push_str("; see crawl --help");
-    line
+    line + "; see " + help + " --help"
 }

@@ -11,12 +11,13 @@ use scraper::Selector;
 use url::Url;
 
 use super::values::{
-    Seeds, at_least_one, header, header_value, proxy, regex, seed, seeds, selector, share,
+    Seeds, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector, share,
 };
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
   crawl fetch http://localhost:8000/a http://localhost:8000/b
@@ -29,7 +30,7 @@ pub struct Fetch {
     #[arg(value_name = "URL", required = true, value_parser = seeds)]
     pub urls: Vec<Seeds>,
     /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = depth)]
     pub depth: u32,
     /// Follow links to other hosts too
     #[arg(long)]
@@ -50,6 +51,7 @@ pub struct Fetch {
 
 /// `crawl site`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
   crawl site http://localhost:8000/ --out mirror --bodies
@@ -82,7 +84,7 @@ pub struct Site {
     #[arg(long)]
     pub assets: bool,
     /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = depth)]
     pub depth: u32,
     /// How many pages to fetch at most
     #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one)]

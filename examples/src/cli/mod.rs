@@ -37,6 +37,7 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "crawl", version, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(allow_negative_numbers = true)]
 pub struct Cli {
     /// What to do; nothing means the demo.
     #[command(subcommand)]
@@ -151,10 +152,12 @@ pub struct Sweep {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::ffi::OsStr;
 
     fn complaint_of(line: &str) -> (String, u8) {
         let words = line.split(' ');
-        complaint(&Cli::try_parse_from(words).expect_err("a mistake"))
+        let error = Cli::try_parse_from(words.clone()).expect_err("a mistake");
+        complaint(&error, words.map(OsStr::new).nth(1))
     }
 
     #[test]
@@ -191,27 +194,32 @@ mod tests {
             (
                 "crawl fetch",
                 "the following required arguments were not provided: <URL>; \
-                 see crawl --help",
+                 see crawl fetch --help",
             ),
             (
                 "crawl fetch ftp://h/",
                 "invalid value 'ftp://h/' for '<URL>...': ftp is not http or https; \
-                 see crawl --help",
+                 see crawl fetch --help",
             ),
             (
                 "crawl fetch h -H x",
                 "invalid value 'x' for '--header <NAME: VALUE>': write it like 'Name: value'; \
-                 see crawl --help",
+                 see crawl fetch --help",
             ),
             (
                 "crawl fetch h --select a[",
                 "invalid value 'a[' for '--select <CSS>': no CSS selector: Unexpected EOL; \
-                 see crawl --help",
+                 see crawl fetch --help",
             ),
             (
                 "crawl serve --listen nowhere",
                 "invalid value 'nowhere' for '--listen <ADDR>': invalid socket address \
-                 syntax; see crawl --help",
+                 syntax; see crawl serve --help",
+            ),
+            (
+                "crawl fetch h --depth -1",
+                "invalid value '-1' for '--depth <N>': needs a whole number from 0 to 1000000; \
+                 see crawl fetch --help",
             ),
             (
                 "crawl fecth",

@@ -7,19 +7,26 @@ use scraper::Selector;
 use url::Url;
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    within(text, 1_000_000)
+    from(1, text)
 }
 
 pub(super) fn page_count(text: &str) -> Result<u32, String> {
-    within(text, 1_000_000)
+    from(1, text)
 }
 
-/// A whole number from 1 to `most`.
-pub(super) fn within<N: TryFrom<u64>>(text: &str, most: u64) -> Result<N, String> {
-    let number: Option<u64> = text.parse().ok().filter(|n| (1..=most).contains(n));
+pub(super) fn depth(text: &str) -> Result<u32, String> {
+    from(0, text)
+}
+
+/// More of anything than one run can have.
+const MOST: u64 = 1_000_000;
+
+/// A whole number from `least` to [`MOST`].
+fn from<N: TryFrom<u64>>(least: u64, text: &str) -> Result<N, String> {
+    let number: Option<u64> = text.parse().ok().filter(|n| (least..=MOST).contains(n));
     number
         .and_then(|number| N::try_from(number).ok())
-        .ok_or_else(|| format!("needs a whole number from 1 to {most}"))
+        .ok_or_else(|| format!("needs a whole number from {least} to {MOST}"))
 }
 
 /// An http or https URL; without a scheme it is taken for http.

@@ -17,7 +17,7 @@ use crate::extract;
 use crate::failure::{Failure, print};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
-use crate::output::{OutDir, movies};
+use crate::output::{OutDir, check, movies};
 use crate::polite::pace::Pace;
 use crate::report::progress;
 use crate::report::table::Table;
@@ -42,6 +42,7 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let limit = raise_descriptor_limit()?;
     check_room(args.concurrency, limit)?;
     let out = args.out.as_deref().map(OutDir::open).transpose()?;
+    check(&args.trace)?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     let site = Site { count: args.site.pages, delay: args.site.delay };

@@ -43,8 +43,9 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     gathered.tell_failures();
     let totals = &gathered.totals;
     let mut summary = format!(
-        "{} pages, {} failed, {}, {}",
+        "{} {}, {} failed, {}, {}",
         Count(totals.pages),
+        if totals.pages == 1 { "page" } else { "pages" },
         Count(totals.failures),
         Size(totals.bytes),
         Took(totals.wall),

@@ -24,7 +24,7 @@ use crate::crawl::record::Record;
 use crate::extract;
 use crate::failure::Failure;
 use crate::live;
-use crate::output::{OutDir, names};
+use crate::output::{OutDir, check, names};
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::Printable;
@@ -103,6 +103,7 @@ pub fn gather(
     stop: &Stop,
     plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
+    check(asking.trace.iter().chain(&asking.har))?;
     let web = web(asking, concurrency)?;
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
@@ -113,12 +114,12 @@ pub fn gather(
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
+    let Harvest { totals, keeper, earlier, left_out } = harvest?;
+    let records = keeper.finish()?;
+    web.write_archive(asking.har.as_deref())?;
     if let Some(path) = &asking.trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
-    let Harvest { totals, keeper, earlier, left_out } = harvest?;
-    web.write_archive(asking.har.as_deref())?;
-    let records = keeper.finish()?;
     Ok(Gathered { totals, records, earlier, left_out, connections: web.connections() })
 }
 

@@ -14,7 +14,7 @@ use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, deco
 
 use crate::cli::Get;
 use crate::failure::{Failure, print, print_bytes};
-use crate::output::Draft;
+use crate::output::{Draft, check};
 use crate::phases::{Phases, Stopwatch};
 use crate::text::{Printable, printable_lines};
 use crate::value::{Size, Took};
@@ -28,6 +28,7 @@ const REDIRECTS: usize = 10;
 /// # Errors
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
+    check(args.har.iter().chain(&args.output))?;
     let body = body(args)?;
     let mut runtime = crate::trace::runtime(Runtime::builder().name("get"))?;
     runtime.block_on(get(args, body))

@@ -4,7 +4,8 @@ pub mod movies;
 pub mod names;
 pub mod records;
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -90,28 +91,47 @@ impl OutDir {
     }
 }
 
+/// Checks that files can be written to these places, so that a mistyped path is found before the
+/// crawl and not after it.
+///
+/// # Errors
+/// One sentence that names the first place that takes no file, and the reason.
+pub fn check<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), String> {
+    places.into_iter().try_for_each(|place| {
+        // A draft that is dropped leaves nothing.
+        let draft = Draft::create(place).map(drop);
+        draft.map_err(|error| format!("cannot write {}: {error}", place.display()))
+    })
+}
+
 /// A file in the making: it takes its place when it is published, and leaves nothing if it never
-/// is.
+/// is. A device or a pipe in that place is written to, not replaced.
 #[derive(Debug)]
 pub struct Draft {
     file: BufWriter<File>,
-    temporary: PathBuf,
-    place: PathBuf,
+    /// Where it is until then, and where it is to be.
+    places: Option<(PathBuf, PathBuf)>,
 }
 
 impl Draft {
     /// Begins a file that is to be at `place`.
     ///
     /// # Errors
-    /// Whatever the file system fails with, and a place without a file name.
+    /// Whatever the file system fails with, and a place that can be none for a file.
     pub fn create(place: &Path) -> io::Result<Draft> {
-        let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.part", std::process::id()));
-        let temporary = place.with_file_name(hidden);
-        let file = BufWriter::new(File::create(&temporary)?);
-        Ok(Draft { file, temporary, place: place.to_owned() })
+        let (file, places) = match fs::metadata(place) {
+            Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(there) if !there.is_file() => (OpenOptions::new().write(true).open(place)?, None),
+            _ => {
+                let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+                let mut hidden = OsString::from(".");
+                hidden.push(name);
+                hidden.push(format!(".{}.part", std::process::id()));
+                let temporary = place.with_file_name(hidden);
+                (File::create(&temporary)?, Some((temporary, place.to_owned())))
+            }
+        };
+        Ok(Draft { file: BufWriter::new(file), places })
     }
 
     /// Puts the file in its place.
@@ -120,7 +140,7 @@ impl Draft {
     /// Whatever the file system fails with.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.flush()?;
-        fs::rename(&self.temporary, &self.place)
+        self.places.as_ref().map_or(Ok(()), |(temporary, place)| fs::rename(temporary, place))
     }
 }
 
@@ -136,8 +156,10 @@ impl Write for Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Published, it is not there any more; otherwise there is nobody left to tell.
-        fs::remove_file(&self.temporary).unwrap_or_default();
+        if let Some((temporary, _)) = &self.places {
+            // Published, it is not there any more; otherwise there is nobody left to tell.
+            fs::remove_file(temporary).unwrap_or_default();
+        }
     }
 }
 
@@ -205,6 +227,25 @@ pub(crate) mod tests {
         draft.publish().expect("published");
         assert_eq!(scratch.files(), ["x"]);
         assert!(Draft::create(Path::new("/")).is_err());
+        assert!(Draft::create(&scratch.0).is_err(), "a directory");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_draft_replaces_nothing_but_a_file() {
+        let scratch = Scratch::new("device");
+        let place = scratch.0.join("socket");
+        let socket = std::os::unix::net::UnixListener::bind(&place).expect("bound");
+        assert!(Draft::create(&place).is_err(), "a socket cannot be opened");
+        assert_eq!(scratch.files(), ["socket"]);
+        drop(socket);
+        let mut draft = Draft::create(Path::new("/dev/null")).expect("opened");
+        draft.write_all(b"gone").expect("written");
+        draft.publish().expect("published");
+        assert!(!fs::metadata("/dev/null").expect("there").is_file());
+        let mut draft = Draft::create(Path::new("/dev/full")).expect("opened");
+        draft.write_all(b"too much").expect("buffered");
+        assert!(draft.publish().is_err(), "a disk that is full is no success");
     }
 
     #[test]
