@@ -60,7 +60,7 @@ pub(crate) enum Letter {
 pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) time: Time,
-    pub(crate) reactor: Reactor,
+    pub(crate) reactor: Reactor<Wakee>,
     pub(crate) timers: RefCell<TimerQueue<Wakee>>,
     pub(crate) table: RefCell<Table>,
     pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,

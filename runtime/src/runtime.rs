@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_task::waker_ref;
 
@@ -26,7 +26,7 @@ use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN};
 use crate::task::waker::{Header, Wakee, parts};
-use crate::time::clock::Clock;
+use crate::time::clock::{Clock, nanos};
 use crate::time::queue::Fired;
 
 /// Runs a future to its end on a runtime of its own, and returns its output. Tasks that are left over
@@ -74,12 +74,13 @@ pub fn spawn_named<F: Future + 'static>(
 pub struct Runtime {
     core: Rc<Core>,
     poll_interval: u32,
-    /// Time has passed since the timers were last looked at: the loop waited, or was not entered.
-    rested: bool,
+    /// The time at which a rest ended that the timers have not been looked at since: the loop waited, or
+    /// was not entered.
+    rested: Option<Instant>,
     // Kept from turn to turn for their memory.
     letters: Vec<Letter>,
     fired: Vec<Fired<Wakee>>,
-    ready: Vec<Ready>,
+    ready: Vec<Ready<Wakee>>,
 }
 
 /// How often a loop that sleeps only for the wakers of other threads looks whether one is left.
@@ -108,7 +109,7 @@ impl Runtime {
 
     pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
         let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, rested: true, letters, fired, ready }
+        Runtime { core, poll_interval, rested: None, letters, fired, ready }
     }
 
     /// The name it was built with.
@@ -264,7 +265,7 @@ impl Runtime {
             self.note_turn_start();
         }
         self.read_inbox();
-        if self.rested || self.core.time.kind() != Clock::Real {
+        if self.rested.is_some() || self.core.time.kind() != Clock::Real {
             self.fire_timers();
         }
         self.run_callbacks();
@@ -460,8 +461,7 @@ impl Runtime {
             return Ended::Turn;
         };
         if core.time.kind() == Clock::Real {
-            let left = Duration::from_nanos(deadline.saturating_sub(core.time.now()));
-            self.wait(Some(left), false);
+            self.wait(Some(deadline), false);
             return Ended::Turn;
         }
         if outside {
@@ -469,32 +469,34 @@ impl Runtime {
             self.look();
         }
         if !self.has_work() {
-            self.rested = true;
             core.time.jump(deadline.max(core.time.now()));
             core.note_now(0, Kind::ClockJumped { to: core.time.now() });
         }
         Ended::Turn
     }
 
-    /// Waits for events, at most for `timeout`, unless another thread has left word meanwhile.
+    /// Waits for events, at most until `deadline`, unless another thread has left word meanwhile.
     /// `wakers_only`: nothing but such word can end it.
-    fn wait(&mut self, timeout: Option<Duration>, wakers_only: bool) {
+    fn wait(&mut self, deadline: Option<u64>, wakers_only: bool) {
         let core = self.core.clone();
         if !core.inbox.fall_asleep() {
             return;
         }
-        let timeout_nanos = timeout.map_or(u64::MAX, crate::time::clock::nanos);
-        core.note_now(0, Kind::Parked { timeout: timeout_nanos });
-        let before = std::time::Instant::now();
+        let before = Instant::now();
+        let timeout = deadline.map(|deadline| {
+            Duration::from_nanos(deadline.saturating_sub(core.time.nanos_at(before)))
+        });
+        core.note_now(0, Kind::Parked { timeout: timeout.map_or(u64::MAX, nanos) });
         let waited = if wakers_only {
             self.wait_for_wakers()
         } else {
             core.reactor.wait(timeout, &mut self.ready)
         };
         core.inbox.wake_up();
-        self.rested = true;
+        let after = Instant::now();
+        self.rested = Some(after);
         core.counters.parks.add(1);
-        core.counters.parked_nanos.add(crate::time::clock::nanos(before.elapsed()));
+        core.counters.parked_nanos.add(nanos(after - before));
         self.dispatch(waited);
     }
 
@@ -534,10 +536,10 @@ impl Runtime {
         core.counters.io_events.add(self.ready.len() as u64);
         core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
         for ready in self.ready.drain(..) {
-            let Ready { source, readable, writable, wakers } = ready;
+            let Ready { source, readable, writable, waiters } = ready;
             core.note(0, Kind::SourceReady { readable, writable, source });
             core.caused_by(CauseKind::Source, u64::from(source), || {
-                wakers.into_iter().flatten().for_each(|waker| waker.wake());
+                waiters.into_iter().flatten().for_each(|wakee| core.wake_wakee(wakee));
             });
         }
     }
@@ -576,12 +578,18 @@ impl Runtime {
 
     /// Step 2.
     fn fire_timers(&mut self) {
-        self.rested = false;
+        let rested = self.rested.take();
         if self.core.timers.borrow().len() == 0 {
             return;
         }
         let core = &self.core;
-        let now = core.time.now();
+        let now = match rested {
+            // The clock was read when the rest ended. What an observer was told since has a later time.
+            Some(at) if core.tap.is_none() && core.time.kind() == Clock::Real => {
+                core.time.nanos_at(at)
+            }
+            _ => core.time.now(),
+        };
         core.timers.borrow_mut().expire(now, &mut self.fired);
         if let Some(tap) = &core.tap {
             tap.set_stamp(now);
@@ -629,7 +637,7 @@ impl Runtime {
                  await the future there, or spawn it"
             );
         }
-        self.rested = true;
+        self.rested = Some(Instant::now());
         let entered = Entered::new(&self.core, place);
         self.core.note_now(0, Kind::LoopEntered);
         entered

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("time/queue", &[]),
     ("blocking.rs", &["context", "observe", "task", "time"]),
     ("future/", &["future", "task", "time"]),
-    ("net/", &["context", "net", "observe", "reactor", "time"]),
+    ("net/", &["context", "net", "observe", "reactor", "task", "time"]),
     ("observe/", &["context", "observe", "task"]),
     ("reactor/", &["inbox", "observe", "reactor"]),
     ("stall.rs", &["context", "task"]),

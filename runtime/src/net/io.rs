@@ -11,12 +11,14 @@ use mio::event::Source as Pollable;
 use crate::context::{self, Core};
 use crate::observe::{Direction, Kind, SourceKind, TryOutcome};
 use crate::reactor::source::Source;
+use crate::task::waker::Wakee;
 
 /// A descriptor that is registered with the loop of the thread it was made on. Deregistered before it
 /// is closed.
 pub(crate) struct Registered<S: Pollable> {
     io: S,
-    source: Rc<Source>,
+    /// The place of its source.
+    place: u32,
     core: Rc<Core>,
 }
 
@@ -26,19 +28,30 @@ impl<S: Pollable> Registered<S> {
     #[track_caller]
     pub(crate) fn new(mut io: S, kind: SourceKind, fd: impl Fn(&S) -> i32) -> io::Result<Self> {
         let core = context::current("a socket");
-        let source = core.reactor.register(&mut io)?;
-        let (source_id, fd) = (source.id(), fd(&io));
-        core.note_running(Kind::SourceRegistered { source_kind: kind, source: source_id, fd });
-        Ok(Registered { io, source, core })
+        let place = core.reactor.register(&mut io)?;
+        let registered = Registered { io, place, core };
+        let (source, fd) = (registered.id(), fd(&registered.io));
+        registered.core.note_running(Kind::SourceRegistered { source_kind: kind, source, fd });
+        Ok(registered)
     }
 
     pub(crate) fn get(&self) -> &S {
         &self.io
     }
 
+    /// What the reactor knows of it.
+    #[inline]
+    fn source<R>(&self, f: impl FnOnce(&mut Source<Wakee>) -> R) -> R {
+        self.core.reactor.source(self.place, f)
+    }
+
+    fn id(&self) -> u32 {
+        self.source(|source| source.id())
+    }
+
     /// For a socket that is known not to be ready yet, such as one that connects.
     pub(crate) fn expect_wait(&self, direction: Direction) {
-        self.source.would_block(direction);
+        self.source(|source| source.would_block(direction));
     }
 
     /// Tries `operation` until it does not block. It says how many bytes it moved, and is asked for `len`:
@@ -91,14 +104,14 @@ impl<S: Pollable> Registered<S> {
                     self.core.transfer_left.set(left.saturating_sub(bytes));
                     let short = bytes < asked && (bytes > 0 || direction == Direction::Write);
                     if short {
-                        self.source.short(direction);
+                        self.source(|source| source.short(direction));
                     }
                     let outcome = if short { TryOutcome::Short } else { TryOutcome::Done };
                     self.tried(direction, outcome, bytes);
                     return Poll::Ready(Ok(result));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.source.would_block(direction);
+                    self.source(|source| source.would_block(direction));
                     self.tried(direction, TryOutcome::WouldBlock, 0);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -112,20 +125,26 @@ impl<S: Pollable> Registered<S> {
 
     /// Waits until an operation in `direction` is worth trying.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<()> {
-        if self.source.is_ready(direction) {
+        if self.source(|source| source.is_ready(direction)) {
             return Poll::Ready(());
         }
-        if let Some(other) = self.source.wait(direction, cx.waker()) {
-            other.wake();
+        let wakee = self.core.wakee(cx.waker());
+        // Two tasks that wait in one direction take turns, and none is forgotten.
+        if let Some(other) = self.source(|source| source.wait(direction, wakee))
+            && !self.core.is_wakee(&other, cx.waker())
+        {
+            self.core.wake_wakee(other);
         }
-        self.core.note_running(Kind::WaitsForSource { direction, source: self.source.id() });
+        if self.core.tap.is_some() {
+            self.core.note_running(Kind::WaitsForSource { direction, source: self.id() });
+        }
         Poll::Pending
     }
 
     /// Says that an operation made elsewhere would have blocked.
     #[cfg(unix)]
     pub(crate) fn would_block(&self, direction: Direction) {
-        self.source.would_block(direction);
+        self.source(|source| source.would_block(direction));
         self.tried(direction, TryOutcome::Cleared, 0);
     }
 
@@ -136,7 +155,7 @@ impl<S: Pollable> Registered<S> {
     fn tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
         if self.core.tap.is_some() {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            let source = self.source.id();
+            let source = self.id();
             let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
             let outcome = if eof { TryOutcome::Eof } else { outcome };
             self.core.note_running(Kind::SourceTried { direction, outcome, source, bytes });
@@ -146,10 +165,11 @@ impl<S: Pollable> Registered<S> {
 
 impl<S: Pollable> Drop for Registered<S> {
     fn drop(&mut self) {
-        let waiting = self.core.reactor.deregister(&mut self.io, &self.source);
+        let source = self.id();
+        let waiting = self.core.reactor.deregister(&mut self.io, self.place);
         // Whoever waited on it through a raw poll holds a reference no more; a wake lets it find out.
-        waiting.into_iter().flatten().for_each(|waker| waker.wake());
-        self.core.note_running(Kind::SourceClosed { source: self.source.id() });
+        waiting.into_iter().flatten().for_each(|wakee| self.core.wake_wakee(wakee));
+        self.core.note_running(Kind::SourceClosed { source });
     }
 }
 

@@ -16,9 +16,7 @@ pub(crate) mod source;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::Waker;
 use std::time::Duration;
 
 use mio::event::Source as Pollable;
@@ -54,36 +52,35 @@ impl Notify for Bell {
     }
 }
 
-pub(crate) struct Reactor {
+/// The poller, and the slab of sources, each with a `W` to wake for each direction.
+pub(crate) struct Reactor<W> {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     registry: Registry,
-    places: RefCell<Places>,
+    places: RefCell<Places<W>>,
     last_id: Cell<u32>,
 }
 
-#[derive(Default)]
-struct Places {
-    entries: Vec<Place>,
+struct Places<W> {
+    entries: Vec<Place<W>>,
     free: Vec<u32>,
 }
 
-#[derive(Default)]
-struct Place {
+struct Place<W> {
     generation: u32,
-    source: Option<Rc<Source>>,
+    source: Option<Source<W>>,
 }
 
-/// A direction that became ready, and who waits for it.
-pub(crate) struct Ready {
+/// A source that became ready, and who waits for it.
+pub(crate) struct Ready<W> {
     pub(crate) source: u32,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    pub(crate) wakers: [Option<Waker>; 2],
+    pub(crate) waiters: [Option<W>; 2],
 }
 
-impl Reactor {
-    pub(crate) fn new() -> io::Result<(Reactor, Bell)> {
+impl<W> Reactor<W> {
+    pub(crate) fn new() -> io::Result<(Reactor<W>, Bell)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let bell = Bell { waker: mio::Waker::new(&registry, BELL)?, rung: AtomicU64::new(0) };
@@ -91,7 +88,7 @@ impl Reactor {
             poll: RefCell::new(poll),
             events: RefCell::new(Events::with_capacity(EVENTS_CAPACITY)),
             registry,
-            places: RefCell::default(),
+            places: RefCell::new(Places { entries: Vec::new(), free: Vec::new() }),
             last_id: Cell::new(0),
         };
         Ok((reactor, bell))
@@ -103,62 +100,74 @@ impl Reactor {
         places.entries.len() - places.free.len()
     }
 
-    /// Registers `io` for both directions.
-    pub(crate) fn register(&self, io: &mut impl Pollable) -> io::Result<Rc<Source>> {
+    /// Registers `io` for both directions. Returns the place of its source.
+    pub(crate) fn register(&self, io: &mut impl Pollable) -> io::Result<u32> {
         let mut places = self.places.borrow_mut();
         let place = match places.free.last() {
             Some(place) => *place,
             None => {
-                places.entries.push(Place::default());
+                places.entries.push(Place { generation: 0, source: None });
                 let place = (places.entries.len() - 1) as u32;
                 places.free.push(place);
                 place
             }
         };
-        let generation = places.entries[place as usize].generation;
+        let entry = &mut places.entries[place as usize];
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(io, token(place, generation), interest)?;
-        places.free.pop();
+        self.registry.register(io, token(place, entry.generation), interest)?;
         self.last_id.set(self.last_id.get().wrapping_add(1));
-        let source = Rc::new(Source::new(self.last_id.get(), place));
-        places.entries[place as usize].source = Some(source.clone());
-        Ok(source)
+        entry.source = Some(Source::new(self.last_id.get()));
+        places.free.pop();
+        Ok(place)
     }
 
-    /// Takes `io` out again, which must be the one that `source` was registered with. The descriptor may
-    /// be closed after that, not before. Gives back the wakers of whoever still waits.
-    pub(crate) fn deregister(&self, io: &mut impl Pollable, source: &Source) -> [Option<Waker>; 2] {
+    /// Takes `io` out again, which must be the one that got this place. The descriptor may be closed after
+    /// that, not before. Gives back whoever still waits.
+    pub(crate) fn deregister(&self, io: &mut impl Pollable, place: u32) -> [Option<W>; 2] {
         // An error means that the descriptor is not registered, which is what was asked for.
         drop(self.registry.deregister(io));
         let mut places = self.places.borrow_mut();
-        let place = &mut places.entries[source.place() as usize];
-        place.source = None;
-        place.generation = place.generation.wrapping_add(1);
-        places.free.push(source.place());
-        source.take_wakers()
+        let entry = &mut places.entries[place as usize];
+        let source = entry.source.take();
+        entry.generation = entry.generation.wrapping_add(1);
+        places.free.push(place);
+        source.map_or([None, None], Source::into_waiters)
+    }
+
+    /// Looks at, or changes, what is known of a registered source. `f` must run no code of a user.
+    #[inline]
+    pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&mut Source<W>) -> R) -> R {
+        match &mut self.places.borrow_mut().entries[place as usize].source {
+            Some(source) => f(source),
+            None => unreachable!("a place belongs to its source until that is deregistered"),
+        }
     }
 
     /// Waits for events until `timeout` is over (`None`: for ever), and appends what they made ready.
     /// The platform's timeouts are in whole milliseconds; mio rounds up, so that a wait is never short.
-    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        ready: &mut Vec<Ready<W>>,
+    ) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        let places = self.places.borrow();
+        let mut places = self.places.borrow_mut();
         for event in events.iter().filter(|event| event.token() != BELL) {
             let (place, generation) = split(event.token());
-            let Some(entry) = places.entries.get(place as usize) else { continue };
-            let Some(source) = entry.source.as_ref().filter(|_| entry.generation == generation)
+            let Some(entry) = places.entries.get_mut(place as usize) else { continue };
+            let Some(source) = entry.source.as_mut().filter(|_| entry.generation == generation)
             else {
                 continue;
             };
             let readable = event.is_readable() || event.is_read_closed() || event.is_error();
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
             let closed = event.is_read_closed() || event.is_error();
-            let wakers = source.mark_ready(readable, writable, closed);
-            ready.push(Ready { source: source.id(), readable, writable, wakers });
+            let waiters = source.mark_ready(readable, writable, closed);
+            ready.push(Ready { source: source.id(), readable, writable, waiters });
         }
         Ok(())
     }

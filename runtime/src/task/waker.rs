@@ -115,6 +115,16 @@ impl Core {
         }
     }
 
+    /// Whether waking `wakee` wakes whom `waker` does.
+    pub(crate) fn is_wakee(&self, wakee: &Wakee, waker: &Waker) -> bool {
+        match wakee {
+            Wakee::Task(id) => {
+                self.running.get() == Some(*id) && self.own_waker.get() == parts(waker)
+            }
+            Wakee::Other(other) => other.will_wake(waker),
+        }
+    }
+
     pub(crate) fn wake_wakee(&self, wakee: Wakee) {
         match wakee {
             Wakee::Other(waker) => waker.wake(),
