@@ -140,23 +140,6 @@ impl Core {
         self.table.borrow_mut().ready.push(slot);
     }
 
-    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for,
-    /// and not if that was done just before: at a timer's expiry, a park's end or a poll's.
-    pub(crate) fn wake(&self, header: &Header) {
-        let action = header.state.wake();
-        if action == OnWake::Enqueue {
-            self.enqueue(header.slot());
-        }
-        let told = |tap: &&Tap| tap.all || action == OnWake::Enqueue;
-        let Some(tap) = self.tap.as_ref().filter(told) else { return };
-        let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
-        let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
-        if effect == WakeEffect::Scheduled && !just_read {
-            tap.set_stamp(self.time.now());
-        }
-        tap.event(header.id().get(), Kind::Woken { effect, by, id });
-    }
-
     /// Asks for a task's cancel. True if nobody had asked before and the task is not over.
     pub(crate) fn request_cancel(&self, id: TaskId, by: Option<TaskId>) -> bool {
         let action = if self.running.get() == Some(id) {
@@ -360,11 +343,17 @@ pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
         }
         return true;
     }
-    let observed_here = HERE.get() == address(&header.home) | OBSERVED;
-    if observed_here {
+    wake_observed(header)
+}
+
+/// As [`wake_here`] for a loop with an observer. Apart from it, which is in every waker.
+#[inline(never)]
+fn wake_observed(header: &Arc<Header>) -> bool {
+    let here = HERE.get() == address(&header.home) | OBSERVED;
+    if here {
         with_current(|core| core.wake(header));
     }
-    observed_here
+    here
 }
 
 fn with_current(f: impl FnOnce(&Core)) {

@@ -401,9 +401,10 @@ impl Runtime {
         }
     }
 
-    // What is told in every turn is told out of line: it would burden the loop that nobody observes.
+    // What is told in every turn is told out of line, and the branches to it count as unlikely: it would
+    // burden the loop that nobody observes.
 
-    #[inline(never)]
+    #[cold]
     fn note_turn_start(&self) {
         let ready = self.core.table.borrow().ready.len() as u32;
         let turn = self.core.counters.turns.get();
@@ -411,13 +412,13 @@ impl Runtime {
         self.core.note(0, Kind::TurnStarted { ready, turn });
     }
 
-    #[inline(never)]
+    #[cold]
     fn note_turn_end(&self) {
         // Counted per turn only for the observer; `turn` takes its differences by itself.
         self.core.note(0, Kind::TurnEnded);
     }
 
-    #[inline(never)]
+    #[cold]
     fn note_poll_start(&self, id: crate::TaskId) {
         self.core.cause.set((CauseKind::Task, id.get()));
         self.core.note(id.get(), Kind::PollStarted);
@@ -426,23 +427,21 @@ impl Runtime {
     /// True if the task was asked to end while it ran.
     fn end_poll(&self) -> bool {
         self.core.running.set(None);
-        if let Some(tap) = &self.core.tap {
-            // A traced future that panicked has not put back the one around it.
-            tap.span.set(0);
-            self.core.cause.set((CauseKind::Outside, 0));
-        }
         self.core.cancel_running.replace(false)
     }
 
-    #[inline(never)]
+    #[cold]
     fn note_poll_end(&self, id: crate::TaskId, outcome: PollOutcome, requeued: bool, held: usize) {
         let Some(tap) = &self.core.tap else { return };
+        // A traced future that panicked has not put back the one around it.
+        tap.span.set(0);
+        self.core.cause.set((CauseKind::Outside, 0));
         let holders = u32::try_from(held).unwrap_or(u32::MAX);
         tap.set_stamp(self.core.time.now());
         tap.event(id.get(), Kind::PollEnded { outcome, requeued, holders });
     }
 
-    #[inline(never)]
+    #[cold]
     fn note_done(&self, id: crate::TaskId, panicked: bool, beat_cancel: bool) {
         self.core.note(id.get(), Kind::Done { panicked, beat_cancel });
     }

@@ -15,6 +15,8 @@ use futures_task::ArcWake;
 
 use crate::context::{self, Core, Letter, Mailbox};
 use crate::inbox::Posted;
+use crate::observe::tap::Tap;
+use crate::observe::{CauseKind, Kind, WakeEffect};
 use crate::task::TaskId;
 use crate::task::state::{OnWake, State};
 
@@ -105,6 +107,23 @@ pub(crate) enum Wakee {
 }
 
 impl Core {
+    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for,
+    /// and not if that was done just before: at a timer's expiry, a park's end or a poll's.
+    pub(crate) fn wake(&self, header: &Header) {
+        let action = header.state.wake();
+        if action == OnWake::Enqueue {
+            self.enqueue(header.slot());
+        }
+        let told = |tap: &&Tap| tap.all || action == OnWake::Enqueue;
+        let Some(tap) = self.tap.as_ref().filter(told) else { return };
+        let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
+        let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
+        if effect == WakeEffect::Scheduled && !just_read {
+            tap.set_stamp(self.time.now());
+        }
+        tap.event(header.id().get(), Kind::Woken { effect, by, id });
+    }
+
     /// Whom to wake in place of `waker`.
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
         match self.running.get() {
