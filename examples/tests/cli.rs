@@ -7,6 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
+#[cfg(unix)]
+use cli_support::signal;
 use cli_support::{Scratch, Site, crawl, run};
 use mainspring_examples::site::movies::Movie;
 
@@ -215,9 +217,7 @@ fn ctrl_c_drains_what_is_in_flight_and_still_prints_the_table() {
     let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut lines = stdout.by_ref().map(|line| line.expect("text"));
     assert!(lines.any(|line| line.contains("running→done")), "the first page is over");
-    let killed =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("kill runs").success());
+    signal(&child, "-INT");
     let rest: Vec<String> = stdout.map(|line| line.expect("text")).collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     let rest = rest.join("\n");
@@ -236,9 +236,7 @@ fn ctrl_backslash_tells_what_every_task_is_doing() {
     let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
     let waits = "\"fetch /\"  running→pending";
     assert!(stdout.any(|line| line.expect("text").ends_with(waits)));
-    let asked =
-        std::process::Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
-    assert!(asked.expect("kill runs").success());
+    signal(&child, "-QUIT");
     let mut stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
     assert!(stderr.any(|line| line.expect("text").contains("fetch /")), "the dump has it");
     child.kill().expect("it goes on");

@@ -6,20 +6,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use mainspring_examples::site::movies::Movie;
 
-use cli_support::{Canned, Scratch, Site, crawl, run};
-
-/// What was printed per page, without sizes and times.
-fn pages(stdout: &str) -> Vec<String> {
-    let page = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        format!("{} {}", words[0], words.last().expect("an address"))
-    };
-    stdout.lines().map(page).collect()
-}
+use cli_support::{Canned, Scratch, Site, crawl, pages, path_of, run};
 
 #[test]
 fn matches_come_in_the_order_of_the_pages() {
@@ -128,8 +119,8 @@ fn a_page_cannot_send_commands_to_the_terminal() {
 
 #[test]
 fn limits_on_time_and_size_are_failures() {
-    let site = Canned::start(|head| match head.split(' ').nth(1) {
-        Some("/long") => Canned::page(&"x".repeat(2_000)),
+    let site = Canned::start(|head| match path_of(head) {
+        "/long" => Canned::page(&"x".repeat(2_000)),
         // An answer that never ends: the connection closes only when the client gives up.
         _ => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx".to_owned(),
     });
@@ -245,7 +236,7 @@ fn chain(last: u32) -> (Canned, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = asked.clone();
     let site = Canned::start(move |head| {
-        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let path = path_of(head).to_owned();
         let page: u32 = path.trim_start_matches('/').parse().unwrap_or_default();
         noted.lock().expect("no panic").push(path);
         let links = (page + 1..=page + 2).filter(|next| *next <= last);
@@ -332,12 +323,12 @@ fn a_busy_host_is_asked_again_when_it_says() {
 
 #[test]
 fn get_is_a_small_curl() {
-    let site = Canned::start(|head| match head.split(' ').nth(1) {
-        Some("/old") => {
+    let site = Canned::start(|head| match path_of(head) {
+        "/old" => {
             "HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 .to_owned()
         }
-        Some("/gone") => {
+        "/gone" => {
             "HTTP/1.1 404 Gone\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno".to_owned()
         }
         _ => Canned::page(head.split("\r\n").next().unwrap_or_default()),
@@ -371,4 +362,44 @@ fn get_is_a_small_curl() {
     assert_eq!(archive["log"]["entries"][0]["response"]["status"], 200);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     assert_eq!(fs::read(&kept).expect("the file"), b"GET /new HTTP/1.1");
+}
+
+#[test]
+fn get_sends_what_it_is_told_to() {
+    let (heads, sent) = mpsc::channel();
+    let site = Canned::start(move |head| {
+        heads.send(head.to_ascii_lowercase()).expect("the test waits");
+        Canned::page("here")
+    });
+    let ran =
+        run(&["get", "-X", "PURGE", "-H", "X-One: 1", "-A", "me", "-u", "a:b", &site.url("/")]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "here"));
+    let head = sent.recv().expect("a request");
+    assert!(head.starts_with("purge / http/1.1\r\n"), "{head}");
+    for line in ["x-one: 1", "user-agent: me", "authorization: basic ytpi", "accept: */*"] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line}: {head}");
+    }
+    let coding = head.lines().find(|line| line.starts_with("accept-encoding: ")).expect("one");
+    for name in ["gzip", "deflate", "br", "zstd"] {
+        assert!(coding.contains(name), "{name}: {coding}");
+    }
+    let ran = run(&["get", "-I", &site.url("/")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("HTTP/1.1 200 OK\ncontent-type: "), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("\n\n") && !ran.stdout.contains("here"), "{}", ran.stdout);
+    assert!(sent.recv().expect("a request").starts_with("head / "));
+}
+
+#[test]
+fn cookies_are_kept_only_if_asked_for() {
+    let site = Canned::start(|head| match head.to_ascii_lowercase().contains("cookie: a=1") {
+        true => Canned::page("<p>known"),
+        false => {
+            Canned::page("<p>new<a href=/next>").replacen("\r\n", "\r\nSet-Cookie: a=1\r\n", 1)
+        }
+    });
+    let start = site.url("/");
+    let fetch = ["fetch", &start, "--depth", "1", "--ignore-robots", "--select", "p"];
+    assert_eq!(run(&fetch).stdout, "new\nnew\n");
+    assert_eq!(run(&[&fetch[..], &["--cookies"]].concat()).stdout, "new\nknown\n");
 }

@@ -1,9 +1,14 @@
 //! The live view as a person sees it: the demo on a terminal that tmux plays.
 #![cfg(unix)]
 
+mod cli_support;
+
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use cli_support::Canned;
 
 /// How long the screen may take to show what it must.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,4 +110,25 @@ fn ctrl_backslash_prints_a_dump_and_the_crawl_goes_on() {
     screen.shows(&["task 1 \"main\": pending, idle", "the loop goes on because:"]);
     screen.press(&["C-c"]);
     screen.shows(&["left with 130"]);
+}
+
+#[test]
+fn what_a_watched_fetch_prints_comes_once_the_view_is_gone() {
+    let (release, released) = mpsc::channel();
+    let site = Canned::start(move |_| {
+        released.recv().expect("the test lets it go on");
+        Canned::page("<h1>here it is</h1>")
+    });
+    let arguments = format!("fetch {} {} --live --select h1", site.url("/a"), site.url("/b"));
+    let Some(screen) = Screen::start("fetch", &arguments) else {
+        // Nobody has asked for anything.
+        return;
+    };
+    screen.shows(&["fetch http://", "space hold·s turn·p poll"]);
+    release.send(()).expect("it waits");
+    let shown = screen.shows(&["space hold·s turn·p poll"]);
+    assert!(!shown.contains("here it is"), "not into the view:\n{shown}");
+    release.send(()).expect("it waits");
+    let shown = screen.shows(&["2 pages, 0 failed", "left with 0"]);
+    assert_eq!(shown.matches("here it is").count(), 2, "{shown}");
 }

@@ -18,6 +18,27 @@ pub fn crawl(args: &[&str]) -> Command {
     command
 }
 
+/// Has `kill` send a signal to a run of the binary.
+#[cfg(unix)]
+pub fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// The path that a request's head asks for.
+pub fn path_of(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+/// What was printed per page, without sizes and times.
+pub fn pages(stdout: &str) -> Vec<String> {
+    let page = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        format!("{} {}", words[0], words.last().expect("an address"))
+    };
+    stdout.lines().map(page).collect()
+}
+
 /// What a run of the binary came to.
 #[derive(Debug)]
 pub struct Ran {
@@ -110,8 +131,9 @@ pub struct Canned {
 }
 
 impl Canned {
-    /// Answers what `answer` says to each request's head.
-    pub fn start(mut answer: impl FnMut(&str) -> String + Send + 'static) -> Canned {
+    /// Answers what `answer` says to each request's head. After a request that holds `/slow`, it
+    /// goes on when the client has left.
+    pub fn start<A: Into<Vec<u8>>>(mut answer: impl FnMut(&str) -> A + Send + 'static) -> Canned {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let over = Arc::new(AtomicBool::new(false));
@@ -130,7 +152,7 @@ impl Canned {
                     }
                 }
                 // A client that has given up is what some of the tests are about.
-                let answered = reader.get_mut().write_all(answer(&head).as_bytes());
+                let answered = reader.get_mut().write_all(&answer(&head).into());
                 if answered.is_ok() && head.contains("/slow") {
                     std::io::copy(&mut reader, &mut std::io::sink()).unwrap_or_default();
                 }
