@@ -61,7 +61,8 @@ export class History {
     this.alive = new Uint32Array(n + 1);
     this.inFlight = new Uint32Array(n + 1);
     this.pollOf = new Int32Array(n).fill(-1);
-    this.wakeOf = new Map();
+    // Of each event that begins a poll: the wake that led to it, or -1.
+    this.wakeOf = new Int32Array(n).fill(-1);
     this.wakes = [];
     this.turns = [];
     this.polls = [];
@@ -158,7 +159,7 @@ export class History {
         break;
       case K.poll_started:
         this.polls.push(i);
-        if (pendingWake.has(id)) this.wakeOf.set(i, pendingWake.get(id));
+        this.wakeOf[i] = pendingWake.get(id) ?? -1;
         pendingWake.delete(id);
         this.loop.begin(i, SLICE.poll, id);
         break;
@@ -225,8 +226,8 @@ export class History {
     let poll = this.run.kind[i] === K.poll_started ? i : this.pollOf[i];
     while (poll >= 0 && events.length < limit) {
       events.push(poll);
-      const wake = this.wakeOf.get(poll);
-      if (wake === undefined) break;
+      const wake = this.wakeOf[poll];
+      if (wake < 0) break;
       events.push(wake);
       poll = this.pollOf[wake];
     }

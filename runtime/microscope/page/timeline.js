@@ -711,8 +711,8 @@ export class Timeline {
     const i = this.eventUnder(row, event.offsetX);
     const { run } = this.app;
     const lines = [`${nanos(run.at[i])} · event ${big(run.first + i)}`, sentence(run, i)];
-    const wake = this.app.history.wakeOf.get(i);
-    if (wake !== undefined) {
+    const wake = this.app.history.wakeOf[i];
+    if (wake >= 0) {
       lines.push(`woken by ${cause(run, run.f[1][wake], run.f[2][wake])}`);
     }
     this.tip.replaceChildren(...lines.map((line) => h("div", {}, line)));

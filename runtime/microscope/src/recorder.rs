@@ -152,7 +152,8 @@ impl Sink for ToTail {
     }
 }
 
-struct ToFile(Rc<RefCell<Stream>>);
+/// Hands what a streaming recorder gives it to a file.
+pub(crate) struct ToFile(pub(crate) Rc<RefCell<Stream>>);
 
 impl Sink for ToFile {
     fn take(&mut self, part: Part<'_>) {

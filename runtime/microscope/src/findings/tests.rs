@@ -66,6 +66,100 @@ fn slow_polls_and_late_timers_begin_beyond_their_limits() {
 }
 
 #[test]
+fn a_turn_is_slow_by_polls_of_which_none_is() {
+    let turn = |last: u64| {
+        let mut rows = vec![(0, 0, Kind::TurnStarted { ready: 0, turn: 1 })];
+        for (id, took) in [10, 10, 10, 10, 10, last].into_iter().enumerate() {
+            let (id, at) = (id as u64 + 1, 10 * MS * id as u64);
+            rows.extend([(at, id, SPAWN), (at, id, POLL), (at + took * MS, id, READY)]);
+            rows.push((at + took * MS, id, DONE));
+        }
+        rows.push((51 * MS, 0, Kind::TurnEnded));
+        rows
+    };
+    assert_eq!(found(&turn(0)), []);
+    assert_eq!(found(&turn(1)), [("slow-turn", vec![0, 25])]);
+    // Of a turn with a slow poll, that poll is what there is to say.
+    assert_eq!(found(&turn(11)), [("slow-poll", vec![22, 23])]);
+}
+
+#[test]
+fn a_task_starves_in_the_ready_queue_beyond_the_limit() {
+    let first_poll = |at| [(0, 1, SPAWN), (at, 1, POLL), (at, 1, READY), (at, 1, DONE)];
+    assert_eq!(found(&first_poll(50 * MS)), []);
+    assert_eq!(found(&first_poll(50 * MS + 1)), [("starvation", vec![1, 0])]);
+}
+
+#[test]
+fn a_panic_that_nobody_looked_at_is_one_that_the_runtime_had_to_report() {
+    let panicked = Kind::PollEnded { outcome: PollOutcome::Panicked, requeued: false, holders: 0 };
+    let done = Kind::Done { panicked: true, beat_cancel: false };
+    let rows = [(0, 1, SPAWN), (0, 1, POLL), (0, 1, panicked), (0, 1, done)];
+    assert_eq!(found(&[&rows[..], &[(1, 1, Kind::OutputTaken)]].concat()), []);
+    assert_eq!(
+        found(&[&rows[..], &[(1, 1, Kind::PanicUnseen)]].concat()),
+        [("never-retrieved", vec![3, 4])]
+    );
+}
+
+#[test]
+fn polls_are_spurious_when_somebody_else_woke_the_task_and_nothing_came_of_it() {
+    let waits = Kind::WaitsForTask { on: 9 };
+    let woken_for = |times, then: Kind| {
+        let mut rows = vec![(0, 1, SPAWN), (0, 1, POLL), (0, 1, waits), (0, 1, pending(1))];
+        for _ in 0..times {
+            rows.extend([(0, 1, woken(CauseKind::Thread, 1)), (0, 1, POLL), (0, 1, then)]);
+            rows.push((0, 1, pending(1)));
+        }
+        rows
+    };
+    assert_eq!(found(&woken_for(20, waits)), []);
+    let ends = (0..MAX_EVIDENCE as u64).map(|n| 7 + 4 * n).collect();
+    assert_eq!(found(&woken_for(21, waits)), [("spurious-polls", ends)]);
+    // A mark is something: the poll was good for it.
+    assert_eq!(found(&woken_for(21, Kind::Marked { label: 1 })), []);
+    assert_eq!(found_at(Detail::Basic, &woken_for(21, waits)), []);
+}
+
+#[test]
+fn a_future_is_set_aside_if_its_task_was_polled_without_it() {
+    let opened = Kind::SpanOpened { span: 1, parent: 0, label: 0 };
+    let closed = Kind::SpanClosed { span: 1, completed: false, polls: 1 };
+    let life = |polls_without_it| {
+        let mut rows = vec![(0, 1, SPAWN), (0, 1, POLL), (0, 1, opened)];
+        for _ in 0..polls_without_it {
+            rows.extend([(0, 1, pending(1)), (1, 1, woken(CauseKind::Timer, 1)), (1, 1, POLL)]);
+            rows.push((1, 1, Kind::Marked { label: 1 }));
+        }
+        rows.push((1, 1, closed));
+        rows
+    };
+    // Who loses a race is dropped in a poll that may not have asked it again.
+    assert_eq!(found(&life(1)), []);
+    assert_eq!(found(&life(2)), [("set-aside", vec![11, 2])]);
+}
+
+#[test]
+fn work_piles_up_when_at_each_eighth_more_is_alive_and_some_of_it_ends() {
+    let spawns = |count: u64, ending: u64| {
+        let mut rows = Vec::new();
+        for id in 1..=count {
+            rows.push((0, id, SPAWN));
+            if id % 4 < ending {
+                rows.extend([(0, id, POLL), (0, id, READY), (0, id, DONE)]);
+            }
+        }
+        rows
+    };
+    assert_eq!(found(&spawns(340, 1)), []);
+    let rows = spawns(344, 1);
+    assert_eq!(found(&rows), [("unbounded-growth", vec![rows.len() as u64 - 1])]);
+    // Where all of it ends, or none, nothing piles up: the latter is what a program is made of.
+    assert_eq!(found(&spawns(800, 4)), []);
+    assert_eq!(found(&spawns(800, 0)), []);
+}
+
+#[test]
 fn a_lost_waker_is_one_that_nobody_holds_unless_the_program_cancels_the_task() {
     let lost = [(0, 1, SPAWN), (0, 1, POLL), (1, 1, pending(0))];
     assert_eq!(found(&lost), [("lost-waker", vec![2])]);
