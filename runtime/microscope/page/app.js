@@ -368,6 +368,7 @@ export class App {
       f: () => this.fit(), z: () => this.back(), c: () => this.centre(),
       x: () => this.setAxis(this.axis === "time" ? "events" : "time"),
       n: () => this.showFinding(this.finding + 1), p: () => this.showFinding(this.finding - 1),
+      e: () => this.timeline.foldAround(this.selected),
       g: () => this.ask(), "/": () => this.search.focus(), "?": () => this.setPanel("help"),
       "[": () => this.open((this.at + this.runs.length - 1) % this.runs.length),
       "]": () => this.open((this.at + 1) % this.runs.length),

@@ -11,6 +11,7 @@ const KEYS = [
   ["W S", "zoom in, out"],
   ["A D", "move left, right"],
   ["F", "fit the whole run"],
+  ["E", "unfold or fold the selected task's group, or all"],
   ["C", "centre the cursor"],
   ["Z", "undo a zoom"],
   ["X", "axis: time or events"],

@@ -669,14 +669,25 @@ export class Timeline {
 
   click(event) {
     const row = this.rowAt(event.offsetY + this.scroll);
-    if (row?.site) {
-      this.opened[row.open ? "delete" : "add"](row.site);
-      this.layout();
-      this.app.changed();
-      return;
-    }
+    if (row?.site) return this.fold([row]);
     if (row?.type === "task") this.app.select(row.id);
     if (event.offsetX >= this.labels) this.app.go(this.eventUnder(row, event.offsetX) + 1);
+  }
+
+  /** Unfolds these rows, or folds them if all are open. */
+  fold(rows) {
+    const unfold = rows.some((row) => !row.open);
+    for (const { site } of rows) this.opened[unfold ? "add" : "delete"](site);
+    this.layout();
+    this.app.changed();
+  }
+
+  /** Does so with the group of a task or, without one, with all that can be folded. */
+  foldAround(task) {
+    const has = (row) => row.type === "group" && row.lanes.some((lane) => lane.id === task);
+    this.fold(this.rows.filter((row) => row.site && (!task || has(row))));
+    // Once the rows are as tall as they are now, the task's is brought into view.
+    if (task) requestAnimationFrame(() => this.app.select(task));
   }
 
   /** The event that a click means: the start of the slice under it, else the one at that place. */

@@ -399,6 +399,13 @@ fn a_hundred_thousand_events_fit_and_are_shown() {
          m.inspector.render(); })}, table ${took(() => m.panels.table.render())}`; })()",
     );
     eprintln!("{} events: {times}", trace.events.len());
+    // All hundred workers are of one place: folded until the key unfolds them.
+    let mut rows_after = |select: &str| {
+        browser.evaluate(&format!("microscope.select({select}); document.activeElement.blur()"));
+        browser.key("e", 0);
+        browser.evaluate("microscope.timeline.rows.filter((row) => row.type === 'task').length")
+    };
+    assert_eq!(["0", "7", "7", "0"].map(&mut rows_after), [101, 1, 101, 1].map(|n| json!(n)));
     for count in [0, 1, 50_001, 77_777, trace.events.len()] {
         same_state(&mut browser, 0, &trace, count);
     }
