@@ -280,13 +280,14 @@ impl Runtime {
                 self.look();
             }
             let mut table = self.core.table.borrow_mut();
-            let draw = if table.ready.draws() { table.ready.draw() } else { None };
+            if table.ready.draws() {
+                drop(table);
+                self.draw();
+                table = self.core.table.borrow_mut();
+            }
             let Some(slot) = table.ready.pop() else { break };
             let (task, header) = table.take(slot);
             drop(table);
-            if let Some(Draw { among, chosen }) = draw {
-                self.core.note(0, Kind::Decided { among, chosen });
-            }
             self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
             if slot == MAIN {
                 main_done |= self.poll_main(header, main.as_mut());
@@ -295,6 +296,15 @@ impl Runtime {
             }
         }
         main_done
+    }
+
+    /// Draws who is next.
+    #[cold]
+    fn draw(&self) {
+        let drawn = self.core.table.borrow_mut().ready.draw();
+        if let Some(Draw { among, chosen }) = drawn {
+            self.core.note(0, Kind::Decided { among, chosen });
+        }
     }
 
     /// Polls one task, with nothing borrowed, and does what its state then asks for.
