@@ -15,7 +15,8 @@ pub enum Scheduler {
 }
 
 /// Two lists: the batch that is being polled, and what became ready since it began. The end of a batch is
-/// the moment at which they change places.
+/// the moment at which they change places. Only what a look at timers and events amid the batch wakes may
+/// be moved to the head of it.
 pub(crate) struct ReadyQueue {
     batch: Vec<u32>,
     /// How many of the batch have been taken.
@@ -61,6 +62,25 @@ impl ReadyQueue {
             std::mem::swap(&mut self.batch, &mut self.next);
         }
         self.taken = 0;
+    }
+
+    /// How many have become ready since the batch began.
+    pub(crate) fn later(&self) -> usize {
+        self.next.len()
+    }
+
+    /// Of those that became ready when there were `from` of them already, moves the first few, at most
+    /// `most`, to the head of the batch, into the room of those that were taken. Returns how many: none
+    /// if the batch is over, and they are next in any case.
+    pub(crate) fn advance(&mut self, from: usize, most: usize) -> usize {
+        if self.taken == self.batch.len() {
+            return 0;
+        }
+        let count = (self.next.len() - from).min(most).min(self.taken);
+        self.taken -= count;
+        let moved = self.next.drain(from..from + count);
+        self.batch[self.taken..].iter_mut().zip(moved).for_each(|(place, slot)| *place = slot);
+        count
     }
 
     /// Takes the next task of the batch.
@@ -151,6 +171,23 @@ mod tests {
         assert_eq!(ready.pop(), None);
         assert_eq!(ready.len(), 1);
         assert_eq!(batch(&mut ready), [2]);
+    }
+
+    #[test]
+    fn what_is_advanced_comes_before_the_rest_of_the_batch() {
+        let mut ready = ReadyQueue::new(Scheduler::Fifo);
+        (1..=4).for_each(|slot| ready.push(slot));
+        ready.start_batch();
+        assert_eq!((ready.pop(), ready.pop()), (Some(1), Some(2)));
+        ready.push(5);
+        let from = ready.later();
+        (6..=9).for_each(|slot| ready.push(slot));
+        assert_eq!(ready.advance(from, 3), 2, "no more than there is room for");
+        assert_eq!(ready.advance(ready.later(), 3), 0);
+        let rest: Vec<_> = std::iter::from_fn(|| ready.pop()).collect();
+        assert_eq!(rest, [6, 7, 3, 4]);
+        assert_eq!(ready.advance(0, 3), 0, "the batch is over");
+        assert_eq!(batch(&mut ready), [5, 8, 9]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use mainspring::future::yield_now;
+use mainspring::future::{gather_all, yield_now};
 use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
 use mainspring::observe::{Event, Kind, Observer, TryOutcome};
 use mainspring::time::{Clock, sleep};
@@ -48,6 +48,40 @@ async fn connection() -> (TcpStream, TcpStream) {
     assert_eq!(server.peer_addr().unwrap(), peer);
     assert_eq!(client.peer_addr().unwrap(), server.local_addr().unwrap());
     (client, server)
+}
+
+/// The loop looks after every four polls, so that two of the five that it finds ready may go first.
+#[test]
+fn who_waited_for_a_socket_goes_before_the_rest_of_a_long_batch() {
+    let log = Log::default();
+    let mut runtime = Runtime::builder().poll_interval(4).build().unwrap();
+    runtime.block_on(async {
+        let (ends, peers): (Vec<_>, Vec<_>) = (0..5).map(|_| UnixStream::pair().unwrap()).unzip();
+        for (end, name) in ends.into_iter().zip("ABCDE".chars()) {
+            let log = log.clone();
+            drop(spawn(async move {
+                assert_eq!(poll_fn(|cx| end.poll_read(cx, &mut [0])).await.unwrap(), 1);
+                log.add(name);
+            }));
+        }
+        // They have their turn, and find nothing to read.
+        yield_now().await;
+        yield_now().await;
+        let peers = Rc::new(peers);
+        let mut all = Vec::new();
+        for number in 0..20 {
+            let (log, peers) = (log.clone(), peers.clone());
+            all.push(spawn(async move {
+                log.add(number.to_string());
+                for peer in peers.iter().filter(|_| number == 0) {
+                    assert_eq!(poll_fn(|cx| peer.poll_write(cx, &[1])).await.unwrap(), 1);
+                }
+            }));
+        }
+        gather_all(all).await;
+    });
+    let schedule = log.take().join(" ");
+    assert_eq!(schedule, "0 1 2 3 A B 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 C D E");
 }
 
 /// Bytes that tell where they belong.

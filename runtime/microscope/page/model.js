@@ -89,6 +89,13 @@ export class Model {
           this.illegalEvent(event, "drawn from beyond the ready queue");
         }
         break;
+      case K.advanced:
+        if (a + b <= this.ready.length) {
+          this.ready.unshift(...this.ready.splice(a, b));
+        } else {
+          this.illegalEvent(event, "advanced from beyond the ready queue");
+        }
+        break;
       case K.spawned: this.spawned(event, a); break;
       case K.woken: this.woken(event, a, { event: this.next, at, by: b, id: c }); break;
       case K.poll_started: this.pollStarted(event); break;

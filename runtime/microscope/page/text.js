@@ -122,6 +122,7 @@ export function sentence(run, i) {
     case K.unparked: return `the system answers with ${count(a, "readiness event")}`;
     case K.clock_jumped: return `the virtual clock jumps to ${nanos(a)}`;
     case K.decided: return `the scheduler draws number ${b} of ${a}`;
+    case K.advanced: return `the loop puts ${count(b, "task")} before the rest of the batch`;
     case K.timer_armed:
       return isNever(b) ? `${task} arms timer #${a}, which is never due`
         : `${task} arms timer #${a}, due at ${nanos(b)}`;

@@ -3,7 +3,7 @@
 /** Numbers of the kinds in this code. Those of a file are matched by name. */
 export const K = {
   loop_entered: 1, loop_left: 2, turn_started: 3, turn_ended: 4, parked: 5, unparked: 6,
-  clock_jumped: 7, decided: 8,
+  clock_jumped: 7, decided: 8, advanced: 9,
   spawned: 20, woken: 21, poll_started: 22, poll_ended: 23, done: 24, cancelled: 25,
   cancel_requested: 26, detached: 27, output_taken: 28, panic_unseen: 29,
   waits_for_task: 40, waits_for_source: 41,

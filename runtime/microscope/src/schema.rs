@@ -140,6 +140,7 @@ kinds! {
     6 "unparked" Unparked { events: u32 };
     7 "clock_jumped" ClockJumped { to: u64 };
     8 "decided" Decided { among: u32, chosen: u32 };
+    9 "advanced" Advanced { from: u32, count: u32 };
     20 "spawned" Spawned { parent: u64 };
     21 "woken" Woken { effect: WakeEffect, by: CauseKind, id: u64 };
     22 "poll_started" PollStarted {};

@@ -170,7 +170,8 @@ impl Texts {
             | Kind::Parked { .. }
             | Kind::Unparked { .. }
             | Kind::ClockJumped { .. }
-            | Kind::Decided { .. } => sentence_of_loop(event),
+            | Kind::Decided { .. }
+            | Kind::Advanced { .. } => sentence_of_loop(event),
             _ => self.sentence_of_things(event),
         }
     }
@@ -278,6 +279,9 @@ fn sentence_of_loop(event: &Event) -> String {
         Kind::ClockJumped { to } => format!("the virtual clock jumps to {}", Nanos(to)),
         Kind::Decided { among, chosen } => {
             format!("the scheduler draws number {chosen} of {among}")
+        }
+        Kind::Advanced { count: tasks, .. } => {
+            format!("the loop puts {} before the rest of the batch", count(tasks as usize, "task"))
         }
         _ => String::new(),
     }

@@ -185,6 +185,11 @@ impl Observer for Judge {
 
     fn on_event(&mut self, event: &Event) {
         self.record.on_event(event);
+        let head = self.model.ready.front().copied();
+        if event.kind == Kind::PollStarted && head != Some(event.task) {
+            let what = format!("{event:?}: the head of the queue was {head:?}");
+            self.wrong.borrow_mut().push(what);
+        }
         self.model.apply(event);
         let Ok(handles) = self.world.handles.try_borrow() else { return };
         for handle in handles.iter() {
@@ -328,6 +333,47 @@ proptest! {
         let read = Trace::from_json(&whole.trace.to_json()).expect("our own file");
         prop_assert_eq!(read, whole.trace);
     }
+}
+
+/// What a look amid a batch finds goes to the head of the queue: in the runtime and in the model alike.
+#[cfg(unix)]
+#[test]
+fn who_is_advanced_is_advanced_in_the_model_too() {
+    let recorder = Recorder::full(1 << 20);
+    let world = Rc::new(World::default());
+    let wrong = Rc::<RefCell<Vec<String>>>::default();
+    let judge = Judge {
+        record: recorder.observer(),
+        model: Model::new(),
+        world: world.clone(),
+        wrong: wrong.clone(),
+        compared: Rc::default(),
+    };
+    let mut runtime = Runtime::builder().poll_interval(4).observer(judge).build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..5 {
+            let (end, peer) = mainspring::net::UnixStream::pair().unwrap();
+            drop(spawn(async move {
+                while poll_fn(|cx| end.poll_read(cx, &mut [0])).await.unwrap() > 0 {}
+            }));
+            drop(spawn(async move {
+                for _ in 0..9 {
+                    assert_eq!(poll_fn(|cx| peer.poll_write(cx, &[1])).await.unwrap(), 1);
+                    yield_now().await;
+                }
+            }));
+        }
+        drop((0..30).map(|_| spawn(yield_now())).collect::<Vec<_>>());
+        for _ in 0..20 {
+            yield_now().await;
+        }
+    });
+    drop(runtime);
+    assert_eq!(*wrong.borrow(), Vec::<String>::new());
+    let trace = recorder.trace();
+    assert_eq!(trace.model().illegal, vec![]);
+    let advanced = |event: &&Event| matches!(event.kind, Kind::Advanced { .. });
+    assert!(trace.events.iter().filter(advanced).count() > 0);
 }
 
 #[test]

@@ -69,6 +69,14 @@ pub enum Kind {
         chosen: u32,
     },
 
+    /// Tasks that a look in the middle of a batch made ready go before the rest of it.
+    Advanced {
+        /// The position in the ready queue of the first of them until now.
+        from: u32,
+        /// How many they are. They keep their order.
+        count: u32,
+    },
+
     // --- tasks ----------------------------------------------------------------------------
     /// The task was spawned and is pending, scheduled.
     Spawned {

@@ -85,7 +85,8 @@ impl Model {
             | Kind::Parked { .. }
             | Kind::Unparked { .. }
             | Kind::ClockJumped { .. }
-            | Kind::Decided { .. } => self.apply_loop(event),
+            | Kind::Decided { .. }
+            | Kind::Advanced { .. } => self.apply_loop(event),
             Kind::TimerArmed { .. } | Kind::TimerFired { .. } | Kind::TimerDropped { .. } => {
                 self.apply_timer(event);
             }
@@ -155,6 +156,15 @@ impl Model {
                     self.ready.swap(0, chosen);
                 } else {
                     self.illegal(event, "drawn from beyond the ready queue");
+                }
+            }
+            Kind::Advanced { from, count } => {
+                let (from, count) = (from as usize, count as usize);
+                if from + count <= self.ready.len() {
+                    let moved: Vec<u64> = self.ready.drain(from..from + count).collect();
+                    moved.into_iter().rev().for_each(|id| self.ready.push_front(id));
+                } else {
+                    self.illegal(event, "advanced from beyond the ready queue");
                 }
             }
             _ => {}
