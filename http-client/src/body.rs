@@ -31,6 +31,8 @@ enum Kind {
         /// What is left of the length that was promised, if one was.
         left: Option<u64>,
     },
+    /// A stream that has been taken to be sent.
+    Spent,
 }
 
 impl Body {
@@ -77,8 +79,18 @@ impl Body {
         match &self.0 {
             Kind::Empty => Some(Self::empty()),
             Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
-            Kind::Stream { .. } => None,
+            Kind::Stream { .. } | Kind::Spent => None,
         }
+    }
+
+    /// The body for one sending of its request. If it cannot be sent again, it is spent.
+    pub(crate) fn for_sending(&mut self) -> Self {
+        self.try_clone().unwrap_or_else(|| Self(std::mem::replace(&mut self.0, Kind::Spent)))
+    }
+
+    /// Whether it was a stream, and has been sent.
+    pub(crate) fn is_spent(&self) -> bool {
+        matches!(self.0, Kind::Spent)
     }
 
     /// Whether there is nothing to send.
@@ -89,7 +101,7 @@ impl Body {
 
     pub(crate) fn length(&self) -> BodyLength {
         match &self.0 {
-            Kind::Empty => BodyLength::Empty,
+            Kind::Empty | Kind::Spent => BodyLength::Empty,
             Kind::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
             Kind::Stream { left: Some(length), .. } => BodyLength::Known(*length),
             Kind::Stream { left: None, .. } => BodyLength::Unknown,
@@ -99,7 +111,7 @@ impl Body {
     /// The next piece to send. Pieces are never empty.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
+            Kind::Empty | Kind::Spent => Poll::Ready(None),
             Kind::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.0 = Kind::Empty;

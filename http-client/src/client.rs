@@ -1,6 +1,4 @@
 //! The client: takes a request through the pool, a connection, an answer, and the next redirect.
-//!
-//! More than 400 lines: a request goes through all of its phases here, one after another.
 
 use crate::answer::Answer;
 use crate::body::Body;
@@ -9,6 +7,7 @@ use crate::connection::Connection;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::exchange::{exchange, has_credentials};
 use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
@@ -23,6 +22,7 @@ use crate::timeout::{Timeouts, Timer};
 use http::{HeaderMap, Method};
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use url::{Position, Url};
@@ -175,11 +175,9 @@ impl Client {
         let mut timer = Timer::start(timeouts.total, teller);
         let mut history = Vec::new();
         loop {
-            let body = std::mem::take(&mut request.body);
-            let again = body.try_clone();
             let Request { method, url, headers, .. } = &*request;
             timer.tell(SignalKind::RequestStart { method, url, headers });
-            let sent = self.send(&request, body, timeouts, &mut timer).await;
+            let sent = self.send(&mut request, timeouts, &mut timer).await;
             let (answer, mut lease) = sent.map_err(|error| {
                 let error = error.for_request(&request.method, &request.url);
                 timer.tell(SignalKind::RequestException { error: &error });
@@ -188,12 +186,13 @@ impl Client {
             #[cfg(feature = "cookies")]
             config.keep_cookies(&request.url, &answer.head);
             let response = ResponseView(&answer.head);
-            if limit > 0 && follow(&mut request, again, &answer.head, &mut history, limit)? {
+            if limit > 0 && follow(&mut request, &answer.head, &mut history, limit)? {
                 timer.tell(SignalKind::RequestRedirect { response });
                 finish(&answer, &mut lease, &mut timer).await;
                 continue;
             }
             timer.tell(SignalKind::RequestEnd { response });
+            request.body = Body::empty();
             let rest = (lease, timer, timeouts.read);
             return Response::new(request, answer, rest, history, config.clone());
         }
@@ -202,20 +201,22 @@ impl Client {
     /// Sends one request, and once more if the kept connection it was sent on was dead.
     async fn send(
         &self,
-        request: &Request,
-        mut body: Body,
+        request: &mut Request,
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<(Box<Answer>, Lease)> {
         let inner = &*self.inner;
-        let host = host_name(&request.url)?;
-        #[cfg(feature = "proxy")]
-        let host = match inner.opener.proxies.find(&request.url) {
-            Some(proxy) => Cow::Owned(proxy.pool_name(&request.url, &host)),
-            None => host,
+        let mut lease = {
+            let host = inner.host_name(&request.url)?;
+            inner.sweeper.start(&inner.pool);
+            match inner.pool.try_acquire(&host) {
+                Some(lease) => lease,
+                None => {
+                    let acquire = pin!(inner.pool.acquire(&host));
+                    timer.within_pool(timeouts.pool, acquire).await?
+                }
+            }
         };
-        inner.sweeper.start(&inner.pool);
-        let mut lease = timer.within_pool(timeouts.pool, inner.pool.acquire(&host)).await?;
         loop {
             if lease.is_connected() {
                 timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
@@ -225,17 +226,17 @@ impl Client {
                 Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
             }
             inner.pool.count(|stats| stats.requests += 1);
-            let again = body.try_clone();
-            match inner.exchange(&mut lease, request, body, timeouts, timer).await {
-                Ok(reply) => return Ok((reply, lease)),
-                Err(error) => match again {
-                    Some(again) if may_repeat(&request.method, &lease, &error) => {
-                        body = again;
-                        lease.reopen(CloseReason::ClosedWhileIdle);
-                        inner.pool.count(|stats| stats.repeated += 1);
-                    }
-                    _ => return Err(lease.locate(error)),
-                },
+            let answer = match inner.begin(&mut lease, request) {
+                Ok(()) => exchange(&mut lease, timeouts, timer).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => return Ok((answer, lease)),
+                Err(error) if may_repeat(request, &lease, &error) => {
+                    lease.reopen(CloseReason::ClosedWhileIdle);
+                    inner.pool.count(|stats| stats.repeated += 1);
+                }
+                Err(error) => return Err(lease.locate(error)),
             }
         }
     }
@@ -259,11 +260,9 @@ async fn finish(answer: &Answer, lease: &mut Lease, timer: &mut Timer) {
     }
 }
 
-/// Makes of `request` the one that `head` redirects to, if it does. `again` is its body, if that
-/// can be sent again.
+/// Makes of `request` the one that `head` redirects to, if it does.
 fn follow(
     request: &mut Request,
-    again: Option<Body>,
     head: &ResponseHead,
     history: &mut Vec<Url>,
     limit: usize,
@@ -277,6 +276,7 @@ fn follow(
     let followed = if history.len() == limit {
         Err(Error::new(ErrorKind::TooManyRedirects { limit }))
     } else {
+        let again = request.body.try_clone();
         redirect::follow(request, again, head.status, location)
     };
     let followed = followed.map_err(|error| error.for_request(&method, &from))?;
@@ -287,6 +287,16 @@ fn follow(
 }
 
 impl Inner {
+    /// The name under which the pool knows the host that this URL's requests go to.
+    fn host_name<'a>(&self, url: &'a Url) -> Result<Cow<'a, str>> {
+        let host = host_name(url)?;
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.opener.proxies.find(url) {
+            return Ok(Cow::Owned(proxy.pool_name(url, &host)));
+        }
+        Ok(host)
+    }
+
     async fn open(
         &self,
         lease: &mut Lease,
@@ -324,7 +334,7 @@ fn host_name(url: &Url) -> Result<Cow<'_, str>> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Error::new(ErrorKind::InvalidUrl("it has no host".to_owned())));
     }
-    if url.username().is_empty() && url.password().is_none() {
+    if !has_credentials(url) {
         return Ok(Cow::Borrowed(&url[..Position::AfterPort]));
     }
     let host = &url[Position::BeforeHost..Position::AfterPort];
@@ -333,9 +343,13 @@ fn host_name(url: &Url) -> Result<Cow<'_, str>> {
 
 /// Whether a request that failed is sent again: only if the connection had been used before and
 /// died without a byte of an answer, and only if doing the same twice is as good as doing it once
-/// or nothing was sent (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
-fn may_repeat(method: &Method, connection: &Connection, error: &Error) -> bool {
+/// or nothing was sent (RFC 9110 §9.2.2, RFC 9112 §9.3.1). A body that was a stream is gone.
+fn may_repeat(request: &Request, connection: &Connection, error: &Error) -> bool {
     let died = matches!(error.kind(), ErrorKind::Io { .. } | ErrorKind::NoResponse);
-    let harmless = method.is_idempotent() || connection.sent() == 0;
-    died && connection.is_reused() && connection.received() == 0 && harmless
+    let harmless = request.method.is_idempotent() || connection.sent() == 0;
+    !request.body.is_spent()
+        && died
+        && connection.is_reused()
+        && connection.received() == 0
+        && harmless
 }

@@ -13,73 +13,101 @@ use crate::pool::Lease;
 use crate::proto::ResponseHead;
 use crate::proto::{RequestHead, RequestKind};
 use crate::request::{self, Request};
-use crate::timeout::{Timeouts, Timer};
+use crate::timeout::{Deadline, Timeouts, Timer};
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
-use url::Position;
-#[cfg(feature = "cookies")]
-use url::Url;
+use std::future::{Future, poll_fn};
+use std::task::{Poll, ready};
+use url::{Position, Url};
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// That the socket takes the request.
+    Send,
+    /// The word that the body is welcome.
+    Welcome,
+    /// The answer.
+    Reply,
+}
+
+impl Stage {
+    fn deadline(self, timeouts: &Timeouts) -> Deadline {
+        match self {
+            Self::Send => Deadline::new(Phase::Write, timeouts.write),
+            Self::Welcome => Deadline::new(Phase::Head, Some(timeouts.expect_continue)),
+            Self::Reply => Deadline::new(Phase::Head, timeouts.head),
+        }
+    }
+}
+
+/// Sends the request that was put on the connection, and waits for the head of the final answer.
+///
+/// One poll function and no `async fn` of several waits, as every request is resumed here.
+pub(crate) fn exchange(
+    lease: &mut Lease,
+    timeouts: &Timeouts,
+    timer: &mut Timer,
+) -> impl Future<Output = Result<Box<Answer>>> {
+    let mut stage = Stage::Send;
+    let mut deadline = stage.deadline(timeouts);
+    poll_fn(move |cx| {
+        loop {
+            let step = match stage {
+                Stage::Send => lease.poll_send(cx),
+                Stage::Welcome | Stage::Reply => lease.poll_reply(cx).map_ok(Sent::Reply),
+            };
+            let mut next = stage;
+            match step {
+                Poll::Ready(Ok(Sent::Reply(Some(answer)))) => return Poll::Ready(Ok(answer)),
+                Poll::Ready(Ok(Sent::Reply(None) | Sent::Some)) => {}
+                Poll::Ready(Ok(Sent::Held)) => next = Stage::Welcome,
+                Poll::Ready(Ok(Sent::All)) => {
+                    timer.tell(SignalKind::RequestHeadersSent { bytes: lease.sent() });
+                    next = Stage::Reply;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let error = ready!(timer.poll_elapsed(cx, &mut deadline));
+                    if stage != Stage::Welcome || error.phase() == Some(Phase::Total) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+            if stage == Stage::Welcome {
+                // Welcome, or no word for long enough (RFC 9110 §10.1.1).
+                lease.release_body();
+                next = Stage::Send;
+            }
+            stage = next;
+            deadline = stage.deadline(timeouts);
+        }
+    })
+}
 
 impl Inner {
-    /// Sends a request and waits for the head of the final answer.
-    pub(crate) async fn exchange(
-        &self,
-        lease: &mut Lease,
-        request: &Request,
-        body: Body,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-    ) -> Result<Box<Answer>> {
+    /// Puts a request on its connection.
+    pub(crate) fn begin(&self, lease: &mut Lease, request: &mut Request) -> Result<()> {
+        let body = request.body.for_sending();
+        let headers = &request.headers;
         let kind = RequestKind {
             head: request.method == Method::HEAD,
             connect: request.method == Method::CONNECT,
-            upgrade: request.headers.contains_key(header::UPGRADE),
-            close: asks_to_close(&request.headers),
+            upgrade: headers.contains_key(header::UPGRADE),
+            // Most requests have no fields of their own.
+            close: !headers.is_empty() && asks_to_close(headers),
         };
-        let held = !body.is_empty() && expects_continue(&request.headers);
+        let held = !body.is_empty() && expects_continue(headers);
         let head = self.write_head(request, &body)?;
         lease.begin(head, body, kind, self.config.limits, held);
-        loop {
-            let sent = timer.within(Phase::Write, timeouts.write, |cx| lease.poll_send(cx));
-            match sent.await?? {
-                Sent::Some => {}
-                Sent::Reply(reply) => {
-                    if let Some(reply) = reply {
-                        return Ok(reply);
-                    }
-                }
-                Sent::All => {
-                    timer.tell(SignalKind::RequestHeadersSent { bytes: lease.sent() });
-                    break;
-                }
-                Sent::Held => {
-                    let patience = Some(timeouts.expect_continue);
-                    let asked =
-                        timer.within(Phase::Head, patience, |cx| lease.poll_reply(cx)).await;
-                    match asked {
-                        Ok(Ok(Some(reply))) => return Ok(reply),
-                        Ok(Err(error)) => return Err(error),
-                        Err(error) if error.phase() == Some(Phase::Total) => return Err(error),
-                        // Welcome, or no word for long enough (RFC 9110 §10.1.1).
-                        Ok(Ok(None)) | Err(_) => lease.release_body(),
-                    }
-                }
-            }
-        }
-        loop {
-            let reply = timer.within(Phase::Head, timeouts.head, |cx| lease.poll_reply(cx));
-            if let Some(reply) = reply.await?? {
-                return Ok(reply);
-            }
-        }
+        Ok(())
     }
 
     /// The request head, in the thread's write buffer.
     fn write_head(&self, request: &Request, body: &Body) -> Result<Vec<u8>> {
         let url = &request.url;
         let mut headers = Cow::Borrowed(&request.headers);
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        if has_credentials && !headers.contains_key(header::AUTHORIZATION) {
+        if has_credentials(url) && !headers.contains_key(header::AUTHORIZATION) {
             let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
             let password = decoded(url.password().unwrap_or_default());
             let value = request::basic(&decoded(url.username()), &password)?;
@@ -143,6 +171,11 @@ impl Config {
             headers.to_mut().insert(header::COOKIE, value);
         }
     }
+}
+
+/// Whether the URL names a user or a password.
+pub(crate) fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn asks_to_close(headers: &HeaderMap) -> bool {

@@ -18,6 +18,7 @@ use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
@@ -96,7 +97,7 @@ impl Opener {
             true => self.lookup(host, timeouts, timer).await?,
             false => [].into(),
         };
-        let opening = proxy.tunnel(socket, url, &known);
+        let opening = pin!(proxy.tunnel(socket, url, &known));
         let transport = timer.within_future(Phase::Connect, timeouts.connect, opening).await??;
         #[cfg_attr(
             not(feature = "tls"),
@@ -127,7 +128,7 @@ impl Opener {
         }
         timer.tell(SignalKind::DnsCacheMiss);
         timer.tell(SignalKind::DnsResolveHostStart);
-        let lookup = self.resolver.lookup(host);
+        let lookup = pin!(self.resolver.lookup(host));
         let found = timer.within_future(Phase::Resolve, timeouts.resolve, lookup).await?;
         timer.tell(SignalKind::DnsResolveHostEnd);
         found.map_err(|error| Error::new(ErrorKind::Resolve(error)))
@@ -142,13 +143,13 @@ impl Opener {
     ) -> Result<(Socket, Option<SocketAddr>)> {
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
-            let connecting = mainspring::net::UnixStream::connect(path);
+            let connecting = pin!(mainspring::net::UnixStream::connect(path));
             let stream = timer.within_future(Phase::Connect, timeouts.connect, connecting).await?;
             let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
             return Ok((Socket::Unix(stream), None));
         }
         let addresses = self.lookup(host, timeouts, timer).await?;
-        let connecting = connect::connect(&addresses, port);
+        let connecting = pin!(connect::connect(&addresses, port));
         let (stream, address) =
             timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
         Ok((Socket::Tcp(stream), Some(address)))
@@ -166,7 +167,8 @@ impl Opener {
             return Ok(Transport::Plain(socket));
         }
         timer.tell(SignalKind::TlsHandshakeStart);
-        let config = timer.within_future(Phase::Tls, timeouts.tls, self.tls.config()).await??;
+        let config = pin!(self.tls.config());
+        let config = timer.within_future(Phase::Tls, timeouts.tls, config).await??;
         let host = url.host_str().unwrap_or_default();
         let mut stream = Box::new(TlsStream::new(socket, config, host)?);
         timer.within(Phase::Tls, timeouts.tls, |cx| stream.poll_handshake(cx)).await??;

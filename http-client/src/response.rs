@@ -9,13 +9,15 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::pool::Lease;
 use crate::request::Request;
-use crate::timeout::Timer;
+use crate::timeout::{Deadline, Timer};
 use crate::upgrade::Upgraded;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use url::Url;
 
@@ -52,8 +54,24 @@ struct Stream {
     first: Bytes,
     lease: Lease,
     timer: Timer,
-    /// The longest wait for more.
-    patience: Option<Duration>,
+    /// Of the wait for the next piece.
+    deadline: Deadline,
+}
+
+impl Stream {
+    /// Takes a step, unless more has not come for too long.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Lease, &mut Context<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        let outcome = match step(&mut self.lease, cx) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(ready!(self.timer.poll_elapsed(cx, &mut self.deadline))),
+        };
+        self.deadline.restart();
+        Poll::Ready(outcome)
+    }
 }
 
 impl Response {
@@ -80,7 +98,8 @@ impl Response {
             timer.tell(SignalKind::ResponseEnd);
             Incoming::Rest(data)
         } else {
-            Incoming::Stream(Box::new(Stream { first: data, lease, timer, patience }))
+            let deadline = Deadline::new(Phase::Body, patience);
+            Incoming::Stream(Box::new(Stream { first: data, lease, timer, deadline }))
         };
         Ok(Self { request, answer, address, history, trailers, body, decoder, config })
     }
@@ -148,59 +167,57 @@ impl Response {
     /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
     /// if nothing came for too long.
     pub async fn chunk(&mut self) -> Option<Result<Bytes>> {
-        self.decoded_chunk().await.transpose()
+        poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
     }
 
-    async fn decoded_chunk(&mut self) -> Result<Option<Bytes>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             if let Some(decoder) = &mut self.decoder {
                 match decoder.next() {
                     Ok(bytes) if bytes.is_empty() => {}
-                    Ok(bytes) => return Ok(Some(bytes)),
-                    Err(error) => return Err(self.fail(error)),
+                    Ok(bytes) => return Poll::Ready(Ok(Some(bytes))),
+                    Err(error) => return Poll::Ready(Err(self.fail(error))),
                 }
             }
-            let Some(bytes) = self.raw_chunk().await? else {
+            let Some(bytes) = ready!(self.poll_raw_chunk(cx))? else {
                 let end = self.decoder.take().map_or(Ok(()), |decoder| decoder.finish());
-                return end.map(|()| None).map_err(|error| self.fail(error));
+                return Poll::Ready(end.map(|()| None).map_err(|error| self.fail(error)));
             };
             match &mut self.decoder {
                 Some(decoder) => decoder.push(&bytes),
                 None if bytes.is_empty() => {}
-                None => return Ok(Some(bytes)),
+                None => return Poll::Ready(Ok(Some(bytes))),
             }
         }
     }
 
-    async fn raw_chunk(&mut self) -> Result<Option<Bytes>> {
+    fn poll_raw_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         let stream = match &mut self.body {
             Incoming::Rest(rest) => {
                 let rest = std::mem::take(rest);
-                return Ok((!rest.is_empty()).then_some(rest));
+                return Poll::Ready(Ok((!rest.is_empty()).then_some(rest)));
             }
             Incoming::Stream(stream) => stream,
         };
         if stream.lease.is_tunnel() {
             // What comes now is no body: `upgrade` hands it over.
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         }
         if !stream.first.is_empty() {
             let first = std::mem::take(&mut stream.first);
             stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
-            return Ok(Some(first));
+            return Poll::Ready(Ok(Some(first)));
         }
-        let Stream { lease, timer, patience, .. } = &mut **stream;
-        let piece = timer.within(Phase::Body, *patience, |cx| lease.poll_body(cx)).await;
-        match piece.and_then(|piece| piece) {
+        Poll::Ready(match ready!(stream.poll(cx, |lease, cx| lease.poll_body(cx))) {
             Ok(piece) => {
-                timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
+                stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
                 if piece.last {
                     self.end(piece.trailers);
                 }
                 Ok(Some(piece.data))
             }
             Err(error) => Err(self.fail(error)),
-        }
+        })
     }
 
     /// Shows each run of bytes of the rest of the body to `sink`, without a copy where there is no
@@ -208,43 +225,44 @@ impl Response {
     ///
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
-    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
-        let tunnel = matches!(&self.body, Incoming::Stream(stream) if stream.lease.is_tunnel());
-        if self.decoder.is_some() || tunnel {
-            while let Some(bytes) = self.decoded_chunk().await? {
-                sink(&bytes);
-            }
-            return Ok(());
-        }
+    pub fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> impl Future<Output = Result<()>> {
+        poll_fn(move |cx| self.poll_with(cx, &mut sink))
+    }
+
+    fn poll_with(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<()>> {
         loop {
-            match &mut self.body {
-                Incoming::Rest(rest) => {
+            let stream = match (&mut self.body, &self.decoder) {
+                (Incoming::Rest(rest), None) => {
                     if !rest.is_empty() {
-                        sink(rest);
+                        sink(&std::mem::take(rest));
                     }
-                    return Ok(());
+                    return Poll::Ready(Ok(()));
                 }
-                Incoming::Stream(stream) => {
-                    let Stream { first, lease, timer, patience } = &mut **stream;
-                    if !first.is_empty() {
-                        timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
-                        sink(&std::mem::take(first));
+                (Incoming::Stream(stream), None) if !stream.lease.is_tunnel() => stream,
+                _ => match ready!(self.poll_chunk(cx))? {
+                    Some(bytes) => {
+                        sink(&bytes);
+                        continue;
                     }
-                    let mut bytes = 0;
-                    let mut sink = |run: &[u8]| {
-                        bytes += run.len();
-                        sink(run);
-                    };
-                    let step = timer
-                        .within(Phase::Body, *patience, |cx| lease.poll_body_with(cx, &mut sink))
-                        .await;
-                    timer.tell(SignalKind::ResponseChunkReceived { bytes });
-                    match step.and_then(|end| end) {
-                        Ok(Some(trailers)) => self.end(trailers),
-                        Ok(None) => {}
-                        Err(error) => return Err(self.fail(error)),
-                    }
-                }
+                    None => return Poll::Ready(Ok(())),
+                },
+            };
+            if !stream.first.is_empty() {
+                stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: stream.first.len() });
+                sink(&std::mem::take(&mut stream.first));
+            }
+            let mut bytes = 0;
+            let mut count = |run: &[u8]| {
+                bytes += run.len();
+                sink(run);
+            };
+            let step = stream.poll(cx, |lease, cx| lease.poll_body_with(cx, &mut count));
+            let step = ready!(step);
+            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes });
+            match step {
+                Ok(Some(trailers)) => self.end(trailers),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
             }
         }
     }

@@ -75,46 +75,39 @@ impl Timer {
     }
 
     /// Waits for `step`, but no longer than `limit` and than the whole request may take.
-    pub(crate) async fn within<T>(
+    pub(crate) fn within<T>(
         &mut self,
         phase: Phase,
         limit: Option<Duration>,
         mut step: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Result<T> {
-        let mut deadline = None;
-        poll_fn(|cx| {
+    ) -> impl Future<Output = Result<T>> {
+        let mut deadline = Deadline::new(phase, limit);
+        poll_fn(move |cx| {
             // A value that is ready at the deadline wins.
             if let Poll::Ready(value) = step(cx) {
                 return Poll::Ready(Ok(value));
             }
-            let deadline = deadline.get_or_insert_with(|| Deadline::after(phase, limit));
-            self.poll_elapsed(cx, deadline).map(Err)
+            self.poll_elapsed(cx, &mut deadline).map(Err)
         })
-        .await
     }
 
-    /// The same for a future.
-    pub(crate) async fn within_future<F: Future>(
+    /// The same for a future. It is pinned by the caller: what an `async fn` pins of its arguments
+    /// takes their room twice.
+    pub(crate) fn within_future<F: Future>(
         &mut self,
         phase: Phase,
         limit: Option<Duration>,
-        future: F,
-    ) -> Result<F::Output> {
-        let mut future = std::pin::pin!(future);
-        self.within(phase, limit, |cx| future.as_mut().poll(cx)).await
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = Result<F::Output>> {
+        self.within(phase, limit, move |cx| future.as_mut().poll(cx))
     }
 
     /// The wait in the pool, which the clock of the whole request does not count.
     pub(crate) async fn within_pool<F: Future>(
         &mut self,
         limit: Option<Duration>,
-        future: F,
+        future: Pin<&mut F>,
     ) -> Result<F::Output> {
-        let mut future = std::pin::pin!(future);
-        let at_once = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-        if let Poll::Ready(value) = at_once {
-            return Ok(value);
-        }
         self.tell(SignalKind::ConnectionQueuedStart);
         let total = self.total.take();
         let began = time::now();
@@ -126,13 +119,14 @@ impl Timer {
         result
     }
 
-    /// Ready once `deadline` or that of the whole request has passed.
+    /// Ready once `deadline` or that of the whole request has passed. The clock of `deadline`
+    /// starts at the first call.
     pub(crate) fn poll_elapsed(
         &mut self,
         cx: &mut Context<'_>,
-        deadline: &Deadline,
+        deadline: &mut Deadline,
     ) -> Poll<Error> {
-        let phase = deadline.at.map(|at| (at, deadline.after, deadline.phase));
+        let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
         let total = self.total.map(|(at, after)| (at, after, Phase::Total));
         let next = match (phase, total) {
             (Some(phase), Some(total)) => Some(if total.0 < phase.0 { total } else { phase }),
@@ -162,18 +156,29 @@ impl Timer {
     }
 }
 
-/// When a phase is over.
-#[derive(Clone, Copy)]
+/// When a phase is over: so long after the first time that it had to wait.
 pub(crate) struct Deadline {
     phase: Phase,
+    limit: Option<Duration>,
     at: Option<Instant>,
-    after: Duration,
 }
 
 impl Deadline {
-    pub(crate) fn after(phase: Phase, limit: Option<Duration>) -> Self {
-        let after = limit.unwrap_or(Duration::MAX);
-        let at = limit.and_then(|limit| time::now().checked_add(limit));
-        Self { phase, at, after }
+    pub(crate) fn new(phase: Phase, limit: Option<Duration>) -> Self {
+        Self { phase, limit, at: None }
+    }
+
+    /// The next wait has all of the time again.
+    pub(crate) fn restart(&mut self) {
+        self.at = None;
+    }
+
+    fn start(&mut self) -> Option<(Instant, Duration)> {
+        let limit = self.limit?;
+        if self.at.is_none() {
+            // A limit beyond what the clock can say is none.
+            self.at = time::now().checked_add(limit);
+        }
+        self.at.map(|at| (at, limit))
     }
 }

@@ -31,16 +31,13 @@ impl Future for Acquire<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
         let this = &mut *self;
         let Some((host, waiter)) = &this.waiting else {
-            let mut state = this.pool.state.borrow_mut();
-            let host = state.host(this.name);
-            let nobody_first = state.hosts[host].waiters.len() == state.hosts[host].gone;
-            drop(state);
-            if nobody_first && let Some(grant) = this.pool.try_grant(host) {
-                return Poll::Ready(this.pool.lease(host, grant));
+            if let Some(lease) = this.pool.try_acquire(this.name) {
+                return Poll::Ready(lease);
             }
             let waiter = Rc::new(Waiter::default());
             waiter.waker.set(Some(cx.waker().clone()));
             let mut state = this.pool.state.borrow_mut();
+            let host = state.host(this.name);
             state.hosts[host].waiters.push_back(waiter.clone());
             state.note_starved(host, &this.pool.limits);
             drop(state);

@@ -14,9 +14,6 @@
 //!
 //! Every operation is O(1), amortised: lists are never searched. A [`Lease`] is the one way to
 //! hold a connection or a permission; dropping it gives it back, whatever happened.
-//!
-//! More than 400 lines: every operation upholds the same few invariants, which are easier to check
-//! side by side.
 
 mod lease;
 mod state;
@@ -58,6 +55,18 @@ impl Pool {
     /// A connection to the host of this name, or the permission to open one. Waits its turn.
     pub(crate) fn acquire<'a>(self: &'a Rc<Self>, host: &'a str) -> Acquire<'a> {
         Acquire::new(self, host)
+    }
+
+    /// The same, if it can be had at once and nobody waits for it already.
+    pub(crate) fn try_acquire(self: &Rc<Self>, host: &str) -> Option<Lease> {
+        let mut state = self.state.borrow_mut();
+        let host = state.host(host);
+        let somebody_first = state.hosts[host].waiters.len() > state.hosts[host].gone;
+        drop(state);
+        if somebody_first {
+            return None;
+        }
+        self.try_grant(host).map(|grant| self.lease(host, grant))
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -68,18 +68,18 @@ impl HeadFacts {
             let name = field.name;
             // The length alone rules out nearly every field, at the cost of one comparison.
             match name.len() {
-                14 if name.eq_ignore_ascii_case("content-length") => {
+                14 if is(name, "Content-Length") => {
                     facts.add_content_length(field.value)?;
                 }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                17 if is(name, "Transfer-Encoding") => {
                     facts.add_transfer_encoding(version, field.value)?;
                 }
-                10 if name.eq_ignore_ascii_case("connection") => facts.add_connection(field.value),
-                10 if name.eq_ignore_ascii_case("keep-alive") => {
+                10 if is(name, "Connection") => facts.add_connection(field.value),
+                10 if is(name, "Keep-Alive") => {
                     facts.keep_alive_timeout = keep_alive_timeout(field.value);
                 }
-                10 if name.eq_ignore_ascii_case("set-cookie") => facts.set_cookie = true,
-                16 if name.eq_ignore_ascii_case("content-encoding") => {
+                10 if is(name, "Set-Cookie") => facts.set_cookie = true,
+                16 if is(name, "Content-Encoding") => {
                     facts.content_encoding = true;
                 }
                 _ => {}
@@ -185,6 +185,12 @@ impl HeadFacts {
             _ => None,
         }
     }
+}
+
+/// Whether a field has this name. Most servers write it just so, and one comparison tells.
+#[inline(always)]
+fn is(name: &str, known: &str) -> bool {
+    name == known || name.eq_ignore_ascii_case(known)
 }
 
 /// `timeout=` of a `Keep-Alive` field; anything else in it is ignored.
