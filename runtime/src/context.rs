@@ -254,11 +254,12 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> 
 /// A loop that runs on this thread, and where it was entered.
 type Current = Option<(Rc<Core>, &'static Location<'static>)>;
 
-/// Marks an address in `HERE` as that of a loop with an observer.
-const OBSERVED: usize = 1;
+/// Marks an address in `HERE` as that of a loop whose observer is told of every wake.
+const TELLS_ALL: usize = 1;
 
 thread_local! {
-    /// The address of the running loop's inbox; one more if it is observed (such an address is even).
+    /// The address of the running loop's inbox; one more if it tells of every wake (such an address is
+    /// even).
     static HERE: Cell<usize> = const { Cell::new(0) };
     static CURRENT: RefCell<ManuallyDrop<Current>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
@@ -285,7 +286,8 @@ impl Drop for Entered {
 }
 
 fn swap_current(next: Current) -> Current {
-    let here = |(core, _): &(Rc<Core>, _)| address(&core.inbox) | usize::from(core.tap.is_some());
+    let all = |core: &Core| core.tap.as_ref().is_some_and(|tap| tap.all);
+    let here = |(core, _): &(Rc<Core>, _)| address(&core.inbox) | usize::from(all(core));
     HERE.set(next.as_ref().map_or(0, here));
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }
@@ -325,9 +327,7 @@ pub fn current_task() -> Option<TaskId> {
 
 /// Tells the observer of this thread's loop, if both exist.
 pub(crate) fn note(task: u64, kind: Kind) {
-    if HERE.get() & OBSERVED != 0
-        && let Some(core) = try_current()
-    {
+    if let Some(core) = try_current() {
         core.note(task, kind);
     }
 }
@@ -339,17 +339,17 @@ pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
     // they do not reach for the loop.
     if HERE.get() == address(&header.home) {
         if header.state.wake() == OnWake::Enqueue {
-            with_current(|core| core.enqueue(header.slot()));
+            with_current(|core| core.schedule(header));
         }
         return true;
     }
-    wake_observed(header)
+    wake_and_tell(header)
 }
 
-/// As [`wake_here`] for a loop with an observer. Apart from it, which is in every waker.
+/// As [`wake_here`] for a loop that tells of every wake. Apart from it, which is in every waker.
 #[inline(never)]
-fn wake_observed(header: &Arc<Header>) -> bool {
-    let here = HERE.get() == address(&header.home) | OBSERVED;
+fn wake_and_tell(header: &Arc<Header>) -> bool {
+    let here = HERE.get() == address(&header.home) | TELLS_ALL;
     if here {
         with_current(|core| core.wake(header));
     }

@@ -107,15 +107,29 @@ pub(crate) enum Wakee {
 }
 
 impl Core {
-    /// Wakes a task on the loop's thread. Only what enters the queue is worth reading the clock for,
-    /// and not if that was done just before: at a timer's expiry, a park's end or a poll's.
+    /// Wakes a task on the loop's thread.
     pub(crate) fn wake(&self, header: &Header) {
         let action = header.state.wake();
         if action == OnWake::Enqueue {
-            self.enqueue(header.slot());
+            self.schedule(header);
+        } else if let Some(tap) = self.tap.as_ref().filter(|tap| tap.all) {
+            self.tell_woken(tap, header, action);
         }
-        let told = |tap: &&Tap| tap.all || action == OnWake::Enqueue;
-        let Some(tap) = self.tap.as_ref().filter(told) else { return };
+    }
+
+    /// Puts a task that has just been woken into the ready queue.
+    #[inline]
+    pub(crate) fn schedule(&self, header: &Header) {
+        self.enqueue(header.slot());
+        if let Some(tap) = &self.tap {
+            self.tell_woken(tap, header, OnWake::Enqueue);
+        }
+    }
+
+    /// Only what enters the queue is worth reading the clock for, and not if that was done just before:
+    /// at a timer's expiry, a park's end or a poll's.
+    #[inline(never)]
+    fn tell_woken(&self, tap: &Tap, header: &Header, action: OnWake) {
         let (effect, (by, id)) = (WakeEffect::from(action), self.cause.get());
         let just_read = matches!(by, CauseKind::Timer | CauseKind::Source | CauseKind::Join);
         if effect == WakeEffect::Scheduled && !just_read {
