@@ -15,18 +15,40 @@ const USAGE: &str = "usage: experiment list | experiment NN [--real] [--out FILE
   --out FILE     where to write the page (experiment-NN.html)
   --no-question  does not ask what will happen, which it never does without a terminal";
 
+/// Columns of prose.
+const WIDTH: usize = 80;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(Failure::Usage(message)) => {
             eprintln!("experiment: {message}");
             ExitCode::from(2)
+        }
+        Err(Failure::Io(error)) => {
+            eprintln!("experiment: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &[String]) -> Result<(), String> {
+/// Why nothing came of it.
+enum Failure {
+    /// The command line was not understood.
+    Usage(String),
+    /// The page could not be written, or the question not asked.
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let usage = |message: String| Failure::Usage(message);
     let mut number = None;
     let mut out = None;
     let mut real = false;
@@ -34,37 +56,48 @@ fn run(arguments: &[String]) -> Result<(), String> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "list" => return list(),
+            "list" => {
+                list();
+                return Ok(());
+            }
             "-h" | "--help" => {
                 println!("{USAGE}");
                 return Ok(());
             }
             "--real" => real = true,
             "--no-question" => asks = false,
-            "--out" => out = Some(rest.next().ok_or("--out needs a file")?.clone()),
-            text => number = Some(text.parse::<u32>().map_err(|_| format!("{text:?}?\n{USAGE}"))?),
+            "--out" => {
+                let file = rest.next().ok_or_else(|| usage("--out needs a file".into()))?;
+                out = Some(file.clone());
+            }
+            text => number = Some(text),
         }
     }
-    let number = number.ok_or(USAGE)?;
-    let experiment =
-        ALL.iter().find(|experiment| experiment.number == number).ok_or_else(|| {
-            format!("there are experiments 1 to {}: see `experiment list`", ALL.len())
-        })?;
+    let wanted = number.ok_or_else(|| usage(USAGE.into()))?;
+    let found = wanted.parse().ok().and_then(|n: u32| ALL.iter().find(|known| known.number == n));
+    let experiment = found.ok_or_else(|| {
+        usage(format!(
+            "{wanted:?} is neither an option nor an experiment: those are 1 to {}, see \
+             `experiment list`",
+            ALL.len()
+        ))
+    })?;
+    let number = experiment.number;
     perform(experiment, asks, real, &out.unwrap_or_else(|| format!("experiment-{number:02}.html")))
 }
 
-fn list() -> Result<(), String> {
+fn list() {
     let mut all: Vec<_> = ALL.iter().collect();
     all.sort_by_key(|experiment| experiment.number);
     for Experiment { number, idea, finding, .. } in all {
         println!("{number:>2}  {idea:<72} {}", finding.word());
     }
-    Ok(())
 }
 
-fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), String> {
+fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), Failure> {
     println!("Experiment {}: the idea that {}\n", experiment.number, experiment.idea);
-    println!("The program: {}\n\n{}", experiment.program, experiment.question);
+    println!("{}\n", wrapped(&format!("The program: {}", experiment.program)));
+    println!("{}", wrapped(experiment.question));
     for (n, answer) in (1..).zip(experiment.answers) {
         println!("  {n}  {answer}");
     }
@@ -79,19 +112,19 @@ fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result
             None => "The answer",
         }
     );
-    println!("{}\n", experiment.because);
+    println!("{}\n", wrapped(experiment.because));
     tell("what happened", &broken);
     tell("mended", &mended);
-    page::write(out, &[&broken, &mended]).map_err(|error| error.to_string())?;
-    println!("The two beside each other: {out}");
+    page::write(out, &[&broken, &mended])?;
+    println!("The two beside each other, for a browser: {out}");
     Ok(())
 }
 
-fn ask(answers: usize) -> Result<Option<usize>, String> {
+fn ask(answers: usize) -> std::io::Result<Option<usize>> {
     print!("Your guess, 1 to {answers} (Enter to pass): ");
-    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    std::io::stdout().flush()?;
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
+    std::io::stdin().read_line(&mut line)?;
     Ok(line.trim().parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n < answers))
 }
 
@@ -116,4 +149,21 @@ fn tell(title: &str, trace: &Trace) {
         }
     }
     println!();
+}
+
+/// A text in lines that fit into a terminal of the usual width.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("one at least");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
 }

@@ -302,7 +302,7 @@ fn wait_channel(thread: &str) -> Option<String> {
     named.then(|| crate::text::harmless(&channel))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "live"))]
 impl Follow {
     /// For pictures of a held loop without a thread that holds one.
     pub(super) fn pretend_held(&mut self, held: Duration, hit: Option<Event>) {

@@ -111,6 +111,13 @@ fn why_gives_one_verdict_with_its_evidence() {
     let kind = Kind::Cancelled { origin: CancelOrigin::Handle, by: 2 };
     model.apply(&Event { at: 10, task: 3, kind });
     assert_eq!(say(&model, 3), ("finished: cancelled".into(), vec![11]));
+    for kind in [SPAWN, POLL, pending(2)] {
+        model.apply(&Event { at: 11, task: 4, kind });
+    }
+    assert_eq!(
+        say(&model, 4),
+        ("waiting for whoever holds its 2 wakers: a thread or another future".into(), vec![14])
+    );
     assert_eq!(model.illegal, []);
 }
 
