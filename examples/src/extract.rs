@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use scraper::{ElementRef, Html, Selector};
+use html5ever::driver::{ParseOpts, parse_document};
+use html5ever::tendril::{StrTendril, TendrilSink as _};
+use scraper::{ElementRef, Html, HtmlTreeSink, Selector};
 use url::Url;
 
 use crate::site::movies::Movie;
@@ -13,6 +15,37 @@ pub const MAX_LINKS: usize = 10_000;
 /// The longest URL that is followed, in bytes: a page that links to itself with an ever longer
 /// query must end somewhere.
 pub const MAX_URL: usize = 4 * 1024;
+
+/// How deep the elements of a page may be nested; what is nested deeper is not read, nor what comes
+/// after it. Browsers have a similar bound.
+///
+/// For every element that begins, HTML has all open ones looked through: without a bound, a page
+/// of a megabyte could keep a processor busy for hours.
+pub const MAX_DEPTH: usize = 1_024;
+
+/// How much of a page is read between two looks at how deep it is, in bytes.
+const PIECE: usize = 4 * 1024;
+
+/// Reads a page of HTML, as far as [`MAX_DEPTH`] lets it.
+#[must_use]
+pub fn html(text: &str) -> Html {
+    let sink = HtmlTreeSink::new(Html::new_document());
+    let mut parser = parse_document(sink, ParseOpts::default());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = (0..=PIECE.min(rest.len())).rev().find(|&end| rest.is_char_boundary(end));
+        let (piece, after) = rest.split_at(end.unwrap_or_default());
+        parser.process(StrTendril::from(piece));
+        rest = after;
+        // The latest node is inside of all the elements that are open, or nearly all.
+        let tree = &parser.tokenizer.sink.sink.0.borrow().tree;
+        let latest = tree.nodes().next_back();
+        if latest.is_some_and(|node| node.ancestors().nth(MAX_DEPTH).is_some()) {
+            break;
+        }
+    }
+    parser.finish()
+}
 
 /// A selector of ours, which is known to be one.
 fn ours(css: &str) -> Selector {
@@ -236,6 +269,24 @@ mod tests {
                 "/x/p",
             ]
         );
+    }
+
+    #[test]
+    fn a_page_is_read_as_deep_as_it_may_be_nested() {
+        let depth = |html: &Html| html.tree.nodes().map(|node| node.ancestors().count()).max();
+        let deep = |levels| format!("<a href=x>é</a>{}<h1>here", "<div>".repeat(levels));
+        let whole = html(&deep(MAX_DEPTH - 10));
+        assert_eq!(whole.html(), Html::parse_document(&deep(MAX_DEPTH - 10)).html());
+        // A table is left by what does not belong into it: its last child is not the latest node.
+        for page in [deep(20_000), format!("<table>{}", deep(20_000))] {
+            let cut = html(&page);
+            let depth = depth(&cut).expect("nodes");
+            assert!((MAX_DEPTH..MAX_DEPTH + PIECE).contains(&depth), "{depth}");
+            let page = Url::parse("http://h/").expect("a URL");
+            assert_eq!(links(&cut, &page), [page.join("x").expect("a URL")]);
+        }
+        let many = "<p>é</p>".repeat(10_000);
+        assert_eq!(html(&many).html(), Html::parse_document(&many).html(), "in pieces as whole");
     }
 
     #[test]

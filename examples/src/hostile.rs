@@ -1,12 +1,12 @@
 //! Whatever a peer sends, nothing panics, and what should not depend on chance does not: thousands
 //! of texts put together from the pieces that matter, each from a seed.
 
-use scraper::{Html, Selector};
+use scraper::Selector;
 use url::Url;
 
 use crate::canonical::canonical;
 use crate::crawl::sitemap;
-use crate::extract::{assets, links, movie, select};
+use crate::extract::{self, assets, links, movie, select};
 use crate::output::names::{file_name, last_part};
 use crate::polite::robots::Robots;
 use crate::site::answer::answer;
@@ -113,7 +113,7 @@ fn any_page_can_be_read() {
     let page = Url::parse("http://h/a/b?c#d").expect("a URL");
     let selector = Selector::parse("a, h1, loc").expect("a selector");
     for text in texts(pieces) {
-        let html = Html::parse_document(&text);
+        let html = extract::html(&text);
         let found = links(&html, &page).into_iter().chain(assets(&html, &page));
         for url in found.chain(sitemap::parse(&text, &page).pages) {
             let form = canonical(&url);

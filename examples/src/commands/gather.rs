@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mainspring::time::now;
 use mainspring::{Runtime, spawn_blocking};
 use mainspring_microscope::Recorder;
-use scraper::{Html, Selector};
+use scraper::Selector;
 use serde::de::IgnoredAny;
 use url::Url;
 
@@ -282,7 +282,7 @@ impl Reader {
         if !answer.is_html() {
             return (Vec::new(), Vec::new());
         }
-        let html = Html::parse_document(&answer.text());
+        let html = extract::html(&answer.text());
         // Links are relative to where redirects have led, not to where the link pointed.
         let mut links = extract::links(&html, &answer.url);
         if self.assets {

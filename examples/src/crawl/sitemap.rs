@@ -4,9 +4,10 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 use mainspring::spawn_blocking;
-use scraper::{Html, Selector};
+use scraper::Selector;
 use url::Url;
 
+use crate::extract;
 use crate::text::Printable;
 use crate::web::{Answer, Web};
 
@@ -91,7 +92,7 @@ pub fn parse(text: &str, base: &Url) -> Sitemap {
         let pages = text.lines().filter(|line| line.contains("://")).filter_map(address).collect();
         return Sitemap { pages, sitemaps: Vec::new() };
     }
-    let html = Html::parse_document(text);
+    let html = extract::html(text);
     let all = |css: &str| -> Vec<Url> {
         let selector = Selector::parse(css).expect("a selector written here");
         let texts = html.select(&selector).map(|element| element.text().collect::<String>());
