@@ -1,6 +1,8 @@
 //! A loop that is watched, asked and held from another thread, while it runs and while it is blocked.
 
 use std::future::pending;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -162,4 +164,47 @@ fn names_cannot_command_the_terminal_that_a_dump_is_printed_to() {
 fn the_watchdog_is_on_in_debug_builds_alone_unless_asked_for() {
     let slow_poll = Options::default().slow_poll;
     assert_eq!(slow_poll, cfg!(debug_assertions).then_some(Duration::from_millis(10)));
+}
+
+/// Runs this test again in a child process, up to `body`, and gives the child. In the child it runs
+/// `body` and does not return.
+fn child(test: &str, body: impl FnOnce()) -> Child {
+    const CHILD: &str = "MAINSPRING_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        body();
+        std::process::exit(0);
+    }
+    Command::new(std::env::current_exe().expect("a test binary"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child process")
+}
+
+#[test]
+fn a_slow_poll_is_told_of_on_stderr_while_it_lasts_and_when_it_is_over() {
+    let mut child =
+        child("a_slow_poll_is_told_of_on_stderr_while_it_lasts_and_when_it_is_over", || {
+            let options =
+                Options { slow_poll: Some(Duration::from_millis(1)), ..Options::default() };
+            let live = Live::start(&Recorder::default(), Show::Nothing, options).unwrap();
+            let mut runtime = Runtime::builder().observer(live.observer()).build().unwrap();
+            runtime.block_on(async {
+                let asks = async { std::io::stdin().read_line(&mut String::new()).unwrap() };
+                spawn_named("asks a person", asks).await.unwrap()
+            });
+        });
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // The poll lasts until this line has been read: it is told of while it lasts, or never.
+    let lasts = lines.find(|line| line.starts_with("!! task 2")).expect("a line about it");
+    assert!(lasts.starts_with("!! task 2 \"asks a person\" has been polling for "), "{lasts}");
+    assert!(lasts.contains("spawned runtime/microscope/tests/live.rs:"), "{lasts}");
+    stdin.write_all(b"\n").unwrap();
+    let over = "   task 2 \"asks a person\" is over with its poll, after ";
+    assert!(lines.any(|line| line.starts_with(over)));
+    assert!(child.wait().unwrap().success());
 }

@@ -342,6 +342,8 @@ impl Watcher {
                 told = (now, follow.told().told);
             }
         }
+        // What happened since the last look: a slow poll may have been the program's last.
+        self.look().iter().for_each(|line| say(line));
     }
 }
 

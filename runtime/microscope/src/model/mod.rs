@@ -222,9 +222,9 @@ impl Model {
     fn change(&mut self, event: &Event, change: impl FnOnce(&mut Task) -> bool) {
         match self.tasks.get_mut(&event.task) {
             Some(task) => {
-                let before = task.state.word();
+                let before = task.state;
                 if !change(task) {
-                    self.illegal(event, before);
+                    self.illegal(event, before.word());
                 }
             }
             // What comes after a task's end may come after it was forgotten, too.
@@ -343,18 +343,19 @@ impl Model {
                 task.longest_poll_event = next;
             }
             task.holders = holders;
-            let state = match outcome {
-                PollOutcome::Pending if requeued => {
-                    // Who woke it while it ran, a basic recording does not tell; whoever did so before is
-                    // not the cause of this.
-                    task.woken = task.woken.filter(|wake| wake.event > task.poll_event);
-                    State::Scheduled
+            // Who woke it while it ran, a basic recording does not tell; whoever did so before is not the
+            // cause of this.
+            if requeued && task.woken.is_some_and(|wake| wake.event < task.poll_event) {
+                task.woken = None;
+            }
+            match outcome {
+                PollOutcome::Pending if requeued => task.enter(State::Scheduled, event.at, next),
+                PollOutcome::Pending => task.enter(State::Idle, event.at, next),
+                PollOutcome::Ready => task.enter(State::Ending { panicked: false }, event.at, next),
+                PollOutcome::Panicked => {
+                    task.enter(State::Ending { panicked: true }, event.at, next);
                 }
-                PollOutcome::Pending => State::Idle,
-                PollOutcome::Ready => State::Ending { panicked: false },
-                PollOutcome::Panicked => State::Ending { panicked: true },
-            };
-            task.enter(state, event.at, next);
+            }
             legal
         });
         self.totals.busy = self.totals.busy.saturating_add(ran);
