@@ -28,6 +28,8 @@ pub mod monoio_uring;
 pub mod smol;
 #[cfg(feature = "peers")]
 pub mod tokio;
+#[cfg(feature = "peers")]
+pub mod tokio_set;
 
 /// A runtime that runs a future to its end on this thread, and local tasks beside it.
 pub trait Spawns: 'static {

@@ -1,5 +1,5 @@
-//! tokio, its `LocalRuntime`: the faster of its two ways to run tasks that are not `Send` (the
-//! other one, a `LocalSet` in a current-thread runtime, adds a queue to the runtime's own).
+//! tokio, its `LocalRuntime`: the newer of its two ways to run tasks that are not `Send`. For the other
+//! one see [`tokio_set`](super::tokio_set).
 
 use super::{Blocks, Connects, Duplex, Sleeps, Spawns, Unwrapped};
 use std::future::Future;

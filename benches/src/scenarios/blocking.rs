@@ -22,7 +22,11 @@ pub fn scenarios() -> Vec<Scenario> {
             goals: vec![Goal::OfFloor(1.05)],
             note: "per job; the kernel's cost of waking two threads",
         }],
-        contestants: crate::contestants!(bare(), work(), [tokio, smol, monoio, compio, glommio]),
+        contestants: crate::contestants!(
+            bare(),
+            work(),
+            [tokio, tokio_set, smol, monoio, compio, glommio]
+        ),
         isolated: false,
         max_rounds: usize::MAX,
     }]

@@ -23,7 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
         contestants: crate::contestants!(
             bare(),
             work(),
-            [tokio, smol, monoio, monoio_uring, compio, glommio]
+            [tokio, tokio_set, smol, monoio, monoio_uring, compio, glommio]
         ),
         isolated: false,
         max_rounds: 15,

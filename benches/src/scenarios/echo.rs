@@ -41,7 +41,7 @@ pub fn with(connections: usize, trips: usize) -> Vec<Contestant> {
     crate::contestants!(
         bare(connections, trips),
         work(connections, trips),
-        [tokio, smol, monoio, monoio_uring, compio, glommio]
+        [tokio, tokio_set, smol, monoio, monoio_uring, compio, glommio]
     )
 }
 

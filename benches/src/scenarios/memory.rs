@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::contestants!(
                 bare_tasks(),
                 tasks(),
-                [tokio, smol, futures, monoio, compio, glommio]
+                [tokio, tokio_set, smol, futures, monoio, compio, glommio]
             ),
         ),
         scenario(
@@ -35,7 +35,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::contestants!(
                 bare_ends(),
                 ends(),
-                [tokio, smol, monoio, monoio_uring, compio, glommio]
+                [tokio, tokio_set, smol, monoio, monoio_uring, compio, glommio]
             ),
         ),
     ]

@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         contestants: crate::contestants!(
             bare(),
             work(),
-            [tokio, smol, futures, monoio, compio, glommio]
+            [tokio, tokio_set, smol, futures, monoio, compio, glommio]
         ),
         isolated: false,
         max_rounds: usize::MAX,

@@ -44,7 +44,7 @@ pub fn with(tasks: usize, repeats: usize) -> Vec<crate::scenario::Contestant> {
     crate::contestants!(
         bare(tasks, repeats),
         work(tasks, repeats),
-        [tokio, smol, futures, monoio, compio, glommio]
+        [tokio, tokio_set, smol, futures, monoio, compio, glommio]
     )
 }
 

@@ -19,13 +19,21 @@ pub fn scenarios() -> Vec<Scenario> {
             "timeout-ready",
             "timeout around a ready future",
             vec![Goal::OfFloor(4.0 / 1.1), Goal::OfBestPeer(4.0 / 5.1)],
-            crate::contestants!(bare_ready(), ready(), [tokio, smol, monoio, compio, glommio]),
+            crate::contestants!(
+                bare_ready(),
+                ready(),
+                [tokio, tokio_set, smol, monoio, compio, glommio]
+            ),
         ),
         scenario(
             "timeout-pending",
             "timeout around a future pending once",
             vec![Goal::OfFloor(80.0 / 35.0), Goal::OfBestPeer(80.0 / 150.0)],
-            crate::contestants!(bare_pending(), pending(), [tokio, smol, monoio, compio, glommio]),
+            crate::contestants!(
+                bare_pending(),
+                pending(),
+                [tokio, tokio_set, smol, monoio, compio, glommio]
+            ),
         ),
     ]
 }

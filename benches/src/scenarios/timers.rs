@@ -52,7 +52,7 @@ pub fn scenarios() -> Vec<Scenario> {
             contestants: crate::contestants!(
                 bare_fired(),
                 fired(),
-                [tokio, smol, monoio, compio, glommio]
+                [tokio, tokio_set, smol, monoio, compio, glommio]
             ),
             isolated: false,
             max_rounds: usize::MAX,
@@ -63,7 +63,11 @@ pub fn scenarios() -> Vec<Scenario> {
 /// The contestants for `sleeps` armed and dropped, in one task. glommio is not among them: it
 /// counts a task's wakers in 16 bits and panics at 32,767 of them.
 pub fn dropped_with(sleeps: usize) -> Vec<Contestant> {
-    crate::contestants!(bare_dropped(sleeps), dropped(sleeps), [tokio, smol, monoio, compio])
+    crate::contestants!(
+        bare_dropped(sleeps),
+        dropped(sleeps),
+        [tokio, tokio_set, smol, monoio, compio]
+    )
 }
 
 fn timeout_length(scatter: &mut Scatter) -> Duration {

@@ -29,7 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::contestants!(
                 bare_scheduled(),
                 scheduled(),
-                [tokio, smol, futures, monoio, compio, glommio]
+                [tokio, tokio_set, smol, futures, monoio, compio, glommio]
             ),
         ),
         scenario(
@@ -40,7 +40,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::contestants!(
                 bare_clone(),
                 clone(),
-                [tokio, smol, futures, monoio, compio, glommio]
+                [tokio, tokio_set, smol, futures, monoio, compio, glommio]
             ),
         ),
         scenario(
@@ -51,7 +51,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::contestants!(
                 bare_remote(),
                 remote(),
-                [tokio, smol, futures, monoio, compio, glommio]
+                [tokio, tokio_set, smol, futures, monoio, compio, glommio]
             ),
         ),
     ]

@@ -43,7 +43,7 @@ fn with(tasks: usize, yields: usize) -> Vec<crate::scenario::Contestant> {
     crate::contestants!(
         bare(tasks, yields),
         work(tasks, yields),
-        [tokio, smol, futures, monoio, compio, glommio]
+        [tokio, tokio_set, smol, futures, monoio, compio, glommio]
     )
 }
 
