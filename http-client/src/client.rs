@@ -209,12 +209,11 @@ impl Client {
         let mut lease = {
             let host = inner.host_name(&request.url)?;
             inner.sweeper.start(&inner.pool);
-            match inner.pool.try_acquire(&host) {
-                Some(lease) => lease,
-                None => {
-                    let acquire = pin!(inner.pool.acquire(&host));
-                    timer.within_pool(timeouts.pool, acquire).await?
-                }
+            if let Some(lease) = inner.pool.try_acquire(&host) {
+                lease
+            } else {
+                let acquire = pin!(inner.pool.acquire(&host));
+                timer.within_pool(timeouts.pool, acquire).await?
             }
         };
         loop {

@@ -50,8 +50,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(transport: Transport, peer: Option<SocketAddr>) -> Self {
-        Self {
+    /// Boxed, since it is large, and passed on from future to future.
+    pub(crate) fn new(transport: Transport, peer: Option<SocketAddr>) -> Box<Self> {
+        Box::new(Self {
             transport,
             peer,
             decoder: ResponseDecoder::new(RequestKind::default(), Limits::default()),
@@ -66,7 +67,7 @@ impl Connection {
             expires: None,
             idle_until: None,
             keep_alive: None,
-        }
+        })
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
@@ -402,7 +403,7 @@ impl Connection {
     }
 
     /// The raw stream and what came over it behind the head, after 101 or CONNECT.
-    pub(crate) fn into_tunnel(self) -> Option<(Transport, Bytes)> {
+    pub(crate) fn into_tunnel(self: Box<Self>) -> Option<(Transport, Bytes)> {
         self.transport.set_nodelay();
         self.is_tunnel().then_some((self.transport, self.surplus))
     }

@@ -68,7 +68,7 @@ impl Opener {
         url: &Url,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<Connection> {
+    ) -> Result<Box<Connection>> {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(80);
         #[cfg(feature = "proxy")]
@@ -87,7 +87,7 @@ impl Opener {
         url: &Url,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<Connection> {
+    ) -> Result<Box<Connection>> {
         let (socket, address) = self.socket(proxy.host(), proxy.port(), timeouts, timer).await?;
         if proxy.gets_requests(url) {
             return Ok(Connection::new(Transport::Plain(socket), address));
@@ -118,13 +118,9 @@ impl Opener {
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<Rc<[IpAddr]>> {
-        if self.resolver.knows(host) {
+        if let Some(known) = self.resolver.known(host) {
             timer.tell(SignalKind::DnsCacheHit);
-            return self
-                .resolver
-                .lookup(host)
-                .await
-                .map_err(|error| Error::new(ErrorKind::Resolve(error)));
+            return Ok(known);
         }
         timer.tell(SignalKind::DnsCacheMiss);
         timer.tell(SignalKind::DnsResolveHostStart);

@@ -274,7 +274,8 @@ impl RequestBuilder {
     /// # Errors
     /// Whatever went wrong, in building the request or on the way.
     pub async fn send(self) -> Result<Response> {
-        self.client.run(self.request?).await
+        let request = self.request?;
+        self.client.run(request).await
     }
 }
 

@@ -76,27 +76,25 @@ impl Resolver {
         Self { resolve, overrides, keep, cache: RefCell::default() }
     }
 
-    /// Whether the addresses of a host are known without a lookup.
-    pub(crate) fn knows(&self, host: &str) -> bool {
-        if self.overrides.contains_key(host) || bare(host).parse::<IpAddr>().is_ok() {
-            return true;
+    /// The addresses of a host, if they are known without a lookup.
+    pub(crate) fn known(&self, host: &str) -> Option<Rc<[IpAddr]>> {
+        if let Some(addresses) = self.overrides.get(host) {
+            return Some(addresses.clone());
+        }
+        if let Ok(address) = bare(host).parse::<IpAddr>() {
+            return Some([address].into());
         }
         let cache = self.cache.borrow();
-        cache.get(host).is_some_and(|entry| entry.answer.get().is_some() && self.is_fresh(entry))
+        let entry = cache.get(host).filter(|entry| self.is_fresh(entry))?;
+        entry.answer.get()?.ok()
     }
 
     fn is_fresh(&self, entry: &Entry) -> bool {
         entry.answer.get().is_none() || entry.asked.elapsed() < self.keep
     }
 
-    /// The addresses of a host; never an empty list.
+    /// The addresses of a host that are not known; never an empty list.
     pub(crate) async fn lookup(&self, host: &str) -> io::Result<Rc<[IpAddr]>> {
-        if let Some(addresses) = self.overrides.get(host) {
-            return Ok(addresses.clone());
-        }
-        if let Ok(address) = bare(host).parse::<IpAddr>() {
-            return Ok([address].into());
-        }
         let entry = self.entry(host);
         let answer = entry.answer.wait().await;
         answer.map_err(|(kind, text)| {

@@ -109,13 +109,11 @@ impl Timer {
         future: Pin<&mut F>,
     ) -> Result<F::Output> {
         self.tell(SignalKind::ConnectionQueuedStart);
-        let total = self.total.take();
         let began = time::now();
         let result = self.within_future(Phase::Pool, limit, future).await;
         self.tell(SignalKind::ConnectionQueuedEnd);
-        let Some((deadline, after)) = total else { return result };
         let waited = time::now().saturating_duration_since(began);
-        self.total = deadline.checked_add(waited).map(|deadline| (deadline, after));
+        self.total = self.total.and_then(|(at, after)| Some((at.checked_add(waited)?, after)));
         result
     }
 
@@ -128,6 +126,7 @@ impl Timer {
     ) -> Poll<Error> {
         let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
         let total = self.total.map(|(at, after)| (at, after, Phase::Total));
+        let total = total.filter(|_| deadline.phase != Phase::Pool);
         let next = match (phase, total) {
             (Some(phase), Some(total)) => Some(if total.0 < phase.0 { total } else { phase }),
             (phase, total) => phase.or(total),

@@ -100,10 +100,10 @@ impl Lease {
     }
 
     /// Puts the connection that was opened in its place.
-    pub(crate) fn connect(&mut self, mut connection: Connection) {
+    pub(crate) fn connect(&mut self, mut connection: Box<Connection>) {
         connection.expires = Instant::now().checked_add(self.pool.limits.lifetime);
         self.pool.count(|stats| stats.opened += 1);
-        self.connection = Some(Box::new(connection));
+        self.connection = Some(connection);
     }
 
     /// Closes the connection, but keeps the permission to open another in its place.

@@ -159,16 +159,17 @@ impl Pool {
             return self.close(host, Some((connection, reason)));
         }
         let mut state = self.state.borrow_mut();
-        if !state.starved.is_empty() && state.handovers >= FAIR_HANDOVERS {
+        let starved = state.is_any_starved();
+        if starved && state.handovers >= FAIR_HANDOVERS {
             drop(state);
             return self.close(host, Some((connection, CloseReason::MadeRoom)));
         }
         if let Some(waiter) = state.hosts[host].next_waiter() {
-            state.handovers += u32::from(!state.starved.is_empty());
+            state.handovers += u32::from(starved);
             drop(state);
             return waiter.grant(Some(connection));
         }
-        if !state.starved.is_empty() {
+        if starved {
             drop(state);
             return self.close(host, Some((connection, CloseReason::MadeRoom)));
         }
@@ -221,3 +222,6 @@ impl Pool {
         Lease::new(self.clone(), host, grant)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

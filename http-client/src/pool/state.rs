@@ -150,6 +150,21 @@ impl State {
         }
     }
 
+    /// Whether a host is in the queue for room and has anybody who waits for it. One whose waiters
+    /// have all given up leaves the queue: no connection is to be closed for nobody.
+    pub(super) fn is_any_starved(&mut self) -> bool {
+        while let Some(host) = self.starved.front().copied() {
+            let entry = &mut self.hosts[host];
+            if entry.waiters.len() > entry.gone {
+                return true;
+            }
+            self.starved.pop_front();
+            entry.starved = false;
+            self.forget_if_unused(host);
+        }
+        false
+    }
+
     /// Gives free slots to those who wait for one. Returns whom to wake, once the pool is let go.
     pub(super) fn grant_room(&mut self, limits: &PoolLimits) -> Vec<Waker> {
         let mut woken = Vec::new();
