@@ -25,7 +25,11 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
         &["timers-dropped", "timers-fired", "timeout-ready", "timeout-pending"],
     ),
     ("io", "TCP and threads", &["echo-1", "echo-256", "bulk", "wake-remote", "blocking"]),
-    ("memory", "Memory", &["memory-task", "memory-tcp"]),
+    (
+        "memory",
+        "Memory",
+        &["memory-task", "memory-tcp", "http-parked", "http-parked-tls", "http-1g"],
+    ),
     ("http", "HTTP", &["http-1k-64", "http-1k-512", "http-1m-64", "http-1m-512", "http-slow-10k"]),
 ];
 

@@ -184,10 +184,9 @@ pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
 /// One round in a process of its own: this program, with `--child`.
 fn in_child(scenario: &str, contestant: &str) -> Result<Figures, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let nginx = servers::nginx().map_or(String::new(), |address| address.to_string());
     let output = Command::new(program)
         .args(["--no-peers", "--child", scenario, contestant])
-        .env(servers::NGINX, nginx)
+        .env(servers::NGINX, servers::told_to_children())
         .output()
         .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Where nginx listens; the variable by which child processes learn it.
+/// The variable by which child processes learn where nginx listens.
 pub const NGINX: &str = "MAINSPRING_BENCHES_NGINX";
 /// How long the slow server waits with each answer.
 pub const DELAY: Duration = Duration::from_secs(1);
@@ -21,8 +21,21 @@ pub const DELAY: Duration = Duration::from_secs(1);
 pub const SMALL: usize = 1 << 10;
 /// The length of the large page.
 pub const LARGE: usize = 1 << 20;
+/// The length of the page that is sent so slowly that it takes more than a second.
+pub const LATE: usize = 2 << 10;
+/// The length of the page that no client should hold.
+pub const HUGE: usize = 1 << 30;
 
-static ADDRESS: OnceLock<Result<SocketAddr, String>> = OnceLock::new();
+static PLACE: OnceLock<Result<Place, String>> = OnceLock::new();
+
+/// Where nginx listens.
+#[derive(Debug, Clone)]
+struct Place {
+    plain: SocketAddr,
+    tls: SocketAddr,
+    /// Its certificate, as PEM, in a file.
+    certificate: PathBuf,
+}
 
 /// A process that ends with this value.
 #[derive(Debug)]
@@ -47,41 +60,69 @@ impl Drop for Running {
 
 /// Why there is no nginx to measure against, if there is none.
 pub fn no_nginx() -> Option<String> {
-    nginx().err()
+    place().err()
 }
 
-/// Where nginx listens.
+/// Where nginx listens for plain HTTP.
 ///
 /// # Errors
 /// Why there is none, for a person.
 pub fn nginx() -> Result<SocketAddr, String> {
-    ADDRESS
-        .get_or_init(|| {
-            let told = std::env::var(NGINX).ok().and_then(|text| text.parse().ok());
-            told.ok_or("nginx was not started".into())
-        })
-        .clone()
+    place().map(|place| place.plain)
+}
+
+/// Where nginx listens for HTTPS, and its certificate, as PEM.
+///
+/// # Errors
+/// Why there is none, for a person.
+pub fn nginx_tls() -> Result<(SocketAddr, Vec<u8>), String> {
+    let Place { tls, certificate, .. } = place()?;
+    let read = std::fs::read(&certificate);
+    let pem = read.map_err(|error| format!("{}: {error}", certificate.display()))?;
+    Ok((tls, pem))
+}
+
+fn place() -> Result<Place, String> {
+    PLACE.get_or_init(|| told().ok_or("nginx was not started".into())).clone()
+}
+
+/// What the value of [`NGINX`] is to be for a child process.
+pub fn told_to_children() -> String {
+    let text = |Place { plain, tls, certificate }: Place| {
+        format!("{plain} {tls} {}", certificate.display())
+    };
+    place().map_or(String::new(), text)
+}
+
+fn told() -> Option<Place> {
+    let text = std::env::var(NGINX).ok()?;
+    let (plain, rest) = text.split_once(' ')?;
+    let (tls, certificate) = rest.split_once(' ')?;
+    let (plain, tls) = (plain.parse().ok()?, tls.parse().ok()?);
+    Some(Place { plain, tls, certificate: certificate.into() })
 }
 
 /// Starts nginx for this process and its children; it ends with what is returned.
 pub fn start_nginx() -> Option<Running> {
     let started = launch_nginx();
-    let (address, running) = match started {
-        Ok((address, running)) => (Ok(address), Some(running)),
+    let (place, running) = match started {
+        Ok((place, running)) => (Ok(place), Some(running)),
         Err(error) => (Err(format!("nginx does not start ({error}); is nginx installed?")), None),
     };
-    ADDRESS.get_or_init(|| address);
+    PLACE.get_or_init(|| place);
     running
 }
 
-fn launch_nginx() -> io::Result<(SocketAddr, Running)> {
+fn launch_nginx() -> io::Result<(Place, Running)> {
     let directory = std::env::temp_dir().join(format!("mainspring-nginx-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     std::fs::write(directory.join("small"), vec![b'x'; SMALL])?;
     std::fs::write(directory.join("large"), vec![b'x'; LARGE])?;
-    // Port 0 is not for nginx, so it gets one that was free a moment ago.
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    std::fs::write(directory.join("nginx.conf"), configuration(&directory, address))?;
+    std::fs::write(directory.join("late"), vec![b'x'; LATE])?;
+    // It reads as zeros, and takes no room.
+    std::fs::File::create(directory.join("huge"))?.set_len(HUGE as u64)?;
+    let place = place_of(&directory)?;
+    std::fs::write(directory.join("nginx.conf"), configuration(&directory, &place))?;
     let child = Command::new("nginx")
         .arg("-p")
         .arg(&directory)
@@ -92,17 +133,32 @@ fn launch_nginx() -> io::Result<(SocketAddr, Running)> {
         .spawn()?;
     let running = Running { child, directory: Some(directory) };
     let deadline = Instant::now() + Duration::from_secs(5);
-    while let Err(error) = std::net::TcpStream::connect(address) {
+    while let Err(error) = std::net::TcpStream::connect(place.plain) {
         if Instant::now() > deadline {
             return Err(error);
         }
         thread::sleep(Duration::from_millis(10));
     }
-    Ok((address, running))
+    Ok((place, running))
 }
 
-fn configuration(directory: &Path, address: SocketAddr) -> String {
-    let directory = directory.display();
+/// Where it is to listen, with a certificate that is made for it.
+fn place_of(directory: &Path) -> io::Result<Place> {
+    // Port 0 is not for nginx, so it gets two that were free a moment ago.
+    let free = || std::net::TcpListener::bind("127.0.0.1:0");
+    let (plain, tls) = (free()?, free()?);
+    let (plain, tls) = (plain.local_addr()?, tls.local_addr()?);
+    let certified =
+        rcgen::generate_simple_self_signed([tls.ip().to_string()]).map_err(io::Error::other)?;
+    let certificate = directory.join("certificate.pem");
+    std::fs::write(&certificate, certified.cert.pem())?;
+    std::fs::write(directory.join("key.pem"), certified.signing_key.serialize_pem())?;
+    Ok(Place { plain, tls, certificate })
+}
+
+fn configuration(directory: &Path, Place { plain, tls, certificate }: &Place) -> String {
+    let (directory, certificate) = (directory.display(), certificate.display());
+    let late = "location /late { limit_rate 1k; }";
     format!(
         "daemon off; master_process off; error_log stderr crit; pid {directory}/pid;\n\
          events {{ worker_connections 16384; }}\n\
@@ -112,7 +168,9 @@ fn configuration(directory: &Path, address: SocketAddr) -> String {
            client_body_temp_path {directory}/1; proxy_temp_path {directory}/2;\n\
            fastcgi_temp_path {directory}/3; uwsgi_temp_path {directory}/4;\n\
            scgi_temp_path {directory}/5;\n\
-           server {{ listen {address} backlog=4096; root {directory}; }}\n\
+           ssl_certificate {certificate}; ssl_certificate_key {directory}/key.pem;\n\
+           server {{ listen {plain} backlog=4096; root {directory}; {late} }}\n\
+           server {{ listen {tls} ssl backlog=4096; root {directory}; {late} }}\n\
          }}\n"
     )
 }

@@ -27,7 +27,9 @@ struct Connection {
     sent: bool,
 }
 
-struct Floor {
+/// The poller, and all connections to one server.
+pub struct Floor {
+    server: SocketAddr,
     poller: Poller,
     connections: Vec<Connection>,
     request: Vec<u8>,
@@ -46,7 +48,7 @@ pub fn keep_alive(
 ) -> Span {
     let mut floor = Floor::new(server, path);
     for _ in 0..connections {
-        floor.connect(server, 1);
+        floor.connect(1);
     }
     floor.run(connections, length);
     let (start, cpu) = (Instant::now(), thread_cpu());
@@ -60,16 +62,14 @@ pub fn keep_alive(
 
 /// Fetches one page on each of `fetches` fresh connections.
 pub fn fetch_all(server: SocketAddr, fetches: usize) {
-    let mut floor = Floor::new(server, "/");
-    for _ in 0..fetches {
-        floor.connect(server, 1);
-    }
-    floor.run(fetches, SMALL);
+    Floor::new(server, "/").park(fetches, SMALL);
 }
 
 impl Floor {
-    fn new(server: SocketAddr, path: &str) -> Self {
+    /// Without a connection yet.
+    pub fn new(server: SocketAddr, path: &str) -> Self {
         Self {
+            server,
             poller: Poller::new().unwrap(),
             connections: Vec::new(),
             request: format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n\r\n").into_bytes(),
@@ -78,9 +78,17 @@ impl Floor {
         }
     }
 
+    /// Opens so many connections, and fetches one page of this length over each.
+    pub fn park(&mut self, connections: usize, length: usize) {
+        for _ in 0..connections {
+            self.connect(1);
+        }
+        self.run(connections, length);
+    }
+
     /// Connects and, if that was done at once, sends the first request.
-    fn connect(&mut self, server: SocketAddr, requests: usize) {
-        let mut stream = TcpStream::connect(server).unwrap();
+    fn connect(&mut self, requests: usize) {
+        let mut stream = TcpStream::connect(self.server).unwrap();
         stream.set_nodelay(true).unwrap();
         let token = Token(self.connections.len());
         let both = Interest::READABLE | Interest::WRITABLE;

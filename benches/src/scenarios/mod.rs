@@ -5,6 +5,7 @@ pub mod bulk;
 pub mod echo;
 pub mod http;
 pub mod http_bare;
+pub mod http_memory;
 pub mod memory;
 pub mod observed;
 pub mod pingpong;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
         memory::scenarios(),
         observed::scenarios(),
         http::scenarios(),
+        http_memory::scenarios(),
     ]
     .into_iter()
     .flatten()
