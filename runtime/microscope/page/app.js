@@ -205,6 +205,8 @@ export class App {
 
   setPanel(name) {
     this.panel = name;
+    // On a phone the tabs are wider than the screen.
+    this.tabs[name].scrollIntoView({ block: "nearest", inline: "center" });
     this.changed();
   }
 

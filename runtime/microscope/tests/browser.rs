@@ -232,6 +232,11 @@ fn every_panel_opens_and_every_key_and_button_does_its_work() {
         for panel in PANELS {
             browser.evaluate(&format!("document.getElementById('tab-{panel}').click()"));
             assert!(!text(&mut browser, "#stage").is_empty() || panel == "timeline", "{panel}");
+            let tab = browser.evaluate(&format!(
+                "(() => {{ const tab = document.getElementById('tab-{panel}').getBoundingClientRect(); \
+                 return tab.left >= 0 && tab.right <= innerWidth; }})()"
+            ));
+            assert_eq!(tab, json!(true), "the tab of {panel} is in view at {width} pixels");
             // Every button, box and list of the panel; none of them may raise an error.
             browser.evaluate(
                 "for (const e of document.querySelectorAll('#stage > :not([hidden]) button, \
