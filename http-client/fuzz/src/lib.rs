@@ -6,6 +6,7 @@
 //! is why it is kept apart.
 
 mod cookies;
+mod peer;
 mod redirect;
 mod response;
 

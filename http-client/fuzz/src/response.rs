@@ -1,10 +1,11 @@
 //! Responses, and bodies in chunks: however the bytes are cut, the same comes out; and it is what
-//! `httparse` makes of them, as far as that goes.
+//! `httparse` and another client make of them, as far as that goes.
 
+use crate::peer::{self, Reading};
 use mainspring_http::HeaderMap;
 use mainspring_http::proto::{
-    ChunkEvent, ChunkedDecoder, Event, Limits, MAX_HEADER_COUNT, ProtocolError, RequestKind,
-    ResponseDecoder,
+    ChunkEvent, ChunkedDecoder, CloseReason, Event, Limits, MAX_HEADER_COUNT, ProtocolError,
+    RequestKind, ResponseDecoder,
 };
 use std::mem::{Discriminant, discriminant};
 
@@ -16,8 +17,17 @@ struct Outcome {
     trailers: HeaderMap,
     left_over: usize,
     /// The kind alone: how much of a line an error can quote depends on how much of it had come.
-    error: Option<Discriminant<ProtocolError>>,
-    close: String,
+    error: Option<Failure>,
+    close: Option<CloseReason>,
+}
+
+#[derive(Debug)]
+struct Failure(ProtocolError);
+
+impl PartialEq for Failure {
+    fn eq(&self, other: &Self) -> bool {
+        discriminant(&self.0) == discriminant(&other.0)
+    }
 }
 
 /// The first byte says what was asked, the second where the rest is cut.
@@ -34,6 +44,7 @@ pub fn response(data: &[u8]) {
     assert_eq!(decode(request, [start, end]), whole, "cut at {}", start.len());
     assert_eq!(decode(request, wire.chunks(1)), whole, "byte by byte");
     compare_head(wire, &whole);
+    compare_peer(request, wire, whole);
 }
 
 fn decode<'a>(request: RequestKind, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
@@ -44,7 +55,7 @@ fn decode<'a>(request: RequestKind, pieces: impl IntoIterator<Item = &'a [u8]>) 
             let (taken, event) = match decoder.decode(piece) {
                 Ok(step) => step,
                 Err(error) => {
-                    outcome.error = Some(discriminant(&error));
+                    outcome.error = Some(Failure(error));
                     return outcome;
                 }
             };
@@ -65,8 +76,8 @@ fn decode<'a>(request: RequestKind, pieces: impl IntoIterator<Item = &'a [u8]>) 
     }
     assert_eq!(decoder.body_received(), outcome.body.len() as u64);
     match decoder.eof() {
-        Ok(()) => outcome.close = format!("{:?}", decoder.close_reason()),
-        Err(error) => outcome.error = Some(discriminant(&error)),
+        Ok(()) => outcome.close = decoder.close_reason(),
+        Err(error) => outcome.error = Some(Failure(error)),
     }
     outcome
 }
@@ -86,6 +97,22 @@ fn compare_head(wire: &[u8], outcome: &Outcome) {
         let folded = field.value.contains(&b'\n');
         let found = headers.get_all(field.name).iter().any(|value| value == field.value);
         assert!(found || folded, "{}: {}", field.name, field.value.escape_ascii());
+    }
+}
+
+/// What we read of a response, another client reads as well, unless there is a reason.
+fn compare_peer(request: RequestKind, wire: &[u8], mut outcome: Outcome) {
+    let (reading, error) = match outcome.error {
+        Some(Failure(error)) => (None, Some(error)),
+        None => {
+            let (status, headers) = outcome.heads.pop().expect("without an error there is a head");
+            let Outcome { body, left_over, close, .. } = outcome;
+            (Some(Reading { status, headers, body, left_over, reusable: close.is_none() }), None)
+        }
+    };
+    let ours = reading.as_ref().ok_or_else(|| error.as_ref().expect("one of both"));
+    if let Err(contradiction) = peer::compare(request, wire, ours) {
+        panic!("{contradiction}");
     }
 }
 

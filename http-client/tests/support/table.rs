@@ -1,5 +1,7 @@
 //! The rows of `malformed.wire`: what was asked, the bytes that came back, and the whole outcome.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use mainspring_http::proto::RequestKind;
 
 const TABLE: &str = include_str!("../malformed.wire");
