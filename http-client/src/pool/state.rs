@@ -87,8 +87,12 @@ impl State {
 
     pub(super) fn forget_if_unused(&mut self, host: usize) {
         let entry = &mut self.hosts[host];
-        let unused = entry.open == 0 && entry.waiters.is_empty() && !entry.starved;
+        // Those in the queue that have given up wait for nothing.
+        let waits = entry.waiters.len() > entry.gone;
+        let unused = entry.open == 0 && !waits && !entry.starved;
         if unused && let Some(name) = entry.name.take() {
+            entry.waiters.clear();
+            entry.gone = 0;
             self.by_name.remove(&name);
             self.free_hosts.push(host);
         }
