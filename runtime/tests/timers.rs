@@ -262,6 +262,32 @@ fn missed_ticks_come_in_a_burst_late_or_not_at_all() {
     );
 }
 
+/// Work that takes as long as the period lets the others run all the same.
+#[test]
+fn an_overdue_interval_ticks_once_per_poll() {
+    let log = Log::default();
+    let (inner, other) = (log.clone(), log.clone());
+    let (end, _) = timed(async move {
+        drop(spawn(async move {
+            for turn in 0..3 {
+                other.add(format!("other {turn}"));
+                yield_now().await;
+            }
+        }));
+        let start = now();
+        let mut interval = interval(MS);
+        for tick in 0..4 {
+            interval.tick().await;
+            inner.add(format!("tick {tick}"));
+            advance(MS);
+        }
+        now() - start
+    });
+    assert_eq!(end, 4 * MS);
+    let expected = ["tick 0", "other 0", "tick 1", "other 1", "tick 2", "other 2", "tick 3"];
+    assert_eq!(log.take(), expected);
+}
+
 /// More ticks are missed here than a `u32` counts.
 #[test]
 fn skipping_ends_in_the_future_however_many_ticks_were_missed() {

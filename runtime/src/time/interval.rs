@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::context;
 use crate::time::clock::nanos;
 use crate::time::sleep::{Sleep, now, sleep_until};
 
 /// What to do about ticks that were missed, because nobody asked for them in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTick {
-    /// Give them at once, one after another, until the schedule is caught up with.
+    /// Give them at once, one with each poll of the task, until the schedule is caught up with.
     #[default]
     Burst,
     /// Start the schedule again from the late tick.
@@ -36,7 +37,8 @@ pub fn interval(period: Duration) -> Interval {
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period above zero");
-    Interval { next: start, period, missed: MissedTick::Burst, sleep: sleep_until(start) }
+    let sleep = sleep_until(start);
+    Interval { next: start, period, missed: MissedTick::Burst, sleep, ticked_in: 0 }
 }
 
 /// Ticks at a steady rate: see [`interval`].
@@ -46,6 +48,8 @@ pub struct Interval {
     period: Duration,
     missed: MissedTick,
     sleep: Sleep,
+    /// The number of the poll in which it ticked last.
+    ticked_in: u64,
 }
 
 impl Interval {
@@ -83,6 +87,13 @@ impl Interval {
         if self.next > now() && Pin::new(&mut self.sleep).poll(cx).is_pending() {
             return Poll::Pending;
         }
+        // Work that takes longer than a period would otherwise never let anybody else run.
+        let poll = context::current("an interval").counters.polls.get();
+        if self.ticked_in == poll {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.ticked_in = poll;
         let (tick, now) = (self.next, now());
         let next = match self.missed {
             MissedTick::Burst => after(tick, self.period),
