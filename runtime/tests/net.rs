@@ -419,6 +419,29 @@ fn a_task_that_has_moved_its_budget_lets_others_run() {
     assert_eq!(others_ran, moved.len() - 1, "one turn between two of the reader's");
 }
 
+/// Small operations count as well: here it is 256 of one byte, then the other's turn.
+#[test]
+fn who_reads_byte_by_byte_yields_too() {
+    let others_ran = run(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        assert_eq!(poll_fn(|cx| far.poll_write(cx, &[0; 1000])).await.unwrap(), 1000);
+        let turns = Rc::new(Cell::new(0));
+        let others = turns.clone();
+        let other = spawn(async move {
+            loop {
+                others.set(others.get() + 1);
+                yield_now().await;
+            }
+        });
+        for _ in 0..1000 {
+            assert_eq!(poll_fn(|cx| near.poll_read(cx, &mut [0])).await.unwrap(), 1);
+        }
+        other.cancel();
+        turns.get()
+    });
+    assert_eq!(others_ran, 1000 / 256);
+}
+
 async fn far_write(far: &UnixStream) -> usize {
     let bytes = [0; 4096];
     poll_fn(|cx| far.poll_write(cx, &bytes)).await.unwrap()

@@ -8,10 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use mio::event::Source as Pollable;
 
-use crate::context::{self, Core};
+use crate::context::{self, Core, TRANSFER_BUDGET};
 use crate::observe::{Direction, Kind, SourceKind, TryOutcome};
 use crate::reactor::source::Source;
 use crate::task::waker::Wakee;
+
+/// What an operation counts for at least, in bytes: who reads byte by byte makes as many system calls.
+const LEAST_WEIGHT: usize = TRANSFER_BUDGET / 256;
 
 /// A descriptor that is registered with the loop of the thread it was made on. Deregistered before it
 /// is closed.
@@ -101,7 +104,7 @@ impl<S: Pollable> Registered<S> {
             match operation(&self.io) {
                 Ok(result) => {
                     let bytes = weigh(&result);
-                    self.core.transfer_left.set(left.saturating_sub(bytes));
+                    self.core.transfer_left.set(left.saturating_sub(bytes.max(LEAST_WEIGHT)));
                     let short = bytes < asked && (bytes > 0 || direction == Direction::Write);
                     if short {
                         self.source(|source| source.short(direction));
