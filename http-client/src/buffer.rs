@@ -18,8 +18,10 @@ const READ_BUFFERS_KEPT: usize = 4;
 /// Capacity in bytes of a write buffer that is kept; one that grew beyond is freed.
 const WRITE_BYTES_KEPT: usize = 16 * 1024;
 
-/// From this length on, a chunk takes its buffer along instead of being copied out of it.
-const HAND_OVER_BYTES: usize = READ_BYTES / 4;
+/// From this length on, a chunk takes its buffer along instead of being copied out of it. A chunk
+/// that is held thus costs up to eight times its length; one segment over the loopback interface,
+/// which is a little less than 64 KiB, is not copied.
+const HAND_OVER_BYTES: usize = READ_BYTES / 8;
 
 #[derive(Default)]
 struct Buffers {
