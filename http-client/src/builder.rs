@@ -14,6 +14,7 @@ use crate::pool::{Pool, PoolLimits};
 use crate::proto::{Limits, write_fields};
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
+use crate::redirect::{self, Redirect};
 use crate::resolve::{Resolve, Resolver};
 use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
@@ -40,6 +41,7 @@ pub struct ClientBuilder {
     timeouts: Timeouts,
     defaults: HeaderMap,
     redirects: usize,
+    redirect_policy: Option<redirect::Policy>,
     max_body_bytes: u64,
     decompress: bool,
     max_ratio: u64,
@@ -75,6 +77,7 @@ impl Default for ClientBuilder {
             timeouts: Timeouts::default(),
             defaults,
             redirects: 10,
+            redirect_policy: None,
             max_body_bytes: 64 * 1024 * 1024,
             decompress: true,
             max_ratio: 256,
@@ -175,6 +178,13 @@ impl ClientBuilder {
     /// Redirects followed in a row; with 0, a redirect is the response. Default 10.
     pub fn max_redirects(mut self, limit: usize) -> Self {
         self.redirects = limit;
+        self
+    }
+
+    /// Asks before each redirect whether it is to be followed; where the answer is `false`, the
+    /// redirect itself is the response. The limit holds all the same. Default: all are followed.
+    pub fn redirect_policy(mut self, policy: impl Fn(&Redirect<'_>) -> bool + 'static) -> Self {
+        self.redirect_policy = Some(Box::new(policy));
         self
     }
 
@@ -326,6 +336,7 @@ impl ClientBuilder {
             defaults: self.defaults,
             defaults_written,
             redirects: self.redirects,
+            redirect_policy: self.redirect_policy,
             max_body_bytes: self.max_body_bytes,
             decompress: self.decompress,
             max_ratio: self.max_ratio,

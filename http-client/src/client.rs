@@ -12,7 +12,7 @@ use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, Limits, ResponseHead};
-use crate::redirect;
+use crate::redirect::{self, Redirect};
 use crate::request::{IntoUrl, Request, RequestBuilder};
 use crate::response::Response;
 use crate::retry::RetryPolicy;
@@ -56,6 +56,7 @@ pub(crate) struct Config {
     /// The same, as they stand in a head.
     pub(crate) defaults_written: Vec<u8>,
     pub(crate) redirects: usize,
+    pub(crate) redirect_policy: Option<redirect::Policy>,
     pub(crate) max_body_bytes: u64,
     pub(crate) decompress: bool,
     pub(crate) max_ratio: u64,
@@ -186,7 +187,7 @@ impl Client {
             #[cfg(feature = "cookies")]
             config.keep_cookies(&request.url, &answer.head);
             let response = ResponseView(&answer.head);
-            if limit > 0 && follow(&mut request, &answer.head, &mut history, limit)? {
+            if limit > 0 && follow(&mut request, &answer.head, &mut history, limit, config)? {
                 timer.tell(SignalKind::RequestRedirect { response });
                 finish(&answer, &mut lease, &mut timer).await;
                 continue;
@@ -265,6 +266,7 @@ fn follow(
     head: &ResponseHead,
     history: &mut Vec<Url>,
     limit: usize,
+    config: &Config,
 ) -> Result<bool> {
     if !head.status.is_redirection() {
         return Ok(false);
@@ -272,12 +274,17 @@ fn follow(
     let Some(location) = redirect::location(head.status, head.headers()) else { return Ok(false) };
     let from = request.url.clone();
     let method = request.method.clone();
-    let followed = if history.len() == limit {
-        Err(Error::new(ErrorKind::TooManyRedirects { limit }))
-    } else {
+    let followed = redirect::target(&from, location).and_then(|to| {
+        let redirect = Redirect { status: head.status, from: &from, to: &to, history };
+        if config.redirect_policy.as_ref().is_some_and(|policy| !policy(&redirect)) {
+            return Ok(false);
+        }
+        if history.len() == limit {
+            return Err(Error::new(ErrorKind::TooManyRedirects { limit }));
+        }
         let again = request.body.try_clone();
-        redirect::follow(request, again, head.status, location)
-    };
+        redirect::follow(request, again, head.status, to)
+    });
     let followed = followed.map_err(|error| error.for_request(&method, &from))?;
     if followed {
         history.push(from);

@@ -61,6 +61,7 @@ pub use multipart::Form;
 pub use proto::CloseReason;
 #[cfg(feature = "proxy")]
 pub use proxy::Proxy;
+pub use redirect::Redirect;
 pub use request::{IntoUrl, Request, RequestBuilder};
 pub use resolve::{Lookup, Resolve};
 pub use response::Response;
@@ -87,6 +88,7 @@ pub mod fuzzing {
         status: StatusCode,
         location: &[u8],
     ) -> Result<bool> {
-        redirect::follow(request, body, status, location)
+        let target = redirect::target(&request.url, location)?;
+        redirect::follow(request, body, status, target)
     }
 }

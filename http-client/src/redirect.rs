@@ -19,6 +19,23 @@ const BODY_FIELDS: [header::HeaderName; 5] = [
 const PRIVATE_FIELDS: [header::HeaderName; 4] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::HOST];
 
+/// A redirect that a client is about to follow.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Redirect<'a> {
+    /// The status of the response that redirects.
+    pub status: StatusCode,
+    /// The URL that was asked for.
+    pub from: &'a Url,
+    /// The URL that it leads to.
+    pub to: &'a Url,
+    /// The URLs that redirected before.
+    pub history: &'a [Url],
+}
+
+/// Says whether a redirect is to be followed.
+pub(crate) type Policy = Box<dyn Fn(&Redirect<'_>) -> bool>;
+
 /// Where a response sends its reader, if it is a redirect that a client follows by itself.
 pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
     match status.as_u16() {
@@ -27,21 +44,14 @@ pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]>
     }
 }
 
-/// Turns `request`, whose body is `body` if it can be sent again, into the one that follows a
-/// redirect to `location`. Says whether it can be followed at all: `false` if it would need a body
-/// that cannot be sent again; then the redirect is the response.
-pub(crate) fn follow(
-    request: &mut Request,
-    body: Option<Body>,
-    status: StatusCode,
-    location: &[u8],
-) -> Result<bool> {
-    let text = String::from_utf8_lossy(location).into_owned();
+/// The URL that a redirect from `from` to `location` leads to.
+pub(crate) fn target(from: &Url, location: &[u8]) -> Result<Url> {
+    let text = String::from_utf8_lossy(location);
     let refuse = |reason| {
         let location = text.escape_debug().to_string();
         Err(Error::new(ErrorKind::Redirect { location, reason }))
     };
-    let Ok(mut target) = request.url.join(&text) else { return refuse("it is no URL") };
+    let Ok(mut target) = from.join(&text) else { return refuse("it is no URL") };
     if !matches!(target.scheme(), "http" | "https") {
         return refuse("its scheme is neither http nor https");
     }
@@ -50,8 +60,27 @@ pub(crate) fn follow(
     }
     // RFC 9110 §10.2.2: a target without a fragment inherits that of the request.
     if target.fragment().is_none() {
-        target.set_fragment(request.url.fragment());
+        target.set_fragment(from.fragment());
     }
+    if same_origin(from, &target) && target.username().is_empty() && target.password().is_none() {
+        // Within one origin, credentials of the URL hold for a target that names none.
+        let (user, password) = (from.username(), from.password());
+        if target.set_username(user).and(target.set_password(password)).is_err() {
+            return refuse("it cannot carry credentials");
+        }
+    }
+    Ok(target)
+}
+
+/// Turns `request`, whose body is `body` if it can be sent again, into the one that follows a
+/// redirect to `target`. Says whether it can be followed at all: `false` if it would need a body
+/// that cannot be sent again; then the redirect is the response.
+pub(crate) fn follow(
+    request: &mut Request,
+    body: Option<Body>,
+    status: StatusCode,
+    target: Url,
+) -> Result<bool> {
     let becomes_get = match status.as_u16() {
         303 => request.method != Method::HEAD && request.method != Method::GET,
         301 | 302 => request.method == Method::POST,
@@ -69,13 +98,6 @@ pub(crate) fn follow(
     }
     if !same_origin(&request.url, &target) {
         PRIVATE_FIELDS.iter().for_each(|name| drop(request.headers.remove(name)));
-    } else if target.username().is_empty() && target.password().is_none() {
-        // Within one origin, credentials of the URL hold for a target that names none.
-        let kept = (request.url.username().to_owned(), request.url.password().map(str::to_owned));
-        let (user, password) = kept;
-        if target.set_username(&user).and(target.set_password(password.as_deref())).is_err() {
-            return refuse("it cannot carry credentials");
-        }
     }
     request.url = target;
     Ok(true)
@@ -89,6 +111,16 @@ fn same_origin(from: &Url, to: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn followed(
+        request: &mut Request,
+        body: Option<Body>,
+        status: StatusCode,
+        location: &[u8],
+    ) -> Result<bool> {
+        let target = target(&request.url, location)?;
+        follow(request, body, status, target)
+    }
 
     /// `METHOD url` before, status, location, `METHOD url` after, fields kept.
     #[test]
@@ -124,7 +156,7 @@ mod tests {
             }
             let status = StatusCode::from_u16(status).unwrap();
             let body = Some(Body::from("again"));
-            assert!(follow(&mut request, body, status, location.as_bytes()).unwrap(), "{before}");
+            assert!(followed(&mut request, body, status, location.as_bytes()).unwrap(), "{before}");
             assert_eq!(format!("{} {}", request.method, request.url), after);
             let mut kept: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
             kept.sort_unstable();
@@ -161,7 +193,7 @@ mod tests {
         for (location, text) in rows {
             let mut request = Request::new(Method::GET, Url::parse("http://a/").unwrap());
             let body = Some(Body::empty());
-            let error = follow(&mut request, body, StatusCode::FOUND, location.as_bytes());
+            let error = followed(&mut request, body, StatusCode::FOUND, location.as_bytes());
             assert_eq!(error.unwrap_err().to_string(), text);
         }
     }
@@ -169,8 +201,8 @@ mod tests {
     #[test]
     fn a_body_that_is_gone_ends_the_chase_where_it_would_be_needed() {
         let mut request = Request::new(Method::POST, Url::parse("http://a/").unwrap());
-        assert!(!follow(&mut request, None, StatusCode::TEMPORARY_REDIRECT, b"/z").unwrap());
-        assert!(follow(&mut request, None, StatusCode::SEE_OTHER, b"/z").unwrap());
+        assert!(!followed(&mut request, None, StatusCode::TEMPORARY_REDIRECT, b"/z").unwrap());
+        assert!(followed(&mut request, None, StatusCode::SEE_OTHER, b"/z").unwrap());
         assert_eq!(request.method, Method::GET);
     }
 
@@ -179,9 +211,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(location(StatusCode::FOUND, &headers), None);
         headers.insert(header::LOCATION, header::HeaderValue::from_static("/z"));
-        let followed: Vec<u16> = (200..600)
+        let redirects: Vec<u16> = (200..600)
             .filter(|code| location(StatusCode::from_u16(*code).unwrap(), &headers).is_some())
             .collect();
-        assert_eq!(followed, [301, 302, 303, 307, 308]);
+        assert_eq!(redirects, [301, 302, 303, 307, 308]);
     }
 }

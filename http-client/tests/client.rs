@@ -5,7 +5,7 @@ mod support {
 }
 
 use http::header;
-use mainspring_http::{Bytes, Client, ErrorKind, Method, Phase, RetryPolicy, Timeouts};
+use mainspring_http::{Bytes, Client, ErrorKind, Method, Phase, Redirect, RetryPolicy, Timeouts};
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -419,6 +419,44 @@ fn redirects_are_followed_with_history_up_to_the_limit() {
         "GET /1",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_policy_decides_which_redirects_are_followed() {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    let server = Server::new(move |seen| {
+        let (status, to) = match seen.line() {
+            "GET /1" => (302, "/2"),
+            "GET /2" => (308, "/3"),
+            "GET /3" => (307, "http://other.test/"),
+            _ => (302, "ftp://a.test/"),
+        };
+        say(format!("HTTP/1.1 {status} x\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"))
+    });
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let note = asked.clone();
+    mainspring::run(async {
+        let client = Client::builder().max_redirects(2).redirect_policy(move |redirect| {
+            let Redirect { status, from, to, history, .. } = redirect;
+            let text = format!("{} {} {to} {}", status.as_u16(), from.path(), history.len());
+            note.borrow_mut().push(text);
+            from.origin() == to.origin()
+        });
+        let client = client.build();
+        let response = client.get(server.url("/1")).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.url().path()), (307, "/3"));
+        assert_eq!(response.history().len(), 2);
+        // What cannot be followed is not asked about.
+        let error = client.get(server.url("/ftp")).send().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Redirect { .. }), "{error}");
+    });
+    let expected = [
+        format!("302 /1 {} 0", server.url("/2")),
+        format!("308 /2 {} 1", server.url("/3")),
+        "307 /3 http://other.test/ 2".to_owned(),
+    ];
+    assert_eq!(*asked.borrow(), expected);
 }
 
 #[test]
