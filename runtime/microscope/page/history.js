@@ -6,7 +6,7 @@ import { Model, hasEnded } from "./model.js";
 export const SLICE = { scheduled: 0, running: 1, idle: 2, poll: 1, park: 3, look: 4, turn: 5 };
 
 /** A row of slices, as columns. A slice lies between two events: their indexes are its borders. */
-class Lane {
+export class Lane {
   constructor() {
     this.start = [];
     this.end = [];
@@ -35,6 +35,16 @@ class Lane {
   }
 }
 
+class TaskLane extends Lane {
+  constructor(id) {
+    super();
+    this.id = id;
+    this.ended = "";
+    this.endEvent = -1;
+    this.wait = -1;
+  }
+}
+
 /** Position of the last element that is at most `value`, or -1. */
 export function lastAtMost(column, value) {
   let low = 0;
@@ -51,8 +61,11 @@ export class History {
   constructor(run) {
     this.run = run;
     const n = run.n;
+    // Copies of the model, and how many events each is after. The larger it is, the fewer there are: a copy
+    // costs as much as applying an event for each of the things in it, and again when those change.
     this.every = Math.max(1024, Math.ceil(n / 128));
     this.checkpoints = [];
+    this.checkpointAt = [];
     this.tasks = new Map();
     this.loop = new Lane();
     this.timers = new Map();
@@ -74,7 +87,7 @@ export class History {
   lane(id) {
     let lane = this.tasks.get(id);
     if (!lane) {
-      lane = Object.assign(new Lane(), { id, ended: "", endEvent: -1, wait: -1 });
+      lane = new TaskLane(id);
       this.tasks.set(id, lane);
     }
     return lane;
@@ -95,8 +108,12 @@ export class History {
     for (const source of model.sources.values()) this.registered(source.id, 0);
     const pendingWake = new Map();
     let poll = -1;
+    let next = 0;
     for (let i = 0; i < run.n; i++) {
-      if (i % this.every === 0) this.checkpoints.push(model.clone());
+      if (i >= next) {
+        this.checkpoint(model, i);
+        next = i + Math.max(this.every, 2 * model.size());
+      }
       const id = run.task[i];
       const before = model.tasks.get(id)?.state.is;
       model.apply(run, i);
@@ -113,16 +130,19 @@ export class History {
       this.alive[i + 1] = alive;
       this.inFlight[i + 1] = idle;
     }
-    if (this.checkpoints.length === 0) this.checkpoints.push(model.clone());
+    if (this.checkpoints.length === 0) this.checkpoint(model, 0);
     this.last = model;
-    const rows = [...this.tasks.values(), ...this.timers.values(), ...this.sources.values()];
+    const rows = [...this.tasks.values(), ...this.sources.values()];
     for (const lane of [this.loop, ...rows]) lane.finish(run.n);
   }
 
+  checkpoint(model, i) {
+    this.checkpoints.push(model.clone());
+    this.checkpointAt.push(i);
+  }
+
   armed(id, task, i) {
-    const lane = Object.assign(new Lane(), { id, task, fired: -1, late: 0 });
-    lane.begin(i, SLICE.idle);
-    this.timers.set(id, lane);
+    this.timers.set(id, { id, task, start: i, end: Infinity, fired: -1, late: 0, row: 0 });
   }
 
   registered(id, i) {
@@ -182,8 +202,10 @@ export class History {
       case K.timer_fired: case K.timer_dropped: {
         const timer = this.timers.get(a);
         if (!timer) break;
-        timer.finish(i);
-        if (run.kind[i] === K.timer_fired) Object.assign(timer, { fired: i, late: run.f[1][i] });
+        timer.end = i;
+        if (run.kind[i] !== K.timer_fired) break;
+        timer.fired = i;
+        timer.late = run.f[1][i];
         break;
       }
       case K.source_registered: this.registered(run.f[1][i], i); break;
@@ -207,8 +229,10 @@ export class History {
   /** The model after the first `count` events. It is the caller's until the next call. */
   seek(count) {
     const have = this.current.next - this.run.first;
-    const checkpoint = Math.min(Math.floor(count / this.every), this.checkpoints.length - 1);
-    if (have > count || have < checkpoint * this.every) {
+    const checkpoint = lastAtMost(this.checkpointAt, count);
+    // Going on is cheaper than a copy, unless the copy is nearer by more than it costs.
+    const ahead = this.checkpointAt[checkpoint] - have;
+    if (have > count || ahead > this.current.size()) {
       this.current = this.checkpoints[checkpoint].clone();
     }
     for (let i = this.current.next - this.run.first; i < count; i++) {

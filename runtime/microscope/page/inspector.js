@@ -67,12 +67,12 @@ export class Inspector {
 
   /** Why the loop does not end. */
   alive(model) {
-    const lines = model.whyAlive();
-    if (lines.length === 0) return [];
-    const more = lines.length - MAX_REASONS;
+    const { lines, all } = model.whyAlive(MAX_REASONS);
+    if (all === 0) return [];
+    const more = all - MAX_REASONS;
     return [
       h("h3", {}, "The loop goes on because"),
-      h("ul", {}, lines.slice(0, MAX_REASONS).map((line) => h("li", {}, line)),
+      h("ul", {}, lines.map((line) => h("li", {}, line)),
         more > 0 ? h("li", { class: "quiet" }, `and ${big(more)} more reasons`) : null),
     ];
   }

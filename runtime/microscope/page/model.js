@@ -16,6 +16,25 @@ export const hasEnded = (state) => state.is === "done" || state.is === "cancelle
 export const stateWord = (state) =>
   state.is === "done" && state.panicked ? "panicked" : state.is;
 
+/** Timers in the order in which they fire. */
+export function sooner(a, b) {
+  const last = (deadline) => (isNever(deadline) ? NEVER : deadline);
+  return last(a.deadline) - last(b.deadline) || a.id - b.id;
+}
+
+/** The first `most` of some values, in order: without sorting the rest of what may be very many. */
+export function least(values, most, order) {
+  const first = [];
+  for (const value of values) {
+    if (first.length === most && order(value, first[most - 1]) >= 0) continue;
+    let place = first.length;
+    while (place > 0 && order(value, first[place - 1]) < 0) place--;
+    first.splice(place, 0, value);
+    if (first.length > most) first.pop();
+  }
+  return first;
+}
+
 export class Model {
   /** The state that a trace's snapshot tells. */
   static from(snapshot) {
@@ -39,9 +58,14 @@ export class Model {
     return copy;
   }
 
+  /** How many things it holds. */
+  size() {
+    return MAPS.reduce((sum, map) => sum + this[map].size, 0);
+  }
+
   /** The members as Rust's model is written, for comparing. */
   plain() {
-    const { epoch, ...members } = this;
+    const { epoch, byTask, ...members } = this;
     const listed = (map) => [...map.values()].sort((a, b) => a.id - b.id)
       .map(({ epoch: _, ...value }) => value);
     for (const map of MAPS) members[map] = listed(this[map]);
@@ -198,8 +222,10 @@ export class Model {
     task.since_event = this.next;
   }
 
+  /** Puts a new value into a map, which from now on owns it. */
   put(map, value) {
-    this[map].set(value.id, { ...value, epoch: this.epoch });
+    value.epoch = this.epoch;
+    this[map].set(value.id, value);
   }
 
   insert(event, map, told, value) {
@@ -262,6 +288,7 @@ export class Model {
   }
 
   leaveReady(id) {
+    if (this.ready[0] === id) return this.ready.shift();
     const position = this.ready.indexOf(id);
     if (position >= 0) this.ready.splice(position, 1);
   }
@@ -359,42 +386,42 @@ export class Model {
         }
         reasons = this.reasons(task);
         evidence.push(...reasons.map((reason) => reason.event));
-        why = reasons.length > 0 ? `waiting for ${reasons.map((r) => r.text).join(" or ")}`
+        why = reasons.length > 0 ? `waiting for ${reasons.map((r) => r.say()).join(" or ")}`
           : `waiting for whoever holds its ${count(task.holders, "waker")}: `
             + "a thread or another future";
     }
     return { why, reasons, evidence: evidence.filter((n, i) => n !== evidence[i - 1]) };
   }
 
-  /** What keeps the loop from ending, one line each; empty if nothing does. */
-  whyAlive() {
+  /**
+   * What keeps the loop from ending, one line each; empty if nothing does. Of more lines than `most`,
+   * only how many there are in all.
+   */
+  whyAlive(most = Infinity) {
     const lines = [];
     if (this.ready.length > 0) lines.push(`${count(this.ready.length, "task")} ready to run`);
-    const never = (deadline) => (isNever(deadline) ? NEVER : deadline);
-    const timers = [...this.timers.values()]
-      .sort((a, b) => never(a.deadline) - never(b.deadline) || a.id - b.id);
-    if (timers.length > 0) {
-      lines.push(`${count(timers.length, "timer")} armed, the next is timer #${timers[0].id} `
-        + this.due(timers[0].deadline));
+    const [next] = least(this.timers.values(), 1, sooner);
+    if (next) {
+      lines.push(`${count(this.timers.size, "timer")} armed, the next is timer #${next.id} `
+        + this.due(next.deadline));
     }
     if (this.jobs.size > 0) lines.push(`${count(this.jobs.size, "blocking job")} on the pool`);
-    for (const task of [...this.tasks.values()].sort((a, b) => a.id - b.id)) {
-      if (task.state.is !== "idle") continue;
-      const { why, reasons } = this.why(task.id);
+    let all = lines.length;
+    const idle = [...this.tasks.values()].filter((task) => task.state.is === "idle");
+    for (const task of idle.sort((a, b) => a.id - b.id)) {
+      const reasons = task.holders === 0 ? [] : this.reasons(task);
       if (reasons.length > 0 && reasons.every((reason) => reason.is === "timer")) continue;
-      lines.push(`task ${task.id} is ${why}`);
+      if (all++ < most) lines.push(`task ${task.id} is ${this.why(task.id).why}`);
     }
-    return lines;
+    return most === Infinity ? lines : { lines, all };
   }
 
   /** What an idle task waits for: its timers by deadline, then what its last poll waited on. */
   reasons(task) {
-    const last = (deadline) => (isNever(deadline) ? NEVER : deadline);
-    const timers = [...this.timers.values()].filter((timer) => timer.task === task.id)
-      .sort((a, b) => last(a.deadline) - last(b.deadline) || a.id - b.id)
+    const timers = this.of("timers", task.id).sort(sooner)
       .map((timer) => ({
         is: "timer", id: timer.id, event: timer.event,
-        text: `timer #${timer.id} ${this.due(timer.deadline)}`,
+        say: () => `timer #${timer.id} ${this.due(timer.deadline)}`,
       }));
     const live = ({ on }) => on.is === "source" ? this.sources.has(on.id)
       : this.tasks.has(on.id) && !hasEnded(this.tasks.get(on.id).state);
@@ -406,13 +433,28 @@ export class Model {
       .filter((wait) => live(wait) && (!renewed || wait.poll === task.polls))
       .map(({ on, event }) => ({
         is: on.is, id: on.id, event,
-        text: on.is === "task" ? `task ${on.id}`
-          : `source ${on.id} to become ${on.direction === 0 ? "readable" : "writable"}`,
+        say: () => (on.is === "task" ? `task ${on.id}`
+          : `source ${on.id} to become ${on.direction === 0 ? "readable" : "writable"}`),
       }));
-    const jobs = [...this.jobs.values()].filter((job) => job.task === task.id)
+    const jobs = this.of("jobs", task.id)
       .sort((a, b) => a.id - b.id)
-      .map((job) => ({ is: "job", id: job.id, event: job.event, text: `blocking job ${job.id}` }));
+      .map((job) => ({ is: "job", id: job.id, event: job.event, say: () => `blocking job ${job.id}` }));
     return [...timers, ...waits, ...jobs];
+  }
+
+  /** What a task has of a map. Sorted out by tasks once for each state that is asked. */
+  of(map, task) {
+    if (this.byTask?.next !== this.next) {
+      this.byTask = { next: this.next };
+      for (const name of ["timers", "jobs"]) {
+        const sorted = this.byTask[name] = new Map();
+        for (const value of this[name].values()) {
+          if (sorted.has(value.task)) sorted.get(value.task).push(value);
+          else sorted.set(value.task, [value]);
+        }
+      }
+    }
+    return this.byTask[map].get(task) ?? [];
   }
 
   due(deadline) {

@@ -2,7 +2,7 @@
 // move the cursor by event, poll and turn, or to the next event that a breakpoint describes.
 import { K, KIND_NAMES } from "./trace.js";
 import { big, count, nanos, sentence, shortName, taskName } from "./text.js";
-import { hasEnded, stateWord } from "./model.js";
+import { hasEnded, least, sooner, stateWord } from "./model.js";
 import { lastAtMost } from "./history.js";
 import { GLYPH, fill, h } from "./dom.js";
 
@@ -211,11 +211,12 @@ export class Stepper {
     h("span", { class: "name" }, shortName(app.run, id)), detail ? h("small", {}, detail) : null);
   }
 
-  chips(box, list, chip, none) {
-    const more = list.length - MAX_CHIPS;
-    fill(box, list.slice(0, MAX_CHIPS).map(chip),
-      more > 0 ? h("span", { class: "quiet" }, `and ${big(more)} more`) : null,
-      list.length === 0 ? h("span", { class: "quiet" }, none) : null);
+  /** Fills a box with the first of `all` things, of which there may be very many. */
+  chips(box, all, chip, none, order = null) {
+    const more = all.length - MAX_CHIPS;
+    const shown = order ? least(all, MAX_CHIPS, order) : all.slice(0, MAX_CHIPS);
+    fill(box, shown.map(chip), more > 0 ? h("span", { class: "quiet" }, `and ${big(more)} more`) : null,
+      all.length === 0 ? h("span", { class: "quiet" }, none) : null);
   }
 
   render() {
@@ -230,7 +231,7 @@ export class Stepper {
     const asking = this.asking === cursor;
     const tasks = [...model.tasks.values()];
     const idle = tasks.filter((task) => task.state.is === "idle");
-    const ended = tasks.filter((task) => hasEnded(task.state)).sort((a, b) => b.since_event - a.since_event);
+    const ended = tasks.filter((task) => hasEnded(task.state));
     this.chips(this.ready, model.ready, (id) => this.chip(id, "scheduled"), "nobody");
     const now = tasks.filter((task) => task.id === model.running || task.state.is === "ending");
     if (now.length > 0) fill(this.now, now.map((task) => this.chip(task.id, task.state.is)));
@@ -243,16 +244,15 @@ export class Stepper {
         ? reasons.slice(0, 2).map(short).join(", ") + more
         : why.startsWith("stuck") ? "nobody can wake it" : "a waker held elsewhere");
     }, "nobody");
-    const timers = [...model.timers.values()].sort((a, b) => a.deadline - b.deadline || a.id - b.id);
-    this.chips(this.timers, timers, (timer) => this.link(timer.event,
+    this.chips(this.timers, [...model.timers.values()], (timer) => this.link(timer.event,
       `#${timer.id} ${model.due(timer.deadline).replace(/^due /, "")}`,
-      timer.task ? `for ${taskName(run, timer.task)}` : ""), "none armed");
-    const sources = [...model.sources.values()].sort((a, b) => a.id - b.id);
-    this.chips(this.reactor, sources, (source) => this.link(source.event,
+      timer.task ? `for ${taskName(run, timer.task)}` : ""), "none armed", sooner);
+    this.chips(this.reactor, [...model.sources.values()], (source) => this.link(source.event,
       `${source.id} ${run.enums.SourceKind[source.kind]} `
       + `${source.readable ? "R" : "·"}${source.writable ? "W" : "·"}`,
-      `${count(source.read, "byte")} read, ${count(source.written, "byte")} written`), "no sources");
-    this.chips(this.ended, ended, (task) => this.chip(task.id, stateWord(task.state)), "nobody yet");
+      `${count(source.read, "byte")} read, ${count(source.written, "byte")} written`), "no sources", (a, b) => a.id - b.id);
+    this.chips(this.ended, ended, (task) => this.chip(task.id, stateWord(task.state)), "nobody yet",
+      (a, b) => b.since_event - a.since_event);
     this.boxes.classList.toggle("asking", asking);
   }
 

@@ -2,7 +2,7 @@
 // Drawn on one canvas, only what is visible; the same facts are in the other panels as text.
 import { K } from "./trace.js";
 import { big, cause, nanos, sentence, shortName, taskName, place } from "./text.js";
-import { SLICE, lastAtMost } from "./history.js";
+import { Lane, SLICE, lastAtMost } from "./history.js";
 import { GLYPH, fit, h, niceStep, palette } from "./dom.js";
 
 const AXIS = 26;
@@ -14,8 +14,32 @@ const FOLD_SOURCES = 12;
 /** With more wakes in view than this, only those of the selected task are drawn. */
 const MAX_ARROWS = 250;
 const TIMER_ROWS = 4;
+/** Values of a counter of which the largest is kept. */
+const BLOCK = 64;
 const FONT = "12px ui-sans-serif, system-ui, sans-serif";
 const SMALL = "11px ui-sans-serif, system-ui, sans-serif";
+
+/** The largest of each `BLOCK` values. */
+function blocksOf(values) {
+  const blocks = new Uint32Array(Math.ceil(values.length / BLOCK));
+  values.forEach((value, i) => {
+    const block = Math.floor(i / BLOCK);
+    if (value > blocks[block]) blocks[block] = value;
+  });
+  return blocks;
+}
+
+/** The largest of a row's values from `first` to `last`. */
+function most({ of, blocks }, first, last) {
+  let largest = 0;
+  for (let i = first; i <= last;) {
+    const whole = i % BLOCK === 0 && i + BLOCK <= last;
+    const value = whole ? blocks[i / BLOCK] : of[i];
+    if (value > largest) largest = value;
+    i += whole ? BLOCK : 1;
+  }
+  return largest;
+}
 
 export class Timeline {
   constructor(app) {
@@ -87,11 +111,11 @@ export class Timeline {
 
   timerRows() {
     const ends = Array(TIMER_ROWS).fill(-1);
-    const lanes = [...this.app.history.timers.values()].sort((a, b) => a.start[0] - b.start[0]);
+    const lanes = [...this.app.history.timers.values()].sort((a, b) => a.start - b.start);
     for (const lane of lanes) {
-      let row = ends.findIndex((end) => end <= lane.start[0]);
+      let row = ends.findIndex((end) => end <= lane.start);
       if (row < 0) row = ends.indexOf(Math.min(...ends));
-      ends[row] = lane.end[0];
+      ends[row] = lane.end;
       lane.row = row;
     }
     const used = ends.filter((end) => end >= 0).length;
@@ -404,7 +428,8 @@ export class Timeline {
     const { draw, colours } = this;
     const left = this.labels;
     const columns = Math.max(1, Math.floor(this.width - left));
-    row.max ??= row.of.reduce((max, value) => Math.max(max, value), 1);
+    row.blocks ??= blocksOf(row.of);
+    row.max ??= row.blocks.reduce((max, value) => Math.max(max, value), 1);
     const base = y + row.height - 3;
     const room = row.height - 8;
     draw.fillStyle = colours.idle;
@@ -415,9 +440,9 @@ export class Timeline {
     let count = this.first;
     for (let column = 0; column < columns && count < n; column++) {
       const until = this.positionAt(left + column + 1);
-      let most = row.of[count];
-      while (count < n && app.place(count) <= until) most = Math.max(most, row.of[++count]);
-      const height = room * most / row.max;
+      const end = app.place(count) > until ? count : Math.min(n, app.indexAt(until) + 1);
+      const height = room * most(row, count, end) / row.max;
+      count = end;
       draw.fillRect(left + column, base - height, 1, height);
     }
     draw.globalAlpha = 1;
@@ -431,58 +456,77 @@ export class Timeline {
   /** Many tasks in one lane: how many are alive, and when one of them runs. */
   drawGroup(row, y) {
     const { draw, colours, app } = this;
-    if (!row.steps) {
-      const changes = [];
-      for (const lane of row.lanes) {
-        if (lane.start.length === 0) continue;
-        changes.push([lane.start[0], 1]);
-        if (lane.ended) changes.push([lane.endEvent, -1]);
-      }
-      changes.sort((a, b) => a[0] - b[0]);
-      let alive = 0;
-      row.steps = changes.map(([i, by]) => [i, (alive += by)]);
-      row.max = row.steps.reduce((max, [, value]) => Math.max(max, value), 1);
-    }
+    if (!row.runs) this.sumUp(row);
     const base = y + row.height - 5;
     const room = row.height - 16;
     draw.fillStyle = colours.idle;
     draw.globalAlpha = 0.35;
-    row.steps.forEach(([i, alive], k) => {
-      const end = row.steps[k + 1]?.[0] ?? app.run.n;
-      if (end < this.first || i > this.last) return;
-      const x = this.x(i);
-      const height = room * alive / row.max;
-      draw.fillRect(x, base - height, Math.max(1, this.x(end) - x), height);
-    });
-    draw.globalAlpha = 1;
-    // All tasks of the group share these pixels: collected first, each is drawn once.
-    const runs = new Uint8Array(Math.ceil(this.width) + 1);
-    for (const lane of row.lanes) {
-      this.eachSlice(lane, (x, width) => {
-        const from = Math.max(0, Math.floor(x));
-        runs.fill(1, from, Math.max(from + 1, Math.floor(x + width)));
-      }, SLICE.running);
+    // Of steps within a pixel, the highest.
+    let left = -Infinity;
+    let high = 0;
+    const upTo = (x) => {
+      const height = room * high / row.max;
+      if (high > 0) draw.fillRect(left, base - height, Math.max(1, x - left), height);
+    };
+    for (let k = Math.max(0, lastAtMost(row.at, this.first)); k < row.at.length; k++) {
+      if (row.at[k] > this.last) break;
+      const x = this.x(row.at[k]);
+      if (x < left + 1) {
+        high = Math.max(high, row.alive[k]);
+        continue;
+      }
+      upTo(x);
+      left = x;
+      high = row.alive[k];
     }
+    upTo(this.x(Math.min(this.last, app.run.n)));
+    draw.globalAlpha = 1;
     draw.fillStyle = colours.run;
-    for (let x = runs.indexOf(1); x >= 0;) {
-      const end = runs.indexOf(0, x);
-      draw.fillRect(x, y + 3, (end < 0 ? runs.length : end) - x, 7);
-      x = end < 0 ? -1 : runs.indexOf(1, end);
+    this.eachSlice(row.runs, (x, width) => draw.fillRect(x, y + 3, Math.max(1, width), 7));
+  }
+
+  /** How many of a group's tasks are alive after which event, and all their slices in one lane. */
+  sumUp(row) {
+    const changes = [];
+    const runs = [];
+    for (const lane of row.lanes) {
+      if (lane.start.length === 0) continue;
+      changes.push([lane.start[0], 1]);
+      if (lane.ended) changes.push([lane.endEvent, -1]);
+      for (let k = 0; k < lane.start.length; k++) {
+        if (lane.code[k] === SLICE.running) runs.push([lane.start[k], lane.end[k]]);
+      }
+    }
+    changes.sort((a, b) => a[0] - b[0]);
+    let alive = 0;
+    row.at = changes.map(([i]) => i);
+    row.alive = changes.map(([, by]) => (alive += by));
+    row.max = row.alive.reduce((max, value) => Math.max(max, value), 1);
+    // One task runs at a time, so no two of them overlap.
+    runs.sort((a, b) => a[0] - b[0]);
+    row.runs = new Lane();
+    for (const [start, end] of runs) {
+      row.runs.begin(start, SLICE.running);
+      row.runs.finish(end);
     }
   }
 
   drawTimers(row, y) {
     const { draw, colours, app } = this;
-    for (const lane of row.lanes) {
-      const [start, end] = [lane.start[0], lane.end[0]];
-      if (end < this.first || start > this.last) continue;
-      const x = this.x(start);
-      const right = this.x(Math.min(end, app.run.n));
-      const middle = y + 9 + lane.row * 9;
-      draw.fillStyle = lane.task === app.selected && app.selected ? colours.accent : colours.idle;
+    // Of timers that end within a pixel of each other, one is drawn.
+    const drawn = Array(TIMER_ROWS).fill(-Infinity);
+    for (const timer of row.lanes) {
+      if (timer.end < this.first || timer.start > this.last) continue;
+      const right = this.x(Math.min(timer.end, app.run.n));
+      const mine = timer.task === app.selected && app.selected !== 0;
+      if (right < drawn[timer.row] + 1 && !mine) continue;
+      drawn[timer.row] = Math.max(drawn[timer.row], right);
+      const x = this.x(timer.start);
+      const middle = y + 9 + timer.row * 9;
+      draw.fillStyle = mine ? colours.accent : colours.idle;
       draw.fillRect(x, middle - 0.5, Math.max(1, right - x), 1);
       draw.fillRect(x, middle - 3, 1, 6);
-      if (lane.fired >= 0) {
+      if (timer.fired >= 0) {
         draw.beginPath();
         draw.arc(right, middle, 3, 0, 7);
         draw.fill();

@@ -417,6 +417,43 @@ fn a_hundred_thousand_events_fit_and_are_shown() {
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
+/// Many tasks, each with a timer: what is cheap with few of them must not be dear with many.
+#[test]
+fn thousands_of_sleepers_are_shown_as_they_are() {
+    let Some(mut browser) = Browser::start("mainspring-sleepers") else { return };
+    let recorder = Recorder::default();
+    let builder = Runtime::builder().clock(Clock::Virtual).observer(recorder.observer());
+    builder.build().unwrap().block_on(async {
+        let sleepers =
+            (0..1500_u64).map(|n| spawn_named(format!("sleeper {n}"), sleep(ms(n % 300))));
+        for sleeper in sleepers.collect::<Vec<_>>() {
+            sleeper.await.unwrap();
+        }
+    });
+    let trace = recorder.trace().titled("sleepers");
+    let page = Page::new("sleepers", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline");
+    let length = trace.events.len();
+    assert!(length > 15_000, "{length}");
+    // Back and forth: from a copy near by, from one far off, and onwards from where it stands.
+    for count in [length, 7, length / 2 + 1, length / 2, length - 1] {
+        same_state(&mut browser, 0, &trace, count);
+    }
+    // What a box and the inspector show is the beginning of what there is.
+    browser.evaluate("microscope.select(0); microscope.go(9_000)");
+    browser.frame();
+    let model = trace.model_after(9_000);
+    let mut due: Vec<_> = model.timers.values().map(|timer| (timer.deadline, timer.id)).collect();
+    due.sort_unstable();
+    let shown = text(&mut browser, ".box-timers .chip");
+    assert!(shown.starts_with(&format!("#{} in ", due[0].1)), "{shown}");
+    let more = text(&mut browser, ".box-timers .quiet");
+    let digits: String = more.chars().filter(char::is_ascii_digit).collect();
+    assert_eq!(digits, (due.len() - 24).to_string(), "{more}");
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
 /// Pictures of every panel, for looking at, where the environment names a directory for them.
 #[test]
 fn pictures_are_taken_on_demand() {

@@ -3,11 +3,12 @@
 //! Everything is read from the model; no future is ever polled to find out. A verdict is exact:
 //! where the events do not say what a task waits for, it says so instead of guessing.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use mainspring::observe::Direction;
 
-use super::{Model, State, WaitsOn, by_id};
+use super::{Job, Model, State, Timer, WaitsOn, by_id};
 use crate::text::{Nanos, count};
 
 /// One reason for which a task is not running.
@@ -86,11 +87,36 @@ pub struct Answer {
     pub evidence: Vec<u64>,
 }
 
+/// Armed timers and blocking jobs by the task that they are of: for asking about many tasks at once.
+struct Held<'a> {
+    timers: HashMap<u64, Vec<&'a Timer>>,
+    jobs: HashMap<u64, Vec<&'a Job>>,
+}
+
+impl<'a> Held<'a> {
+    fn new(
+        timers: impl Iterator<Item = &'a Timer>,
+        jobs: impl Iterator<Item = &'a Job>,
+    ) -> Held<'a> {
+        let mut held = Held { timers: HashMap::new(), jobs: HashMap::new() };
+        timers.for_each(|timer| held.timers.entry(timer.task).or_default().push(timer));
+        jobs.for_each(|job| held.jobs.entry(job.task).or_default().push(job));
+        held
+    }
+}
+
 impl Model {
     /// Why the task is not running.
     ///
     /// Costs time in the number of armed timers and queued tasks.
     pub fn why(&self, id: u64) -> Answer {
+        let timers = self.timers.values().filter(|timer| timer.task == id);
+        let jobs = self.jobs.values().filter(|job| job.task == id);
+        self.why_of(id, &Held::new(timers, jobs))
+    }
+
+    /// As [`Model::why`], from what has been sorted out before.
+    fn why_of(&self, id: u64, held: &Held<'_>) -> Answer {
         let Some(task) = self.tasks.get(&id) else {
             return Answer { why: Why::Unknown, evidence: Vec::new() };
         };
@@ -112,7 +138,7 @@ impl Model {
             }
             State::Idle if task.holders == 0 => Why::LostWaker,
             State::Idle => {
-                let reasons = self.reasons(id);
+                let reasons = self.reasons(id, held);
                 evidence.extend(reasons.iter().map(|(_, event)| *event));
                 if reasons.is_empty() {
                     Why::HeldElsewhere { holders: task.holders }
@@ -126,9 +152,9 @@ impl Model {
     }
 
     /// What an idle task waits for: its timers by deadline, then what its last poll waited on.
-    fn reasons(&self, id: u64) -> Vec<(Reason, u64)> {
+    fn reasons(&self, id: u64, held: &Held<'_>) -> Vec<(Reason, u64)> {
         let task = &self.tasks[&id];
-        let mut timers: Vec<_> = self.timers.values().filter(|timer| timer.task == id).collect();
+        let mut timers = held.timers.get(&id).cloned().unwrap_or_default();
         timers.sort_unstable_by_key(|timer| (timer.deadline, timer.id));
         let newest_timer = timers.iter().map(|timer| timer.event).max();
         let timers = timers.into_iter().map(|timer| {
@@ -151,7 +177,7 @@ impl Model {
                 WaitsOn::Task { id } => (Reason::Task { id }, wait.event),
                 WaitsOn::Source { id, direction } => (Reason::Source { id, direction }, wait.event),
             });
-        let mut jobs: Vec<_> = self.jobs.values().filter(|job| job.task == id).collect();
+        let mut jobs = held.jobs.get(&id).cloned().unwrap_or_default();
         jobs.sort_unstable_by_key(|job| job.id);
         let jobs = jobs.into_iter().map(|job| (Reason::Job { id: job.id }, job.event));
         timers.chain(waits).chain(jobs).collect()
@@ -173,8 +199,9 @@ impl Model {
         if !self.jobs.is_empty() {
             lines.push(format!("{} on the pool", count(self.jobs.len(), "blocking job")));
         }
+        let held = Held::new(self.timers.values(), self.jobs.values());
         for task in open {
-            let answer = self.why(task.id);
+            let answer = self.why_of(task.id, &held);
             match &answer.why {
                 Why::Waiting(reasons)
                     if reasons.iter().all(|r| matches!(r, Reason::Timer { .. })) => {}
