@@ -89,14 +89,18 @@ impl TlsOptions {
             store.add(root.clone()).map_err(|error| wrong("root certificate", &error))?;
         }
         if !self.only_these_roots {
-            let system = rustls_native_certs::load_native_certs();
-            let (added, _ignored) = store.add_parsable_certificates(system.certs);
-            if added == 0 {
-                // A machine without a bundle, such as a bare container.
-                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            }
+            add_system_roots(&mut store, rustls_native_certs::load_native_certs().certs);
         }
         Ok(store)
+    }
+}
+
+/// Adds what the system trusts, or what Mozilla does on a machine that says nothing, such as a bare
+/// container.
+fn add_system_roots(store: &mut RootCertStore, system: Vec<CertificateDer<'static>>) {
+    let (added, _ignored) = store.add_parsable_certificates(system);
+    if added == 0 {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
 }
 
@@ -317,5 +321,23 @@ impl ServerCertVerifier for AcceptAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_system_trusts_nobody_mozilla_is_asked() {
+        let mozilla = webpki_roots::TLS_SERVER_ROOTS.len();
+        let mut store = RootCertStore::empty();
+        add_system_roots(&mut store, vec![b"no certificate".to_vec().into()]);
+        assert_eq!(store.len(), mozilla);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let mut store = RootCertStore::empty();
+        add_system_roots(&mut store, vec![root.into()]);
+        assert_eq!(store.len(), 1);
     }
 }

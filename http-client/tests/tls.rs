@@ -123,6 +123,39 @@ fn a_list_of_revoked_certificates_can_be_brought_along() {
     });
 }
 
+/// The system's list is found by an environment variable here, which only a process of its own can
+/// have: this test starts itself again.
+#[test]
+fn what_the_system_trusts_is_trusted() {
+    const URL: &str = "MAINSPRING_HTTP_TEST_URL";
+    if let Ok(url) = std::env::var(URL) {
+        let here = "127.0.0.1".parse().unwrap();
+        let client = Client::builder().resolve("a.test", &[here]).build();
+        println!("{:?}", mainspring::run(text(&client, &url)));
+        return;
+    }
+    let authority = Authority::new();
+    let server = TlsServer::new(authority.server("a.test"), |_| OK.into());
+    let name = format!("mainspring-http-roots-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let child = |pem: &str| {
+        std::fs::write(&file, pem).unwrap();
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "what_the_system_trusts_is_trusted", "--nocapture"])
+            .env(URL, server.url("a.test"))
+            .env("SSL_CERT_FILE", &file)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = child(&authority.pem);
+    assert!(said.contains("Ok(\"hi\")"), "{said}");
+    let said = child(&Authority::named("stranger").pem);
+    assert!(said.contains("no trusted authority has issued it"), "{said}");
+    std::fs::remove_file(file).unwrap();
+}
+
 #[test]
 fn a_literal_address_is_checked_as_an_address() {
     let authority = Authority::new();
