@@ -4,7 +4,7 @@ import { hasEnded, stateWord } from "./model.js";
 import { badge, fill, h } from "./dom.js";
 
 /** Rows of a list in the document; of further ones only the number. */
-const MAX_ROWS = 500;
+const MAX_ROWS = 300;
 const LOG_AROUND = 60;
 
 const more = (shown, all, noun) =>
@@ -127,13 +127,14 @@ export class Table {
     const { run } = app;
     this.heads.forEach((head, i) => head.setAttribute("aria-sort",
       i !== this.column ? "none" : this.down ? "descending" : "ascending"));
-    const key = (task) => COLUMNS[this.column][1](task, run, model.now);
-    const compare = (a, b) => {
-      const [x, y] = [key(a), key(b)];
+    const key = COLUMNS[this.column][1];
+    const compare = ([x, a], [y, b]) => {
       const order = x < y ? -1 : x > y ? 1 : a.id - b.id;
       return this.down ? -order : order;
     };
-    const tasks = [...model.tasks.values()].sort(compare);
+    const tasks = Array.from(model.tasks.values(), (task) => [key(task, run, model.now), task])
+      .sort(compare).map(([, task]) => task);
+    // What makes each row: most of very many are not shown.
     const rows = [];
     if (this.group.checked) {
       const groups = new Map();
@@ -144,15 +145,15 @@ export class Table {
       }
       for (const [site, members] of groups) {
         const sum = (of) => members.reduce((total, task) => total + of(task), 0);
-        rows.push(h("tr", { class: "sum" }, h("th", { colspan: COLUMNS.length, scope: "rowgroup" },
+        rows.push(() => h("tr", { class: "sum" }, h("th", { colspan: COLUMNS.length, scope: "rowgroup" },
           `${site} — ${count(members.length, "task")}, ${big(sum((t) => t.polls))} polls, `
           + `busy ${nanos(sum((t) => t.busy))}`)));
-        rows.push(...members.map((task) => this.row(task, model)));
+        for (const task of members) rows.push(() => this.row(task, model));
       }
     } else {
-      rows.push(...tasks.map((task) => this.row(task, model)));
+      for (const task of tasks) rows.push(() => this.row(task, model));
     }
-    fill(this.body, rows.slice(0, MAX_ROWS));
+    fill(this.body, rows.slice(0, MAX_ROWS).map((make) => make()));
     fill(this.note, more(Math.min(rows.length, MAX_ROWS), rows.length, "row"));
   }
 
