@@ -95,7 +95,8 @@ pub struct Totals {
     pub longest_chain: u32,
     /// Fetches that were tried again because a host was too busy.
     pub retries: u64,
-    /// Pages that robots.txt asks crawlers to leave alone.
+    /// Pages that robots.txt asks crawlers to leave alone, and links to such pages: one that was
+    /// found on several pages counts each time.
     pub forbidden: u64,
     /// Pages that were known of and not begun.
     pub abandoned: u64,
@@ -240,6 +241,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
+    totals.forbidden += frontier.refused() as u64;
     totals.wall = now().duration_since(start);
     totals
 }

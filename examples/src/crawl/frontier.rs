@@ -89,6 +89,7 @@ pub struct Frontier {
     pace: Pace,
     in_scope: Box<dyn Fn(&Url) -> bool>,
     left_out: usize,
+    refused: usize,
     forbidden: Vec<Job>,
 }
 
@@ -108,6 +109,7 @@ impl Frontier {
             pace,
             in_scope: Box::new(in_scope),
             left_out: 0,
+            refused: 0,
             forbidden: Vec::new(),
         }
     }
@@ -146,10 +148,18 @@ impl Frontier {
         let key = canonical(&url);
         if self.found >= self.bounds.pages {
             self.left_out += usize::from(!self.seen.contains(&key));
-        } else if self.seen.insert(key) {
+        } else if !self.seen.contains(&key) {
+            let host = self.host(&url);
+            if let Wishes::Known(robots) = &self.hosts[host].wishes
+                && !robots.allows(&url)
+            {
+                // It takes no page's place, and is not even remembered: there may be any number.
+                self.refused += 1;
+                return;
+            }
+            self.seen.insert(key);
             let errand = Errand::Page(self.found);
             self.found += 1;
-            let host = self.host(&url);
             self.unlist(host);
             let job = Job { url, errand, depth, after, tries: 0, host };
             self.hosts[host].queue.push_back(job);
@@ -286,6 +296,13 @@ impl Frontier {
     #[must_use]
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// How many links were not followed because a robots.txt was known to forbid it. A link found
+    /// on several pages counts each time.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused
     }
 
     /// The pages that robots.txt has kept from being begun since this was asked last.
@@ -436,6 +453,24 @@ mod tests {
             let forbidden: Vec<Url> = frontier.forbidden().into_iter().map(|job| job.url).collect();
             assert_eq!(forbidden, [url("http://h/a")]);
             assert_eq!(frontier.next_at(), Some(now + Duration::from_secs(2)));
+        });
+    }
+
+    #[test]
+    fn a_link_that_is_known_to_be_forbidden_takes_no_place() {
+        let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 3, pace);
+            frontier.seed(url("http://h/"));
+            let asking = frontier.begin(now).expect("the robots.txt");
+            frontier.ended(&asking);
+            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /no"));
+            assert_eq!(urls(&mut frontier, now), ["http://h/"]);
+            let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
+            frontier.follow(0, 1, links.map(url).to_vec());
+            assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
+            assert_eq!((frontier.refused(), frontier.left_out()), (2, 0));
+            assert!(frontier.forbidden().is_empty(), "none of them was to begin");
         });
     }
 
