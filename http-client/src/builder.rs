@@ -357,3 +357,54 @@ impl ClientBuilder {
         Client::from_parts(config, Pool::new(self.pool), opener)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The default that the README gives for what this sets.
+    fn documented(setter: &str) -> &'static str {
+        let rows = include_str!("../README.md").lines().map(|line| line.split('|').map(str::trim));
+        let mut rows = rows.map(Iterator::collect::<Vec<_>>);
+        let sets = |by: &&str| by.contains(&format!("`{setter}`"));
+        let row = rows.find(|cells| cells.get(3).is_some_and(sets));
+        row.unwrap_or_else(|| panic!("the table does not have {setter}"))[2]
+    }
+
+    fn time(limit: Option<Duration>) -> String {
+        limit.map_or("for ever".to_owned(), |limit| format!("{} s", limit.as_secs()))
+    }
+
+    #[test]
+    fn the_table_of_the_readme_tells_the_defaults() {
+        let ClientBuilder { pool, limits, timeouts, redirects, dns_cache, .. } =
+            ClientBuilder::default();
+        let ClientBuilder { max_body_bytes, max_ratio, retry, .. } = ClientBuilder::default();
+        let rows = [
+            ("Timeouts::pool", time(timeouts.pool)),
+            ("Timeouts::resolve", time(timeouts.resolve)),
+            ("Timeouts::connect", time(timeouts.connect)),
+            ("Timeouts::tls", time(timeouts.tls)),
+            ("Timeouts::write", time(timeouts.write)),
+            ("Timeouts::expect_continue", time(Some(timeouts.expect_continue))),
+            ("Timeouts::head", time(timeouts.head)),
+            ("Timeouts::read", time(timeouts.read)),
+            ("Timeouts::total", time(timeouts.total)),
+            ("idle_timeout()", time(Some(pool.idle_timeout))),
+            ("dns_cache()", time(Some(dns_cache))),
+            ("max_connections()", pool.connections.to_string()),
+            ("max_connections_per_host()", pool.per_host.to_string()),
+            ("max_redirects()", redirects.to_string()),
+            ("max_head_bytes()", format!("{} KiB", limits.head_bytes >> 10)),
+            ("max_header_count()", limits.header_count.to_string()),
+            ("max_body_bytes()", format!("{} MiB", max_body_bytes >> 20)),
+            ("max_decompression_ratio()", max_ratio.to_string()),
+        ];
+        for (setter, default) in rows {
+            assert_eq!(documented(setter), default, "{setter}");
+        }
+        assert_eq!((documented("max_lifetime()"), pool.lifetime), ("any", Duration::MAX));
+        assert_eq!((documented("max_idle_connections()"), pool.idle), ("all", usize::MAX));
+        assert_eq!((documented("retry()"), retry.is_none()), ("1", true));
+    }
+}

@@ -719,6 +719,17 @@ fn one_lookup_serves_all_who_wait_and_is_remembered() {
         assert!(error.to_string().ends_with("cannot resolve the host: no such name"), "{error}");
         fetch("unknown.test").await.unwrap_err();
         assert_eq!(asked.get(), 4, "a failure is not remembered");
+
+        // An answer that is too old is not used. Each fetch opens a connection here.
+        for (keep, lookups) in [(Duration::from_secs(60), 1), (Duration::ZERO, 3)] {
+            asked.set(0);
+            let client = Client::builder().resolver(Counting(asked.clone())).dns_cache(keep);
+            let client = client.max_idle_connections(0).build();
+            for _ in 0..3 {
+                client.get(format!("http://known.test:{port}/")).send().await.unwrap();
+            }
+            assert_eq!((asked.get(), client.stats().opened), (lookups, 3), "{keep:?}");
+        }
     });
 }
 
