@@ -18,6 +18,8 @@ export class App {
   constructor(traces) {
     this.runs = traces.map((json) => {
       const run = load(json);
+      // The rows are columns now, and would be in the way of whatever moves or marks what lives.
+      json.events = null;
       return { run, history: new History(run) };
     });
     this.at = 0;

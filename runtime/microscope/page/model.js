@@ -3,6 +3,7 @@
 import { K } from "./trace.js";
 import { NEVER, count, isNever, nanos } from "./text.js";
 
+const TURNING = { is: "turning" };
 const IDLE = { is: "idle" };
 const SCHEDULED = { is: "scheduled" };
 const RUNNING = { is: "running" };
@@ -96,7 +97,7 @@ export class Model {
       case K.turn_started:
         this.turn = b;
         this.totals.turns++;
-        this.phase = { is: "turning" };
+        this.phase = TURNING;
         break;
       case K.turn_ended: this.phase = { is: "between" }; break;
       case K.parked: this.phase = { is: "parked", since: at, timeout: a }; break;
@@ -298,7 +299,7 @@ export class Model {
     if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
     this.running = event.id;
     // A look at readiness in the middle of a batch is over.
-    this.phase = { is: "turning" };
+    this.phase = TURNING;
     this.totals.polls++;
     this.change(event, (task) => {
       const legal = task.state.is === "scheduled";
