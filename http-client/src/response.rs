@@ -160,8 +160,9 @@ impl Response {
 
     /// The next piece of the body; `None` at its end.
     ///
-    /// Pieces are as long as what the socket had, up to 256 KiB. Cancel-safe: a piece that was not
-    /// returned has not been taken.
+    /// Pieces are as long as what the socket had, up to 256 KiB; one of 32 KiB or more keeps all of
+    /// its read buffer until it is dropped. Cancel-safe: a piece that was not returned has not been
+    /// taken.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
