@@ -57,7 +57,8 @@ export class Inspector {
         ["turns", big(totals.turns)], ["polls", big(totals.polls)], ["wakes", big(totals.wakes)],
         ["busy", `${nanos(totals.busy)} (${percent(totals.busy)})`],
         ["parked", `${nanos(totals.parked)} (${percent(totals.parked)})`],
-        ["timers fired", `${big(totals.timers_fired)}, the latest ${nanos(totals.latest_timer)} late`],
+        ["timers fired", totals.timers_fired === 0 ? "none"
+          : `${big(totals.timers_fired)}, the latest ${nanos(totals.latest_timer)} late`],
         model.illegal.length > 0 && ["illegal events", h("ul", {}, model.illegal.slice(0, 5)
           .map((one) => h("li", {}, this.event(one.event, one.what))))],
       ]),
