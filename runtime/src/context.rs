@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 use crate::blocking::Pool;
 use crate::inbox::Inbox;
 use crate::observe::tap::Tap;
-use crate::observe::{CancelEffect, CauseKind, Kind, TaskInfo, WakeEffect};
+use crate::observe::{CancelEffect, CauseKind, Kind, WakeEffect};
 use crate::reactor::{Bell, Reactor};
 use crate::remote::Line;
 use crate::stats::Counters;
@@ -118,22 +118,6 @@ impl Core {
         self.last_task.get()
     }
 
-    pub(crate) fn tell_spawned(
-        &self,
-        id: TaskId,
-        name: Option<Cow<'static, str>>,
-        spawned_at: &'static Location<'static>,
-        size: usize,
-    ) {
-        let Some(tap) = &self.tap else { return };
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        tap.task(&TaskInfo { id: id.get(), name: name.as_deref(), spawned_at, size });
-        let parent = self.running.get().map_or(0, TaskId::get);
-        self.note_now(id.get(), Kind::Spawned { parent });
-        let (effect, by) = (WakeEffect::Scheduled, CauseKind::Spawn);
-        self.note(id.get(), Kind::Woken { effect, by, id: parent });
-    }
-
     #[inline]
     pub(crate) fn enqueue(&self, slot: u32) {
         self.counters.woken.add(1);
@@ -218,31 +202,6 @@ impl Core {
         let before = self.cause.replace((kind, id));
         f();
         self.cause.set(before);
-    }
-
-    /// Tells the observer, at the time of the latest event.
-    #[inline]
-    pub(crate) fn note(&self, task: u64, kind: Kind) {
-        if let Some(tap) = &self.tap {
-            tap.event(task, kind);
-        }
-    }
-
-    /// Tells the observer, at a time read now.
-    #[inline]
-    pub(crate) fn note_now(&self, task: u64, kind: Kind) {
-        if let Some(tap) = &self.tap {
-            tap.set_stamp(self.time.now());
-            tap.event(task, kind);
-        }
-    }
-
-    /// Tells the observer about the running task.
-    #[inline]
-    pub(crate) fn note_running(&self, kind: Kind) {
-        if self.tap.is_some() {
-            self.note(self.running.get().map_or(0, TaskId::get), kind);
-        }
     }
 }
 

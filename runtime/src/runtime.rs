@@ -254,16 +254,14 @@ impl Runtime {
         } else {
             self.park()
         };
-        self.end_turn();
+        self.core.tell_turn_ended();
         ended
     }
 
     /// Steps 1 and 2.
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
-        if self.tells_turns() {
-            self.note_turn_start();
-        }
+        self.core.tell_turn_started();
         self.read_inbox();
         if self.rested.is_some() || self.core.time.kind() != Clock::Real {
             self.fire_timers();
@@ -339,14 +337,14 @@ impl Runtime {
             core.counters.done.add(1);
             core.counters.panicked.add(u64::from(panicked));
             if core.tap.is_some() {
-                self.note_poll_end(id, outcome, false, 0);
-                self.note_done(id, panicked, beat_cancel);
+                core.tell_poll_ended(id, outcome, false, 0);
+                core.tell_done(id, panicked, beat_cancel);
             }
             return core.end(header, task);
         }
         let next = header.state.end_poll();
         if core.tap.is_some() {
-            self.note_poll_end(id, outcome, next == OnPending::Requeue, header.holders(1));
+            core.tell_poll_ended(id, outcome, next == OnPending::Requeue, header.holders(1));
         }
         match next {
             OnPending::Drop => core.cancel(header, task),
@@ -377,7 +375,7 @@ impl Runtime {
         self.end_poll();
         if let Ok(Poll::Pending) = polled {
             let requeued = header.state.end_poll() == OnPending::Requeue;
-            self.note_poll_end(id, PollOutcome::Pending, requeued, header.holders(1));
+            core.tell_poll_ended(id, PollOutcome::Pending, requeued, header.holders(1));
             core.counters.woken.add(u64::from(requeued));
             let mut table = core.table.borrow_mut();
             table.put_back(MAIN, None, header);
@@ -390,10 +388,10 @@ impl Runtime {
         core.table.borrow_mut().release_main(header);
         let panicked = polled.is_err();
         let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
-        self.note_poll_end(id, outcome, false, 0);
-        self.note_done(id, panicked, beat_cancel);
+        core.tell_poll_ended(id, outcome, false, 0);
+        core.tell_done(id, panicked, beat_cancel);
         if let Err(payload) = polled {
-            self.end_turn();
+            self.core.tell_turn_ended();
             self.leave(Left::MainPanicked);
             resume_unwind(payload);
         }
@@ -406,54 +404,13 @@ impl Runtime {
         core.running.set(Some(id));
         core.own_waker.set(parts(waker));
         core.transfer_left.set(TRANSFER_BUDGET);
-        if core.tap.is_some() {
-            self.note_poll_start(id);
-        }
-    }
-
-    // What is told in every turn is told out of line, and the branches to it count as unlikely: it would
-    // burden the loop that nobody observes.
-
-    #[cold]
-    fn note_turn_start(&self) {
-        let ready = self.core.table.borrow().ready.len() as u32;
-        let turn = self.core.counters.turns.get();
-        // No reading of the clock: the loop was entered, a poll ended or a park did just before.
-        self.core.note(0, Kind::TurnStarted { ready, turn });
-    }
-
-    #[cold]
-    fn note_turn_end(&self) {
-        // Counted per turn only for the observer; `turn` takes its differences by itself.
-        self.core.note(0, Kind::TurnEnded);
-    }
-
-    #[cold]
-    fn note_poll_start(&self, id: crate::TaskId) {
-        self.core.cause.set((CauseKind::Task, id.get()));
-        self.core.note(id.get(), Kind::PollStarted);
+        core.tell_poll_started(id);
     }
 
     /// True if the task was asked to end while it ran.
     fn end_poll(&self) -> bool {
         self.core.running.set(None);
         self.core.cancel_running.replace(false)
-    }
-
-    #[cold]
-    fn note_poll_end(&self, id: crate::TaskId, outcome: PollOutcome, requeued: bool, held: usize) {
-        let Some(tap) = &self.core.tap else { return };
-        // A traced future that panicked has not put back the one around it.
-        tap.span.set(0);
-        self.core.cause.set((CauseKind::Outside, 0));
-        let holders = u32::try_from(held).unwrap_or(u32::MAX);
-        tap.set_stamp(self.core.time.now());
-        tap.event(id.get(), Kind::PollEnded { outcome, requeued, holders });
-    }
-
-    #[cold]
-    fn note_done(&self, id: crate::TaskId, panicked: bool, beat_cancel: bool) {
-        self.core.note(id.get(), Kind::Done { panicked, beat_cancel });
     }
 
     /// Steps 4 and 5, when nothing is ready.
@@ -651,16 +608,6 @@ impl Runtime {
         self.core.table.borrow().ready.len() > 0
             || !self.core.callbacks.borrow().is_empty()
             || self.core.inbox.has_mail()
-    }
-
-    fn end_turn(&self) {
-        if self.tells_turns() {
-            self.note_turn_end();
-        }
-    }
-
-    fn tells_turns(&self) -> bool {
-        self.core.tap.as_ref().is_some_and(|tap| tap.all)
     }
 
     fn enter(&mut self, place: &'static Location<'static>) -> Entered {

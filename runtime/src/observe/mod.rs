@@ -9,6 +9,7 @@ mod recorder;
 mod recording;
 mod span;
 pub(crate) mod tap;
+mod tell;
 
 pub use event::{
     CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
