@@ -1,10 +1,12 @@
 //! The body of a request: bytes at hand, or a stream of known or unknown length.
 
+use crate::file::FileStream;
 use crate::proto::BodyLength;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,7 +16,7 @@ const READER_BYTES: usize = 32 * 1024;
 
 type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
-/// The body of a request.
+/// The body of a request: bytes, a stream, a reader or a file.
 ///
 /// Bytes can be sent again, after a redirect that asks for it or when a kept connection turns out
 /// to be dead; a stream cannot.
@@ -60,6 +62,16 @@ impl Body {
     pub fn reader(reader: impl AsyncRead + 'static, length: Option<u64>) -> Self {
         let stream = Box::pin(ReaderStream { reader: Box::pin(reader), buffer: Vec::new() });
         Self(Kind::Stream { stream, left: length })
+    }
+
+    /// What `file` holds from its position on: of a known length if it is a regular file, which is the
+    /// one that it has now, else in chunks. It is read on the blocking pool, up to 64 KiB at a time.
+    ///
+    /// # Errors
+    /// What the system says about the file.
+    pub fn file(file: File) -> io::Result<Self> {
+        let (stream, left) = FileStream::new(file)?;
+        Ok(Self(Kind::Stream { stream: Box::pin(stream), left }))
     }
 
     /// The bytes of bodies that are no streams, one after another.

@@ -20,6 +20,7 @@ mod cookies;
 mod decode;
 mod error;
 mod exchange;
+mod file;
 #[cfg(feature = "json")]
 mod har;
 mod hooks;

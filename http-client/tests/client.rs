@@ -803,6 +803,55 @@ fn a_request_in_flight_is_small() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_goes_out_with_its_length_and_a_pipe_in_chunks() {
+    use mainspring_http::Body;
+    use std::fs::File;
+    use std::io::{Seek, SeekFrom, Write};
+    let path = std::env::temp_dir().join(format!("mainspring-http-file-{}", std::process::id()));
+    let content: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&path, &content).unwrap();
+    let opened = |position| {
+        let mut file = File::options().read(true).write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(position)).unwrap();
+        file
+    };
+    let server = Server::new(|_| ok(""));
+    mainspring::run(async {
+        let client = Client::new();
+        let send = |body: Body| client.put(server.url("/")).body(body).send();
+        send(Body::file(opened(0)).unwrap()).await.unwrap();
+        send(Body::file(opened(150_000)).unwrap()).await.unwrap();
+        send(Body::file(opened(300_000)).unwrap()).await.unwrap();
+
+        // What is written to it meanwhile is not sent, and what is taken from it is missed.
+        let body = Body::file(opened(0)).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        send(body).await.unwrap();
+        let body = Body::file(opened(0)).unwrap();
+        opened(0).set_len(100).unwrap();
+        let error = send(body).await.unwrap_err().to_string();
+        assert!(error.contains("the stream is shorter than it promised to be"), "{error}");
+
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"piped").unwrap();
+        drop(writer);
+        let pipe = File::from(std::os::fd::OwnedFd::from(reader));
+        send(Body::file(pipe).unwrap()).await.unwrap();
+        let write_only = File::options().write(true).open(&path).unwrap();
+        let error = send(Body::file(write_only).unwrap()).await.unwrap_err().to_string();
+        assert!(error.contains("the source of the body failed: Bad file descriptor"), "{error}");
+    });
+    std::fs::remove_file(&path).unwrap();
+    let seen = server.seen();
+    let lengths: Vec<_> = seen.iter().map(|seen| seen.field("content-length")).collect();
+    assert_eq!(lengths, [Some("200000"), Some("50000"), Some("0"), Some("200000"), None]);
+    assert!(seen[0].body == content && seen[1].body == content[150_000..]);
+    assert!(seen[2].body.is_empty() && seen[3].body == content);
+    assert_eq!(seen[4].body, b"5\r\npiped\r\n0\r\n\r\n");
+}
+
 #[test]
 fn requests_may_be_sent_from_any_number_of_tasks_and_turns() {
     let server = Server::new(|seen| ok(seen.line()));
