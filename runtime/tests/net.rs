@@ -19,7 +19,7 @@ use mainspring::future::{gather_all, yield_now};
 use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
 use mainspring::observe::{Event, Kind, Observer, TryOutcome};
 use mainspring::time::{Clock, sleep};
-use mainspring::{Runtime, run, spawn};
+use mainspring::{JoinHandle, Runtime, run, spawn};
 use socket2::{Domain, Socket, Type};
 use support::{Log, stderr_of_child};
 
@@ -388,14 +388,7 @@ fn a_task_that_has_moved_its_budget_lets_others_run() {
             yield_now().await;
         }
         assert!(sent > TRANSFER_BUDGET, "the system's buffer holds {sent} bytes");
-        let turns = Rc::new(Cell::new(0));
-        let others = turns.clone();
-        let other = spawn(async move {
-            loop {
-                others.set(others.get() + 1);
-                yield_now().await;
-            }
-        });
+        let (other, turns) = spawn_counter();
         let (mut moved, mut buffer) = (vec![0], vec![0; 4096]);
         poll_fn(|cx| {
             loop {
@@ -425,14 +418,7 @@ fn who_reads_byte_by_byte_yields_too() {
     let others_ran = run(async {
         let (near, far) = UnixStream::pair().unwrap();
         assert_eq!(poll_fn(|cx| far.poll_write(cx, &[0; 1000])).await.unwrap(), 1000);
-        let turns = Rc::new(Cell::new(0));
-        let others = turns.clone();
-        let other = spawn(async move {
-            loop {
-                others.set(others.get() + 1);
-                yield_now().await;
-            }
-        });
+        let (other, turns) = spawn_counter();
         for _ in 0..1000 {
             assert_eq!(poll_fn(|cx| near.poll_read(cx, &mut [0])).await.unwrap(), 1);
         }
@@ -440,6 +426,19 @@ fn who_reads_byte_by_byte_yields_too() {
         turns.get()
     });
     assert_eq!(others_ran, 1000 / 256);
+}
+
+/// A task that counts its turns.
+fn spawn_counter() -> (JoinHandle<()>, Rc<Cell<usize>>) {
+    let turns = Rc::new(Cell::new(0));
+    let counted = turns.clone();
+    let task = spawn(async move {
+        loop {
+            counted.set(counted.get() + 1);
+            yield_now().await;
+        }
+    });
+    (task, turns)
 }
 
 async fn far_write(far: &UnixStream) -> usize {
