@@ -1,7 +1,7 @@
 //! Where a redirect leads, and what of the request goes with it (RFC 9110 §15.4).
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::request::Request;
 use http::{HeaderMap, Method, StatusCode, header};
 use url::{Origin, Url};
@@ -48,7 +48,10 @@ pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]>
 pub(crate) fn target(from: &Url, location: &[u8]) -> Result<Url> {
     let text = String::from_utf8_lossy(location);
     let refuse = |reason| {
-        let location = text.escape_debug().to_string();
+        let location = match from.join(&text) {
+            Ok(target) if target.password().is_some() => redacted(&target),
+            _ => text.escape_debug().to_string(),
+        };
         Err(Error::new(ErrorKind::Redirect { location, reason }))
     };
     let Ok(mut target) = from.join(&text) else { return refuse("it is no URL") };
@@ -183,6 +186,10 @@ mod tests {
             (
                 "file:///etc/passwd",
                 "cannot follow the redirect to \"file:///etc/passwd\": its scheme is neither http nor https",
+            ),
+            (
+                "ftp://me:secret@a/",
+                "cannot follow the redirect to \"ftp://me:***@a/\": its scheme is neither http nor https",
             ),
             ("http://[", "cannot follow the redirect to \"http://[\": it is no URL"),
             (

@@ -2,12 +2,13 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::multipart::Form;
 use crate::response::Response;
 use crate::timeout::Timeouts;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
 use std::time::Duration;
 use url::Url;
 
@@ -51,7 +52,6 @@ impl IntoUrl for &String {
 }
 
 /// A request that is ready to be sent, by [`Client::execute`].
-#[derive(Debug)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -84,6 +84,18 @@ impl Request {
             timeouts: self.timeouts.clone(),
             redirects: self.redirects,
         })
+    }
+}
+
+/// Without the password in the URL, if there is one.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &redacted(&self.url))
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }
 
@@ -291,4 +303,21 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
         .map_err(|_| Error::new(ErrorKind::InvalidRequest("invalid credentials".to_owned())))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_a_request_holds_no_secret() {
+        let request = Client::new().put("http://me:secret@a.test/").bearer_auth("secret").body("b");
+        let text = format!("{request:?}");
+        assert!(!text.contains("secret"), "{text}");
+        assert_eq!(
+            format!("{:?}", request.build().unwrap()),
+            "Request { method: PUT, url: \"http://me:***@a.test/\", \
+             headers: {\"authorization\": Sensitive}, body: Body(1 bytes), .. }"
+        );
+    }
 }
