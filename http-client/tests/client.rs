@@ -244,6 +244,49 @@ fn a_slow_reader_slows_the_server() {
 }
 
 #[test]
+fn a_server_that_reads_by_crumbs_gets_every_byte_before_the_end() {
+    use futures::{AsyncReadExt, AsyncWriteExt};
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+    let address = listener.local_addr().unwrap();
+    let content: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        let mut crumb = [0; 700];
+        while !seen.ends_with(&249_999_u32.to_le_bytes()) {
+            let count = stream.read(&mut crumb).unwrap();
+            assert!(count > 0, "it ended after {} bytes", seen.len());
+            seen.extend_from_slice(&crumb[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 101 Switch\r\nupgrade: x\r\n\r\n").unwrap();
+        let mut rest = Vec::new();
+        loop {
+            match stream.read(&mut crumb).unwrap() {
+                0 => break,
+                count => rest.extend_from_slice(&crumb[..count]),
+            }
+        }
+        stream.write_all(b"well?").unwrap();
+        (seen, rest)
+    });
+    let sent = content.clone();
+    mainspring::run(async {
+        let request = Client::new().post(format!("http://{address}/")).body(sent.clone());
+        let request = request.header("connection", "upgrade").header("upgrade", "x");
+        let mut stream = request.send().await.unwrap().upgrade().unwrap();
+        stream.write_all(&sent).await.unwrap();
+        stream.close().await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "well?");
+    });
+    let (seen, rest) = server.join().unwrap();
+    assert!(seen.ends_with(&content) && rest == content);
+}
+
+#[test]
 fn a_body_over_the_limit_is_an_error_and_streaming_is_not_limited() {
     let server = Server::new(|_| ok([b'x'; 5000]));
     mainspring::run(async {
