@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use mainspring::future::yield_now;
 use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
@@ -20,6 +21,10 @@ use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::report::progress::Standing;
 use crate::stop::{Asked, Stop};
+
+/// How many fetches that have landed are dealt with before others have a turn. When thousands land
+/// at once, dealing with all of them would hold the loop up.
+const AT_A_STRETCH: u64 = 64;
 
 /// What a fetch brings home.
 #[derive(Debug)]
@@ -183,6 +188,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let mut flights: FuturesUnordered<Flight<T>> = FuturesUnordered::new();
     let mut places = Places::new(budget.concurrency);
     let mut asked = stop.asked();
+    let mut landings = 0;
     let time_is_over = start.checked_add(budget.time);
     // Whoever made the frontier may have spent the time, or been interrupted.
     totals.end = match stop.is_asked() {
@@ -231,6 +237,10 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         } else {
             flights.next().await.expect("some are in flight")
         };
+        landings += 1;
+        if landings % AT_A_STRETCH == 0 {
+            yield_now().await;
+        }
         places.give_back(landed.job.after + 1);
         if let Some(page) = land(landed, start, frontier, &mut totals) {
             over(Over::Page(page));
@@ -575,6 +585,35 @@ mod tests {
         let pages = [0, 1, 2].map(|place| format!("page {place} is forbidden"));
         assert_eq!(told, pages, "a host that cannot say is left alone");
         assert_eq!((totals.pages, totals.forbidden), (0, 3));
+    }
+
+    #[test]
+    fn when_many_land_at_once_others_have_their_turns() {
+        let pages = 10 * AT_A_STRETCH as u32;
+        let turns = mainspring::run(async {
+            let bounds = Bounds { depth: 0, pages: pages as usize };
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
+            (0..pages).for_each(|n| frontier.seed(url(&format!("/{n}"))));
+            // Somebody else, who is polled once in each turn.
+            let turns = Rc::new(Cell::new(0));
+            let counted = turns.clone();
+            let other = mainspring::spawn(async move {
+                loop {
+                    counted.set(counted.get() + 1);
+                    yield_now().await;
+                }
+            });
+            let mut dealt_with = Vec::new();
+            let over = |_| dealt_with.push(turns.get());
+            let fetch = |_: &Job| ("page".to_owned(), async { page() });
+            let (budget, stop) = (Budget::unlimited(pages as usize), Stop::new());
+            crawl(&mut frontier, budget, &stop, &Watch::default(), fetch, over).await;
+            other.cancel();
+            dealt_with
+        });
+        assert_eq!(turns.len(), pages as usize);
+        let turns: std::collections::BTreeSet<i32> = turns.into_iter().collect();
+        assert_eq!(turns.len(), 11, "one for each stretch, and the last fetch: {turns:?}");
     }
 
     #[test]
