@@ -247,15 +247,17 @@ fn a_slow_reader_slows_the_server() {
 fn a_server_that_reads_by_crumbs_gets_every_byte_before_the_end() {
     use futures::{AsyncReadExt, AsyncWriteExt};
     use std::io::{Read, Write};
+    /// Six megabytes: more than the socket of the client may hold, so that it has to wait.
+    const LAST: u32 = 1_500_000;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
     let address = listener.local_addr().unwrap();
-    let content: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
+    let content: Vec<u8> = (0..LAST + 1).flat_map(u32::to_le_bytes).collect();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut seen = Vec::new();
-        let mut crumb = [0; 700];
-        while !seen.ends_with(&249_999_u32.to_le_bytes()) {
+        let mut crumb = [0; 1400];
+        while !seen.ends_with(&LAST.to_le_bytes()) {
             let count = stream.read(&mut crumb).unwrap();
             assert!(count > 0, "it ended after {} bytes", seen.len());
             seen.extend_from_slice(&crumb[..count]);
