@@ -10,7 +10,8 @@ use scraper::Html;
 use url::Url;
 
 use crate::cli::Demo;
-use crate::crawl::engine::{Budget, Fetched, Over, Totals, Watch, crawl};
+use crate::crawl::account::{Budget, Totals, Watch};
+use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Bounds, Frontier, Job};
 use crate::crawl::scope;
 use crate::extract;
@@ -59,7 +60,9 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
         (None, false) => builder,
     })?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
-    let harvest = runtime.block_on(gather(front, args, &stop));
+    // It outlives the loop: closing thousands of connections would be a long poll.
+    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
+    let harvest = runtime.block_on(gather(front, args, &web, &stop));
     let stats = runtime.stats();
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live, site));
@@ -114,8 +117,7 @@ struct Harvest {
 }
 
 /// Crawls the site from its front page on.
-async fn gather(front: Url, args: &Demo, stop: &Stop) -> Harvest {
-    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
+async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Harvest {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
     let mut frontier = Frontier::new(bounds, Pace::unlimited(), scope::same_hosts(&seeds));

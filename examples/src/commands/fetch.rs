@@ -7,7 +7,7 @@ use url::Url;
 
 use super::gather::{Plan, gather};
 use crate::cli::Fetch;
-use crate::crawl::engine::Budget;
+use crate::crawl::account::Budget;
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::scope;
 use crate::failure::Failure;

@@ -17,7 +17,8 @@ use url::Url;
 
 use super::keeper::{Found, Keeper};
 use crate::cli::Asking;
-use crate::crawl::engine::{Budget, Fetched, Over, Totals, Watch, crawl};
+use crate::crawl::account::{Budget, Totals, Watch};
+use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Errand, Frontier, Job};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;

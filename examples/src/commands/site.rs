@@ -11,7 +11,7 @@ use url::Url;
 
 use super::gather::{Gathered, Plan, gather};
 use crate::cli::{Scope, Site, seed};
-use crate::crawl::engine::{Budget, End};
+use crate::crawl::account::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::{scope, sitemap};

@@ -1,11 +1,9 @@
 //! The engine: keeps a number of fetches in flight until there is nothing left to fetch.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,10 +14,10 @@ use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
+use super::account::{Budget, End, Totals, Watch};
 use super::frontier::{Errand, Frontier, Job};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
-use crate::report::progress::Standing;
 use crate::stop::{Asked, Stop};
 
 /// How many fetches that have landed are dealt with before others have a turn. When thousands land
@@ -82,90 +80,6 @@ pub enum Over<T> {
     },
 }
 
-/// What a crawl amounts to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Pages fetched, failures included.
-    pub pages: u64,
-    /// Pages that failed.
-    pub failures: u64,
-    /// Bytes of bodies.
-    pub bytes: u64,
-    /// From first to last.
-    pub wall: Duration,
-    /// The most fetches that were in flight at once.
-    pub most_in_flight: u64,
-    /// The longest chain of fetches of which each had to wait for the one before: for its link,
-    /// or for its place among those in flight. No crawl can be faster than this many answers.
-    pub longest_chain: u32,
-    /// Fetches that were tried again because a host was too busy.
-    pub retries: u64,
-    /// Pages that robots.txt asks crawlers to leave alone, and links to such pages: one that was
-    /// found on several pages counts each time.
-    pub forbidden: u64,
-    /// Pages that were known of and not begun.
-    pub abandoned: u64,
-    /// Why it began no more pages.
-    pub end: End,
-}
-
-impl Totals {
-    fn standing(&self, in_flight: usize, queued: usize) -> Standing {
-        Standing {
-            over: self.pages,
-            failed: self.failures,
-            in_flight: in_flight as u64,
-            queued: queued as u64,
-            bytes: self.bytes,
-        }
-    }
-}
-
-/// Where a crawl stands, for whoever shows it. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Watch(Rc<Cell<Standing>>);
-
-impl Watch {
-    /// Where the crawl stands now.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.0.get()
-    }
-}
-
-/// Why a crawl began no more pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum End {
-    /// There were none left.
-    #[default]
-    Nothing,
-    /// Somebody asked for a stop.
-    Asked,
-    /// As many bytes had come as there were to be at most.
-    Bytes,
-    /// The time for it was over.
-    Time,
-}
-
-/// What may be spent on a crawl.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Pages in flight at once.
-    pub concurrency: usize,
-    /// Bytes of bodies; what is in flight when they are reached still comes.
-    pub bytes: u64,
-    /// From first to last; what is in flight when it is over still comes.
-    pub time: Duration,
-}
-
-impl Budget {
-    /// So many pages at once, and no end.
-    #[must_use]
-    pub fn unlimited(concurrency: usize) -> Budget {
-        Budget { concurrency, bytes: u64::MAX, time: Duration::MAX }
-    }
-}
-
 /// Fetches what is in `frontier` and whatever it leads to, each page in a task of its own, until
 /// nothing is left, the budget is spent or `stop` is asked for; then the pages in flight are
 /// waited for and no new ones begun.
@@ -218,7 +132,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
             }
         }
         totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
-        watch.0.set(totals.standing(flights.len(), frontier.len()));
+        watch.set(totals.standing(flights.len(), frontier.len()));
         // With a free place, a page may also begin because its host's pause is over.
         let pause_is_over = places.peek().and_then(|_| frontier.next_at());
         if flights.is_empty() && (pause_is_over.is_none() || totals.end != End::Nothing) {
@@ -405,6 +319,8 @@ mod tests {
     use crate::crawl::frontier::Bounds;
     use crate::polite::pace::Pace;
     use mainspring::time::{Clock, sleep};
+    use std::cell::Cell;
+    use std::rc::Rc;
 
     const DELAY: Duration = Duration::from_secs(1);
 

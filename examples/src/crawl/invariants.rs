@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use mainspring::time::{Clock, now, sleep};
 use url::Url;
 
-use super::engine::{Budget, Fetched, Over, Watch, crawl};
+use super::account::{Budget, Watch};
+use super::engine::{Fetched, Over, crawl};
 use super::frontier::{Bounds, Errand, Frontier, Job};
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;

@@ -3,6 +3,7 @@
 //! It knows no HTTP: a fetch is any future that ends with a page's links and whatever its caller
 //! wants of it. That is what makes the engine testable on a virtual clock, without a socket.
 
+pub mod account;
 pub mod engine;
 pub mod frontier;
 #[cfg(test)]

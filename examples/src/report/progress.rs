@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mainspring::JoinHandle;
 
-use crate::crawl::engine::Watch;
+use crate::crawl::account::Watch;
 use crate::text::shortened;
 use crate::value::{Count, Size, Took};
 
