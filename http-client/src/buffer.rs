@@ -9,8 +9,9 @@ use std::cell::RefCell;
 
 /// Bytes asked of the kernel at once. Each read of a large body costs more than its system call:
 /// the kernel tells the peer how much room it made, and over a local link takes in what the peer
-/// then sends. Much more would fall out of the processor's second-level cache.
-pub(crate) const READ_BYTES: usize = 256 * 1024;
+/// then sends; and the code of a poll is cold after so much has been copied. Much more would fall
+/// out of the processor's second-level cache.
+pub(crate) const READ_BYTES: usize = 512 * 1024;
 
 /// Read buffers kept for the next reader. More are made when chunks are held; they are freed.
 const READ_BUFFERS_KEPT: usize = 4;
@@ -19,9 +20,9 @@ const READ_BUFFERS_KEPT: usize = 4;
 const WRITE_BYTES_KEPT: usize = 16 * 1024;
 
 /// From this length on, a chunk takes its buffer along instead of being copied out of it. A chunk
-/// that is held thus costs up to eight times its length; one segment over the loopback interface,
+/// that is held thus costs up to 16 times its length; one segment over the loopback interface,
 /// which is a little less than 64 KiB, is not copied.
-const HAND_OVER_BYTES: usize = READ_BYTES / 8;
+const HAND_OVER_BYTES: usize = READ_BYTES / 16;
 
 #[derive(Default)]
 struct Buffers {

@@ -160,7 +160,7 @@ impl Response {
 
     /// The next piece of the body; `None` at its end.
     ///
-    /// Pieces are as long as what the socket had, up to 256 KiB; one of 32 KiB or more keeps all of
+    /// Pieces are as long as what the socket had, up to 512 KiB; one of 32 KiB or more keeps all of
     /// its read buffer until it is dropped. Cancel-safe: a piece that was not returned has not been
     /// taken.
     ///
