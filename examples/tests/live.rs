@@ -1,4 +1,4 @@
-//! The live view as a person sees it: the demo on a terminal that tmux plays.
+//! The live view and the progress as a person sees them: on a terminal that tmux plays.
 #![cfg(unix)]
 
 mod cli_support;
@@ -134,4 +134,26 @@ fn what_a_watched_fetch_prints_comes_once_the_view_is_gone() {
     release.send(()).expect("it waits");
     let shown = screen.shows(&["2 pages, 0 failed", "left with 0"]);
     assert_eq!(shown.matches("here it is").count(), 2, "{shown}");
+}
+
+#[test]
+fn results_and_progress_share_a_terminal() {
+    let (release, released) = mpsc::channel();
+    let site = Canned::start(move |_| {
+        released.recv().unwrap_or_default();
+        Canned::page("<h1>here it is</h1>")
+    });
+    let release = release;
+    let arguments = format!("fetch {} {} --select h1", site.url("/a"), site.url("/b"));
+    let Some(screen) = Screen::start("share", &arguments) else { return };
+    screen.shows(&["0 of 2 pages, 2 in flight"]);
+    release.send(()).expect("it waits");
+    let shown = screen.shows(&["here it is", "1 of 2 pages"]);
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert_eq!(lines[0], "here it is", "{shown}");
+    assert!(lines[1].contains(" 1 of 2 pages, "), "{shown}");
+    release.send(()).expect("it waits");
+    let shown = screen.shows(&["2 pages, 0 failed", "left with 0"]);
+    assert_eq!(shown.matches("here it is").count(), 2, "{shown}");
+    assert!(!shown.contains("in flight"), "the line is gone: {shown}");
 }

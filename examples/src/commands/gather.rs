@@ -169,7 +169,7 @@ async fn carry_out(mut plan: Plan, asking: &Asking, web: &Web, stop: &Stop) -> H
     };
     let earlier = plan.earlier.len();
     let mut keeper = Keeper::new(asking, plan.out, plan.journal, plan.earlier);
-    let over = |over| match over {
+    let mut keep = |over| match over {
         Over::Page(page) => {
             let laps = web.laps(&page.job.url);
             keeper.take(page, laps);
@@ -178,6 +178,10 @@ async fn carry_out(mut plan: Plan, asking: &Asking, web: &Web, stop: &Stop) -> H
             }
         }
         Over::Forbidden { place } => keeper.pass_over(place),
+    };
+    let over = |over| match &progress {
+        Some(progress) => progress.print(|| keep(over)),
+        None => keep(over),
     };
     let totals = crawl(&mut plan.frontier, plan.budget, stop, &watch, fetch, over).await;
     if let Some(progress) = progress {

@@ -17,6 +17,9 @@ const BAR: usize = 12;
 /// The longest line on a terminal, in characters: one that wraps could not be renewed.
 const LINE: usize = 79;
 
+/// Takes away what stands on a terminal's line.
+const CLEAR: &str = "\r\x1b[2K";
+
 /// Where a crawl stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -88,14 +91,20 @@ fn brief(duration: Duration) -> String {
 #[derive(Debug)]
 pub struct Progress {
     on_terminal: bool,
+    /// Results are printed to the same terminal.
+    among_results: bool,
     last: Option<Standing>,
+    /// What stands on the terminal, with what renews the line.
+    shown: String,
 }
 
 impl Progress {
     /// Progress for this process's stderr.
     #[must_use]
     pub fn new() -> Progress {
-        Progress { on_terminal: io::stderr().is_terminal(), last: None }
+        let on_terminal = io::stderr().is_terminal();
+        let among_results = on_terminal && io::stdout().is_terminal();
+        Progress { on_terminal, among_results, last: None, shown: String::new() }
     }
 
     /// How long to wait between two lines: a terminal can be renewed ten times a second, a log
@@ -112,18 +121,30 @@ impl Progress {
         }
         self.last = Some(standing);
         let line = standing.line(elapsed, self.on_terminal);
-        let text = if self.on_terminal {
-            format!("\r\x1b[2K{}", shortened(&line, LINE))
+        if self.on_terminal {
+            self.shown = format!("{CLEAR}{}", shortened(&line, LINE));
+            say(&self.shown);
         } else {
-            format!("{line}\n")
-        };
-        say(&text);
+            say(&format!("{line}\n"));
+        }
+    }
+
+    /// Has results printed: on a terminal, above the line.
+    fn print(&self, results: impl FnOnce()) {
+        let line_is_in_the_way = self.among_results && self.last.is_some();
+        if line_is_in_the_way {
+            say(CLEAR);
+        }
+        results();
+        if line_is_in_the_way {
+            say(&self.shown);
+        }
     }
 
     /// Takes the line away, so that what is printed next starts at the margin.
     pub fn clear(&mut self) {
         if self.on_terminal && self.last.take().is_some() {
-            say("\r\x1b[2K");
+            say(CLEAR);
         }
     }
 }
@@ -160,6 +181,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Has results printed: where they share a terminal with the progress, above it.
+    pub fn print(&self, results: impl FnOnce()) {
+        self.progress.borrow().print(results);
+    }
+
     /// Ends the task and takes the line away.
     pub async fn end(self) {
         self.task.cancel();
