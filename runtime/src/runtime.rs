@@ -416,14 +416,6 @@ impl Runtime {
     /// Steps 4 and 5, when nothing is ready.
     fn park(&mut self) -> Ended {
         let core = self.core.clone();
-        if core.reactor.len() > 0 && core.time.kind() == Clock::Real {
-            // What came in meanwhile, often from a task of this very turn, is had for a question. A
-            // sleep also takes two readings of the clock and two barriers towards other threads.
-            self.look();
-            if self.has_work() {
-                return Ended::Turn;
-            }
-        }
         let deadline = core.timers.borrow_mut().next_deadline();
         let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
         let Some(deadline) = deadline else {
