@@ -21,10 +21,15 @@ impl OutDir {
     /// One sentence that names the directory and the reason.
     pub fn open(path: &Path) -> Result<OutDir, String> {
         let dir = OutDir(path.to_owned());
-        let probe = format!(".crawl-probe.{}", std::process::id());
+        // By one name for all runs: what one leaves that is killed here, the next one takes away.
+        let probe = "crawl-probe";
+        let removed = || match fs::remove_file(path.join(probe)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
         fs::create_dir_all(path)
-            .and_then(|()| dir.write(&probe, |_| Ok(())))
-            .and_then(|()| fs::remove_file(path.join(&probe)))
+            .and_then(|()| dir.write(probe, |_| Ok(())))
+            .and_then(|()| removed())
             .map_err(|error| format!("cannot write to {}: {error}", path.display()))?;
         Ok(dir)
     }
@@ -199,6 +204,16 @@ pub(crate) mod tests {
         let dir = OutDir::open(&scratch.0.join("a/b")).expect("made");
         dir.write("x.txt", |file| file.write_all(b"all of it")).expect("written");
         assert_eq!(fs::read(scratch.0.join("a/b/x.txt")).expect("read"), b"all of it");
+    }
+
+    #[test]
+    fn what_a_killed_run_has_left_of_its_check_is_taken_away() {
+        let scratch = Scratch::new("killed");
+        for left in ["crawl-probe", ".crawl-probe.part"] {
+            fs::write(scratch.0.join(left), "").expect("written");
+        }
+        OutDir::open(&scratch.0).expect("there");
+        assert_eq!(scratch.files(), [""; 0]);
     }
 
     #[test]
