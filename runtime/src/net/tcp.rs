@@ -87,16 +87,14 @@ impl TcpStream {
         Ok(TcpStream { io: Registered::new(socket, SourceKind::Stream, descriptor)? })
     }
 
-    /// Writable does not mean connected: the socket's error comes first, then whether it has a peer.
+    /// Writable does not mean connected: whether it has a peer says that, and if not, the socket's error why.
     fn is_connected(&self) -> io::Result<bool> {
         let socket = self.io.get();
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
-        match socket.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
+        let Err(no_peer) = socket.peer_addr() else { return Ok(true) };
+        match socket.take_error()? {
+            Some(error) => Err(error),
+            None if no_peer.kind() == ErrorKind::NotConnected => Ok(false),
+            None => Err(no_peer),
         }
     }
 
