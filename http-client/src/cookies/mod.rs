@@ -6,6 +6,7 @@
 
 mod date;
 
+use mainspring_suffix::is_public_suffix;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -99,8 +100,10 @@ impl CookieJar {
         let is_secure = url.scheme() == "https";
         let (domain, host_only) = match &attributes.domain {
             None => (host.to_owned(), true),
-            Some(domain) if domain == host => (host.to_owned(), is_suffix(domain)),
-            Some(domain) if !is_suffix(domain) && is_below(url, domain) => (domain.clone(), false),
+            Some(domain) if domain == host => (host.to_owned(), is_public_suffix(domain)),
+            Some(domain) if !is_public_suffix(domain) && is_below(url, domain) => {
+                (domain.clone(), false)
+            }
             Some(_) => return false,
         };
         let path = attributes.path.unwrap_or_else(|| default_path(url));
@@ -247,11 +250,6 @@ fn max_age(value: &str) -> Option<i64> {
     }
     let negative = digits.len() < value.len();
     Some(value.parse().unwrap_or(if negative { 0 } else { i64::from(u32::MAX) }))
-}
-
-/// Whether nobody may set cookies for all below this domain.
-fn is_suffix(domain: &str) -> bool {
-    psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
 }
 
 /// `domain-match` (RFC 6265 §5.1.3) for a domain that is not the host itself.
