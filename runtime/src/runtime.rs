@@ -211,7 +211,7 @@ impl Runtime {
     pub fn run_until_idle(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
         let before = self.core.counters.so_far();
-        self.look();
+        self.look(usize::MAX);
         while self.has_work() {
             self.turn_with(None, false);
         }
@@ -247,7 +247,7 @@ impl Runtime {
         let ended = if main_done {
             Ended::MainDone
         } else if !may_park {
-            self.look();
+            self.look(usize::MAX);
             Ended::Turn
         } else if self.has_work() {
             Ended::Turn
@@ -264,7 +264,7 @@ impl Runtime {
         self.core.tell_turn_started();
         self.read_inbox();
         if self.rested.is_some() || self.core.time.kind() != Clock::Real {
-            self.fire_timers();
+            self.fire_timers(usize::MAX);
         }
         self.run_callbacks();
     }
@@ -432,7 +432,7 @@ impl Runtime {
         }
         if outside {
             refuse_to_jump(&core);
-            self.look();
+            self.look(usize::MAX);
         }
         if !self.has_work() {
             core.time.jump(deadline.max(core.time.now()));
@@ -480,25 +480,27 @@ impl Runtime {
 
     /// A look in the middle of a batch. Who waited for a timer or a socket goes before the rest of the
     /// batch, so as not to wait for all of that as well; at most half as many as are polled between two
-    /// looks, so that the rest goes on, too.
+    /// looks, so that the rest goes on, too. More timers that are due stay for the next look.
     #[cold]
     fn look_amid_batch(&mut self) {
+        let most = self.poll_interval as usize / 2;
+        self.read_inbox();
         let from = self.core.table.borrow().ready.later();
-        self.look();
+        self.look(most.max(1));
         let mut table = self.core.table.borrow_mut();
         let place = table.ready.len() - (table.ready.later() - from);
-        let count = table.ready.advance(from, self.poll_interval as usize / 2);
+        let count = table.ready.advance(from, most);
         drop(table);
         if count > 0 {
             self.core.note(0, Kind::Advanced { from: place as u32, count: count as u32 });
         }
     }
 
-    /// A look at inbox, timers and events, without waiting.
-    fn look(&mut self) {
+    /// A look at inbox, timers (at `most` so many) and events, without waiting.
+    fn look(&mut self, most: usize) {
         self.core.polls_to_look.set(self.poll_interval);
         self.read_inbox();
-        self.fire_timers();
+        self.fire_timers(most);
         // Without a source there is nothing to ask the operating system for: other threads leave word
         // in the inbox.
         if self.core.reactor.len() > 0 {
@@ -559,7 +561,7 @@ impl Runtime {
     }
 
     /// Step 2.
-    fn fire_timers(&mut self) {
+    fn fire_timers(&mut self, most: usize) {
         let rested = self.rested.take();
         if self.core.timers.borrow().len() == 0 {
             return;
@@ -572,7 +574,7 @@ impl Runtime {
             }
             _ => core.time.now(),
         };
-        core.timers.borrow_mut().expire(now, &mut self.fired);
+        core.timers.borrow_mut().expire(now, most, &mut self.fired);
         if let Some(tap) = &core.tap {
             tap.set_stamp(now);
         }

@@ -134,9 +134,10 @@ impl<W> TimerQueue<W> {
         None
     }
 
-    /// Moves every timer that is due at `now` into `fired`, by deadline, ties in order of arming.
-    pub(crate) fn expire(&mut self, now: u64, fired: &mut Vec<Fired<W>>) {
-        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+    /// Moves the timers that are due at `now`, `most` of them, into `fired`, which must be empty, by deadline,
+    /// ties in order of arming.
+    pub(crate) fn expire(&mut self, now: u64, most: usize, fired: &mut Vec<Fired<W>>) {
+        while fired.len() < most && self.next_deadline().is_some_and(|deadline| deadline <= now) {
             let Some(Reverse(entry)) = self.heap.pop() else { return };
             if let Some(waker) = self.vacate(entry.place) {
                 fired.push(Fired { id: entry.number as u32, late: now - entry.deadline, waker });

@@ -25,8 +25,8 @@ enum Step {
     /// Cancel, or give another waker to, one of the timers ever armed, live or not.
     Cancel(prop::sample::Index),
     Rewake(prop::sample::Index),
-    /// Let so much time pass, then fire what is due.
-    Expire(u64),
+    /// Let so much time pass, then fire what is due, at most so many.
+    Expire(u64, usize),
     /// Ask for the next deadline.
     Peek,
 }
@@ -38,7 +38,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => delay.prop_map(Step::Arm),
         4 => any::<prop::sample::Index>().prop_map(Step::Cancel),
         1 => any::<prop::sample::Index>().prop_map(Step::Rewake),
-        2 => (0..8_u64).prop_map(Step::Expire),
+        2 => (0..8_u64, prop_oneof![Just(usize::MAX), 0..4_usize])
+            .prop_map(|(passed, most)| Step::Expire(passed, most)),
         1 => Just(Step::Peek),
     ];
     prop::collection::vec(step, 0..400)
@@ -63,12 +64,13 @@ impl Model {
     }
 
     /// The order is the point: by deadline, then as they were armed, which a stable sort keeps.
-    fn expire(&mut self) -> Vec<(u32, u64, Waker)> {
+    fn expire(&mut self, most: usize) -> Vec<(u32, u64, Waker)> {
         let now = self.now;
         let mut due: Vec<_> =
             self.timers.iter_mut().filter(|t| t.armed && t.deadline <= now).collect();
         due.sort_by_key(|timer| timer.deadline);
         due.into_iter()
+            .take(most)
             .map(|timer| {
                 timer.armed = false;
                 (timer.key.id(), now - timer.deadline, timer.waker.clone())
@@ -104,11 +106,11 @@ fn check(steps: Vec<Step>) {
                 timer.waker = waker;
             }
             Step::Cancel(_) | Step::Rewake(_) => {}
-            Step::Expire(passed) => {
+            Step::Expire(passed, most) => {
                 model.now += passed;
                 let mut fired = Vec::new();
-                queue.expire(model.now, &mut fired);
-                let expected = model.expire();
+                queue.expire(model.now, most, &mut fired);
+                let expected = model.expire(most);
                 assert_eq!(fired.len(), expected.len());
                 for (fired, (id, late, waker)) in fired.into_iter().zip(expected) {
                     assert_eq!((fired.id, fired.late), (id, late));
