@@ -5,7 +5,7 @@ mod support {
 }
 
 use http::header;
-use mainspring_http::{Bytes, Client, ErrorKind, Method, Phase, Redirect, RetryPolicy, Timeouts};
+use mainspring_http::{Bytes, Client, ErrorKind, Method, Redirect, RetryPolicy};
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -589,75 +589,6 @@ fn what_may_pass_is_tried_again_as_often_as_the_policy_says() {
         let response = posting.post(server.url("/always")).body("x").send().await.unwrap();
         assert_eq!((response.status().as_u16(), posting.stats().retried), (503, 0));
     });
-}
-
-#[test]
-fn each_phase_has_its_own_timeout() {
-    let soon = Some(Duration::from_millis(20));
-    let none = Timeouts {
-        pool: None,
-        resolve: None,
-        connect: None,
-        tls: None,
-        write: None,
-        head: None,
-        read: None,
-        total: None,
-        expect_continue: Duration::from_secs(1),
-    };
-    let server = Server::new(|seen| {
-        let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
-        Reply::SayAndHang(if seen.line() == "GET /head" { vec![] } else { head.into() })
-    });
-    mainspring::run(async {
-        let client = Client::builder().max_connections(1).resolver(Never).build();
-        let get = |path: &str, timeouts| client.get(server.url(path)).timeouts(timeouts);
-        let phase = |error: mainspring_http::Error| {
-            assert!(error.is_timeout(), "{error}");
-            error.phase()
-        };
-
-        let error = get("/head", Timeouts { head: soon, ..none }).send().await.unwrap_err();
-        assert_eq!(phase(error), Some(Phase::Head));
-        let error = get("/head", Timeouts { total: soon, ..none }).send().await.unwrap_err();
-        assert_eq!(phase(error), Some(Phase::Total));
-
-        let timeouts = Timeouts { read: soon, ..none };
-        let mut response = get("/body", timeouts).send().await.unwrap();
-        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
-        assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Body));
-
-        let timeouts = Timeouts { total: soon, ..none };
-        let read = async {
-            let mut response = get("/body", timeouts).send().await?;
-            while let Some(piece) = response.chunk().await {
-                piece?;
-            }
-            Ok(())
-        };
-        assert_eq!(phase(read.await.unwrap_err()), Some(Phase::Total));
-
-        // The one connection that is allowed is in use.
-        let held = get("/body", none).send().await.unwrap();
-        let error = get("/body", Timeouts { pool: soon, ..none }).send().await.unwrap_err();
-        assert_eq!(phase(error), Some(Phase::Pool));
-        assert_eq!(client.stats().waiting, 0);
-        drop(held);
-
-        let timeouts = Timeouts { resolve: soon, ..none };
-        let error = client.get("http://name.test/").timeouts(timeouts).send().await.unwrap_err();
-        assert_eq!(phase(error), Some(Phase::Resolve));
-        assert_eq!(client.stats().open, 0);
-    });
-}
-
-/// A resolver that never answers.
-struct Never;
-
-impl mainspring_http::Resolve for Never {
-    fn resolve(&self, _host: &str) -> mainspring_http::Lookup {
-        Box::pin(std::future::pending())
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! once, and one by one, each read before the next is sent.
 
 mod support {
+    pub mod by_hand;
     pub mod drive;
     pub mod table;
 }
@@ -11,8 +12,9 @@ use mainspring::Runtime;
 use mainspring_http::proto::ResponseDecoder;
 use mainspring_http::{Client, ErrorKind, Method, RequestBuilder};
 use std::fmt::Write as _;
-use std::io::{ErrorKind as IoErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use support::by_hand::read_head;
 use support::drive::{quoteless, show};
 use support::table::{self, Row};
 
@@ -89,7 +91,10 @@ fn outcome(runtime: &mut Runtime, listener: &TcpListener, row: &Row, pace: Pace)
     let told = runtime.spawn(tell(client, request, row.kind == "CONNECT"));
     runtime.run_until_idle();
     let (mut stream, _) = listener.accept().unwrap();
-    read_request(runtime, &mut stream);
+    stream.set_nodelay(true).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    read_head(runtime, &mut stream);
+    stream.set_nonblocking(false).unwrap();
     let step = if pace == Pace::AtOnce { row.wire.len().max(1) } else { 1 };
     for piece in row.wire.chunks(step) {
         // A client that has seen enough may be gone.
@@ -120,21 +125,6 @@ fn ends_by_itself(row: &Row) -> bool {
 /// Whether what comes behind the head ends with the connection, as it is of another protocol.
 fn is_tunnel(row: &Row) -> bool {
     row.outcome.ends_with("another protocol")
-}
-
-fn read_request(runtime: &mut Runtime, stream: &mut TcpStream) {
-    stream.set_nodelay(true).unwrap();
-    stream.set_nonblocking(true).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        runtime.run_until_idle();
-        let mut piece = [0; 1024];
-        match stream.read(&mut piece) {
-            Ok(count) => head.extend_from_slice(&piece[..count]),
-            Err(error) => assert_eq!(error.kind(), IoErrorKind::WouldBlock),
-        }
-    }
-    stream.set_nonblocking(false).unwrap();
 }
 
 /// Sends a request, and puts all that came of it into one line.

@@ -1,11 +1,15 @@
-//! The phases whose clock runs out because a peer does nothing at all: connecting, the handshake,
-//! sending, and the word to go on. Those of the response stand in `client.rs`.
+//! Each phase of a request, with a clock that runs out.
+
+mod support {
+    pub mod server;
+}
 
 use mainspring_http::{Client, Error, Phase, RequestBuilder, Timeouts};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
+use support::server::{Reply, Server};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(20));
 
@@ -112,4 +116,62 @@ fn a_body_that_nobody_asks_for_is_sent_after_a_while() {
     let response = mainspring::run(async { request.send().await.unwrap() });
     assert_eq!(response.status(), 201);
     server.join().unwrap();
+}
+
+#[test]
+fn each_phase_has_its_own_timeout() {
+    let none = none();
+    let server = Server::new(|seen| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
+        Reply::SayAndHang(if seen.line() == "GET /head" { vec![] } else { head.into() })
+    });
+    mainspring::run(async {
+        let client = Client::builder().max_connections(1).resolver(Never).build();
+        let get = |path: &str, timeouts| client.get(server.url(path)).timeouts(timeouts);
+        let phase = |error: mainspring_http::Error| {
+            assert!(error.is_timeout(), "{error}");
+            error.phase()
+        };
+
+        let error = get("/head", Timeouts { head: SOON, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Head));
+        let error = get("/head", Timeouts { total: SOON, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Total));
+
+        let timeouts = Timeouts { read: SOON, ..none };
+        let mut response = get("/body", timeouts).send().await.unwrap();
+        assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
+        assert_eq!(phase(response.chunk().await.unwrap().unwrap_err()), Some(Phase::Body));
+
+        let timeouts = Timeouts { total: SOON, ..none };
+        let read = async {
+            let mut response = get("/body", timeouts).send().await?;
+            while let Some(piece) = response.chunk().await {
+                piece?;
+            }
+            Ok(())
+        };
+        assert_eq!(phase(read.await.unwrap_err()), Some(Phase::Total));
+
+        // The one connection that is allowed is in use.
+        let held = get("/body", none).send().await.unwrap();
+        let error = get("/body", Timeouts { pool: SOON, ..none }).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Pool));
+        assert_eq!(client.stats().waiting, 0);
+        drop(held);
+
+        let timeouts = Timeouts { resolve: SOON, ..none };
+        let error = client.get("http://name.test/").timeouts(timeouts).send().await.unwrap_err();
+        assert_eq!(phase(error), Some(Phase::Resolve));
+        assert_eq!(client.stats().open, 0);
+    });
+}
+
+/// A resolver that never answers.
+struct Never;
+
+impl mainspring_http::Resolve for Never {
+    fn resolve(&self, _host: &str) -> mainspring_http::Lookup {
+        Box::pin(std::future::pending())
+    }
 }

@@ -2,10 +2,15 @@
 
 #![cfg(all(unix, feature = "charset"))]
 
+mod support {
+    pub mod by_hand;
+}
+
 use mainspring::Runtime;
 use mainspring_http::Client;
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixListener;
+use support::by_hand::read_head;
 
 const UTF_8: &str = "héllo, 你好，世界 🦀";
 
@@ -41,15 +46,7 @@ fn a_character_that_is_split_over_reads_comes_out_whole() {
             runtime.run_until_idle();
             let (mut stream, _) = listener.accept().unwrap();
             stream.set_nonblocking(true).unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                runtime.run_until_idle();
-                let mut piece = [0; 1024];
-                match stream.read(&mut piece) {
-                    Ok(count) => head.extend_from_slice(&piece[..count]),
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
-                }
-            }
+            read_head(&mut runtime, &mut stream);
             for byte in wire(content_type, &body, chunked) {
                 stream.write_all(&[byte]).unwrap();
                 // What was written to a Unix socket is there, so each byte is read by itself.

@@ -1,8 +1,7 @@
 //! What the runtime's tests share: a log of everything the loop does, a future that is opened by hand,
 //! counters of drops, and child processes.
 
-// Each test file is a crate of its own and uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file is a crate of its own and uses its own part of this")]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
