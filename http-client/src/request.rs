@@ -6,9 +6,11 @@ use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::multipart::Form;
 use crate::response::Response;
 use crate::timeout::Timeouts;
+use crate::url_text;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 use url::Url;
 
@@ -35,7 +37,7 @@ impl IntoUrl for &Url {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Url> {
-        Url::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
+        url_text::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
     }
 }
 
@@ -285,9 +287,9 @@ impl RequestBuilder {
     ///
     /// # Errors
     /// Whatever went wrong, in building the request or on the way.
-    pub async fn send(self) -> Result<Response> {
-        let request = self.request?;
-        self.client.run(request).await
+    pub fn send(self) -> impl Future<Output = Result<Response>> {
+        let Self { client, request } = self;
+        async move { client.run(request?).await }
     }
 }
 

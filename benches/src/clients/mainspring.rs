@@ -3,7 +3,7 @@
 use super::Fetches;
 use crate::runtimes;
 use mainspring_http::Client as HttpClient;
-use mainspring_http::Url;
+use mainspring_http::{IntoUrl, Url};
 use std::net::SocketAddr;
 
 /// The adaptor.
@@ -31,7 +31,7 @@ impl Fetches for Client {
         server: SocketAddr,
         path: &'static str,
     ) -> (HttpClient, Url) {
-        (client.clone(), format!("http://{server}{path}").parse().unwrap())
+        (client.clone(), format!("http://{server}{path}").into_url().unwrap())
     }
 
     async fn get((client, url): &mut (HttpClient, Url)) -> usize {
