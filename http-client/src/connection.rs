@@ -333,6 +333,7 @@ impl Connection {
         cx: &mut Context<'_>,
         phase: Phase,
     ) -> Poll<Result<(ReadBuffer, usize)>> {
+        ready!(self.transport.poll_readable(cx));
         let mut buffer = ReadBuffer::take();
         let count = ready!(self.transport.poll_read(cx, buffer.space()))
             .map_err(|error| Error::io(phase, error))?;
@@ -389,6 +390,9 @@ impl Connection {
 
     /// Looks, without waiting, at what an idle connection has been told meanwhile.
     pub(crate) fn check_idle(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        if !self.transport.is_readable() {
+            return None;
+        }
         let mut byte = [0];
         match self.transport.poll_read(cx, &mut byte) {
             Poll::Pending => None,

@@ -17,6 +17,22 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    fn is_readable(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_readable(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.is_readable(),
+        }
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp(stream) => stream.poll_readable(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_readable(cx),
+        }
+    }
+
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -71,6 +87,24 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Whether a read may find something. Of TLS that is known by trying alone.
+    pub(crate) fn is_readable(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_readable(),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+        }
+    }
+
+    /// Waits until it may.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(socket) => socket.poll_readable(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

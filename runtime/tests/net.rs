@@ -207,6 +207,32 @@ fn options_peeking_and_parts() {
 }
 
 #[test]
+fn whether_a_read_is_worth_a_try_is_known_without_one() {
+    macro_rules! check {
+        ($near:expr, $far:expr) => {
+            let (near, far) = ($near, $far);
+            assert!(polled_once(poll_fn(|cx| near.poll_read(cx, &mut [0]))).await.is_none());
+            assert!(!near.is_readable(), "nothing had come");
+            assert!(polled_once(poll_fn(|cx| near.poll_readable(cx))).await.is_none());
+            assert_eq!(poll_fn(|cx| far.poll_write(cx, b"ab")).await.unwrap(), 2);
+            poll_fn(|cx| near.poll_readable(cx)).await;
+            assert!(near.is_readable());
+            assert_eq!(poll_fn(|cx| near.poll_read(cx, &mut [0; 2])).await.unwrap(), 2);
+            assert!(near.is_readable(), "as much as was asked for: there may be more");
+            drop(far);
+            assert_eq!(poll_fn(|cx| near.poll_read(cx, &mut [0])).await.unwrap(), 0);
+            assert!(near.is_readable(), "the end is there for ever");
+        };
+    }
+    run(async {
+        let (near, far) = connection().await;
+        check!(near, far);
+        let (near, far) = UnixStream::pair().unwrap();
+        check!(near, far);
+    });
+}
+
+#[test]
 fn a_refused_connection_is_an_error_and_a_silent_one_times_out() {
     run(async {
         let (_taken, address) = deaf_port();

@@ -126,9 +126,14 @@ impl<S: Pollable> Registered<S> {
         }
     }
 
-    /// Waits until an operation in `direction` is worth trying.
+    /// Whether an operation in `direction` is worth trying.
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        self.source(|source| source.is_ready(direction))
+    }
+
+    /// Waits until it is.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<()> {
-        if self.source(|source| source.is_ready(direction)) {
+        if self.is_ready(direction) {
             return Poll::Ready(());
         }
         let wakee = self.core.wakee(cx.waker());

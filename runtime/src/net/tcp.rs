@@ -145,6 +145,16 @@ impl TcpStream {
         poll_fn(|cx| self.io.poll_try(cx, Direction::Read, |io| io.peek(buffer), weigh)).await
     }
 
+    /// Whether a read is worth a try. If not, no event has come since the last one found nothing more.
+    pub fn is_readable(&self) -> bool {
+        self.io.is_ready(Direction::Read)
+    }
+
+    /// Waits until a read is worth a try, and a buffer. It may still find nothing.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_ready(cx, Direction::Read)
+    }
+
     /// As [`read`](TcpStream::read), for a future of your own.
     ///
     /// # Errors

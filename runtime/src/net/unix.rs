@@ -66,6 +66,16 @@ impl UnixStream {
         Ok(UnixStream { io: Registered::new(socket, SourceKind::Stream, descriptor)? })
     }
 
+    /// As [`TcpStream::is_readable`](crate::net::TcpStream::is_readable).
+    pub fn is_readable(&self) -> bool {
+        self.io.is_ready(Direction::Read)
+    }
+
+    /// As [`TcpStream::poll_readable`](crate::net::TcpStream::poll_readable).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_ready(cx, Direction::Read)
+    }
+
     /// As [`TcpStream::poll_read`](crate::net::TcpStream::poll_read).
     ///
     /// # Errors
