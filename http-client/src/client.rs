@@ -341,7 +341,7 @@ fn host_name(url: &Url) -> Result<Cow<'_, str>> {
         return Err(Error::new(ErrorKind::InvalidUrl("it has no host".to_owned())));
     }
     if !has_credentials(url) {
-        return Ok(Cow::Borrowed(&url[..Position::AfterPort]));
+        return Ok(Cow::Borrowed(&url[..Position::BeforePath]));
     }
     let host = &url[Position::BeforeHost..Position::AfterPort];
     Ok(Cow::Owned(format!("{}://{host}", url.scheme())))

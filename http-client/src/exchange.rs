@@ -142,7 +142,7 @@ impl Inner {
         RequestHead {
             method: &request.method,
             target,
-            host: &url[Position::BeforeHost..Position::AfterPort],
+            host: &url[Position::BeforeHost..Position::BeforePath],
             headers: &headers,
             defaults: &self.config.defaults,
             body: body.length(),
@@ -173,9 +173,9 @@ impl Config {
     }
 }
 
-/// Whether the URL names a user or a password.
+/// Whether the URL names a user or a password: they stand before the host.
 pub(crate) fn has_credentials(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
+    url[..Position::BeforeHost].len() > url.scheme().len() + "://".len()
 }
 
 fn asks_to_close(headers: &HeaderMap) -> bool {

@@ -101,13 +101,12 @@ impl Pool {
     }
 
     fn try_grant(self: &Rc<Self>, host: usize) -> Option<Grant> {
-        let now = Instant::now();
         loop {
             let mut state = self.state.borrow_mut();
             if let Some((_, mut connection)) = state.hosts[host].idle.pop_back() {
                 state.idle -= 1;
                 drop(state);
-                match self.why_unusable(&mut connection, now) {
+                match self.why_unusable(&mut connection) {
                     None => return Some(Some(connection)),
                     Some(reason) => {
                         let mut state = self.state.borrow_mut();
@@ -133,7 +132,8 @@ impl Pool {
         }
     }
 
-    fn why_unusable(&self, connection: &mut Connection, now: Instant) -> Option<CloseReason> {
+    fn why_unusable(&self, connection: &mut Connection) -> Option<CloseReason> {
+        let now = Instant::now();
         if connection.idle_until.is_some_and(|until| now >= until) {
             return Some(CloseReason::IdleTimeout);
         }

@@ -196,11 +196,11 @@ fn build(
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ProtocolError::StatusLine { line: excerpt(first_line(raw)) })?;
     let mut facts = HeadFacts::collect(version, response.headers)?;
-    for field in &*response.headers {
-        if field.name.len() > MAX_NAME_BYTES {
-            let line = excerpt(field.name.as_bytes());
-            return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
-        }
+    if raw.len() > MAX_NAME_BYTES
+        && let Some(field) = response.headers.iter().find(|f| f.name.len() > MAX_NAME_BYTES)
+    {
+        let line = excerpt(field.name.as_bytes());
+        return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
     }
     let raw = if folded { unfold(raw) } else { Bytes::copy_from_slice(raw) };
     facts.odd |= folded;
