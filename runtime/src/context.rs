@@ -27,11 +27,10 @@ use crate::reactor::{Bell, Reactor};
 use crate::remote::Line;
 use crate::stats::Counters;
 use crate::task::TaskId;
-use crate::task::cell::NewTask;
-use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
-use crate::task::state::{OnCancel, OnWake, TaskState};
-use crate::task::table::{BoxedTask, MAIN, Table};
+use crate::task::join::{Callback, Claim};
+use crate::task::state::{OnCancel, OnWake};
+use crate::task::table::{MAIN, Table};
 use crate::task::waker::{Header, Wakee, WakerParts};
 use crate::time::clock::Time;
 use crate::time::queue::TimerQueue;
@@ -42,7 +41,6 @@ pub const TRANSFER_BUDGET: usize = 64 * 1024;
 
 pub(crate) type Mailbox = Inbox<Letter, Bell>;
 pub(crate) type RemoteSpawn = Box<dyn FnOnce(&Rc<Core>) + Send>;
-pub(crate) type DoneCallback = Box<dyn FnOnce()>;
 
 /// What another thread has to say to the loop.
 pub(crate) enum Letter {
@@ -63,7 +61,7 @@ pub(crate) struct Core {
     pub(crate) reactor: Reactor<Wakee>,
     pub(crate) timers: RefCell<TimerQueue<Wakee>>,
     pub(crate) table: RefCell<Table>,
-    pub(crate) callbacks: RefCell<VecDeque<(TaskId, DoneCallback)>>,
+    pub(crate) callbacks: RefCell<VecDeque<(Claim, Callback)>>,
     pub(crate) inbox: Arc<Mailbox>,
     /// What every `Remote` holds, so that its count tells whether one is left.
     pub(crate) remotes: RefCell<Weak<Line>>,
@@ -96,21 +94,22 @@ impl Core {
         spawned_at: &'static Location<'static>,
         future: F,
     ) -> JoinHandle<F::Output> {
-        let mut new = NewTask { future: Some(future), name, spawned_at, join: None };
         let mut table = self.table.borrow_mut();
-        let id = table.insert(self.next_number(), &mut new, &self.inbox);
+        let id = table.insert(self.next_number(), future, spawned_at, &self.inbox);
+        if name.is_some() {
+            table.extra(id.slot()).name = name;
+        }
         table.ready.push(id.slot());
         drop(table);
         self.counters.spawned.add(1);
         self.counters.woken.add(1);
-        let cell = new.join.expect("the task has been made");
         if self.tap.is_some() {
-            self.tell_spawned(id, cell.name(), spawned_at, size_of::<F>());
+            self.tell_spawned(id, size_of::<F>());
         }
         if self.closing.get() {
             self.shut_down(id);
         }
-        JoinHandle::new(cell, self, id)
+        JoinHandle::new(Claim::counted(self, id))
     }
 
     pub(crate) fn next_number(&self) -> u64 {
@@ -159,42 +158,6 @@ impl Core {
         let (Some(task), Some(header)) = self.table.borrow_mut().take(id.slot()) else { return };
         header.state.shut_down();
         self.cancel(header, task);
-    }
-
-    /// Drops the future of a task whose state says cancelled, then tells of it.
-    pub(crate) fn cancel(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
-        let id = header.id();
-        let (origin, by) = task.as_mut().cancel(id);
-        self.counters.cancelled.add(1);
-        self.note_now(id.get(), Kind::Cancelled { origin, by: by.map_or(0, TaskId::get) });
-        self.end(header, task);
-    }
-
-    /// Tells whoever awaits a task that it is over, then frees its slot.
-    #[inline]
-    pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
-        let id = header.id();
-        // A detached task's value is dropped there, and its `Drop` may be anything.
-        if let Err(payload) = catch(|| task.as_mut().tell(self, id)) {
-            let message = message_of(&*payload);
-            eprintln!(
-                "mainspring: the value of {id}, which nobody read, panicked in drop: {message}"
-            );
-        }
-        let excess = self.table.borrow_mut().release(header, task);
-        drop(excess);
-    }
-
-    pub(crate) fn queue_callback(&self, id: TaskId, callback: DoneCallback) {
-        self.callbacks.borrow_mut().push_back((id, callback));
-    }
-
-    /// Where a task stands that is not over. `None` once the loop has let go of it.
-    pub(crate) fn state_of(&self, id: TaskId) -> Option<TaskState> {
-        if self.running.get() == Some(id) {
-            return Some(TaskState::Running);
-        }
-        self.table.borrow().get(id)?.header.as_ref().map(|header| header.state.get())
     }
 
     /// Runs `f` with `kind` and `id` as the cause of every wake in it.

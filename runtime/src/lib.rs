@@ -52,5 +52,6 @@ pub use runtime::{Runtime, run, spawn, spawn_named};
 pub use stall::{Stalled, StalledTask};
 pub use stats::{Stats, Turn};
 pub use task::{
-    AbortOnDrop, CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState,
+    AbortOnDrop, CallbackId, JoinError, JoinHandle, MOST_CALLBACKS, Pending, StillPending, TaskId,
+    TaskState,
 };

@@ -111,9 +111,8 @@ impl Core {
         if !self.request_cancel(id, None) {
             return;
         }
-        if let Some(task) = self.table.borrow().get(id).and_then(|slot| slot.task.as_ref()) {
-            task.note_cancel(CancelRequest { reason, origin: CancelOrigin::Remote, by: None });
-        }
+        let request = CancelRequest { reason, origin: CancelOrigin::Remote, by: None };
+        self.table.borrow_mut().extra(id.slot()).request = Some(request);
     }
 }
 

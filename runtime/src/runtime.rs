@@ -163,8 +163,8 @@ impl Runtime {
         let caller = Location::caller();
         let _entered = self.enter(caller);
         let number = self.core.next_number();
-        let id = self.core.table.borrow_mut().insert_main(number, &self.core.inbox);
-        self.core.tell_spawned(id, Some("main".into()), caller, size_of::<F>());
+        let id = self.core.table.borrow_mut().insert_main(number, caller, &self.core.inbox);
+        self.core.tell_spawned(id, size_of::<F>());
         self.core.enqueue(MAIN);
 
         let mut main = pin!(main);
@@ -318,12 +318,11 @@ impl Runtime {
         let waker = waker_ref(&header);
         self.start_poll(id, &waker);
         let polled = catch(|| task.as_mut().poll(&mut Context::from_waker(&waker)));
-        // The future of a task that panicked is dropped while the task still counts as running.
         let outcome = match polled {
             Ok(Poll::Pending) => PollOutcome::Pending,
             Ok(Poll::Ready(())) => PollOutcome::Ready,
             Err(payload) => {
-                task.as_mut().fail(id, payload);
+                core.fail(id, &mut task, payload);
                 PollOutcome::Panicked
             }
         };
@@ -590,8 +589,9 @@ impl Runtime {
         let queued = self.core.callbacks.borrow().len();
         for _ in 0..queued {
             let next = self.core.callbacks.borrow_mut().pop_front();
-            let Some((task, callback)) = next else { return };
-            if let Err(payload) = catch(callback) {
+            let Some((claim, callback)) = next else { return };
+            let task = claim.id();
+            if let Err(payload) = catch(|| callback(claim)) {
                 let message = message_of(&*payload);
                 eprintln!("mainspring: a done-callback of {task} panicked: {message}");
             }

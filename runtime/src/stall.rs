@@ -3,7 +3,7 @@
 //! With nothing ready, no timer, no source, no blocking job and no [`Remote`](crate::Remote), only a
 //! waker can move the loop: one that somebody holds, in another thread or in something that a task
 //! shares with one. Every task's header is counted, so the loop can tell exactly whether such a waker
-//! exists. A waker that waits in the join cell of another pending task does not count: it is used
+//! exists. A waker that waits for the end of another pending task does not count: it is used
 //! only when that task ends, and that task cannot move either.
 //!
 //! The verdict is never wrong in the other direction: a waker of any other holder counts as a way to go on,
@@ -43,22 +43,13 @@ pub struct StalledTask {
 }
 
 impl Stalled {
-    pub(crate) fn new(mut tasks: Vec<StalledTask>, entered_at: &'static Location<'static>) -> Self {
-        for task in tasks.iter_mut().filter(|task| task.is_main()) {
-            task.spawned_at = entered_at;
-        }
+    pub(crate) fn new(tasks: Vec<StalledTask>, entered_at: &'static Location<'static>) -> Self {
         Stalled { tasks, entered_at }
     }
 
     /// The pending tasks, in the order of spawning.
     pub fn tasks(&self) -> &[StalledTask] {
         &self.tasks
-    }
-}
-
-impl StalledTask {
-    fn is_main(&self) -> bool {
-        self.id.slot() == crate::task::table::MAIN
     }
 }
 
@@ -93,24 +84,22 @@ pub(crate) fn find(core: &Core) -> Option<Vec<StalledTask>> {
     let table = core.table.borrow();
     // Whom each task awaits, by the address of its header, which is also its waker's data.
     let mut awaits: HashMap<*const (), (usize, TaskId)> = HashMap::new();
-    for (header, task) in table.living() {
-        if let Some(task) = task {
-            task.with_joiner(&mut |waker| {
-                let entry = awaits.entry(waker.data()).or_insert((0, header.id()));
-                entry.0 += 1;
-            });
+    for (header, join) in table.living() {
+        if let Some(waker) = &join.joiner {
+            let entry = awaits.entry(waker.data()).or_insert((0, header.id()));
+            entry.0 += 1;
         }
     }
     let mut stalled = Vec::new();
-    for (header, task) in table.living() {
+    for (header, join) in table.living() {
         let joins = awaits.get(&Arc::as_ptr(header).cast::<()>());
         if header.holders(1) > joins.map_or(0, |(count, _)| *count) {
             return None;
         }
         stalled.push(StalledTask {
             id: header.id(),
-            name: task.map_or(Some("main".into()), |task| task.name()),
-            spawned_at: task.map_or(Location::caller(), |task| task.spawned_at()),
+            name: table.origin(header.slot()).name,
+            spawned_at: join.spawned_at,
             awaits: joins.map(|(_, other)| *other),
         });
     }

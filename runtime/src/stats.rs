@@ -100,7 +100,7 @@ impl Core {
             done: counters.done.get(),
             panicked: counters.panicked.get(),
             cancelled: counters.cancelled.get(),
-            alive: self.table.borrow().len() as u64,
+            alive: self.table.borrow().alive() as u64,
             timers: self.timers.borrow().len() as u64,
             sources: self.reactor.len() as u64,
             timers_fired: counters.timers_fired.get(),

@@ -64,7 +64,7 @@ fn all_told<T: std::fmt::Debug>(results: &[Result<T, JoinError>]) -> Vec<String>
 }
 
 /// Reads the results of tasks that are over.
-fn results<T>(handles: Vec<JoinHandle<T>>) -> Vec<Result<T, JoinError>> {
+fn results<T: 'static>(handles: Vec<JoinHandle<T>>) -> Vec<Result<T, JoinError>> {
     handles.into_iter().map(|mut handle| handle.try_result().expect("it is over")).collect()
 }
 

@@ -44,7 +44,7 @@ pub struct AsCompleted<T> {
     group: Group<T>,
 }
 
-impl<T> AsCompleted<T> {
+impl<T: 'static> AsCompleted<T> {
     /// Waits for the next result; `None` once there have been all. Cancel-safe: a result that was
     /// not received is not lost.
     pub async fn next(&mut self) -> Option<Result<T, JoinError>> {
@@ -65,6 +65,6 @@ impl<T> AsCompleted<T> {
 
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsCompleted").field("remaining", &self.remaining()).finish_non_exhaustive()
+        f.debug_struct("AsCompleted").field("remaining", &self.group.left()).finish_non_exhaustive()
     }
 }

@@ -95,7 +95,7 @@ impl<T, V, E> Gather<T, V, E> {
 // Nothing in it is pinned: the futures are in their tasks.
 impl<T, V, E> Unpin for Gather<T, V, E> {}
 
-impl<T, V, E> Future for Gather<T, V, E> {
+impl<T: 'static, V, E> Future for Gather<T, V, E> {
     type Output = Result<Vec<V>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -137,7 +137,7 @@ pub struct GatherAll<T> {
 // As with `Gather`.
 impl<T> Unpin for GatherAll<T> {}
 
-impl<T> Future for GatherAll<T> {
+impl<T: 'static> Future for GatherAll<T> {
     type Output = Vec<Result<T, JoinError>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

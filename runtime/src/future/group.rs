@@ -69,7 +69,10 @@ impl<T> Group<T> {
     pub(crate) fn poll_result(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<(usize, Result<T, JoinError>)>> {
+    ) -> Poll<Option<(usize, Result<T, JoinError>)>>
+    where
+        T: 'static,
+    {
         let Some((place, mut member)) = ready!(self.poll_next(cx)) else {
             return Poll::Ready(None);
         };

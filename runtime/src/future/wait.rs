@@ -52,7 +52,7 @@ pub fn wait<T>(handles: impl IntoIterator<Item = JoinHandle<T>>, when: When) -> 
 
 /// What a [`wait`] came to.
 #[derive(Debug)]
-pub struct Waited<T> {
+pub struct Waited<T: 'static> {
     /// The tasks that are over, in the order in which they ended; those that were over before the
     /// wait come first, in the order of the arguments.
     pub done: Vec<JoinHandle<T>>,
@@ -93,7 +93,7 @@ impl<T, E> Wait<Result<T, E>> {
 // Nothing in it is pinned: the futures are in their tasks.
 impl<T> Unpin for Wait<T> {}
 
-impl<T> Future for Wait<T> {
+impl<T: 'static> Future for Wait<T> {
     type Output = Waited<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<T>> {

@@ -3,12 +3,10 @@
 //! Without one, each of these is a test of one `Option`. What is told in every turn is told out of line, and
 //! the branches to it count as unlikely: it would burden the loop that nobody observes.
 
-use std::borrow::Cow;
-use std::panic::Location;
-
 use super::{CauseKind, Kind, PollOutcome, TaskInfo, WakeEffect};
 use crate::context::Core;
 use crate::task::TaskId;
+use crate::task::join::Origin;
 
 impl Core {
     /// Tells the observer, at the time of the latest event.
@@ -36,14 +34,9 @@ impl Core {
         }
     }
 
-    pub(crate) fn tell_spawned(
-        &self,
-        id: TaskId,
-        name: Option<Cow<'static, str>>,
-        spawned_at: &'static Location<'static>,
-        size: usize,
-    ) {
+    pub(crate) fn tell_spawned(&self, id: TaskId, size: usize) {
         let Some(tap) = &self.tap else { return };
+        let Origin { name, spawned_at } = self.table.borrow().origin(id.slot());
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         tap.task(&TaskInfo { id: id.get(), name: name.as_deref(), spawned_at, size });
         let parent = self.running.get().map_or(0, TaskId::get);

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use crate::observe::CancelOrigin;
 use crate::task::TaskId;
-use crate::task::join::{CancelRequest, JoinCell};
+use crate::task::join::{CancelRequest, Origin};
 use crate::task::state::TaskState;
 
 /// Why awaiting a task gave no value: it was cancelled, it panicked, or it awaits itself.
@@ -32,31 +32,23 @@ enum Why {
 }
 
 impl JoinError {
-    fn new<T>(task: TaskId, cell: &JoinCell<T>, why: Why) -> JoinError {
-        let (name, spawned_at) = (cell.name(), cell.spawned_at);
+    fn new(task: TaskId, origin: Origin, why: Why) -> JoinError {
+        let Origin { name, spawned_at } = origin;
         JoinError(Box::new(Inner { task, name, spawned_at, why }))
     }
 
-    pub(crate) fn cancelled<T>(
-        task: TaskId,
-        cell: &JoinCell<T>,
-        request: CancelRequest,
-    ) -> JoinError {
+    pub(crate) fn cancelled(task: TaskId, from: Origin, request: CancelRequest) -> JoinError {
         let CancelRequest { reason, origin, by } = request;
-        JoinError::new(task, cell, Why::Cancelled { reason, origin, by })
+        JoinError::new(task, from, Why::Cancelled { reason, origin, by })
     }
 
-    pub(crate) fn panicked<T>(
-        task: TaskId,
-        cell: &JoinCell<T>,
-        payload: Box<dyn Any + Send>,
-    ) -> JoinError {
+    pub(crate) fn panicked(task: TaskId, from: Origin, payload: Box<dyn Any + Send>) -> JoinError {
         let message = message_of(&*payload).to_owned();
-        JoinError::new(task, cell, Why::Panicked { message, payload: Mutex::new(payload) })
+        JoinError::new(task, from, Why::Panicked { message, payload: Mutex::new(payload) })
     }
 
-    pub(crate) fn awaits_itself<T>(task: TaskId, cell: &JoinCell<T>) -> JoinError {
-        JoinError::new(task, cell, Why::AwaitsItself)
+    pub(crate) fn awaits_itself(task: TaskId, from: Origin) -> JoinError {
+        JoinError::new(task, from, Why::AwaitsItself)
     }
 
     /// The task was cancelled.

@@ -1,58 +1,69 @@
-//! The result of a task, and who waits for it.
+//! What the loop keeps of a task for those who hold its handle.
 //!
-//! A [`JoinCell`] is shared by the task's future and its [`JoinHandle`], by nobody else: a handle never
-//! looks into a slot that may have a new tenant. What it holds lives in `Cell`s that are taken and put
-//! back, since the loop's thread is the only one here.
+//! The result of a task stays where its future was, in its slot, and the slot gets no new tenant while
+//! anybody may still ask for the result. Each who may has a [`Claim`]; the loop counts them.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::context::{self, Core};
-use crate::observe::{CancelOrigin, CauseKind, Kind};
+use crate::context::Core;
+use crate::observe::{CancelOrigin, Kind};
 use crate::task::TaskId;
-use crate::task::error::JoinError;
-use crate::task::handle::{CallbackId, JoinHandle};
 use crate::task::state::TaskState;
 
-/// What a task leaves behind.
-pub(super) enum Stage<T> {
-    /// Nothing yet; somebody may wait for it.
-    Pending(Option<Waker>),
-    /// Its result, which nobody has read.
-    Over(Result<T, JoinError>),
-    /// Its result has been read, or is being looked at.
-    Taken(TaskState),
-}
-
-/// The side of a task that its handle sees.
-pub(crate) struct JoinCell<T> {
-    pub(super) stage: Cell<Stage<T>>,
-    extra: Cell<Option<Box<Extra<T>>>>,
+/// Beside a task in the table: who waits for it, and where it comes from. It stays there while the
+/// future is out of its slot to be polled.
+pub(crate) struct Join {
+    /// The waker of the task that awaits this one.
+    pub(crate) joiner: Option<Waker>,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
 /// What few tasks have.
-pub(super) struct Extra<T> {
-    name: Option<Cow<'static, str>>,
-    request: Option<CancelRequest>,
-    pub(super) callbacks: Vec<(CallbackId, Callback<T>)>,
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) request: Option<CancelRequest>,
+    pub(super) callbacks: Vec<(CallbackId, Callback)>,
     pub(super) next_callback: u64,
     pub(super) arrival: Option<(Rc<Arrivals>, usize)>,
-    /// Callbacks that are queued with a view of the handle.
-    views: u32,
-    /// The handle has been dropped.
-    detached: bool,
+}
+
+impl Extra {
+    /// Whom to tell of the end of the task: its group, and its callbacks.
+    pub(super) fn end(&mut self) -> (Option<(Rc<Arrivals>, usize)>, Vec<(CallbackId, Callback)>) {
+        (self.arrival.take(), std::mem::take(&mut self.callbacks))
+    }
 }
 
 /// The members of a group that are over and not yet seen, by their place in it, in the order in which
 /// they ended. It spares the task that waits for the group a look at every member at every wake.
 pub(crate) type Arrivals = RefCell<VecDeque<usize>>;
 
-pub(super) type Callback<T> = Box<dyn FnOnce(&JoinHandle<T>)>;
+/// Names a callback of a task, to remove it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackId(pub(super) u64);
+
+/// What a task's errors tell of it.
+pub(crate) struct Origin {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+/// The most callbacks that a task has at a time: with its handle they are as many as can be counted.
+pub const MOST_CALLBACKS: usize = u16::MAX as usize - 1;
+
+#[cold]
+pub(super) fn too_many_callbacks() -> ! {
+    panic!("a task has at most {MOST_CALLBACKS} done-callbacks at a time")
+}
+
+/// Called with a claim of its own.
+pub(crate) type Callback = Box<dyn FnOnce(Claim)>;
 
 /// Why a cancel was asked for, and by whom.
 pub(crate) struct CancelRequest {
@@ -61,181 +72,119 @@ pub(crate) struct CancelRequest {
     pub(crate) by: Option<TaskId>,
 }
 
-impl<T> JoinCell<T> {
-    pub(crate) fn new(
-        name: Option<Cow<'static, str>>,
-        spawned_at: &'static Location<'static>,
-    ) -> JoinCell<T> {
-        let extra = name.map(|name| Box::new(Extra { name: Some(name), ..Extra::default() }));
-        let stage = Cell::new(Stage::Pending(None));
-        JoinCell { stage, extra: Cell::new(extra), spawned_at }
+/// Keeps a task's slot for it, and its result there, until it is dropped.
+pub(crate) struct Claim {
+    pub(super) core: Rc<Core>,
+    number: u64,
+    pub(super) slot: u32,
+    /// The result has been taken through it.
+    pub(super) read: bool,
+}
+
+impl Claim {
+    /// A claim that the table has counted already.
+    pub(crate) fn counted(core: &Rc<Core>, id: TaskId) -> Claim {
+        Claim { core: core.clone(), number: id.get(), slot: id.slot(), read: false }
     }
 
-    /// The task is over: keeps its result, wakes whoever awaits it and queues its callbacks.
-    #[inline]
-    pub(crate) fn end(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, result: Result<T, JoinError>)
-    where
-        T: 'static,
-    {
-        let Stage::Pending(joiner) = self.stage.replace(Stage::Over(result)) else {
-            unreachable!("a task is over once")
-        };
-        if let Some(extra) = self.extra.take() {
-            self.end_extra(core, id, extra);
+    /// One more claim, on a task that has one or has just ended.
+    pub(crate) fn another(core: &Rc<Core>, id: TaskId) -> Claim {
+        let mut table = core.table.borrow_mut();
+        let claims = table.claims(id.slot());
+        *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
+        drop(table);
+        Claim::counted(core, id)
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        TaskId::new(self.number, self.slot)
+    }
+
+    /// Looks at, or changes, what few tasks have. `f` must run no code of a user.
+    pub(super) fn extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> R {
+        f(self.core.table.borrow_mut().extra(self.slot))
+    }
+
+    /// Who is to be woken at the end of the task, no longer.
+    pub(super) fn take_joiner(&self) -> Option<Waker> {
+        self.core.table.borrow_mut().join(self.slot).joiner.take()
+    }
+
+    pub(super) fn state(&self) -> TaskState {
+        if self.core.running.get() == Some(self.id()) {
+            return TaskState::Running;
         }
-        if let Some(joiner) = joiner {
-            core.caused_by(CauseKind::Join, id.get(), || joiner.wake());
-        }
-        if Rc::strong_count(self) == 1 {
-            self.discard();
-        }
+        // A task that is out of its slot and does not run: the loop is on its way to telling of it.
+        self.core.table.borrow().state(self.slot).unwrap_or(TaskState::Cancelled)
     }
 
-    #[cold]
-    fn end_extra(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, mut extra: Box<Extra<T>>)
-    where
-        T: 'static,
-    {
-        if let Some((arrivals, place)) = extra.arrival.take() {
-            arrivals.borrow_mut().push_back(place);
-        }
-        let callbacks = std::mem::take(&mut extra.callbacks);
-        self.extra.set(Some(extra));
-        callbacks.into_iter().for_each(|(_, callback)| self.queue(core, id, callback));
+    /// Whether the task is over and can be asked for its result.
+    pub(super) fn is_over(&self) -> bool {
+        self.core.table.borrow().state(self.slot).is_some_and(TaskState::is_over)
     }
 
-    pub(super) fn queue(self: &Rc<Self>, core: &Rc<Core>, id: TaskId, callback: Callback<T>)
-    where
-        T: 'static,
-    {
-        self.with_extra(|extra| extra.views += 1);
-        let handle = JoinHandle::view(self.clone(), core, id);
-        core.queue_callback(id, Box::new(move || callback(&handle)));
+    /// Whether it is this very task that is being polled.
+    pub(super) fn is_running(&self) -> bool {
+        self.core.running.get() == Some(self.id())
     }
 
-    pub(crate) fn note_cancel(&self, request: CancelRequest) {
-        self.with_extra(|extra| extra.request = Some(request));
-    }
-
-    pub(crate) fn take_request(&self) -> Option<CancelRequest> {
-        let mut extra = self.extra.take()?;
-        let request = extra.request.take();
-        self.extra.set(Some(extra));
-        request
-    }
-
-    pub(crate) fn name(&self) -> Option<Cow<'static, str>> {
-        let extra = self.extra.take()?;
-        let name = extra.name.clone();
-        self.extra.set(Some(extra));
-        name
-    }
-
-    pub(crate) fn with_joiner(&self, f: &mut dyn FnMut(&Waker)) {
-        let look = Look { stage: self.stage.replace(Stage::Pending(None)), cell: self };
-        if let Stage::Pending(Some(joiner)) = &look.stage {
-            f(joiner);
-        }
-    }
-
-    /// Keeps the caller's waker for the end of the task `id`, instead of the one kept before.
-    pub(super) fn await_end(&self, id: TaskId, before: Option<Waker>, cx: &mut Context<'_>) {
-        let joiner = match before {
+    /// Keeps the caller's waker for the end of the task, instead of the one kept before.
+    pub(super) fn await_end(&self, cx: &mut Context<'_>) {
+        let joiner = match self.take_joiner() {
             Some(joiner) if joiner.will_wake(cx.waker()) => joiner,
             _ => cx.waker().clone(),
         };
-        self.stage.set(Stage::Pending(Some(joiner)));
-        let waiting = context::current_task().map_or(0, TaskId::get);
-        context::note(waiting, Kind::WaitsForTask { on: id.get() });
+        self.core.table.borrow_mut().join(self.slot).joiner = Some(joiner);
+        self.core.note_running(Kind::WaitsForTask { on: self.number });
     }
 
-    pub(super) fn with_extra<R>(&self, f: impl FnOnce(&mut Extra<T>) -> R) -> R {
-        let mut extra = self.extra.take().unwrap_or_default();
-        let answer = f(&mut extra);
-        self.extra.set(Some(extra));
-        answer
+    pub(super) fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
+        let by = self.core.running.get();
+        if self.core.request_cancel(self.id(), by) {
+            self.extra(|extra| extra.request = Some(CancelRequest { reason, origin, by }));
+        }
     }
 
-    /// Takes the result out, once the task is over.
-    pub(super) fn take(&self) -> Option<Result<T, JoinError>> {
-        match self.stage.replace(Stage::Pending(None)) {
-            Stage::Over(result) => {
-                self.stage.set(Stage::Taken(state_after(&result)));
-                Some(result)
+    pub(super) fn note(&self, kind: Kind) {
+        self.core.note(self.number, kind);
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.core.table.borrow_mut().origin(self.slot)
+    }
+}
+
+impl Claim {
+    /// The last claim goes, and has not given the result away.
+    fn leave(&self) {
+        if self.is_over() {
+            if let Err(payload) = self.core.let_go(self.slot) {
+                resume_unwind(payload);
             }
-            other => {
-                self.stage.set(other);
-                None
-            }
+            return;
         }
-    }
-
-    /// A handle, or a callback's view of one, is dropped. True if nobody is left to read the result.
-    pub(super) fn last_reader_leaves(&self, view: bool) -> bool {
-        // Without the extra there has never been a callback, so this is the only handle.
-        let Some(mut extra) = self.extra.take() else { return true };
-        if view {
-            extra.views -= 1;
-        } else {
-            extra.detached = true;
-        }
-        let last = extra.detached && extra.views == 0;
-        self.extra.set(Some(extra));
-        last
-    }
-
-    /// Drops a result that nobody will read. The last chance to tell of a panic.
-    pub(super) fn discard(&self) {
-        if let Some(result) = self.take()
-            && let Err(error) = &result
-            && error.is_panic()
-        {
-            eprintln!("mainspring: nobody looked at the result of this task: {error}");
-            context::note(error.task().get(), Kind::PanicUnseen);
-        }
-    }
-
-    /// The state of a task that is over.
-    pub(super) fn final_state(&self) -> Option<TaskState> {
-        let look = Look { stage: self.stage.replace(Stage::Pending(None)), cell: self };
-        match &look.stage {
-            Stage::Pending(_) => None,
-            Stage::Over(result) => Some(state_after(result)),
-            Stage::Taken(state) => Some(*state),
-        }
+        // The task goes on without. Whoever awaited it through this claim waits no longer.
+        drop(self.take_joiner());
+        self.note(Kind::Detached);
     }
 }
 
-pub(super) fn state_after<T>(result: &Result<T, JoinError>) -> TaskState {
-    match result {
-        Err(error) if error.is_cancelled() => TaskState::Cancelled,
-        _ => TaskState::Done,
-    }
-}
-
-impl<T> Default for Extra<T> {
-    fn default() -> Self {
-        Extra {
-            name: None,
-            request: None,
-            callbacks: Vec::new(),
-            next_callback: 0,
-            arrival: None,
-            views: 0,
-            detached: false,
-        }
-    }
-}
-
-/// A stage that is out of its cell to be looked at, and goes back when this is dropped.
-pub(super) struct Look<'a, T> {
-    pub(super) stage: Stage<T>,
-    pub(super) cell: &'a JoinCell<T>,
-}
-
-impl<T> Drop for Look<'_, T> {
+impl Drop for Claim {
+    #[inline]
     fn drop(&mut self) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Pending(None));
-        self.cell.stage.set(stage);
+        let mut table = self.core.table.borrow_mut();
+        let claims = table.claims(self.slot);
+        *claims -= 1;
+        if *claims > 0 {
+            return;
+        }
+        if self.read || table.over(self.slot).is_some_and(|task| task.is_empty()) {
+            let excess = table.release(self.slot);
+            drop(table);
+            drop(excess);
+        } else {
+            drop(table);
+            self.leave();
+        }
     }
 }

@@ -1,19 +1,22 @@
 //! Tasks: what is spawned, and what is left of it in the hands of others.
 //!
-//! A task is four small things with four owners:
+//! A task is four small things with three owners:
 //!
 //! | thing | owner | holds |
 //! |---|---|---|
 //! | slot ([`table`]) | the loop | the boxed cell and the header, kept for the next tenant |
-//! | [`cell`] | the slot; the loop's stack while it runs | the future |
+//! | [`cell`] | the slot; the loop's stack while it runs | the future, then the result |
 //! | [`waker`] header | the slot and every clone of the waker | the [`state`], and the way home |
-//! | [`join`] cell | the future's cell and the [`handle`] | the result, and who waits for it |
+//! | [`join`] | the table, beside the slot | who waits for it, and what its errors tell |
+//!
+//! A [`handle`] is a claim on the slot: until it is dropped, the slot and the result in it stay.
 //!
 //! The future is moved out of its slot to be polled, so that nothing is borrowed while a user's code
 //! runs: it may spawn, wake, cancel and drop whatever it likes. A waker holds no future, so that one
 //! that outlives its task, or the runtime, keeps nothing alive but forty bytes.
 
 pub(crate) mod cell;
+mod end;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod join;
@@ -22,7 +25,8 @@ pub(crate) mod table;
 pub(crate) mod waker;
 
 pub use error::{JoinError, StillPending};
-pub use handle::{AbortOnDrop, CallbackId, JoinHandle};
+pub use handle::{AbortOnDrop, JoinHandle};
+pub use join::{CallbackId, MOST_CALLBACKS};
 pub use state::{Pending, TaskState};
 
 use std::fmt;

@@ -3,18 +3,23 @@
 //!
 //! Inserting, taking and releasing are O(1). A program spawns few types of futures, many times each: in a
 //! steady state of spawning and ending, a slot is used again and again with all that is in it, and a
-//! spawn allocates nothing. A kept cell holds neither a future nor a result, only memory, and all of
-//! them together no more than [`KEPT_BYTES`]. Slot 0 is the future that `block_on` holds on its own
+//! spawn allocates nothing. A slot is free once its task is over and nobody has a claim on it any more; a
+//! cell that is kept there holds neither a future nor a result, only memory, and all of them together no
+//! more than [`KEPT_BYTES`]. Slot 0 is the future that `block_on` holds on its own
 //! stack: it has a header, and no boxed task.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::Mailbox;
 use crate::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
-use crate::task::cell::{NewTask, Task};
+use crate::task::cell::{Task, TaskCell};
+use crate::task::join::{Extra, Join, Origin};
+use crate::task::state::TaskState;
 use crate::task::waker::Header;
 
 pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
@@ -22,7 +27,7 @@ pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
 /// The slot of the future given to `block_on`.
 pub(crate) const MAIN: u32 = 0;
 
-/// The most memory that free slots keep, join cells, headers and allocator overhead not counted.
+/// The most memory that free slots keep, headers and allocator overhead not counted.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Whose task it holds, the header's state tells: one that is over is there for its memory.
@@ -32,9 +37,17 @@ pub(crate) struct Slot {
     pub(crate) header: Option<Arc<Header>>,
 }
 
+/// What a poll needs stands apart from what the end of a task needs, and so in fewer cache lines.
 pub(crate) struct Table {
     slots: Vec<Slot>,
+    /// By slot.
+    joins: Vec<Join>,
+    /// By slot: how many may still ask for the task's result.
+    claims: Vec<u16>,
+    /// By slot, for the few that have any.
+    extras: HashMap<u32, Extra>,
     free: Vec<u32>,
+    alive: usize,
     kept_bytes: usize,
     pub(crate) ready: ReadyQueue,
 }
@@ -42,15 +55,21 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(scheduler: Scheduler) -> Table {
         let ready = ReadyQueue::new(scheduler);
-        Table { slots: vec![Slot::default()], free: Vec::new(), kept_bytes: 0, ready }
+        let (slots, joins, claims) = Default::default();
+        let (extras, free, alive, kept_bytes) = Default::default();
+        let mut table = Table { slots, joins, claims, extras, free, alive, kept_bytes, ready };
+        table.grow();
+        table
     }
 
     /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
+    /// It has one claim.
     #[inline]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
         number: u64,
-        new: &mut NewTask<F>,
+        future: F,
+        spawned_at: &'static Location<'static>,
         home: &Arc<Mailbox>,
     ) -> TaskId {
         let slot = self.free.pop().unwrap_or_else(|| self.grow());
@@ -60,13 +79,17 @@ impl Table {
             Some(header) if header.reuse(number) => {}
             _ => place.header = Some(Header::new(home.clone(), id)),
         }
+        let mut future = Some(future);
         if let Some(kept) = &mut place.task {
             self.kept_bytes -= size_of_val(&**kept);
-            kept.as_mut().renew(new);
+            kept.as_mut().renew(&mut future);
         }
-        if new.future.is_some() {
-            place.task = new.boxed();
+        if let Some(future) = future {
+            place.task = Some(TaskCell::boxed(future));
         }
+        self.joins[slot as usize].spawned_at = spawned_at;
+        self.claims[slot as usize] = 1;
+        self.alive += 1;
         id
     }
 
@@ -74,12 +97,20 @@ impl Table {
     fn grow(&mut self) -> u32 {
         let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 tasks at once");
         self.slots.push(Slot::default());
+        self.joins.push(Join { joiner: None, spawned_at: Location::caller() });
+        self.claims.push(0);
         slot
     }
 
     /// Gives slot 0 to the future of a new `block_on`.
-    pub(crate) fn insert_main(&mut self, number: u64, home: &Arc<Mailbox>) -> TaskId {
+    pub(crate) fn insert_main(
+        &mut self,
+        number: u64,
+        entered_at: &'static Location<'static>,
+        home: &Arc<Mailbox>,
+    ) -> TaskId {
         let id = TaskId::new(number, MAIN);
+        self.joins[MAIN as usize].spawned_at = entered_at;
         self.slots[MAIN as usize].header = Some(Header::new(home.clone(), id));
         id
     }
@@ -111,20 +142,75 @@ impl Table {
         self.slots[MAIN as usize].header = Some(header);
     }
 
-    /// Frees the slot of a task that is over and has been told of. Header and cell stay for the next
-    /// tenant; gives the cell back, to be dropped where nothing is borrowed, if too much is kept.
+    /// Puts a task that is over back into its slot, where whoever has a claim finds its result.
     #[inline]
-    pub(crate) fn release(&mut self, header: Arc<Header>, task: BoxedTask) -> Option<BoxedTask> {
-        let slot = header.slot();
+    pub(crate) fn end(&mut self, task: BoxedTask, header: Arc<Header>) {
+        self.alive -= 1;
+        self.put_back(header.slot(), Some(task), header);
+    }
+
+    /// Frees the slot of a task that is over, that nobody has a claim on and whose cell is empty. Header
+    /// and cell stay for the next tenant; gives the cell back, to be dropped where nothing is borrowed, if
+    /// too much is kept.
+    #[inline]
+    pub(crate) fn release(&mut self, slot: u32) -> Option<BoxedTask> {
         self.free.push(slot);
-        let bytes = self.kept_bytes + size_of_val(&*task);
+        if !self.extras.is_empty() {
+            self.extras.remove(&slot);
+        }
+        let place = &mut self.slots[slot as usize].task;
+        let bytes = self.kept_bytes + place.as_ref().map_or(0, |task| size_of_val(&**task));
         if bytes > KEPT_BYTES {
-            self.put_back(slot, None, header);
-            return Some(task);
+            return place.take();
         }
         self.kept_bytes = bytes;
-        self.put_back(slot, Some(task), header);
         None
+    }
+
+    /// What is kept beside a task. It need not be in its slot.
+    #[inline]
+    pub(crate) fn join(&mut self, slot: u32) -> &mut Join {
+        &mut self.joins[slot as usize]
+    }
+
+    /// How many may still ask for a task's result.
+    #[inline]
+    pub(crate) fn claims(&mut self, slot: u32) -> &mut u16 {
+        &mut self.claims[slot as usize]
+    }
+
+    /// What few tasks have: made if this one has none.
+    pub(crate) fn extra(&mut self, slot: u32) -> &mut Extra {
+        self.extras.entry(slot).or_default()
+    }
+
+    /// The same, if it has any.
+    #[inline]
+    pub(crate) fn known_extra(&mut self, slot: u32) -> Option<&mut Extra> {
+        if self.extras.is_empty() { None } else { self.extras.get_mut(&slot) }
+    }
+
+    pub(crate) fn origin(&self, slot: u32) -> Origin {
+        let name = match slot {
+            MAIN => Some("main".into()),
+            _ => self.extras.get(&slot).and_then(|extra| extra.name.clone()),
+        };
+        Origin { name, spawned_at: self.joins[slot as usize].spawned_at }
+    }
+
+    /// The state of the task in a slot, if it is there.
+    pub(crate) fn state(&self, slot: u32) -> Option<TaskState> {
+        Some(self.slots[slot as usize].header.as_ref()?.state.get())
+    }
+
+    /// The task in a slot, if it is there and over.
+    #[inline]
+    pub(crate) fn over(&mut self, slot: u32) -> Option<&mut BoxedTask> {
+        let place = &mut self.slots[slot as usize];
+        place
+            .task
+            .as_mut()
+            .filter(|_| place.header.as_ref().is_some_and(|h| h.state.get().is_over()))
     }
 
     /// The slot of a task that lives and is not running.
@@ -135,15 +221,15 @@ impl Table {
     }
 
     /// Every task that lives and is not running, main first, then by slot.
-    pub(crate) fn living(&self) -> impl Iterator<Item = (&Arc<Header>, Option<&BoxedTask>)> {
-        self.slots.iter().filter_map(|slot| {
+    pub(crate) fn living(&self) -> impl Iterator<Item = (&Arc<Header>, &Join)> {
+        self.slots.iter().zip(&self.joins).filter_map(|(slot, join)| {
             let header = slot.header.as_ref()?;
-            (!header.state.get().is_over()).then_some((header, slot.task.as_ref()))
+            (!header.state.get().is_over()).then_some((header, join))
         })
     }
 
-    /// How many slots are in use by tasks, running ones included, main excluded.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - 1 - self.free.len()
+    /// How many tasks live, running ones included, main excluded.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive
     }
 }
