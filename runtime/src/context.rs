@@ -261,11 +261,17 @@ pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
     // they do not reach for the loop.
     if HERE.get() == address(&header.home) {
         if header.state.wake() == OnWake::Enqueue {
-            with_current(|core| core.schedule(header));
+            schedule_here(header);
         }
         return true;
     }
     wake_and_tell(header)
+}
+
+/// Apart from `wake_here`, so that a wake that does not come this far need not save its registers.
+#[inline(never)]
+fn schedule_here(header: &Arc<Header>) {
+    with_current(|core| core.schedule(header));
 }
 
 /// As [`wake_here`] for a loop that tells of every wake. Apart from it, which is in every waker.

@@ -409,7 +409,7 @@ impl Runtime {
     /// True if the task was asked to end while it ran.
     fn end_poll(&self) -> bool {
         self.core.running.set(None);
-        self.core.cancel_running.replace(false)
+        self.core.cancel_running.get() && self.core.cancel_running.replace(false)
     }
 
     /// Steps 4 and 5, when nothing is ready.

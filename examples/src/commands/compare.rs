@@ -224,7 +224,7 @@ async fn all_at_once(pages: Vec<Url>) -> usize {
 }
 
 /// Awaits all; returns how many failed. The order of awaiting does not matter: all are running.
-async fn failed<E>(handles: Vec<JoinHandle<Result<(), E>>>) -> usize {
+async fn failed<E: 'static>(handles: Vec<JoinHandle<Result<(), E>>>) -> usize {
     let mut failures = 0;
     for handle in handles {
         failures += usize::from(!matches!(handle.await, Ok(Ok(()))));

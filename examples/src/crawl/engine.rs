@@ -228,7 +228,7 @@ enum Interrupt {
 }
 
 /// Waits for whatever comes first. A fetch that has landed is told before a stop or a clock.
-async fn next<T>(
+async fn next<T: 'static>(
     flights: &mut FuturesUnordered<Flight<T>>,
     asked: &mut Asked,
     pause_is_over: Option<Instant>,
@@ -273,7 +273,7 @@ struct Landed<T> {
     ended: Result<Fetched<T>, JoinError>,
 }
 
-impl<T> Future for Flight<T> {
+impl<T: 'static> Future for Flight<T> {
     type Output = Landed<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
