@@ -155,7 +155,7 @@ impl Core {
 
     /// Cancels a pending task at once: the runtime goes away.
     pub(crate) fn shut_down(self: &Rc<Core>, id: TaskId) {
-        let (Some(task), Some(header)) = self.table.borrow_mut().take(id.slot()) else { return };
+        let Some((task, header)) = self.table.borrow_mut().take(id.slot()) else { return };
         header.state.shut_down();
         self.cancel(header, task);
     }

@@ -112,9 +112,11 @@ impl<L, N: Notify> Inbox<L, N> {
     }
 
     /// The loop is awake again and will look into the inbox by itself. The acquire pairs with the
-    /// release of whoever notified, so that the look which follows finds that letter.
+    /// release of whoever notified, so that the look which follows finds that letter. Whoever notifies
+    /// between the load and the store is not seen here; its ring ends the next sleep.
     pub(crate) fn wake_up(&self) {
-        self.sleep.swap(AWAKE, Ordering::Acquire);
+        self.sleep.load(Ordering::Acquire);
+        self.sleep.store(AWAKE, Ordering::Relaxed);
     }
 
     /// Takes no more letters. Returns those that were waiting.

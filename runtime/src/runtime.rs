@@ -273,27 +273,37 @@ impl Runtime {
     fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
         self.core.table.borrow_mut().ready.start_batch();
-        loop {
-            if self.core.polls_to_look.get() == 0 {
-                self.look_amid_batch();
-            }
-            let mut table = self.core.table.borrow_mut();
+        while !self.poll_until_look(&mut main, &mut main_done) {
+            self.look_amid_batch();
+        }
+        main_done
+    }
+
+    /// Polls what is left of the batch, until a look is due. True if nothing is left.
+    fn poll_until_look(&self, main: &mut Option<PollMain<'_>>, main_done: &mut bool) -> bool {
+        let core = &*self.core;
+        while core.polls_to_look.get() > 0 {
+            let mut table = core.table.borrow_mut();
             if table.ready.draws() {
                 drop(table);
                 self.draw();
-                table = self.core.table.borrow_mut();
+                table = core.table.borrow_mut();
             }
-            let Some(slot) = table.ready.pop() else { break };
-            let (task, header) = table.take(slot);
-            drop(table);
-            self.core.polls_to_look.set(self.core.polls_to_look.get() - 1);
+            let Some(slot) = table.ready.pop() else { return true };
+            core.polls_to_look.set(core.polls_to_look.get() - 1);
             if slot == MAIN {
-                main_done |= self.poll_main(header, main.as_mut());
+                let header = table.main().take();
+                drop(table);
+                *main_done |= self.poll_main(header, main.as_mut());
             } else {
+                let Some((task, header)) = table.take(slot) else {
+                    unreachable!("the ready queue names living tasks only")
+                };
+                drop(table);
                 self.poll_task(task, header);
             }
         }
-        main_done
+        false
     }
 
     /// Draws who is next.
@@ -306,11 +316,8 @@ impl Runtime {
     }
 
     /// Polls one task, with nothing borrowed, and does what its state then asks for.
-    fn poll_task(&self, task: Option<BoxedTask>, header: Option<Arc<Header>>) {
+    fn poll_task(&self, mut task: BoxedTask, header: Arc<Header>) {
         let core = &self.core;
-        let (Some(mut task), Some(header)) = (task, header) else {
-            unreachable!("the ready queue names living tasks only")
-        };
         if header.state.take() == OnTake::Drop {
             return core.cancel(header, task);
         }
@@ -352,7 +359,7 @@ impl Runtime {
                 core.counters.woken.add(u64::from(requeue));
                 let slot = header.slot();
                 let mut table = core.table.borrow_mut();
-                table.put_back(slot, Some(task), header);
+                table.put_back(slot, task, header);
                 if requeue {
                     table.ready.push(slot);
                 }
@@ -377,14 +384,14 @@ impl Runtime {
             core.tell_poll_ended(id, PollOutcome::Pending, requeued, header.holders(1));
             core.counters.woken.add(u64::from(requeued));
             let mut table = core.table.borrow_mut();
-            table.put_back(MAIN, None, header);
+            *table.main() = Some(header);
             if requeued {
                 table.ready.push(MAIN);
             }
             return false;
         }
         let beat_cancel = header.state.complete();
-        core.table.borrow_mut().release_main(header);
+        *core.table.borrow_mut().main() = Some(header);
         let panicked = polled.is_err();
         let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
         core.tell_poll_ended(id, outcome, false, 0);
@@ -628,12 +635,12 @@ struct MainPlace(Rc<Core>);
 impl Drop for MainPlace {
     fn drop(&mut self) {
         let mut table = self.0.table.borrow_mut();
-        let (_, Some(header)) = table.take(MAIN) else { return };
+        let Some(header) = table.main().take() else { return };
         let (id, given_up) = (header.id().get(), !header.state.get().is_over());
         if given_up {
             header.state.shut_down();
         }
-        table.release_main(header);
+        *table.main() = Some(header);
         drop(table);
         if given_up {
             self.0.note_now(id, Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });

@@ -96,13 +96,12 @@ impl Core {
     /// # Errors
     /// The panic of the result's drop.
     pub(crate) fn let_go(&self, slot: u32) -> Result<(), Box<dyn Any + Send>> {
-        let (task, header) = self.table.borrow_mut().take(slot);
-        let (Some(mut task), Some(header)) = (task, header) else {
+        let Some((mut task, header)) = self.table.borrow_mut().take(slot) else {
             unreachable!("a task that is over is in its slot until nobody has a claim on it")
         };
         let dropped = catch(|| task.as_mut().discard());
         let mut table = self.table.borrow_mut();
-        table.put_back(slot, Some(task), header);
+        table.put_back(slot, task, header);
         let excess = table.release(slot);
         drop(table);
         drop(excess);

@@ -111,7 +111,7 @@ impl Table {
     ) -> TaskId {
         let id = TaskId::new(number, MAIN);
         self.joins[MAIN as usize].spawned_at = entered_at;
-        self.slots[MAIN as usize].header = Some(Header::new(home.clone(), id));
+        *self.main() = Some(Header::new(home.clone(), id));
         id
     }
 
@@ -119,9 +119,10 @@ impl Table {
     ///
     /// Field by field, as in [`put_back`](Table::put_back).
     #[inline]
-    pub(crate) fn take(&mut self, slot: u32) -> (Option<BoxedTask>, Option<Arc<Header>>) {
+    pub(crate) fn take(&mut self, slot: u32) -> Option<(BoxedTask, Arc<Header>)> {
         let place = &mut self.slots[slot as usize];
-        (place.task.take(), place.header.take())
+        let task = place.task.take()?;
+        Some((task, place.header.take()?))
     }
 
     /// Puts a task back into its slot.
@@ -129,24 +130,24 @@ impl Table {
     /// Field by field: as a whole `Slot` it would be built in memory by halves and read back as one,
     /// for which the processor waits longer than for all the rest of a poll.
     #[inline]
-    pub(crate) fn put_back(&mut self, slot: u32, task: Option<BoxedTask>, header: Arc<Header>) {
+    pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask, header: Arc<Header>) {
         let place = &mut self.slots[slot as usize];
         debug_assert!(place.task.is_none() && place.header.is_none());
         // Known to be empty, which the compiler cannot know: spares every poll the check on drop.
-        std::mem::forget(std::mem::replace(&mut place.task, task));
+        std::mem::forget(place.task.replace(task));
         std::mem::forget(place.header.replace(header));
     }
 
-    /// Frees the slot of main.
-    pub(crate) fn release_main(&mut self, header: Arc<Header>) {
-        self.slots[MAIN as usize].header = Some(header);
+    /// The header of the future given to `block_on`, while nobody else has it.
+    pub(crate) fn main(&mut self) -> &mut Option<Arc<Header>> {
+        &mut self.slots[MAIN as usize].header
     }
 
     /// Puts a task that is over back into its slot, where whoever has a claim finds its result.
     #[inline]
     pub(crate) fn end(&mut self, task: BoxedTask, header: Arc<Header>) {
         self.alive -= 1;
-        self.put_back(header.slot(), Some(task), header);
+        self.put_back(header.slot(), task, header);
     }
 
     /// Frees the slot of a task that is over, that nobody has a claim on and whose cell is empty. Header
