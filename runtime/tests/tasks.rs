@@ -12,7 +12,7 @@ use std::time::Duration;
 use mainspring::future::yield_now;
 use mainspring::observe::CancelOrigin;
 use mainspring::time::sleep;
-use mainspring::{JoinHandle, Pending, TaskState, spawn, spawn_named};
+use mainspring::{JoinHandle, MOST_CALLBACKS, Pending, TaskState, spawn, spawn_named};
 use support::{Drops, Gate, Log, observed_runtime, panic_text, stderr_of_child, virtual_runtime};
 
 const IDLE: TaskState = TaskState::Pending(Pending::Idle);
@@ -619,4 +619,56 @@ fn a_handle_outlives_its_runtime() {
     let mut other = virtual_runtime();
     let poll = other.block_on(poll_fn(|_| Poll::Ready(handle.is_finished())));
     assert!(poll);
+}
+
+#[test]
+fn a_value_outlives_its_runtime_in_its_handle() {
+    let drops = Drops::default();
+    let guard = drops.guard();
+    let mut runtime = virtual_runtime();
+    let mut read = runtime.spawn(async move { guard });
+    let guard = drops.guard();
+    let unread = runtime.spawn(async move { guard });
+    runtime.run_until_idle();
+    drop(runtime);
+    assert_eq!(drops.count(), 0);
+    drop(unread);
+    assert_eq!(drops.count(), 1);
+    drop(read.try_result().unwrap().unwrap());
+    assert_eq!(drops.count(), 2);
+}
+
+#[test]
+fn a_value_that_panics_in_drop_does_so_to_whoever_drops_its_handle() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the value broke");
+        }
+    }
+    let mut runtime = virtual_runtime();
+    let handle = runtime.spawn(async { Bomb });
+    runtime.run_until_idle();
+    assert_eq!(panic_text(|| drop(handle)), "the value broke");
+    // The loop goes on.
+    let next = runtime.spawn(async { 7 });
+    runtime.run_until_idle();
+    assert_eq!(runtime.block_on(next).unwrap(), 7);
+}
+
+#[test]
+fn callbacks_are_limited() {
+    let mut runtime = virtual_runtime();
+    let handle = runtime.spawn(pending::<()>());
+    for _ in 0..MOST_CALLBACKS {
+        handle.add_done_callback(|_| ());
+    }
+    let text = panic_text(|| handle.add_done_callback(|_| ()));
+    assert_eq!(text, "a task has at most 65534 done-callbacks at a time");
+    handle.cancel();
+    runtime.run_until_idle();
+    assert_eq!(handle.state(), TaskState::Cancelled);
+    handle.add_done_callback(|_| ());
+    drop(handle);
+    runtime.run_until_idle();
 }

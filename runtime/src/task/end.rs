@@ -70,7 +70,10 @@ impl Core {
 
     #[cold]
     fn end_extra(self: &Rc<Core>, id: TaskId, unclaimed: bool) {
-        let (arrival, callbacks) = self.table.borrow_mut().extra(id.slot()).end();
+        let mut table = self.table.borrow_mut();
+        let extra = table.extra(id.slot());
+        let (arrival, callbacks) = (extra.arrival.take(), std::mem::take(&mut extra.callbacks));
+        drop(table);
         if let Some((arrivals, place)) = arrival {
             arrivals.borrow_mut().push_back(place);
         }

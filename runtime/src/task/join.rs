@@ -33,13 +33,6 @@ pub(crate) struct Extra {
     pub(super) arrival: Option<(Rc<Arrivals>, usize)>,
 }
 
-impl Extra {
-    /// Whom to tell of the end of the task: its group, and its callbacks.
-    pub(super) fn end(&mut self) -> (Option<(Rc<Arrivals>, usize)>, Vec<(CallbackId, Callback)>) {
-        (self.arrival.take(), std::mem::take(&mut self.callbacks))
-    }
-}
-
 /// The members of a group that are over and not yet seen, by their place in it, in the order in which
 /// they ended. It spares the task that waits for the group a look at every member at every wake.
 pub(crate) type Arrivals = RefCell<VecDeque<usize>>;
@@ -135,7 +128,10 @@ impl Claim {
             _ => cx.waker().clone(),
         };
         self.core.table.borrow_mut().join(self.slot).joiner = Some(joiner);
-        self.core.note_running(Kind::WaitsForTask { on: self.number });
+        // Polled by another loop, it is no news to this one.
+        if self.core.running.get().is_some() {
+            self.core.note_running(Kind::WaitsForTask { on: self.number });
+        }
     }
 
     pub(super) fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
@@ -150,11 +146,9 @@ impl Claim {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        self.core.table.borrow_mut().origin(self.slot)
+        self.core.table.borrow().origin(self.slot)
     }
-}
 
-impl Claim {
     /// The last claim goes, and has not given the result away.
     fn leave(&self) {
         if self.is_over() {
