@@ -3,6 +3,7 @@
 //! It has more than 400 lines, so that the ways into the loop, its turn and its end can be read in one go.
 
 use std::borrow::Cow;
+use std::cell::RefMut;
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
@@ -24,7 +25,7 @@ use crate::stats::{Stats, Turn};
 use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
-use crate::task::table::{BoxedTask, MAIN};
+use crate::task::table::{BoxedTask, MAIN, Table};
 use crate::task::waker::{Header, Wakee, parts};
 use crate::time::clock::{Clock, nanos};
 use crate::time::queue::Fired;
@@ -282,8 +283,8 @@ impl Runtime {
     /// Polls what is left of the batch, until a look is due. True if nothing is left.
     fn poll_until_look(&self, main: &mut Option<PollMain<'_>>, main_done: &mut bool) -> bool {
         let core = &*self.core;
+        let mut table = core.table.borrow_mut();
         while core.polls_to_look.get() > 0 {
-            let mut table = core.table.borrow_mut();
             if table.ready.draws() {
                 drop(table);
                 self.draw();
@@ -295,12 +296,13 @@ impl Runtime {
                 let header = table.main().take();
                 drop(table);
                 *main_done |= self.poll_main(header, main.as_mut());
+                table = core.table.borrow_mut();
             } else {
                 let Some((task, header)) = table.take(slot) else {
                     unreachable!("the ready queue names living tasks only")
                 };
                 drop(table);
-                self.poll_task(task, header);
+                table = self.poll_task(task, header);
             }
         }
         false
@@ -315,11 +317,13 @@ impl Runtime {
         }
     }
 
-    /// Polls one task, with nothing borrowed, and does what its state then asks for.
-    fn poll_task(&self, mut task: BoxedTask, header: Arc<Header>) {
+    /// Polls one task, with nothing borrowed, and does what its state then asks for. Gives the table,
+    /// which that may have needed, for the next one.
+    fn poll_task(&self, mut task: BoxedTask, header: Arc<Header>) -> RefMut<'_, Table> {
         let core = &self.core;
         if header.state.take() == OnTake::Drop {
-            return core.cancel(header, task);
+            core.cancel(header, task);
+            return core.table.borrow_mut();
         }
         let id = header.id();
         let waker = waker_ref(&header);
@@ -346,25 +350,25 @@ impl Runtime {
                 core.tell_poll_ended(id, outcome, false, 0);
                 core.tell_done(id, panicked, beat_cancel);
             }
-            return core.end(header, task);
+            core.end(header, task);
+            return core.table.borrow_mut();
         }
         let next = header.state.end_poll();
         if core.tap.is_some() {
             core.tell_poll_ended(id, outcome, next == OnPending::Requeue, header.holders(1));
         }
-        match next {
-            OnPending::Drop => core.cancel(header, task),
-            OnPending::Keep | OnPending::Requeue => {
-                let requeue = next == OnPending::Requeue;
-                core.counters.woken.add(u64::from(requeue));
-                let slot = header.slot();
-                let mut table = core.table.borrow_mut();
-                table.put_back(slot, task, header);
-                if requeue {
-                    table.ready.push(slot);
-                }
-            }
+        if next == OnPending::Drop {
+            core.cancel(header, task);
+            return core.table.borrow_mut();
         }
+        let slot = header.slot();
+        let mut table = core.table.borrow_mut();
+        table.put_back(slot, task, header);
+        if next == OnPending::Requeue {
+            core.counters.woken.add(1);
+            table.ready.push(slot);
+        }
+        table
     }
 
     /// Polls the future given to `block_on`, which lives on its stack and in no task. True if it is done.
