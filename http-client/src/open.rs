@@ -148,7 +148,7 @@ impl Opener {
         let connecting = pin!(connect::connect(&addresses, port));
         let (stream, address) =
             timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
-        Ok((Socket::Tcp(stream), Some(address)))
+        Ok((Socket::tcp(stream), Some(address)))
     }
 
     #[cfg(feature = "tls")]

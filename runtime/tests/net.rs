@@ -259,6 +259,9 @@ fn who_connects_to_send_is_connected_and_refused_as_any_other() {
         let (listener, address) = listen();
         let client = TcpStream::connect_to_send(address).await.unwrap();
         client.write_all(b"ask").await.unwrap();
+        client.acknowledge_at_once().unwrap();
+        #[cfg(target_os = "linux")]
+        assert!(client.socket().tcp_quickack().unwrap());
         let (server, peer) = listener.accept().await.unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
         let mut buffer = [0; 8];

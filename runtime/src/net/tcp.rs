@@ -53,6 +53,10 @@ impl TcpStream {
     /// on it. If nothing is sent for a fifth of a second, the handshake ends without. Other systems
     /// connect as ever.
     ///
+    /// What the peer then says is acknowledged as late as in the midst of a conversation, unless
+    /// [`acknowledge_at_once`](TcpStream::acknowledge_at_once) is called after the first write. There are
+    /// servers that wait for that between the parts of an answer.
+    ///
     /// Cancel-safe as [`connect`](TcpStream::connect).
     ///
     /// # Errors
@@ -283,6 +287,17 @@ impl TcpStream {
     /// What the system says.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.io.get().nodelay()
+    }
+
+    /// Asks for the next bytes that come to be acknowledged at once (`TCP_QUICKACK`), until the system
+    /// finds a better time again. Does nothing where there is no such option.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn acknowledge_at_once(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        SockRef::from(self.io.get()).set_tcp_quickack(true)?;
+        Ok(())
     }
 
     /// How long the system tries to send what is left when the socket is closed (`SO_LINGER`). Zero
