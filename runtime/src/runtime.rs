@@ -274,14 +274,27 @@ impl Runtime {
     fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
         self.core.table.borrow_mut().ready.start_batch();
-        while !self.poll_until_look(&mut main, &mut main_done) {
+        let observed = self.core.tap.is_some();
+        loop {
+            let over = match observed {
+                false => self.poll_until_look::<false>(&mut main, &mut main_done),
+                true => self.poll_until_look::<true>(&mut main, &mut main_done),
+            };
+            if over {
+                return main_done;
+            }
             self.look_amid_batch();
         }
-        main_done
     }
 
     /// Polls what is left of the batch, until a look is due. True if nothing is left.
-    fn poll_until_look(&self, main: &mut Option<PollMain<'_>>, main_done: &mut bool) -> bool {
+    ///
+    /// Compiled twice from the same text, so that a poll that nobody observes pays for no hook.
+    fn poll_until_look<const OBSERVED: bool>(
+        &self,
+        main: &mut Option<PollMain<'_>>,
+        main_done: &mut bool,
+    ) -> bool {
         let core = &*self.core;
         let mut table = core.table.borrow_mut();
         while core.polls_to_look.get() > 0 {
@@ -302,7 +315,7 @@ impl Runtime {
                     unreachable!("the ready queue names living tasks only")
                 };
                 drop(table);
-                table = self.poll_task(task, header);
+                table = self.poll_task::<OBSERVED>(task, header);
             }
         }
         false
@@ -319,21 +332,27 @@ impl Runtime {
 
     /// Polls one task, with nothing borrowed, and does what its state then asks for. Gives the table,
     /// which that may have needed, for the next one.
-    fn poll_task(&self, mut task: BoxedTask, header: Arc<Header>) -> RefMut<'_, Table> {
+    fn poll_task<const OBSERVED: bool>(
+        &self,
+        mut task: BoxedTask,
+        header: Arc<Header>,
+    ) -> RefMut<'_, Table> {
         let core = &self.core;
         if header.state.take() == OnTake::Drop {
             core.cancel(header, task);
             return core.table.borrow_mut();
         }
-        let id = header.id();
         let waker = waker_ref(&header);
-        self.start_poll(id, &waker);
+        self.start_poll(header.id(), &waker);
+        if OBSERVED {
+            core.tell_poll_started(header.id());
+        }
         let polled = catch(|| task.as_mut().poll(&mut Context::from_waker(&waker)));
         let outcome = match polled {
             Ok(Poll::Pending) => PollOutcome::Pending,
             Ok(Poll::Ready(())) => PollOutcome::Ready,
             Err(payload) => {
-                core.fail(id, &mut task, payload);
+                core.fail(header.id(), &mut task, payload);
                 PollOutcome::Panicked
             }
         };
@@ -346,16 +365,17 @@ impl Runtime {
             let panicked = outcome == PollOutcome::Panicked;
             core.counters.done.add(1);
             core.counters.panicked.add(u64::from(panicked));
-            if core.tap.is_some() {
-                core.tell_poll_ended(id, outcome, false, 0);
-                core.tell_done(id, panicked, beat_cancel);
+            if OBSERVED {
+                core.tell_poll_ended(header.id(), outcome, false, 0);
+                core.tell_done(header.id(), panicked, beat_cancel);
             }
             core.end(header, task);
             return core.table.borrow_mut();
         }
         let next = header.state.end_poll();
-        if core.tap.is_some() {
-            core.tell_poll_ended(id, outcome, next == OnPending::Requeue, header.holders(1));
+        if OBSERVED {
+            let requeued = next == OnPending::Requeue;
+            core.tell_poll_ended(header.id(), outcome, requeued, header.holders(1));
         }
         if next == OnPending::Drop {
             core.cancel(header, task);
@@ -381,6 +401,9 @@ impl Runtime {
         let id = header.id();
         let waker = waker_ref(&header);
         self.start_poll(id, &waker);
+        if core.tap.is_some() {
+            core.tell_poll_started(id);
+        }
         let polled = catch(|| poll(&mut Context::from_waker(&waker)));
         self.end_poll();
         if let Ok(Poll::Pending) = polled {
@@ -414,7 +437,6 @@ impl Runtime {
         core.running.set(Some(id));
         core.own_waker.set(parts(waker));
         core.transfer_left.set(TRANSFER_BUDGET);
-        core.tell_poll_started(id);
     }
 
     /// True if the task was asked to end while it ran.

@@ -1,7 +1,8 @@
 //! What the core tells its observer.
 //!
-//! Without one, each of these is a test of one `Option`. What is told in every turn is told out of line, and
-//! the branches to it count as unlikely: it would burden the loop that nobody observes.
+//! Without one, each of these is a test of one `Option`; around the poll of a task it is none, as that part
+//! of the loop is compiled for either case. What is told in every turn is told out of line, and the branches
+//! to it count as unlikely: it would burden the loop that nobody observes.
 
 use super::{CauseKind, Kind, PollOutcome, TaskInfo, WakeEffect};
 use crate::context::Core;
@@ -72,15 +73,8 @@ impl Core {
         self.note(0, Kind::TurnEnded);
     }
 
-    #[inline]
-    pub(crate) fn tell_poll_started(&self, id: TaskId) {
-        if self.tap.is_some() {
-            self.note_poll_started(id);
-        }
-    }
-
     #[cold]
-    fn note_poll_started(&self, id: TaskId) {
+    pub(crate) fn tell_poll_started(&self, id: TaskId) {
         self.cause.set((CauseKind::Task, id.get()));
         self.note(id.get(), Kind::PollStarted);
     }
