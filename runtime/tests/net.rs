@@ -4,6 +4,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, pending, poll_fn};
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -551,6 +552,57 @@ fn accepting_without_descriptors_backs_off_and_goes_on() {
         assert_eq!(tried, [0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270]);
     });
     assert!(stderr.is_empty());
+}
+
+/// What is asked of the operating system for a message there and back: two sends, two receives, and a wait
+/// for each end. Nothing is tried in vain.
+#[test]
+fn an_echo_takes_six_system_calls() {
+    #[derive(Clone, Default)]
+    struct Calls(Rc<RefCell<BTreeMap<String, usize>>>);
+    impl Observer for Calls {
+        fn on_event(&mut self, event: &Event) {
+            let call = match event.kind {
+                Kind::SourceTried { direction, outcome, .. } => {
+                    format!("{direction:?} {outcome:?}")
+                }
+                Kind::Parked { .. } => "wait".to_owned(),
+                _ => return,
+            };
+            *self.0.borrow_mut().entry(call).or_default() += 1;
+        }
+    }
+    async fn trip(client: &mut TcpStream) {
+        let mut buffer = [0; 1024];
+        client.write_all(b"there").await.unwrap();
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 5);
+    }
+    let calls = Calls::default();
+    let mut runtime = Runtime::builder().observer(calls.clone()).build().unwrap();
+    runtime.block_on(async {
+        let (mut client, mut server) = connection().await;
+        let answering = spawn(async move {
+            let mut buffer = [0; 1024];
+            loop {
+                let n = server.read(&mut buffer).await.unwrap();
+                if n == 0 {
+                    break;
+                }
+                server.write_all(&buffer[..n]).await.unwrap();
+            }
+        });
+        // The first finds out that there is nothing to read yet.
+        trip(&mut client).await;
+        calls.0.take();
+        for _ in 0..10 {
+            trip(&mut client).await;
+        }
+        let counts: Vec<_> = calls.0.take().into_iter().collect();
+        let expected = [("Read Short", 20), ("Write Done", 20), ("wait", 20)];
+        assert_eq!(counts, expected.map(|(call, count)| (call.to_owned(), count)));
+        drop(client);
+        answering.await.unwrap();
+    });
 }
 
 /// Each of these leaves the process with as many descriptors as before.
