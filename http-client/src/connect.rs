@@ -3,8 +3,6 @@
 //! The addresses are put in an order that alternates between IPv6 and IPv4 (§4). The first is
 //! tried; if it has neither connected nor failed after 250 ms, the next is tried beside it (§5),
 //! and so on. The first connection wins, the others are dropped.
-//!
-//! Whatever is spoken over them, TLS, HTTP or the words of a proxy, it is this side that begins.
 
 use crate::error::{Error, ErrorKind, Result};
 use mainspring::net::TcpStream;
@@ -26,10 +24,10 @@ const MAX_ADDRESSES: usize = 16;
 pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr)> {
     if let [address] = addresses {
         let address = SocketAddr::new(*address, port);
-        let stream = TcpStream::connect_to_send(address).await;
+        let stream = TcpStream::connect(address).await;
         return Ok((stream.map_err(|error| failed(address, error))?, address));
     }
-    race(alternating(addresses, port), TcpStream::connect_to_send).await
+    race(alternating(addresses, port), TcpStream::connect).await
 }
 
 fn failed(address: SocketAddr, error: io::Error) -> Error {

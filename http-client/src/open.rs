@@ -148,7 +148,7 @@ impl Opener {
         let connecting = pin!(connect::connect(&addresses, port));
         let (stream, address) =
             timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
-        Ok((Socket::tcp(stream), Some(address)))
+        Ok((Socket::Tcp(stream), Some(address)))
     }
 
     #[cfg(feature = "tls")]

@@ -11,23 +11,15 @@ use std::task::{Context, Poll};
 
 /// A connected socket.
 pub(crate) enum Socket {
-    Tcp {
-        stream: TcpStream,
-        /// Something has been sent.
-        begun: bool,
-    },
+    Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
 impl Socket {
-    pub(crate) fn tcp(stream: TcpStream) -> Self {
-        Self::Tcp { stream, begun: false }
-    }
-
     fn is_readable(&self) -> bool {
         match self {
-            Self::Tcp { stream, .. } => stream.is_readable(),
+            Self::Tcp(stream) => stream.is_readable(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_readable(),
         }
@@ -35,7 +27,7 @@ impl Socket {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Tcp { stream, .. } => stream.poll_readable(cx),
+            Self::Tcp(stream) => stream.poll_readable(cx),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_readable(cx),
         }
@@ -47,7 +39,7 @@ impl Socket {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp { stream, .. } => stream.poll_read(cx, buffer),
+            Self::Tcp(stream) => stream.poll_read(cx, buffer),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_read(cx, buffer),
         }
@@ -59,16 +51,7 @@ impl Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp { stream, begun } => {
-                let outcome = stream.poll_write(cx, bytes);
-                if !*begun && outcome.is_ready() {
-                    *begun = true;
-                    // Many a server sends a head, and its body once that is acknowledged. On a system
-                    // that refuses, it does so later.
-                    stream.acknowledge_at_once().unwrap_or_default();
-                }
-                outcome
-            }
+            Self::Tcp(stream) => stream.poll_write(cx, bytes),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_write(cx, bytes),
         }
@@ -79,7 +62,7 @@ impl Socket {
     pub(crate) fn set_nodelay(&self) {
         match self {
             // A system that refuses it is slower, and not wrong.
-            Self::Tcp { stream, .. } => stream.set_nodelay(true).unwrap_or_default(),
+            Self::Tcp(stream) => stream.set_nodelay(true).unwrap_or_default(),
             #[cfg(unix)]
             Self::Unix(_) => {}
         }
@@ -88,7 +71,7 @@ impl Socket {
     /// Says that no more will be sent. A peer that is gone needs no telling.
     pub(crate) fn shutdown_write(&mut self) {
         match self {
-            Self::Tcp { stream, .. } => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
@@ -185,27 +168,5 @@ impl Transport {
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.poll_close(cx),
         }
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-    use mainspring::net::TcpListener;
-    use std::future::poll_fn;
-    use std::net::SocketAddr;
-
-    /// The system, left alone, would wait for up to 40 ms with each acknowledgement from then on.
-    #[test]
-    fn the_first_answer_is_acknowledged_at_once() {
-        mainspring::run(async {
-            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-            let address = listener.local_addr().unwrap();
-            let stream = TcpStream::connect_to_send(address).await.unwrap();
-            let mut socket = Socket::tcp(stream);
-            assert_eq!(poll_fn(|cx| socket.poll_write(cx, b"GET")).await.unwrap(), 3);
-            let Socket::Tcp { stream, .. } = socket else { unreachable!("it was made as one") };
-            assert!(stream.socket().tcp_quickack().unwrap());
-        });
     }
 }

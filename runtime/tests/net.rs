@@ -253,41 +253,6 @@ fn a_refused_connection_is_an_error_and_a_silent_one_times_out() {
     drop(queued);
 }
 
-#[test]
-fn who_connects_to_send_is_connected_and_refused_as_any_other() {
-    let mut runtime = Runtime::new();
-    runtime.block_on(async {
-        let (listener, address) = listen();
-        let client = TcpStream::connect_to_send(address).await.unwrap();
-        client.write_all(b"ask").await.unwrap();
-        client.acknowledge_at_once().unwrap();
-        #[cfg(target_os = "linux")]
-        assert!(client.socket().tcp_quickack().unwrap());
-        let (server, peer) = listener.accept().await.unwrap();
-        assert_eq!(peer, client.local_addr().unwrap());
-        let mut buffer = [0; 8];
-        assert_eq!(server.read(&mut buffer).await.unwrap(), 3);
-        server.write_all(b"answer").await.unwrap();
-        assert_eq!(client.read(&mut buffer).await.unwrap(), 6);
-
-        // Who then has nothing to say is connected all the same.
-        let silent = TcpStream::connect_to_send(address).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        server.write_all(b"hello").await.unwrap();
-        assert_eq!(silent.read(&mut buffer).await.unwrap(), 5);
-
-        // The first is refused by the peer, the second by the system at once.
-        let (_taken, deaf) = deaf_port();
-        for address in [deaf, "255.255.255.255:1".parse().unwrap()] {
-            let plain = TcpStream::connect(address).await.unwrap_err();
-            let to_send = TcpStream::connect_to_send(address).await.unwrap_err();
-            assert_eq!(to_send.to_string(), plain.to_string());
-        }
-        assert!(polled_once(TcpStream::connect_to_send(address)).await.is_none());
-    });
-    assert_eq!(runtime.stats().sources, 0);
-}
-
 /// With the option set too early, two sockets that are bound before either listens may be given the
 /// same port.
 #[test]
@@ -580,7 +545,7 @@ fn an_echo_takes_six_system_calls() {
     let calls = Calls::default();
     let mut runtime = Runtime::builder().observer(calls.clone()).build().unwrap();
     runtime.block_on(async {
-        let (mut client, server) = connection().await;
+        let (mut client, mut server) = connection().await;
         let answering = spawn(async move {
             let mut buffer = [0; 1024];
             loop {

@@ -13,7 +13,6 @@
 //! Addresses are [`SocketAddr`](std::net::SocketAddr)s. Looking up a name blocks; do it in
 //! [`spawn_blocking`](crate::spawn_blocking).
 
-mod connect;
 pub(crate) mod io;
 mod listener;
 mod split;

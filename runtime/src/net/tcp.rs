@@ -14,16 +14,61 @@ use socket2::SockRef;
 use crate::net::io::{Registered, descriptor};
 use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::observe::{Direction, SourceKind};
+use crate::time::timeout;
 
 /// A TCP connection.
 ///
 /// Reads and writes by shared reference; also an [`AsyncRead`] and [`AsyncWrite`] of futures-io, as is
 /// `&TcpStream`. Dropping it closes the connection.
 pub struct TcpStream {
-    pub(super) io: Registered<mio::net::TcpStream>,
+    io: Registered<mio::net::TcpStream>,
 }
 
 impl TcpStream {
+    /// Connects to `addr`.
+    ///
+    /// Cancel-safe: dropping the future closes the half-open socket.
+    ///
+    /// # Errors
+    /// What the system says: refused, unreachable, out of descriptors. There is no limit on the time but
+    /// the system's, which is minutes; see [`connect_timeout`](TcpStream::connect_timeout).
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub async fn connect(addr: impl Into<SocketAddr>) -> io::Result<TcpStream> {
+        let socket = mio::net::TcpStream::connect(addr.into())?;
+        let stream = TcpStream::register(socket)?;
+        // Nothing has come before there is a connection, and what comes is told by an event.
+        stream.io.expect_wait(Direction::Read);
+        // To a near peer the connection is often there by now, which saves a trip around the loop.
+        while !stream.is_connected()? {
+            stream.io.expect_wait(Direction::Write);
+            stream.io.ready(Direction::Write).await;
+        }
+        Ok(stream)
+    }
+
+    /// Connects to `addr` within `limit`.
+    ///
+    /// # Errors
+    /// As [`connect`](TcpStream::connect), and [`ErrorKind::TimedOut`] when time is up.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub async fn connect_timeout(
+        addr: impl Into<SocketAddr>,
+        limit: Duration,
+    ) -> io::Result<TcpStream> {
+        let addr = addr.into();
+        match timeout(limit, TcpStream::connect(addr)).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let text = format!("no connection to {addr} within {limit:?}");
+                Err(io::Error::new(ErrorKind::TimedOut, text))
+            }
+        }
+    }
+
     /// Takes over a connection of the standard library, and makes it non-blocking.
     ///
     /// # Errors
@@ -40,6 +85,17 @@ impl TcpStream {
     #[track_caller]
     pub(crate) fn register(socket: mio::net::TcpStream) -> io::Result<TcpStream> {
         Ok(TcpStream { io: Registered::new(socket, SourceKind::Stream, descriptor)? })
+    }
+
+    /// Writable does not mean connected: whether it has a peer says that, and if not, the socket's error why.
+    fn is_connected(&self) -> io::Result<bool> {
+        let socket = self.io.get();
+        let Err(no_peer) = socket.peer_addr() else { return Ok(true) };
+        match socket.take_error()? {
+            Some(error) => Err(error),
+            None if no_peer.kind() == ErrorKind::NotConnected => Ok(false),
+            None => Err(no_peer),
+        }
     }
 
     /// Reads into `buffer`. 0 means that the peer has closed its side (or that `buffer` is empty).
@@ -189,17 +245,6 @@ impl TcpStream {
     /// What the system says.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.io.get().nodelay()
-    }
-
-    /// Asks for the next bytes that come to be acknowledged at once (`TCP_QUICKACK`), until the system
-    /// finds a better time again. Does nothing where there is no such option.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn acknowledge_at_once(&self) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        SockRef::from(self.io.get()).set_tcp_quickack(true)?;
-        Ok(())
     }
 
     /// How long the system tries to send what is left when the socket is closed (`SO_LINGER`). Zero
