@@ -545,7 +545,7 @@ fn an_echo_takes_six_system_calls() {
     let calls = Calls::default();
     let mut runtime = Runtime::builder().observer(calls.clone()).build().unwrap();
     runtime.block_on(async {
-        let (mut client, mut server) = connection().await;
+        let (mut client, server) = connection().await;
         let answering = spawn(async move {
             let mut buffer = [0; 1024];
             loop {
