@@ -89,7 +89,7 @@ impl Core {
     /// Adds a task and schedules it.
     #[inline]
     pub(crate) fn spawn<F: Future + 'static>(
-        self: &Rc<Core>,
+        self: Rc<Core>,
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
         future: F,
@@ -101,8 +101,6 @@ impl Core {
         }
         table.ready.push(id.slot());
         drop(table);
-        self.counters.spawned.add(1);
-        self.counters.woken.add(1);
         if self.tap.is_some() {
             self.tell_spawned(id, size_of::<F>());
         }
@@ -119,7 +117,6 @@ impl Core {
 
     #[inline]
     pub(crate) fn enqueue(&self, slot: u32) {
-        self.counters.woken.add(1);
         self.table.borrow_mut().ready.push(slot);
     }
 

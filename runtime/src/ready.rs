@@ -14,14 +14,20 @@ pub enum Scheduler {
     Seeded(u64),
 }
 
-/// Two lists: the batch that is being polled, and what became ready since it began. The end of a batch is
-/// the moment at which they change places. Only what a look at timers and events amid the batch wakes may
+/// How many entries that were taken are let lie, at least, before they are cleared away.
+const CLEAR_ABOVE: usize = 64;
+
+/// One list: what was taken, the rest of the batch that is being polled, and what became ready since it
+/// began. A batch begins by moving one mark. Only what a look at timers and events amid the batch wakes may
 /// be moved to the head of it.
 pub(crate) struct ReadyQueue {
-    batch: Vec<u32>,
-    /// How many of the batch have been taken.
+    entries: Vec<u32>,
+    /// How many of the entries have been taken. They are cleared away once they are the greater part.
     taken: usize,
-    next: Vec<u32>,
+    /// Where the batch ends.
+    batch_end: usize,
+    /// How many have been cleared away.
+    cleared: u64,
     lots: Option<Lots>,
 }
 
@@ -37,56 +43,76 @@ impl ReadyQueue {
             Scheduler::Fifo => None,
             Scheduler::Seeded(seed) => Some(Lots(seed)),
         };
-        ReadyQueue { batch: Vec::new(), taken: 0, next: Vec::new(), lots }
+        ReadyQueue { entries: Vec::new(), taken: 0, batch_end: 0, cleared: 0, lots }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.batch.len() - self.taken + self.next.len()
+        self.entries.len() - self.taken
     }
 
     #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
-        self.next.push(slot);
+        self.entries.push(slot);
     }
 
-    /// Makes a batch of all that is ready now.
+    /// Makes a batch of all that is ready now. What a panic left of the last one comes first.
     #[inline]
     pub(crate) fn start_batch(&mut self) {
-        if self.taken < self.batch.len() {
-            // The last batch was left unfinished, by a panic: its rest comes first.
-            self.batch.drain(..self.taken);
-            self.batch.append(&mut self.next);
-        } else {
-            self.batch.clear();
-            std::mem::swap(&mut self.batch, &mut self.next);
+        if self.taken >= CLEAR_ABOVE {
+            self.clear_taken();
         }
-        self.taken = 0;
+        self.batch_end = self.entries.len();
+    }
+
+    #[cold]
+    fn clear_taken(&mut self) {
+        if self.taken >= self.len() {
+            self.entries.drain(..self.taken);
+            self.cleared += self.taken as u64;
+            self.taken = 0;
+        }
     }
 
     /// How many have become ready since the batch began.
     pub(crate) fn later(&self) -> usize {
-        self.next.len()
+        self.entries.len() - self.batch_end
     }
 
     /// Of those that became ready when there were `from` of them already, moves the first few, at most
     /// `most`, to the head of the batch, into the room of those that were taken. Returns how many: none
     /// if the batch is over, and they are next in any case.
     pub(crate) fn advance(&mut self, from: usize, most: usize) -> usize {
-        if self.taken == self.batch.len() {
+        if self.taken == self.batch_end {
             return 0;
         }
-        let count = (self.next.len() - from).min(most).min(self.taken);
+        let first = self.batch_end + from;
+        let count = (self.entries.len() - first).min(most).min(self.taken);
         self.taken -= count;
-        let moved = self.next.drain(from..from + count);
-        self.batch[self.taken..].iter_mut().zip(moved).for_each(|(place, slot)| *place = slot);
+        let (before, moved) = self.entries.split_at_mut(first);
+        before[self.taken..][..count].copy_from_slice(&moved[..count]);
+        self.entries.drain(first..first + count);
+        self.cleared += count as u64;
         count
+    }
+
+    /// How often a task has been pushed since the beginning.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.cleared + self.entries.len() as u64
+    }
+
+    /// How often one has been taken.
+    pub(crate) fn popped(&self) -> u64 {
+        self.cleared + self.taken as u64
     }
 
     /// Takes the next task of the batch.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        let slot = *self.batch.get(self.taken)?;
+        if self.taken == self.batch_end {
+            return None;
+        }
+        let slot = self.entries[self.taken];
         self.taken += 1;
         Some(slot)
     }
@@ -94,7 +120,7 @@ impl ReadyQueue {
     /// Draws which task of the batch is next, where the scheduler draws lots and there is a choice.
     pub(crate) fn draw(&mut self) -> Option<Draw> {
         let lots = self.lots.as_mut()?;
-        let left = &mut self.batch[self.taken..];
+        let left = &mut self.entries[self.taken..self.batch_end];
         if left.len() < 2 {
             return None;
         }
@@ -188,6 +214,7 @@ mod tests {
         assert_eq!(rest, [6, 7, 3, 4]);
         assert_eq!(ready.advance(0, 3), 0, "the batch is over");
         assert_eq!(batch(&mut ready), [5, 8, 9]);
+        assert_eq!((ready.pushed(), ready.popped()), (9, 9));
     }
 
     #[test]

@@ -68,8 +68,8 @@ impl Remote {
         let spawned_at = Location::caller();
         let thread = crate::context::thread_number();
         let letter = Letter::Spawn(Box::new(move |core: &Rc<Core>| {
-            let future = make();
-            core.caused_by(CauseKind::Thread, thread, || {
+            let (core, future) = (core.clone(), make());
+            core.clone().caused_by(CauseKind::Thread, thread, || {
                 drop(core.spawn(None, spawned_at, future))
             });
         }));

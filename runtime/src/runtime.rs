@@ -75,6 +75,8 @@ pub fn spawn_named<F: Future + 'static>(
 pub struct Runtime {
     core: Rc<Core>,
     poll_interval: u32,
+    /// Nobody observes it, and it draws no lots.
+    plain: bool,
     /// The time at which a rest ended that the timers have not been looked at since: the loop waited, or
     /// was not entered.
     rested: Option<Instant>,
@@ -109,8 +111,9 @@ impl Runtime {
     }
 
     pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
+        let plain = core.tap.is_none() && !core.table.borrow().ready.draws();
         let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, rested: None, letters, fired, ready }
+        Runtime { core, poll_interval, plain, rested: None, letters, fired, ready }
     }
 
     /// The name it was built with.
@@ -121,7 +124,7 @@ impl Runtime {
     /// Spawns a task. It starts with the next turn.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core.spawn(None, Location::caller(), future)
+        self.core.clone().spawn(None, Location::caller(), future)
     }
 
     /// A handle for other threads.
@@ -164,6 +167,7 @@ impl Runtime {
         let caller = Location::caller();
         let _entered = self.enter(caller);
         let number = self.core.next_number();
+        self.core.counters.mains.add(1);
         let id = self.core.table.borrow_mut().insert_main(number, caller, &self.core.inbox);
         self.core.tell_spawned(id, size_of::<F>());
         self.core.enqueue(MAIN);
@@ -173,19 +177,23 @@ impl Runtime {
         let mut poll_main = |cx: &mut Context<'_>| main.as_mut().poll(cx).map(|o| output = Some(o));
         // Goes before `main` does: what main's drop wakes is over then.
         let _place = MainPlace(self.core.clone());
-        loop {
-            match self.turn_with(Some(&mut poll_main), true) {
-                Ended::Turn => {}
-                Ended::MainDone => break,
-                Ended::Stalled => {
-                    self.leave(Left::Stalled);
-                    let tasks = stall::find(&self.core).unwrap_or_default();
-                    return Err(Stalled::new(tasks, caller));
-                }
-            }
+        if self.turn_until_done(&mut poll_main) == Ended::Stalled {
+            self.leave(Left::Stalled);
+            let tasks = stall::find(&self.core).unwrap_or_default();
+            return Err(Stalled::new(tasks, caller));
         }
         self.leave(Left::MainDone);
         Ok(output.expect("main is done"))
+    }
+
+    /// Makes turns until main is done or nothing can happen any more.
+    fn turn_until_done(&mut self, main: PollMain<'_>) -> Ended {
+        loop {
+            let ended = self.turn_with(Some(&mut *main), true);
+            if ended != Ended::Turn {
+                return ended;
+            }
+        }
     }
 
     /// Makes one turn: polls what is ready, then, if nothing is, waits until something may be.
@@ -197,11 +205,11 @@ impl Runtime {
     #[track_caller]
     pub fn turn(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core.counters.so_far();
+        let before = self.core.so_far();
         // A stall is no news to somebody who turns the loop by hand: the turn has simply done nothing.
         self.turn_with(None, true);
         self.leave(Left::TurnDone);
-        self.core.counters.so_far().since(before)
+        self.core.so_far().since(before)
     }
 
     /// Makes turns until nothing is ready, without waiting for anything. Returns their sum.
@@ -211,13 +219,13 @@ impl Runtime {
     #[track_caller]
     pub fn run_until_idle(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core.counters.so_far();
+        let before = self.core.so_far();
         self.look(usize::MAX);
         while self.has_work() {
             self.turn_with(None, false);
         }
         self.leave(Left::Idle);
-        self.core.counters.so_far().since(before)
+        self.core.so_far().since(before)
     }
 
     /// One turn of the loop.
@@ -242,6 +250,7 @@ impl Runtime {
     ///
     /// A turn that must not wait (`may_park` is false) looks around instead, whether it has more to
     /// do or not.
+    #[inline(always)]
     fn turn_with(&mut self, main: Option<PollMain<'_>>, may_park: bool) -> Ended {
         self.start_turn();
         let main_done = self.poll_batch(main);
@@ -267,18 +276,20 @@ impl Runtime {
         if self.rested.is_some() || self.core.time.kind() != Clock::Real {
             self.fire_timers(usize::MAX);
         }
-        self.run_callbacks();
+        if !self.core.callbacks.borrow().is_empty() {
+            self.run_callbacks();
+        }
     }
 
     /// Step 3. True if main is done.
+    #[inline(always)]
     fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
         self.core.table.borrow_mut().ready.start_batch();
-        let observed = self.core.tap.is_some();
         loop {
-            let over = match observed {
-                false => self.poll_until_look::<false>(&mut main, &mut main_done),
+            let over = match self.plain {
                 true => self.poll_until_look::<true>(&mut main, &mut main_done),
+                false => self.poll_until_look::<false>(&mut main, &mut main_done),
             };
             if over {
                 return main_done;
@@ -289,8 +300,10 @@ impl Runtime {
 
     /// Polls what is left of the batch, until a look is due. True if nothing is left.
     ///
-    /// Compiled twice from the same text, so that a poll that nobody observes pays for no hook.
-    fn poll_until_look<const OBSERVED: bool>(
+    /// Compiled twice from the same text: in a plain loop nobody observes and nobody draws lots, and its
+    /// polls do not ask.
+    #[inline(always)]
+    fn poll_until_look<const PLAIN: bool>(
         &self,
         main: &mut Option<PollMain<'_>>,
         main_done: &mut bool,
@@ -298,7 +311,7 @@ impl Runtime {
         let core = &*self.core;
         let mut table = core.table.borrow_mut();
         while core.polls_to_look.get() > 0 {
-            if table.ready.draws() {
+            if !PLAIN && table.ready.draws() {
                 drop(table);
                 self.draw();
                 table = core.table.borrow_mut();
@@ -315,7 +328,7 @@ impl Runtime {
                     unreachable!("the ready queue names living tasks only")
                 };
                 drop(table);
-                table = self.poll_task::<OBSERVED>(task, header);
+                table = self.poll_task::<PLAIN>(task, header);
             }
         }
         false
@@ -332,19 +345,21 @@ impl Runtime {
 
     /// Polls one task, with nothing borrowed, and does what its state then asks for. Gives the table,
     /// which that may have needed, for the next one.
-    fn poll_task<const OBSERVED: bool>(
+    #[inline(always)]
+    fn poll_task<const PLAIN: bool>(
         &self,
         mut task: BoxedTask,
         header: Arc<Header>,
     ) -> RefMut<'_, Table> {
         let core = &self.core;
         if header.state.take() == OnTake::Drop {
+            core.counters.unpolled.add(1);
             core.cancel(header, task);
             return core.table.borrow_mut();
         }
         let waker = waker_ref(&header);
         self.start_poll(header.id(), &waker);
-        if OBSERVED {
+        if !PLAIN {
             core.tell_poll_started(header.id());
         }
         let polled = catch(|| task.as_mut().poll(&mut Context::from_waker(&waker)));
@@ -365,7 +380,7 @@ impl Runtime {
             let panicked = outcome == PollOutcome::Panicked;
             core.counters.done.add(1);
             core.counters.panicked.add(u64::from(panicked));
-            if OBSERVED {
+            if !PLAIN {
                 core.tell_poll_ended(header.id(), outcome, false, 0);
                 core.tell_done(header.id(), panicked, beat_cancel);
             }
@@ -373,7 +388,7 @@ impl Runtime {
             return core.table.borrow_mut();
         }
         let next = header.state.end_poll();
-        if OBSERVED {
+        if !PLAIN {
             let requeued = next == OnPending::Requeue;
             core.tell_poll_ended(header.id(), outcome, requeued, header.holders(1));
         }
@@ -385,7 +400,6 @@ impl Runtime {
         let mut table = core.table.borrow_mut();
         table.put_back(slot, task, header);
         if next == OnPending::Requeue {
-            core.counters.woken.add(1);
             table.ready.push(slot);
         }
         table
@@ -409,7 +423,6 @@ impl Runtime {
         if let Ok(Poll::Pending) = polled {
             let requeued = header.state.end_poll() == OnPending::Requeue;
             core.tell_poll_ended(id, PollOutcome::Pending, requeued, header.holders(1));
-            core.counters.woken.add(u64::from(requeued));
             let mut table = core.table.borrow_mut();
             *table.main() = Some(header);
             if requeued {
@@ -433,7 +446,6 @@ impl Runtime {
 
     fn start_poll(&self, id: crate::TaskId, waker: &Waker) {
         let core = &self.core;
-        core.counters.polls.add(1);
         core.running.set(Some(id));
         core.own_waker.set(parts(waker));
         core.transfer_left.set(TRANSFER_BUDGET);
@@ -617,6 +629,7 @@ impl Runtime {
         }
     }
 
+    #[cold]
     fn run_callbacks(&self) {
         // Counted first: in the head of the loop, the borrow would last as long as the loop does.
         let queued = self.core.callbacks.borrow().len();
@@ -675,7 +688,7 @@ impl Drop for MainPlace {
 }
 
 /// How a turn ended.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// There is more to do, or may be.
     Turn,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::context::Core;
 
-/// A counter of the loop's thread.
+/// A counter of the loop's thread. What can be told from something else that is counted has none.
 #[derive(Default)]
 pub(crate) struct Counter(Cell<u64>);
 
@@ -22,9 +22,10 @@ impl Counter {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) turns: Counter,
-    pub(crate) polls: Counter,
-    pub(crate) woken: Counter,
-    pub(crate) spawned: Counter,
+    /// Futures given to `block_on`.
+    pub(crate) mains: Counter,
+    /// Tasks that were taken from the ready queue to be cancelled.
+    pub(crate) unpolled: Counter,
     pub(crate) done: Counter,
     pub(crate) panicked: Counter,
     pub(crate) cancelled: Counter,
@@ -92,15 +93,16 @@ pub struct Stats {
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let counters = &self.counters;
+        let spawned = self.last_task.get() - counters.mains.get();
         Stats {
             turns: counters.turns.get(),
-            polls: counters.polls.get(),
-            woken: counters.woken.get(),
-            spawned: counters.spawned.get(),
+            polls: self.polls(),
+            woken: self.table.borrow().ready.pushed(),
+            spawned,
             done: counters.done.get(),
             panicked: counters.panicked.get(),
             cancelled: counters.cancelled.get(),
-            alive: self.table.borrow().alive() as u64,
+            alive: spawned - counters.done.get() - counters.cancelled.get(),
             timers: self.timers.borrow().len() as u64,
             sources: self.reactor.len() as u64,
             timers_fired: counters.timers_fired.get(),
@@ -111,17 +113,21 @@ impl Core {
             parked: Duration::from_nanos(counters.parked_nanos.get()),
         }
     }
-}
 
-impl Counters {
+    /// Polls made, the one that is being made included.
+    pub(crate) fn polls(&self) -> u64 {
+        self.table.borrow().ready.popped() - self.counters.unpolled.get()
+    }
+
     /// The running totals in the shape of a turn, for a difference of two.
     pub(crate) fn so_far(&self) -> Turn {
+        let counters = &self.counters;
         Turn {
-            polled: self.polls.get(),
-            woken: self.woken.get(),
-            timers_fired: self.timers_fired.get(),
-            io_events: self.io_events.get(),
-            parked: Duration::from_nanos(self.parked_nanos.get()),
+            polled: self.polls(),
+            woken: self.table.borrow().ready.pushed(),
+            timers_fired: counters.timers_fired.get(),
+            io_events: counters.io_events.get(),
+            parked: Duration::from_nanos(counters.parked_nanos.get()),
         }
     }
 }

@@ -23,8 +23,8 @@ pub(crate) trait Task {
     fn drop_future(self: Pin<&mut Self>);
     /// Stores why there is no value.
     fn fail(self: Pin<&mut Self>, error: JoinError);
-    /// Moves the result of a task that is over into `to`, an `Option<Result<F::Output, JoinError>>`.
-    /// Leaves it empty if the result has been moved out before.
+    /// Moves the result into `to`, an `Option<Result<F::Output, JoinError>>`. Leaves that as it is if the
+    /// task is not over or its result has been moved out before.
     fn give(self: Pin<&mut Self>, to: &mut dyn Any);
     /// Moves a result back that was moved out to be looked at.
     fn take_back(self: Pin<&mut Self>, from: &mut dyn Any);
@@ -92,7 +92,11 @@ where
     }
 
     fn give(self: Pin<&mut Self>, to: &mut dyn Any) {
-        *place(to) = self.result().take();
+        if let Projection::Over { result } = self.project()
+            && let Some(result) = result.take()
+        {
+            *place(to) = Some(result);
+        }
     }
 
     fn take_back(self: Pin<&mut Self>, from: &mut dyn Any) {

@@ -76,8 +76,8 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// A claim that the table has counted already.
-    pub(crate) fn counted(core: &Rc<Core>, id: TaskId) -> Claim {
-        Claim { core: core.clone(), number: id.get(), slot: id.slot(), read: false }
+    pub(crate) fn counted(core: Rc<Core>, id: TaskId) -> Claim {
+        Claim { core, number: id.get(), slot: id.slot(), read: false }
     }
 
     /// One more claim, on a task that has one or has just ended.
@@ -86,7 +86,7 @@ impl Claim {
         let claims = table.claims(id.slot());
         *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
         drop(table);
-        Claim::counted(core, id)
+        Claim::counted(core.clone(), id)
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -141,6 +141,7 @@ impl Claim {
         }
     }
 
+    #[inline]
     pub(super) fn note(&self, kind: Kind) {
         self.core.note(self.number, kind);
     }
@@ -172,7 +173,7 @@ impl Drop for Claim {
         if *claims > 0 {
             return;
         }
-        if self.read || table.over(self.slot).is_some_and(|task| task.is_empty()) {
+        if self.read || table.task(self.slot).is_some_and(|task| task.is_empty()) {
             let excess = table.release(self.slot);
             drop(table);
             drop(excess);

@@ -20,6 +20,9 @@
 //! wakers. Only the loop's thread walks the machine. The byte is an atomic because it lives beside
 //! what other threads may touch (a waker is `Send`), not because they touch it: relaxed loads and
 //! stores compile to plain moves, and the owner's path pays for no locked instruction.
+//!
+//! The verbs of a poll compare the whole byte with what it mostly is and store a constant. A state computed
+//! from the last one would make each of the four steps of a poll wait for the one before.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -144,17 +147,22 @@ impl State {
     #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
-        match old & STATE {
-            IDLE => {
-                self.set(old & CANCEL | SCHEDULED);
-                OnWake::Enqueue
-            }
-            SCHEDULED => OnWake::Coalesced,
-            RUNNING => {
-                self.set(old | WOKEN);
-                OnWake::Deferred
-            }
-            _ => OnWake::Stale,
+        if old == RUNNING {
+            self.set(RUNNING | WOKEN);
+            OnWake::Deferred
+        } else if old & WOKEN != 0 {
+            // Known, and not marked again: of a thousand wakes each would wait for the last one's store.
+            OnWake::Deferred
+        } else if old == IDLE {
+            self.set(SCHEDULED);
+            OnWake::Enqueue
+        } else if old & STATE == SCHEDULED {
+            OnWake::Coalesced
+        } else if old & STATE == RUNNING {
+            self.set(old | WOKEN);
+            OnWake::Deferred
+        } else {
+            OnWake::Stale
         }
     }
 
@@ -162,31 +170,30 @@ impl State {
     #[inline]
     pub(crate) fn take(&self) -> OnTake {
         let old = self.bits();
-        assert!(old & STATE == SCHEDULED, "a {} task was taken", name(old));
-        if old & CANCEL == 0 {
+        if old == SCHEDULED {
             self.set(RUNNING);
-            OnTake::Poll
-        } else {
-            self.set(CANCELLED);
-            OnTake::Drop
+            return OnTake::Poll;
         }
+        assert!(old == SCHEDULED | CANCEL, "a {} task was taken", name(old));
+        self.set(CANCELLED);
+        OnTake::Drop
     }
 
     /// Running → idle, scheduled or cancelled: its poll returned pending.
     #[inline]
     pub(crate) fn end_poll(&self) -> OnPending {
         let old = self.bits();
-        assert!(old & STATE == RUNNING, "a {} task's poll ended", name(old));
-        if old & CANCEL != 0 {
-            self.set(CANCELLED);
-            OnPending::Drop
-        } else if old & WOKEN != 0 {
-            self.set(SCHEDULED);
-            OnPending::Requeue
-        } else {
+        if old == RUNNING {
             self.set(IDLE);
-            OnPending::Keep
+            return OnPending::Keep;
         }
+        if old == RUNNING | WOKEN {
+            self.set(SCHEDULED);
+            return OnPending::Requeue;
+        }
+        assert!(old & STATE == RUNNING, "a {} task's poll ended", name(old));
+        self.set(CANCELLED);
+        OnPending::Drop
     }
 
     /// Running → done: its poll returned a value or panicked. Completion beats a late cancel; says

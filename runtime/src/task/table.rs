@@ -47,7 +47,6 @@ pub(crate) struct Table {
     /// By slot, for the few that have any.
     extras: HashMap<u32, Extra>,
     free: Vec<u32>,
-    alive: usize,
     kept_bytes: usize,
     pub(crate) ready: ReadyQueue,
 }
@@ -56,8 +55,8 @@ impl Table {
     pub(crate) fn new(scheduler: Scheduler) -> Table {
         let ready = ReadyQueue::new(scheduler);
         let (slots, joins, claims) = Default::default();
-        let (extras, free, alive, kept_bytes) = Default::default();
-        let mut table = Table { slots, joins, claims, extras, free, alive, kept_bytes, ready };
+        let (extras, free, kept_bytes) = Default::default();
+        let mut table = Table { slots, joins, claims, extras, free, kept_bytes, ready };
         table.grow();
         table
     }
@@ -89,7 +88,6 @@ impl Table {
         }
         self.joins[slot as usize].spawned_at = spawned_at;
         self.claims[slot as usize] = 1;
-        self.alive += 1;
         id
     }
 
@@ -146,7 +144,6 @@ impl Table {
     /// Puts a task that is over back into its slot, where whoever has a claim finds its result.
     #[inline]
     pub(crate) fn end(&mut self, task: BoxedTask, header: Arc<Header>) {
-        self.alive -= 1;
         self.put_back(header.slot(), task, header);
     }
 
@@ -204,14 +201,10 @@ impl Table {
         Some(self.slots[slot as usize].header.as_ref()?.state.get())
     }
 
-    /// The task in a slot, if it is there and over.
+    /// The task in a slot, if it is there. Whether it is over, its cell says.
     #[inline]
-    pub(crate) fn over(&mut self, slot: u32) -> Option<&mut BoxedTask> {
-        let place = &mut self.slots[slot as usize];
-        place
-            .task
-            .as_mut()
-            .filter(|_| place.header.as_ref().is_some_and(|h| h.state.get().is_over()))
+    pub(crate) fn task(&mut self, slot: u32) -> Option<&mut BoxedTask> {
+        self.slots[slot as usize].task.as_mut()
     }
 
     /// The slot of a task that lives and is not running.
@@ -227,10 +220,5 @@ impl Table {
             let header = slot.header.as_ref()?;
             (!header.state.get().is_over()).then_some((header, join))
         })
-    }
-
-    /// How many tasks live, running ones included, main excluded.
-    pub(crate) fn alive(&self) -> usize {
-        self.alive
     }
 }

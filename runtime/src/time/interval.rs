@@ -88,7 +88,7 @@ impl Interval {
             return Poll::Pending;
         }
         // Work that takes longer than a period would otherwise never let anybody else run.
-        let poll = context::current("an interval").counters.polls.get();
+        let poll = context::current("an interval").polls();
         if self.ticked_in == poll {
             cx.waker().wake_by_ref();
             return Poll::Pending;
