@@ -157,11 +157,15 @@ impl Core {
         self.cancel(header, task);
     }
 
-    /// Runs `f` with `kind` and `id` as the cause of every wake in it.
+    /// Runs `f` with `kind` and `id` as the cause of every wake in it, which only an observer asks for.
+    #[inline]
     pub(crate) fn caused_by(&self, kind: CauseKind, id: u64, f: impl FnOnce()) {
-        let before = self.cause.replace((kind, id));
+        let observed = self.tap.is_some();
+        let before = observed.then(|| self.cause.replace((kind, id)));
         f();
-        self.cause.set(before);
+        if let Some(before) = before {
+            self.cause.set(before);
+        }
     }
 }
 

@@ -564,10 +564,15 @@ impl Runtime {
         core.counters.io_events.add(self.ready.len() as u64);
         core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
         for ready in self.ready.drain(..) {
-            let Ready { source, readable, writable, waiters } = ready;
+            let Ready { source, readable, writable, waiters: [reader, writer] } = ready;
             core.note(0, Kind::SourceReady { readable, writable, source });
             core.caused_by(CauseKind::Source, u64::from(source), || {
-                waiters.into_iter().flatten().for_each(|wakee| core.wake_wakee(wakee));
+                if let Some(wakee) = reader {
+                    core.wake_wakee(wakee);
+                }
+                if let Some(wakee) = writer {
+                    core.wake_wakee(wakee);
+                }
             });
         }
     }

@@ -68,16 +68,21 @@ impl Connects for Runtime {
     }
 }
 
+#[expect(clippy::manual_async_fn, reason = "see Duplex")]
 impl Duplex for TcpStream {
-    async fn read(&mut self, buffer: Vec<u8>) -> (usize, Vec<u8>) {
-        let (result, buffer) = AsyncRead::read(self, buffer).await.into();
-        (result.unwrap(), buffer)
+    fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (usize, Vec<u8>)> {
+        async move {
+            let (result, buffer) = AsyncRead::read(self, buffer).await.into();
+            (result.unwrap(), buffer)
+        }
     }
 
-    async fn write_all(&mut self, buffer: Vec<u8>) -> Vec<u8> {
-        let (result, buffer) = AsyncWriteExt::write_all(self, buffer).await.into();
-        result.unwrap();
-        buffer
+    fn write_all(&mut self, buffer: Vec<u8>) -> impl Future<Output = Vec<u8>> {
+        async move {
+            let (result, buffer) = AsyncWriteExt::write_all(self, buffer).await.into();
+            result.unwrap();
+            buffer
+        }
     }
 }
 

@@ -77,6 +77,9 @@ pub trait Connects: Spawns {
 }
 
 /// One end of a connection.
+///
+/// Its adaptors return `async` blocks: an `async fn` would keep each argument twice, as what it was given
+/// and as the variable of that name, and every runtime would seem to need the more memory.
 pub trait Duplex: 'static {
     /// Reads once into the whole of `buffer`; returns how much came.
     fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (usize, Vec<u8>)>;

@@ -74,16 +74,21 @@ pub(super) async fn pairs(count: usize) -> Vec<(TcpStream, TcpStream)> {
     pairs
 }
 
+#[expect(clippy::manual_async_fn, reason = "see Duplex")]
 impl Duplex for TcpStream {
-    async fn read(&mut self, buffer: Vec<u8>) -> (usize, Vec<u8>) {
-        let (result, buffer) = AsyncReadRent::read(self, buffer).await;
-        (result.unwrap(), buffer)
+    fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (usize, Vec<u8>)> {
+        async move {
+            let (result, buffer) = AsyncReadRent::read(self, buffer).await;
+            (result.unwrap(), buffer)
+        }
     }
 
-    async fn write_all(&mut self, buffer: Vec<u8>) -> Vec<u8> {
-        let (result, buffer) = AsyncWriteRentExt::write_all(self, buffer).await;
-        result.unwrap();
-        buffer
+    fn write_all(&mut self, buffer: Vec<u8>) -> impl Future<Output = Vec<u8>> {
+        async move {
+            let (result, buffer) = AsyncWriteRentExt::write_all(self, buffer).await;
+            result.unwrap();
+            buffer
+        }
     }
 }
 

@@ -66,15 +66,20 @@ impl Connects for Runtime {
     }
 }
 
+#[expect(clippy::manual_async_fn, reason = "see Duplex")]
 impl Duplex for TcpStream {
-    async fn read(&mut self, mut buffer: Vec<u8>) -> (usize, Vec<u8>) {
-        let n = AsyncReadExt::read(self, &mut buffer).await.unwrap();
-        (n, buffer)
+    fn read(&mut self, mut buffer: Vec<u8>) -> impl Future<Output = (usize, Vec<u8>)> {
+        async move {
+            let n = AsyncReadExt::read(self, &mut buffer).await.unwrap();
+            (n, buffer)
+        }
     }
 
-    async fn write_all(&mut self, buffer: Vec<u8>) -> Vec<u8> {
-        AsyncWriteExt::write_all(self, &buffer).await.unwrap();
-        buffer
+    fn write_all(&mut self, buffer: Vec<u8>) -> impl Future<Output = Vec<u8>> {
+        async move {
+            AsyncWriteExt::write_all(self, &buffer).await.unwrap();
+            buffer
+        }
     }
 }
 

@@ -177,14 +177,18 @@ fn ends<R: Connects>() -> Figures {
     })
 }
 
-async fn listen(mut stream: impl Duplex) {
-    let mut buffer = vec![0; 16];
-    IDLE.set(IDLE.get() + 1);
-    loop {
-        let n;
-        (n, buffer) = stream.read(buffer).await;
-        if n == 0 {
-            break;
+/// An `async` block, so that the stream is kept once: see [`Duplex`].
+#[expect(clippy::manual_async_fn, reason = "an async fn would keep its argument twice")]
+fn listen(mut stream: impl Duplex) -> impl Future<Output = ()> {
+    async move {
+        let mut buffer = vec![0; 16];
+        IDLE.set(IDLE.get() + 1);
+        loop {
+            let n;
+            (n, buffer) = stream.read(buffer).await;
+            if n == 0 {
+                break;
+            }
         }
     }
 }

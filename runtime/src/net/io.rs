@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use mio::event::Source as Pollable;
 
@@ -44,7 +44,7 @@ impl<S: Pollable> Registered<S> {
 
     /// What the reactor knows of it.
     #[inline]
-    fn source<R>(&self, f: impl FnOnce(&mut Source<Wakee>) -> R) -> R {
+    fn source<R>(&self, f: impl FnOnce(&Source<Wakee>) -> R) -> R {
         self.core.reactor.source(self.place, f)
     }
 
@@ -91,16 +91,14 @@ impl<S: Pollable> Registered<S> {
     ) -> Poll<io::Result<R>> {
         let left = self.core.transfer_left.get();
         if left == 0 {
-            // Whoever waits for what this task wrote gets to know of it first. Nobody waits for what it
-            // read.
-            if direction == Direction::Write {
-                self.core.polls_to_look.set(0);
-            }
-            cx.waker().wake_by_ref();
+            self.give_way(cx, direction);
             return Poll::Pending;
         }
         loop {
-            ready!(self.poll_ready(cx, direction));
+            if !self.is_ready(direction) {
+                self.wait(cx, direction);
+                return Poll::Pending;
+            }
             match operation(&self.io) {
                 Ok(result) => {
                     let bytes = weigh(&result);
@@ -126,7 +124,19 @@ impl<S: Pollable> Registered<S> {
         }
     }
 
+    /// The task has moved its share for this poll: others have a turn first.
+    #[cold]
+    fn give_way(&self, cx: &Context<'_>, direction: Direction) {
+        // Whoever waits for what this task wrote gets to know of it first. Nobody waits for what it
+        // read.
+        if direction == Direction::Write {
+            self.core.polls_to_look.set(0);
+        }
+        cx.waker().wake_by_ref();
+    }
+
     /// Whether an operation in `direction` is worth trying.
+    #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.source(|source| source.is_ready(direction))
     }
@@ -136,9 +146,15 @@ impl<S: Pollable> Registered<S> {
         if self.is_ready(direction) {
             return Poll::Ready(());
         }
+        self.wait(cx, direction);
+        Poll::Pending
+    }
+
+    /// Leaves word that the caller waits.
+    fn wait(&self, cx: &Context<'_>, direction: Direction) {
         let wakee = self.core.wakee(cx.waker());
         // Two tasks that wait in one direction take turns, and none is forgotten.
-        if let Some(other) = self.source(|source| source.wait(direction, wakee))
+        if let Some(other) = self.core.reactor.wait_for(self.place, direction, wakee)
             && !self.core.is_wakee(&other, cx.waker())
         {
             self.core.wake_wakee(other);
@@ -146,7 +162,6 @@ impl<S: Pollable> Registered<S> {
         if self.core.tap.is_some() {
             self.core.note_running(Kind::WaitsForSource { direction, source: self.id() });
         }
-        Poll::Pending
     }
 
     /// Says that an operation made elsewhere would have blocked.
@@ -160,14 +175,20 @@ impl<S: Pollable> Registered<S> {
         poll_fn(|cx| self.poll_ready(cx, direction)).await;
     }
 
+    #[inline]
     fn tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
         if self.core.tap.is_some() {
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            let source = self.id();
-            let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
-            let outcome = if eof { TryOutcome::Eof } else { outcome };
-            self.core.note_running(Kind::SourceTried { direction, outcome, source, bytes });
+            self.tell_tried(direction, outcome, bytes);
         }
+    }
+
+    #[cold]
+    fn tell_tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let source = self.id();
+        let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
+        let outcome = if eof { TryOutcome::Eof } else { outcome };
+        self.core.note_running(Kind::SourceTried { direction, outcome, source, bytes });
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -118,14 +118,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// What the system says; [`ErrorKind::WriteZero`] if it takes no more.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.write(bytes).await? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                n => bytes = &bytes[n..],
+    pub fn write_all(&self, mut bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        poll_fn(move |cx| {
+            while !bytes.is_empty() {
+                match ready!(self.poll_write(cx, bytes))? {
+                    0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                    n => bytes = &bytes[n..],
+                }
             }
-        }
-        Ok(())
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Writes some of `parts`, in order, and says how many bytes.

@@ -9,8 +9,8 @@
 //! Only the loop's thread is here, and it polls for events between the tasks' polls: no event can come
 //! between an operation that would block and the clearing of its direction.
 //!
-//! A token is a place in the slab and that place's generation. A descriptor that is closed and opened
-//! again gets another generation, so an event that was still under way for the old one reaches nobody.
+//! A token is a place in the slab and the number of the source that is there. A descriptor that is closed
+//! and opened again is another source, so an event that was still under way for the old one reaches nobody.
 
 pub(crate) mod source;
 
@@ -23,6 +23,7 @@ use mio::event::Source as Pollable;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::inbox::Notify;
+use crate::observe::Direction;
 use source::Source;
 
 /// Events taken from the operating system at a time. More wait for the next look.
@@ -62,13 +63,8 @@ pub(crate) struct Reactor<W> {
 }
 
 struct Places<W> {
-    entries: Vec<Place<W>>,
+    entries: Vec<Option<Source<W>>>,
     free: Vec<u32>,
-}
-
-struct Place<W> {
-    generation: u32,
-    source: Option<Source<W>>,
 }
 
 /// A source that became ready, and who waits for it.
@@ -106,17 +102,17 @@ impl<W> Reactor<W> {
         let place = match places.free.last() {
             Some(place) => *place,
             None => {
-                places.entries.push(Place { generation: 0, source: None });
+                places.entries.push(None);
                 let place = (places.entries.len() - 1) as u32;
                 places.free.push(place);
                 place
             }
         };
-        let entry = &mut places.entries[place as usize];
+        let id = self.last_id.get().wrapping_add(1);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(io, token(place, entry.generation), interest)?;
-        self.last_id.set(self.last_id.get().wrapping_add(1));
-        entry.source = Some(Source::new(self.last_id.get()));
+        self.registry.register(io, token(place, id), interest)?;
+        self.last_id.set(id);
+        places.entries[place as usize] = Some(Source::new(id));
         places.free.pop();
         Ok(place)
     }
@@ -127,18 +123,27 @@ impl<W> Reactor<W> {
         // An error means that the descriptor is not registered, which is what was asked for.
         drop(self.registry.deregister(io));
         let mut places = self.places.borrow_mut();
-        let entry = &mut places.entries[place as usize];
-        let source = entry.source.take();
-        entry.generation = entry.generation.wrapping_add(1);
+        let source = places.entries[place as usize].take();
         places.free.push(place);
         source.map_or([None, None], Source::into_waiters)
     }
 
-    /// Looks at, or changes, what is known of a registered source. `f` must run no code of a user.
+    /// Looks at a registered source, or changes what is known of its directions. `f` must run no code of a
+    /// user.
     #[inline]
-    pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&mut Source<W>) -> R) -> R {
-        match &mut self.places.borrow_mut().entries[place as usize].source {
+    pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&Source<W>) -> R) -> R {
+        match &self.places.borrow().entries[place as usize] {
             Some(source) => f(source),
+            None => unreachable!("a place belongs to its source until that is deregistered"),
+        }
+    }
+
+    /// Leaves word whom to wake when a direction of a registered source is ready. Gives back whoever was
+    /// to be woken before.
+    #[inline]
+    pub(crate) fn wait_for(&self, place: u32, direction: Direction, waiter: W) -> Option<W> {
+        match &mut self.places.borrow_mut().entries[place as usize] {
+            Some(source) => source.wait(direction, waiter),
             None => unreachable!("a place belongs to its source until that is deregistered"),
         }
     }
@@ -157,12 +162,13 @@ impl<W> Reactor<W> {
         }
         let mut places = self.places.borrow_mut();
         for event in events.iter().filter(|event| event.token() != BELL) {
-            let (place, generation) = split(event.token());
-            let Some(entry) = places.entries.get_mut(place as usize) else { continue };
-            let Some(source) = entry.source.as_mut().filter(|_| entry.generation == generation)
-            else {
+            let (place, id) = split(event.token());
+            let Some(Some(source)) = places.entries.get_mut(place as usize) else { continue };
+            // A token of 32 bits has no room for the number; what protects there is deregistering before
+            // closing alone.
+            if usize::BITS >= 64 && source.id() != id {
                 continue;
-            };
+            }
             let readable = event.is_readable() || event.is_read_closed() || event.is_error();
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
             let closed = event.is_read_closed() || event.is_error();
@@ -173,10 +179,8 @@ impl<W> Reactor<W> {
     }
 }
 
-fn token(place: u32, generation: u32) -> Token {
-    // On a 32-bit platform the generation is lost in the shift; what protects there is deregistering
-    // before closing alone.
-    Token((place as u64 | u64::from(generation) << 32) as usize)
+fn token(place: u32, id: u32) -> Token {
+    Token((place as u64 | u64::from(id) << 32) as usize)
 }
 
 fn split(token: Token) -> (u32, u32) {

@@ -1,5 +1,7 @@
 //! One registered descriptor: what is known of its two directions.
 
+use std::cell::Cell;
+
 use crate::observe::Direction;
 
 /// epoll and kqueue report every arrival as a new edge. mio's emulation on Windows arms itself only when
@@ -10,7 +12,7 @@ const SHORT_MEANS_DRAINED: bool = cfg!(unix);
 /// stands in pairs, read first, which packs better than a struct for each.
 pub(crate) struct Source<W> {
     waiters: [Option<W>; 2],
-    ready: [bool; 2],
+    ready: [Cell<bool>; 2],
     /// The peer has closed its side, or the descriptor is in error: reading will say so at once, for
     /// ever, and no further edge will come for it.
     read_closed: bool,
@@ -26,7 +28,12 @@ fn index(direction: Direction) -> usize {
 
 impl<W> Source<W> {
     pub(crate) fn new(id: u32) -> Source<W> {
-        Source { waiters: [None, None], ready: [true; 2], read_closed: false, id }
+        Source {
+            waiters: [None, None],
+            ready: [Cell::new(true), Cell::new(true)],
+            read_closed: false,
+            id,
+        }
     }
 
     /// Its number as the events tell it.
@@ -36,20 +43,20 @@ impl<W> Source<W> {
 
     /// Whether an operation is worth trying.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        self.ready[index(direction)]
+        self.ready[index(direction)].get()
     }
 
     /// An operation would have blocked: only a new event makes the direction ready again.
-    pub(crate) fn would_block(&mut self, direction: Direction) {
-        self.ready[index(direction)] = false;
+    pub(crate) fn would_block(&self, direction: Direction) {
+        self.ready[index(direction)].set(false);
     }
 
     /// An operation moved less than it was asked to, so the next one would block; where the platform
     /// promises an event for whatever comes after, there is no need to try. A read side that is closed
     /// stays ready, since no event will tell of its end again.
-    pub(crate) fn short(&mut self, direction: Direction) {
+    pub(crate) fn short(&self, direction: Direction) {
         if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed) {
-            self.ready[index(direction)] = false;
+            self.ready[index(direction)].set(false);
         }
     }
 
@@ -70,7 +77,7 @@ impl<W> Source<W> {
             if !ready {
                 return None;
             }
-            self.ready[index(direction)] = true;
+            self.ready[index(direction)].set(true);
             self.waiters[index(direction)].take()
         };
         [mark(Direction::Read, readable), mark(Direction::Write, writable)]

@@ -1,4 +1,4 @@
-//! Places, generations and directions, against the real poller.
+//! Places, numbers and directions, against the real poller.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -80,11 +80,9 @@ fn each_direction_has_its_own_waiter() {
     let (mut io, mut peer) = pair();
     let place = reactor.register(&mut io).unwrap();
     look(&reactor);
-    reactor.source(place, |source| {
-        source.would_block(Read);
-        assert_eq!(source.wait(Read, "reader"), None);
-        assert_eq!(source.wait(ToWrite, "writer"), None);
-    });
+    reactor.source(place, |source| source.would_block(Read));
+    assert_eq!(reactor.wait_for(place, Read, "reader"), None);
+    assert_eq!(reactor.wait_for(place, ToWrite, "writer"), None);
     peer.write_all(b"x").unwrap();
     let mut ready = Vec::new();
     reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
@@ -94,11 +92,10 @@ fn each_direction_has_its_own_waiter() {
     assert_eq!(ready[0].waiters, [Some("reader"), Some("writer")]);
     assert!(reactor.source(place, |source| source.is_ready(Read)));
 
-    reactor.source(place, |source| {
-        source.would_block(Read);
-        assert_eq!(source.wait(Read, "reader"), None);
-        assert_eq!(source.wait(Read, "another"), Some("reader"), "given back, and not forgotten");
-    });
+    reactor.source(place, |source| source.would_block(Read));
+    assert_eq!(reactor.wait_for(place, Read, "reader"), None);
+    let before = reactor.wait_for(place, Read, "another");
+    assert_eq!(before, Some("reader"), "given back, and not forgotten");
     assert_eq!(reactor.deregister(&mut io, place), [Some("another"), None]);
 }
 

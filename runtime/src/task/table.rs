@@ -19,7 +19,7 @@ use crate::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::{Task, TaskCell};
 use crate::task::join::{Extra, Join, Origin};
-use crate::task::state::TaskState;
+use crate::task::state::{OnWake, TaskState};
 use crate::task::waker::Header;
 
 pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
@@ -212,6 +212,16 @@ impl Table {
         let slot = self.slots.get(id.slot() as usize)?;
         let header = slot.header.as_ref()?;
         (header.id() == id && !header.state.get().is_over()).then_some(slot)
+    }
+
+    /// Wakes a task of which no observer is told, by the lower half of its number, unless it is over or
+    /// just running.
+    #[inline]
+    pub(crate) fn wake(&mut self, slot: u32, number: u32) {
+        let Some(header) = &self.slots[slot as usize].header else { return };
+        if header.id().get() as u32 == number && header.state.wake() == OnWake::Enqueue {
+            self.ready.push(slot);
+        }
     }
 
     /// Every task that lives and is not running, main first, then by slot.

@@ -98,12 +98,14 @@ pub(crate) fn parts(waker: &Waker) -> WakerParts {
 
 /// Whom the loop is to wake later.
 ///
-/// Most who wait bring the waker of the task that runs. Its id does as well, and costs none of the two
-/// locked instructions of a waker's clone and drop. Under an observer, who is told how many wakers of a
-/// task are held, it is always a waker.
+/// Most who wait bring the waker of the task that runs. Its slot does as well, and costs none of the two
+/// locked instructions of a waker's clone and drop. With it goes the lower half of the task's number: after
+/// four thousand million other tasks the wake would reach a stranger, whom a poll for nothing does not harm.
+/// Under an observer, who is told how many wakers of a task are held, it is always a waker; a box keeps
+/// small what every source has two of.
 pub(crate) enum Wakee {
-    Task(TaskId),
-    Other(Waker),
+    Task { slot: u32, number: u32 },
+    Other(Box<Waker>),
 }
 
 impl Core {
@@ -142,33 +144,28 @@ impl Core {
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
         match self.running.get() {
             Some(id) if self.own_waker.get() == parts(waker) && self.tap.is_none() => {
-                Wakee::Task(id)
+                Wakee::Task { slot: id.slot(), number: id.get() as u32 }
             }
-            _ => Wakee::Other(waker.clone()),
+            _ => Wakee::Other(Box::new(waker.clone())),
         }
     }
 
     /// Whether waking `wakee` wakes whom `waker` does.
     pub(crate) fn is_wakee(&self, wakee: &Wakee, waker: &Waker) -> bool {
         match wakee {
-            Wakee::Task(id) => {
-                self.running.get() == Some(*id) && self.own_waker.get() == parts(waker)
+            Wakee::Task { slot, number } => {
+                let is_it = |id: TaskId| id.slot() == *slot && id.get() as u32 == *number;
+                self.running.get().is_some_and(is_it) && self.own_waker.get() == parts(waker)
             }
             Wakee::Other(other) => other.will_wake(waker),
         }
     }
 
+    #[inline]
     pub(crate) fn wake_wakee(&self, wakee: Wakee) {
         match wakee {
             Wakee::Other(waker) => waker.wake(),
-            Wakee::Task(id) => {
-                let table = self.table.borrow();
-                let header = table.get(id).and_then(|slot| slot.header.as_ref());
-                if header.is_some_and(|header| header.state.wake() == OnWake::Enqueue) {
-                    drop(table);
-                    self.enqueue(id.slot());
-                }
-            }
+            Wakee::Task { slot, number } => self.table.borrow_mut().wake(slot, number),
         }
     }
 }
