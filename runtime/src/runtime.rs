@@ -269,6 +269,7 @@ impl Runtime {
     }
 
     /// Steps 1 and 2.
+    #[inline(always)]
     fn start_turn(&mut self) {
         self.core.counters.turns.add(1);
         self.core.tell_turn_started();
