@@ -272,25 +272,19 @@ pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
 /// Apart from `wake_here`, so that a wake that does not come this far need not save its registers.
 #[inline(never)]
 fn schedule_here(header: &Arc<Header>) {
-    with_current(|core| core.schedule(header));
+    if let Some(core) = try_current() {
+        core.schedule(header);
+    }
 }
 
 /// As [`wake_here`] for a loop that tells of every wake. Apart from it, which is in every waker.
 #[inline(never)]
 fn wake_and_tell(header: &Arc<Header>) -> bool {
     let here = HERE.get() == address(&header.home) | TELLS_ALL;
-    if here {
-        with_current(|core| core.wake(header));
+    if here && let Some(core) = try_current() {
+        core.wake(header);
     }
     here
-}
-
-fn with_current(f: impl FnOnce(&Core)) {
-    CURRENT.with(|place| {
-        if let Some((core, _)) = place.borrow().as_ref() {
-            f(core);
-        }
-    });
 }
 
 /// What a wake by letter is caused by: the end of a blocking job, or anything else on this thread.
