@@ -378,10 +378,9 @@ impl Runtime {
         }
         if outcome != PollOutcome::Pending {
             let beat_cancel = header.state.complete();
-            let panicked = outcome == PollOutcome::Panicked;
             core.counters.done.add(1);
-            core.counters.panicked.add(u64::from(panicked));
             if !PLAIN {
+                let panicked = outcome == PollOutcome::Panicked;
                 core.tell_poll_ended(header.id(), outcome, false, 0);
                 core.tell_done(header.id(), panicked, beat_cancel);
             }

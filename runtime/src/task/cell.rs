@@ -28,9 +28,7 @@ pub(crate) trait Task {
     fn give(self: Pin<&mut Self>, to: &mut dyn Any);
     /// Moves a result back that was moved out to be looked at.
     fn take_back(self: Pin<&mut Self>, from: &mut dyn Any);
-    /// Whether the result has been moved out.
-    fn is_empty(&self) -> bool;
-    /// Drops a result that nobody will read. The last chance to tell of a panic.
+    /// Drops a result that nobody will read, if it is there. The last chance to tell of a panic.
     fn discard(self: Pin<&mut Self>);
     /// Lets a new task have the memory of this one, which is empty, if `future` is an `Option` of a
     /// future of the same type: takes it out.
@@ -101,10 +99,6 @@ where
 
     fn take_back(self: Pin<&mut Self>, from: &mut dyn Any) {
         *self.result() = place(from).take();
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self, TaskCell::Over { result: None })
     }
 
     fn discard(self: Pin<&mut Self>) {

@@ -46,10 +46,11 @@ impl Core {
         drop(catch(|| task.as_mut().drop_future()));
         let error = JoinError::panicked(id, self.table.borrow().origin(id.slot()), payload);
         task.as_mut().fail(error);
+        self.counters.panicked.add(1);
     }
 
     /// Puts a task that is over back into its slot and tells whoever awaits it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, task: BoxedTask) {
         let id = header.id();
         let mut table = self.table.borrow_mut();

@@ -154,7 +154,7 @@ impl Table {
     pub(crate) fn release(&mut self, slot: u32) -> Option<BoxedTask> {
         self.free.push(slot);
         if !self.extras.is_empty() {
-            self.extras.remove(&slot);
+            self.forget_extra(slot);
         }
         let place = &mut self.slots[slot as usize].task;
         let bytes = self.kept_bytes + place.as_ref().map_or(0, |task| size_of_val(&**task));
@@ -163,6 +163,11 @@ impl Table {
         }
         self.kept_bytes = bytes;
         None
+    }
+
+    #[inline(never)]
+    fn forget_extra(&mut self, slot: u32) {
+        self.extras.remove(&slot);
     }
 
     /// What is kept beside a task. It need not be in its slot.
