@@ -459,12 +459,12 @@ impl Runtime {
 
     /// Steps 4 and 5, when nothing is ready.
     fn park(&mut self) -> Ended {
-        let core = self.core.clone();
+        let core = &*self.core;
         let deadline = core.timers.borrow_mut().next_deadline();
         let outside = core.reactor.len() > 0 || core.pool.jobs() > 0;
         let Some(deadline) = deadline else {
-            let wakers_only = !outside && Remote::none_left(&core);
-            if wakers_only && !core.inbox.has_mail() && stall::find(&core).is_some() {
+            let wakers_only = !outside && Remote::none_left(core);
+            if wakers_only && !core.inbox.has_mail() && stall::find(core).is_some() {
                 return Ended::Stalled;
             }
             self.wait(None, wakers_only);
@@ -475,10 +475,11 @@ impl Runtime {
             return Ended::Turn;
         }
         if outside {
-            refuse_to_jump(&core);
+            refuse_to_jump(core);
             self.look(usize::MAX);
         }
         if !self.has_work() {
+            let core = &*self.core;
             core.time.jump(deadline.max(core.time.now()));
             core.note_now(0, Kind::ClockJumped { to: core.time.now() });
         }
@@ -488,7 +489,7 @@ impl Runtime {
     /// Waits for events, at most until `deadline`, unless another thread has left word meanwhile.
     /// `wakers_only`: nothing but such word can end it.
     fn wait(&mut self, deadline: Option<u64>, wakers_only: bool) {
-        let core = self.core.clone();
+        let core = &*self.core;
         if !core.inbox.fall_asleep() {
             return;
         }
@@ -497,14 +498,11 @@ impl Runtime {
             Duration::from_nanos(deadline.saturating_sub(core.time.nanos_at(before)))
         });
         core.note_now(0, Kind::Parked { timeout: timeout.map_or(u64::MAX, nanos) });
-        let waited = if wakers_only {
-            self.wait_for_wakers()
-        } else {
-            core.reactor.wait(timeout, &mut self.ready)
-        };
+        let waited = if wakers_only { self.wait_for_wakers() } else { core.reactor.wait(timeout) };
         core.inbox.wake_up();
         let after = Instant::now();
-        self.rested = Some(after);
+        // Without a deadline there is no timer that may be due.
+        self.rested = deadline.map(|_| after);
         core.counters.parks.add(1);
         core.counters.parked_nanos.add(nanos(after - before));
         self.dispatch(waited);
@@ -513,9 +511,9 @@ impl Runtime {
     /// Waits until another thread leaves word, or none is left that could: who drops the last waker
     /// unused tells nobody, so the loop looks by itself.
     #[cold]
-    fn wait_for_wakers(&mut self) -> std::io::Result<()> {
+    fn wait_for_wakers(&self) -> std::io::Result<()> {
         loop {
-            self.core.reactor.wait(Some(STALL_CHECK), &mut self.ready)?;
+            self.core.reactor.wait(Some(STALL_CHECK))?;
             if self.core.inbox.has_mail() || stall::find(&self.core).is_some() {
                 return Ok(());
             }
@@ -549,7 +547,7 @@ impl Runtime {
         // in the inbox.
         if self.core.reactor.len() > 0 {
             self.core.note_now(0, Kind::Parked { timeout: 0 });
-            let looked = self.core.reactor.wait(Some(Duration::ZERO), &mut self.ready);
+            let looked = self.core.reactor.wait(Some(Duration::ZERO));
             self.dispatch(looked);
         }
     }
@@ -561,18 +559,40 @@ impl Runtime {
             panic!("the operating system's poller failed: {error}");
         }
         core.polls_to_look.set(self.poll_interval);
-        core.counters.io_events.add(self.ready.len() as u64);
-        core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
-        for ready in self.ready.drain(..) {
-            let Ready { source, readable, writable, waiters: [reader, writer] } = ready;
+        let mut table = core.table.borrow_mut();
+        let mut events = 0;
+        core.reactor.mark_ready(|event| {
+            events += 1;
+            // To wake a task of this loop runs no code of a user. Whatever else is to be done waits until
+            // nothing is borrowed, and so does all that comes after it: the order is that of the events.
+            let plain = core.tap.is_none() && self.ready.is_empty();
+            match event.waiters {
+                [None, None] if plain => {}
+                [Some(Wakee::Task { slot, number }), None]
+                | [None, Some(Wakee::Task { slot, number })]
+                    if plain =>
+                {
+                    table.wake(slot, number);
+                }
+                _ => self.ready.push(event),
+            }
+        });
+        drop(table);
+        core.counters.io_events.add(events);
+        core.note_now(0, Kind::Unparked { events: events as u32 });
+        if !self.ready.is_empty() {
+            self.tell_ready();
+        }
+    }
+
+    /// Wakes those whom `dispatch` could not, and tells the observer.
+    #[cold]
+    fn tell_ready(&mut self) {
+        let core = &self.core;
+        for Ready { source, readable, writable, waiters } in self.ready.drain(..) {
             core.note(0, Kind::SourceReady { readable, writable, source });
             core.caused_by(CauseKind::Source, u64::from(source), || {
-                if let Some(wakee) = reader {
-                    core.wake_wakee(wakee);
-                }
-                if let Some(wakee) = writer {
-                    core.wake_wakee(wakee);
-                }
+                waiters.into_iter().flatten().for_each(|wakee| core.wake_wakee(wakee));
             });
         }
     }

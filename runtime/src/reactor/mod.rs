@@ -148,18 +148,20 @@ impl<W> Reactor<W> {
         }
     }
 
-    /// Waits for events until `timeout` is over (`None`: for ever), and appends what they made ready.
+    /// Waits for events until `timeout` is over (`None`: for ever).
     /// The platform's timeouts are in whole milliseconds; mio rounds up, so that a wait is never short.
-    pub(crate) fn wait(
-        &self,
-        timeout: Option<Duration>,
-        ready: &mut Vec<Ready<W>>,
-    ) -> io::Result<()> {
-        let mut events = self.events.borrow_mut();
-        match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.borrow_mut().poll(&mut self.events.borrow_mut(), timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
         }
+    }
+
+    /// Marks what the events of the last wait made ready, and hands each to `f`, which must run no code of
+    /// a user.
+    #[inline]
+    pub(crate) fn mark_ready(&self, mut f: impl FnMut(Ready<W>)) {
+        let events = self.events.borrow();
         let mut places = self.places.borrow_mut();
         for event in events.iter().filter(|event| event.token() != BELL) {
             let (place, id) = split(event.token());
@@ -173,9 +175,8 @@ impl<W> Reactor<W> {
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
             let closed = event.is_read_closed() || event.is_error();
             let waiters = source.mark_ready(readable, writable, closed);
-            ready.push(Ready { source: source.id(), readable, writable, waiters });
+            f(Ready { source: source.id(), readable, writable, waiters });
         }
-        Ok(())
     }
 }
 

@@ -14,9 +14,14 @@ fn pair() -> (mio::net::UnixStream, UnixStream) {
 }
 
 fn look(reactor: &Reactor<&str>) -> Vec<(u32, bool, bool)> {
+    events(reactor).into_iter().map(|r| (r.source, r.readable, r.writable)).collect()
+}
+
+fn events<'a>(reactor: &Reactor<&'a str>) -> Vec<Ready<&'a str>> {
     let mut ready = Vec::new();
-    reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
-    ready.into_iter().map(|r| (r.source, r.readable, r.writable)).collect()
+    reactor.wait(Some(Duration::ZERO)).unwrap();
+    reactor.mark_ready(|event| ready.push(event));
+    ready
 }
 
 /// A source that stays registered when it is told not to, as a descriptor that was duplicated does on
@@ -84,8 +89,7 @@ fn each_direction_has_its_own_waiter() {
     assert_eq!(reactor.wait_for(place, Read, "reader"), None);
     assert_eq!(reactor.wait_for(place, ToWrite, "writer"), None);
     peer.write_all(b"x").unwrap();
-    let mut ready = Vec::new();
-    reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
+    let ready = events(&reactor);
     // epoll tells of a direction that was ready before again, along with the one that changed: the
     // writer's wake is spurious, and harmless.
     assert_eq!(ready.len(), 1);

@@ -119,7 +119,12 @@ impl<W> TimerQueue<W> {
     }
 
     /// The next deadline, if a timer is armed.
+    #[inline]
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
+        if self.armed == 0 { None } else { self.first_of_heap() }
+    }
+
+    fn first_of_heap(&mut self) -> Option<u64> {
         for entry in self.fresh.drain(..) {
             if self.places[entry.place as usize].number == entry.number {
                 self.heap.push(Reverse(entry));
