@@ -188,8 +188,9 @@ impl Runtime {
 
     /// Makes turns until main is done or nothing can happen any more.
     fn turn_until_done(&mut self, main: PollMain<'_>) -> Ended {
+        let mut main = Some(main);
         loop {
-            let ended = self.turn_with(Some(&mut *main), true);
+            let ended = self.turn_with(&mut main, true);
             if ended != Ended::Turn {
                 return ended;
             }
@@ -207,7 +208,7 @@ impl Runtime {
         let _entered = self.enter(Location::caller());
         let before = self.core.so_far();
         // A stall is no news to somebody who turns the loop by hand: the turn has simply done nothing.
-        self.turn_with(None, true);
+        self.turn_with(&mut None, true);
         self.leave(Left::TurnDone);
         self.core.so_far().since(before)
     }
@@ -222,7 +223,7 @@ impl Runtime {
         let before = self.core.so_far();
         self.look(usize::MAX);
         while self.has_work() {
-            self.turn_with(None, false);
+            self.turn_with(&mut None, false);
         }
         self.leave(Left::Idle);
         self.core.so_far().since(before)
@@ -251,7 +252,7 @@ impl Runtime {
     /// A turn that must not wait (`may_park` is false) looks around instead, whether it has more to
     /// do or not.
     #[inline(always)]
-    fn turn_with(&mut self, main: Option<PollMain<'_>>, may_park: bool) -> Ended {
+    fn turn_with(&mut self, main: &mut Option<PollMain<'_>>, may_park: bool) -> Ended {
         self.start_turn();
         let main_done = self.poll_batch(main);
         let ended = if main_done {
@@ -284,13 +285,13 @@ impl Runtime {
 
     /// Step 3. True if main is done.
     #[inline(always)]
-    fn poll_batch(&mut self, mut main: Option<PollMain<'_>>) -> bool {
+    fn poll_batch(&mut self, main: &mut Option<PollMain<'_>>) -> bool {
         let mut main_done = false;
         self.core.table.borrow_mut().ready.start_batch();
         loop {
             let over = match self.plain {
-                true => self.poll_until_look::<true>(&mut main, &mut main_done),
-                false => self.poll_until_look::<false>(&mut main, &mut main_done),
+                true => self.poll_until_look::<true>(main, &mut main_done),
+                false => self.poll_until_look::<false>(main, &mut main_done),
             };
             if over {
                 return main_done;
