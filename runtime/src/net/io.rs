@@ -90,13 +90,14 @@ impl<S: Pollable> Registered<S> {
         weigh: impl Fn(&R) -> usize,
     ) -> Poll<io::Result<R>> {
         let left = self.core.transfer_left.get();
-        if left == 0 {
-            self.give_way(cx, direction);
-            return Poll::Pending;
-        }
         loop {
+            // Who has to wait for an event gives way by that.
             if !self.is_ready(direction) {
                 self.wait(cx, direction);
+                return Poll::Pending;
+            }
+            if left == 0 {
+                self.give_way(cx, direction);
                 return Poll::Pending;
             }
             match operation(&self.io) {
