@@ -3,7 +3,8 @@
 //! More than half of what it takes to parse a URL is its host: names become lower case and
 //! Punycode, numbers become addresses. Whoever fetches by text mostly asks the host that was asked
 //! before. So the URL that was last parsed is kept, and text that begins as it does, up to the
-//! path, is parsed as a reference to it, which gives the same URL.
+//! path, is parsed as a reference to it, which gives the same URL. Text that is all of it, as that of
+//! a page which is asked for again and again, is not parsed at all: what a URL is written as, it is.
 
 use crate::exchange::has_credentials;
 use std::cell::RefCell;
@@ -18,10 +19,13 @@ thread_local! {
 /// What [`Url::parse`] gives.
 pub(crate) fn parse(text: &str) -> Result<Url, ParseError> {
     LAST.with_borrow_mut(|last| {
-        if let Some(base) = last
-            && let Some(reference) = reference(base, text)
-        {
-            return base.join(reference);
+        if let Some(base) = last {
+            if base.as_str() == text {
+                return Ok(base.clone());
+            }
+            if let Some(reference) = reference(base, text) {
+                return base.join(reference);
+            }
         }
         let url = Url::parse(text)?;
         if matches!(url.scheme(), "http" | "https") && !has_credentials(&url) {
@@ -56,9 +60,14 @@ mod tests {
         )
     }
 
+    /// Of the text, and of how its URL is written.
     fn assert_same(text: &str) {
-        let expected = Url::parse(text).map(|url| parts(&url));
-        assert_eq!(parse(text).map(|url| parts(&url)), expected, "{text:?}");
+        let expected = Url::parse(text);
+        let written = expected.as_ref().map_or("", Url::as_str);
+        for text in [text, written] {
+            let expected = Url::parse(text).map(|url| parts(&url));
+            assert_eq!(parse(text).map(|url| parts(&url)), expected, "{text:?}");
+        }
     }
 
     #[test]
