@@ -187,7 +187,8 @@ impl Client {
             #[cfg(feature = "cookies")]
             config.keep_cookies(&request.url, &answer.head);
             let response = ResponseView(&answer.head);
-            if limit > 0 && follow(&mut request, &answer.head, &mut history, limit, config)? {
+            let redirects = limit > 0 && answer.head.status.is_redirection();
+            if redirects && follow(&mut request, &answer.head, &mut history, limit, config)? {
                 timer.tell(SignalKind::RequestRedirect { response });
                 finish(&answer, &mut lease, &mut timer).await;
                 continue;
@@ -260,7 +261,7 @@ async fn finish(answer: &Answer, lease: &mut Lease, timer: &mut Timer) {
     }
 }
 
-/// Makes of `request` the one that `head` redirects to, if it does.
+/// Makes of `request` the one that `head`, which has a status for it, redirects to, if it does.
 fn follow(
     request: &mut Request,
     head: &ResponseHead,
@@ -268,9 +269,6 @@ fn follow(
     limit: usize,
     config: &Config,
 ) -> Result<bool> {
-    if !head.status.is_redirection() {
-        return Ok(false);
-    }
     let Some(location) = redirect::location(head.status, head.headers()) else { return Ok(false) };
     let from = request.url.clone();
     let method = request.method.clone();
@@ -334,17 +332,28 @@ impl fmt::Debug for Client {
 /// The name under which the pool knows a URL's host: scheme, host and port.
 fn host_name(url: &Url) -> Result<Cow<'_, str>> {
     let known = url.scheme() == "http" || (cfg!(feature = "tls") && url.scheme() == "https");
-    if !known {
-        return Err(Error::new(ErrorKind::UnsupportedScheme(url.scheme().to_owned())));
+    if !known || !url.has_host() {
+        return Err(not_for_us(url, known));
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(Error::new(ErrorKind::InvalidUrl("it has no host".to_owned())));
+    if has_credentials(url) {
+        return Ok(Cow::Owned(without_credentials(url)));
     }
-    if !has_credentials(url) {
-        return Ok(Cow::Borrowed(&url[..Position::BeforePath]));
-    }
+    Ok(Cow::Borrowed(&url[..Position::BeforePath]))
+}
+
+#[cold]
+fn not_for_us(url: &Url, known: bool) -> Error {
+    Error::new(if known {
+        ErrorKind::InvalidUrl("it has no host".to_owned())
+    } else {
+        ErrorKind::UnsupportedScheme(url.scheme().to_owned())
+    })
+}
+
+#[cold]
+fn without_credentials(url: &Url) -> String {
     let host = &url[Position::BeforeHost..Position::AfterPort];
-    Ok(Cow::Owned(format!("{}://{host}", url.scheme())))
+    format!("{}://{host}", url.scheme())
 }
 
 /// Whether a request that failed is sent again: only if the connection had been used before and

@@ -123,21 +123,27 @@ struct Inner {
     received: u64,
 }
 
+// What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
+// request that succeeds: that way is longer than what the processor keeps of instructions.
 impl Error {
+    #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         let (request, address, reused, sent, received) = (None, None, None, 0, 0);
         Self(Box::new(Inner { kind, request, address, reused, sent, received }))
     }
 
+    #[cold]
     pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
         Self::new(ErrorKind::Timeout { phase, after })
     }
 
+    #[cold]
     pub(crate) fn io(phase: Phase, source: io::Error) -> Self {
         Self::new(ErrorKind::Io { phase, source })
     }
 
     /// Says which request this is about, unless that is known already.
+    #[cold]
     pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
         if self.0.request.is_none() {
             self.0.request = Some(format!("{method} {}", redacted(url)));
@@ -146,6 +152,7 @@ impl Error {
     }
 
     /// Says over which connection this happened, unless that is known already.
+    #[cold]
     pub(crate) fn on_connection(
         mut self,
         address: Option<SocketAddr>,
@@ -215,6 +222,7 @@ impl Error {
 }
 
 impl From<ProtocolError> for Error {
+    #[cold]
     fn from(error: ProtocolError) -> Self {
         Self::new(ErrorKind::Protocol(error))
     }

@@ -89,15 +89,17 @@ impl Inner {
     /// Puts a request on its connection.
     pub(crate) fn begin(&self, lease: &mut Lease, request: &mut Request) -> Result<()> {
         let body = request.body.for_sending();
-        let headers = &request.headers;
-        let kind = RequestKind {
+        let mut kind = RequestKind {
             head: request.method == Method::HEAD,
             connect: request.method == Method::CONNECT,
-            upgrade: headers.contains_key(header::UPGRADE),
-            // Most requests have no fields of their own.
-            close: !headers.is_empty() && asks_to_close(headers),
+            ..RequestKind::default()
         };
-        let held = !body.is_empty() && expects_continue(headers);
+        let mut held = false;
+        // Most requests have no fields of their own.
+        if !request.headers.is_empty() {
+            (kind.upgrade, kind.close, held) = asked_for(&request.headers);
+            held &= !body.is_empty();
+        }
         let head = self.write_head(request, &body)?;
         lease.begin(head, body, kind, self.config.limits, held);
         Ok(())
@@ -107,19 +109,14 @@ impl Inner {
     fn write_head(&self, request: &Request, body: &Body) -> Result<Vec<u8>> {
         let url = &request.url;
         let mut headers = Cow::Borrowed(&request.headers);
-        if has_credentials(url) && !headers.contains_key(header::AUTHORIZATION) {
-            let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-            let password = decoded(url.password().unwrap_or_default());
-            let value = request::basic(&decoded(url.username()), &password)?;
-            headers.to_mut().insert(header::AUTHORIZATION, value);
+        if has_credentials(url) {
+            add_credentials(url, &mut headers)?;
         }
         #[cfg(feature = "cookies")]
         self.config.add_cookies(url, &mut headers);
         let authority;
         let target = if request.method == Method::CONNECT {
-            // RFC 9112 §3.2.3: the port is always named.
-            let port = url.port_or_known_default().unwrap_or(80);
-            authority = format!("{}:{port}", url.host_str().unwrap_or_default());
+            authority = authority_form(url);
             &authority
         } else {
             &url[Position::BeforePath..Position::AfterQuery]
@@ -152,6 +149,25 @@ impl Inner {
     }
 }
 
+/// The credentials in the URL as a field, unless there is such a field.
+#[cold]
+fn add_credentials(url: &Url, headers: &mut Cow<'_, HeaderMap>) -> Result<()> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        let password = decoded(url.password().unwrap_or_default());
+        let value = request::basic(&decoded(url.username()), &password)?;
+        headers.to_mut().insert(header::AUTHORIZATION, value);
+    }
+    Ok(())
+}
+
+/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
+#[cold]
+fn authority_form(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(80);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
 #[cfg(feature = "cookies")]
 impl Config {
     pub(crate) fn keep_cookies(&self, url: &Url, head: &ResponseHead) {
@@ -178,14 +194,15 @@ pub(crate) fn has_credentials(url: &Url) -> bool {
     url[..Position::BeforeHost].len() > url.scheme().len() + "://".len()
 }
 
-fn asks_to_close(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONNECTION).iter().any(|value| {
+/// Whether the fields of a request ask for another protocol, for the end of the connection, and for a
+/// word of welcome before the body is sent.
+fn asked_for(headers: &HeaderMap) -> (bool, bool, bool) {
+    let close = headers.get_all(header::CONNECTION).iter().any(|value| {
         let mut tokens = value.as_bytes().split(|byte| *byte == b',');
         tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-    })
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
+    });
     let expect = headers.get(header::EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let welcome =
+        expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    (headers.contains_key(header::UPGRADE), close, welcome)
 }

@@ -189,12 +189,18 @@ impl Hooked {
 pub(crate) struct Teller(Option<Box<(Rc<dyn Hook>, u64)>>);
 
 impl Teller {
+    #[inline]
     pub(crate) fn tell(&self, kind: SignalKind<'_>) {
         if let Some(told) = &self.0 {
-            let (hook, request) = &**told;
-            hook.signal(&Signal { request: *request, at: Instant::now(), kind });
+            signal(told, kind);
         }
     }
+}
+
+// Cold, as most clients have no hook.
+#[cold]
+fn signal((hook, request): &(Rc<dyn Hook>, u64), kind: SignalKind<'_>) {
+    hook.signal(&Signal { request: *request, at: Instant::now(), kind });
 }
 
 impl fmt::Debug for Hooked {

@@ -28,8 +28,8 @@ impl Outgoing {
     /// A head and its body. `held`: the body waits for `100 Continue`.
     pub(crate) fn new(head: Vec<u8>, body: Body, held: bool) -> Self {
         let chunked = body.length() == BodyLength::Unknown;
-        let piece = Bytes::new();
-        Self { bytes: head, at: 0, piece, body, chunked, held, ended: false }
+        let ended = body.is_empty();
+        Self { bytes: head, at: 0, piece: Bytes::new(), body, chunked, held, ended }
     }
 
     pub(crate) fn is_sent(&self) -> bool {
