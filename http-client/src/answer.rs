@@ -3,6 +3,7 @@
 use crate::proto::ResponseHead;
 use bytes::Bytes;
 use http::HeaderMap;
+use std::net::SocketAddr;
 
 /// How far sending got.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) type Reply = Option<Box<Answer>>;
 pub(crate) struct Answer {
     pub(crate) head: ResponseHead,
     pub(crate) first: Piece,
+    /// Of the peer.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 /// The trailers of a body. They are rare, and would be large if they were not boxed.

@@ -225,7 +225,7 @@ impl Connection {
                         Piece::default()
                     })
                 };
-                Ok(Some(Some(Box::new(Answer { head, first }))))
+                Ok(Some(Some(Box::new(Answer { head, first, address: self.peer }))))
             }
             Event::Interim(_) if at == end => Ok(Some(None)),
             Event::Interim(_) => self.decode_reply(buffer, at, end),

@@ -1,6 +1,6 @@
 //! A response: its head, and the body as it comes.
 
-use crate::answer::{Answer, Piece, Trailers};
+use crate::answer::{Answer, Trailers};
 #[cfg(feature = "charset")]
 use crate::charset;
 use crate::client::Config;
@@ -32,26 +32,16 @@ const TRUSTED_LENGTH: u64 = 1024 * 1024;
 /// that is slow slows the server down.
 pub struct Response {
     request: Box<Request>,
-    /// Its `first` piece has been taken out.
+    /// What came along with the head is taken out of it when it is read.
     answer: Box<Answer>,
-    address: Option<SocketAddr>,
     history: Vec<Url>,
-    trailers: Trailers,
-    body: Incoming,
+    /// Where the rest of the body comes from, unless all of it came along.
+    stream: Option<Box<Stream>>,
     decoder: Option<Box<Decoder>>,
     config: Rc<Config>,
 }
 
-/// What of the body is still to be given out.
-enum Incoming {
-    /// All of it has come: this is the rest.
-    Rest(Bytes),
-    Stream(Box<Stream>),
-}
-
 struct Stream {
-    /// What came along with the head.
-    first: Bytes,
     lease: Lease,
     timer: Timer,
     /// Of the wait for the next piece.
@@ -77,7 +67,7 @@ impl Stream {
 impl Response {
     pub(crate) fn new(
         request: Box<Request>,
-        mut answer: Box<Answer>,
+        answer: Box<Answer>,
         (lease, timer, patience): (Lease, Timer, Option<Duration>),
         history: Vec<Url>,
         config: Rc<Config>,
@@ -89,19 +79,18 @@ impl Response {
         } else {
             None
         };
-        let address = lease.peer();
-        let Piece { data, last, trailers } = std::mem::take(&mut answer.first);
-        let body = if last && !lease.is_tunnel() {
+        let first = &answer.first;
+        let stream = if first.last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
             drop(lease);
-            timer.tell(SignalKind::ResponseChunkReceived { bytes: data.len() });
+            timer.tell(SignalKind::ResponseChunkReceived { bytes: first.data.len() });
             timer.tell(SignalKind::ResponseEnd);
-            Incoming::Rest(data)
+            None
         } else {
             let deadline = Deadline::new(Phase::Body, patience);
-            Incoming::Stream(Box::new(Stream { first: data, lease, timer, deadline }))
+            Some(Box::new(Stream { lease, timer, deadline }))
         };
-        Ok(Self { request, answer, address, history, trailers, body, decoder, config })
+        Ok(Self { request, answer, history, stream, decoder, config })
     }
 
     /// The status code.
@@ -143,7 +132,7 @@ impl Response {
     /// The address of the peer.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.address
+        self.answer.address
     }
 
     /// The length of the body as the server stated it, content coding still on.
@@ -155,7 +144,7 @@ impl Response {
     /// The trailer fields of a chunked body, if it had any, once it has been read to its end.
     #[must_use]
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_deref()
+        self.answer.first.trailers.as_deref()
     }
 
     /// The next piece of the body; `None` at its end.
@@ -193,22 +182,14 @@ impl Response {
     }
 
     fn poll_raw_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
-        let stream = match &mut self.body {
-            Incoming::Rest(rest) => {
-                let rest = std::mem::take(rest);
-                return Poll::Ready(Ok((!rest.is_empty()).then_some(rest)));
-            }
-            Incoming::Stream(stream) => stream,
-        };
-        if stream.lease.is_tunnel() {
+        if self.is_tunnel() {
             // What comes now is no body: `upgrade` hands it over.
             return Poll::Ready(Ok(None));
         }
-        if !stream.first.is_empty() {
-            let first = std::mem::take(&mut stream.first);
-            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
+        if let Some(first) = self.take_first() {
             return Poll::Ready(Ok(Some(first)));
         }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(None)) };
         Poll::Ready(match ready!(stream.poll(cx, |lease, cx| lease.poll_body(cx))) {
             Ok(piece) => {
                 stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
@@ -232,26 +213,17 @@ impl Response {
 
     fn poll_with(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<()>> {
         loop {
-            let stream = match (&mut self.body, &self.decoder) {
-                (Incoming::Rest(rest), None) => {
-                    if !rest.is_empty() {
-                        sink(&std::mem::take(rest));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                (Incoming::Stream(stream), None) if !stream.lease.is_tunnel() => stream,
-                _ => match ready!(self.poll_chunk(cx))? {
-                    Some(bytes) => {
-                        sink(&bytes);
-                        continue;
-                    }
+            if self.decoder.is_some() || self.is_tunnel() {
+                match ready!(self.poll_chunk(cx))? {
+                    Some(bytes) => sink(&bytes),
                     None => return Poll::Ready(Ok(())),
-                },
-            };
-            if !stream.first.is_empty() {
-                stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: stream.first.len() });
-                sink(&std::mem::take(&mut stream.first));
+                }
+                continue;
             }
+            if let Some(first) = self.take_first() {
+                sink(&first);
+            }
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
             let mut bytes = 0;
             let mut count = |run: &[u8]| {
                 bytes += run.len();
@@ -285,7 +257,7 @@ impl Response {
         if first.len() as u64 > limit {
             return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
         }
-        let over = matches!(&self.body, Incoming::Rest(rest) if rest.is_empty());
+        let over = self.stream.is_none() && self.answer.first.data.is_empty();
         if over && self.decoder.is_none() {
             return Ok(first);
         }
@@ -350,8 +322,8 @@ impl Response {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if it has not.
     pub fn upgrade(self) -> Result<Upgraded> {
-        let tunnel = match self.body {
-            Incoming::Stream(stream) if stream.lease.is_tunnel() => stream.lease.into_connection(),
+        let tunnel = match self.stream {
+            Some(stream) if stream.lease.is_tunnel() => stream.lease.into_connection(),
             _ => None,
         };
         let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
@@ -364,25 +336,42 @@ impl Response {
         Ok(Upgraded::new(transport, first))
     }
 
-    fn end(&mut self, trailers: Trailers) {
-        self.trailers = trailers;
-        if let Incoming::Stream(stream) = &self.body {
-            stream.timer.tell(SignalKind::ResponseEnd);
-        }
-        // Gives the connection back.
-        self.body = Incoming::Rest(Bytes::new());
+    fn is_tunnel(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.lease.is_tunnel())
     }
 
+    /// What came of the body along with the head, unless that has been read.
+    fn take_first(&mut self) -> Option<Bytes> {
+        if self.answer.first.data.is_empty() {
+            return None;
+        }
+        let first = std::mem::take(&mut self.answer.first.data);
+        if let Some(stream) = &self.stream {
+            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
+        }
+        Some(first)
+    }
+
+    fn end(&mut self, trailers: Trailers) {
+        self.answer.first.trailers = trailers;
+        // Gives the connection back.
+        if let Some(stream) = self.stream.take() {
+            stream.timer.tell(SignalKind::ResponseEnd);
+        }
+    }
+
+    #[cold]
     fn fail(&mut self, error: Error) -> Error {
-        let error = match &self.body {
-            Incoming::Stream(stream) => stream.lease.locate(error),
-            Incoming::Rest(_) => error,
+        let stream = self.stream.take();
+        let error = match &stream {
+            Some(stream) => stream.lease.locate(error),
+            None => error,
         };
         let error = error.for_request(&self.request.method, &self.request.url);
-        if let Incoming::Stream(stream) = &self.body {
+        if let Some(stream) = &stream {
             stream.timer.tell(SignalKind::RequestException { error: &error });
         }
-        self.body = Incoming::Rest(Bytes::new());
+        self.answer.first.data = Bytes::new();
         self.decoder = None;
         error
     }
