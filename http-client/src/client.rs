@@ -214,16 +214,15 @@ impl Client {
             if let Some(lease) = inner.pool.try_acquire(&host) {
                 lease
             } else {
-                let acquire = pin!(inner.pool.acquire(&host));
-                timer.within_pool(timeouts.pool, acquire).await?
+                // Boxed, as is what opens a connection below: what either needs need not be kept
+                // room for while a request waits for its answer, which is where most of them are.
+                Box::pin(inner.wait_for_lease(&host, timeouts, timer)).await?
             }
         };
         loop {
             if lease.is_connected() {
                 timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
             } else {
-                // Boxed: what it needs, lookup to handshake, is needed once for a connection, and
-                // need not be kept room for while a request waits for its answer.
                 Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
             }
             inner.pool.count(|stats| stats.requests += 1);
@@ -299,6 +298,16 @@ impl Inner {
             return Ok(Cow::Owned(proxy.pool_name(url, &host)));
         }
         Ok(host)
+    }
+
+    async fn wait_for_lease(
+        &self,
+        host: &str,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Lease> {
+        let acquire = pin!(self.pool.acquire(host));
+        timer.within_pool(timeouts.pool, acquire).await
     }
 
     async fn open(
