@@ -211,18 +211,19 @@ impl ResponseDecoder {
                 }
             }
         };
-        let event = self.head_complete(head)?;
-        Ok((taken, event))
+        let is_final = self.head_complete(&head)?;
+        Ok((taken, if is_final { Event::Head(head) } else { Event::Interim(head) }))
     }
 
-    fn head_complete<'a>(&mut self, head: ResponseHead) -> Result<Event<'a>, ProtocolError> {
+    /// Whether it is the final one.
+    fn head_complete(&mut self, head: &ResponseHead) -> Result<bool, ProtocolError> {
         if head.status.is_informational() && head.status.as_u16() != 101 {
             if self.interim == self.limits.interim_responses {
                 return Err(ProtocolError::TooManyInterim { limit: self.interim });
             }
             self.interim += 1;
             self.state = State::Head(None);
-            return Ok(Event::Interim(head));
+            return Ok(false);
         }
         if head.status.as_u16() == 101 && !self.request.upgrade {
             return Err(ProtocolError::UnexpectedUpgrade);
@@ -236,6 +237,6 @@ impl ResponseDecoder {
             BodyFraming::Chunked => State::Chunked(ChunkedDecoder::new()),
             BodyFraming::UntilClose => State::UntilClose,
         };
-        Ok(Event::Head(head))
+        Ok(true)
     }
 }

@@ -203,7 +203,8 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// The beginning of a peer's bytes, escaped.
+/// The beginning of a peer's bytes, escaped. Only errors want it.
+#[cold]
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(EXCERPT_BYTES)];
     let mut text = cut.escape_ascii().to_string();

@@ -126,47 +126,47 @@ pub(super) fn parse(
     limits: &Limits,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     check_start(input)?;
-    let window = &input[..input.len().min(limits.head_bytes)];
-    let plain = httparse::ParserConfig::default();
-    match parse_with(&plain, window, limits, false) {
-        Some(outcome) => outcome,
-        None => {
-            let mut folding = plain;
-            folding.allow_obsolete_multiline_headers_in_responses(true);
-            let outcome = parse_with(&folding, window, limits, true);
-            outcome.unwrap_or_else(|| Err(diagnose_fields(window, true)))
-        }
-    }
+    parse_lines(&input[..input.len().min(limits.head_bytes)], limits, false)
 }
 
-/// `None` for a malformed field line.
-fn parse_with(
-    config: &httparse::ParserConfig,
+fn parse_lines(
     window: &[u8],
     limits: &Limits,
     folds: bool,
-) -> Option<Result<Option<(ResponseHead, usize)>, ProtocolError>> {
+) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(folds);
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
     let allowed = &mut fields[..limits.header_count.min(MAX_HEADER_COUNT)];
     let mut response = httparse::Response::new(&mut []);
-    let line = || excerpt(first_line(window));
-    let parsed = config.parse_response_with_uninit_headers(&mut response, window, allowed);
-    Some(match parsed {
+    match config.parse_response_with_uninit_headers(&mut response, window, allowed) {
         Ok(httparse::Status::Complete(length)) => {
-            let built = build(&response, &window[..length], folds);
-            built.map(|head| Some((head, length)))
+            Ok(Some((build(&response, &window[..length], folds)?, length)))
         }
-        Ok(httparse::Status::Partial) if window.len() == limits.head_bytes => {
+        Ok(httparse::Status::Partial) if window.len() < limits.head_bytes => Ok(None),
+        Ok(httparse::Status::Partial) => {
             Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes })
         }
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(httparse::Error::Version) => Err(ProtocolError::Version { line: line() }),
-        Err(httparse::Error::Status) => Err(ProtocolError::StatusLine { line: line() }),
-        Err(httparse::Error::TooManyHeaders) => {
-            let limit = limits.header_count.min(MAX_HEADER_COUNT);
-            Err(ProtocolError::TooManyHeaders { limit })
+        Err(error) => refused(error, window, limits, folds),
+    }
+}
+
+#[cold]
+fn refused(
+    error: httparse::Error,
+    window: &[u8],
+    limits: &Limits,
+    folds: bool,
+) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+    let line = || excerpt(first_line(window));
+    Err(match error {
+        httparse::Error::Version => ProtocolError::Version { line: line() },
+        httparse::Error::Status => ProtocolError::StatusLine { line: line() },
+        httparse::Error::TooManyHeaders => {
+            ProtocolError::TooManyHeaders { limit: limits.header_count.min(MAX_HEADER_COUNT) }
         }
-        Err(_) => return None,
+        _ if !folds => return parse_lines(window, limits, true),
+        _ => diagnose_fields(window, true),
     })
 }
 
