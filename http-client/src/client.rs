@@ -139,11 +139,12 @@ impl Client {
     /// # Errors
     /// Whatever goes wrong on the way; see [`ErrorKind`].
     pub async fn execute(&self, request: Request) -> Result<Response> {
-        self.run(Box::new(request)).await
+        self.clone().run(Ok(Box::new(request))).await
     }
 
     /// As often as the retry policy says.
-    pub(crate) async fn run(&self, request: Box<Request>) -> Result<Response> {
+    pub(crate) async fn run(self, request: Result<Box<Request>>) -> Result<Response> {
+        let request = request?;
         match &self.inner.config.retry {
             Some(policy) if policy.applies_to(&request.method) => {
                 // Boxed, as it would make every request's future larger by all that it holds.

@@ -288,8 +288,7 @@ impl RequestBuilder {
     /// # Errors
     /// Whatever went wrong, in building the request or on the way.
     pub fn send(self) -> impl Future<Output = Result<Response>> {
-        let Self { client, request } = self;
-        async move { client.run(request?).await }
+        self.client.run(self.request)
     }
 }
 
