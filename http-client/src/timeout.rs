@@ -9,7 +9,7 @@ use crate::hooks::{SignalKind, Teller};
 use mainspring::time::{self, Sleep};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// How long each phase of a request may take. `None` is for ever.
@@ -55,8 +55,6 @@ impl Default for Timeouts {
 /// The timer of one request.
 pub(crate) struct Timer {
     sleep: Option<Sleep>,
-    /// What `sleep` is set to.
-    armed: Option<Instant>,
     total: Option<(Instant, Duration)>,
     /// Travels along, as it is wanted wherever there is something to wait for.
     teller: Teller,
@@ -66,7 +64,7 @@ impl Timer {
     /// Starts the clock of the whole request.
     pub(crate) fn start(total: Option<Duration>, teller: Teller) -> Self {
         let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
-        Self { sleep: None, armed: None, total, teller }
+        Self { sleep: None, total, teller }
     }
 
     /// Tells the client's hook, if it has one.
@@ -124,6 +122,16 @@ impl Timer {
         cx: &mut Context<'_>,
         deadline: &mut Deadline,
     ) -> Poll<Error> {
+        if self.sleep.is_none() && self.total.is_none() && deadline.at.is_none() {
+            // As most often. The timer looks at the clock itself, and so nobody else needs to.
+            if let Some(limit) = deadline.limit {
+                let sleep = self.sleep.insert(time::sleep(limit));
+                let first = Pin::new(&mut *sleep).poll(cx);
+                debug_assert!(first.is_pending(), "a sleep suspends at least once");
+                deadline.at = sleep.deadline();
+            }
+            return Poll::Pending;
+        }
         let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
         let total = self.total.map(|(at, after)| (at, after, Phase::Total));
         let total = total.filter(|_| deadline.phase != Phase::Pool);
@@ -133,22 +141,14 @@ impl Timer {
         };
         let Some((at, after, phase)) = next else { return Poll::Pending };
         loop {
-            let armed = match (&mut self.sleep, self.armed) {
-                (Some(sleep), Some(armed)) if armed <= at => {
-                    if Pin::new(sleep).poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    armed
-                }
-                (slot, _) => {
-                    *slot = Some(time::sleep_until(at));
-                    self.armed = Some(at);
-                    continue;
-                }
+            let sleep = match &mut self.sleep {
+                Some(sleep) if sleep.deadline() <= Some(at) => sleep,
+                slot => slot.insert(time::sleep_until(at)),
             };
+            let armed = sleep.deadline();
+            ready!(Pin::new(sleep).poll(cx));
             self.sleep = None;
-            self.armed = None;
-            if armed == at || time::now() >= at {
+            if armed == Some(at) || time::now() >= at {
                 return Poll::Ready(Error::timeout(phase, after));
             }
         }
