@@ -14,6 +14,7 @@ pub(crate) struct Sweeper(Rc<Cell<bool>>);
 
 impl Sweeper {
     /// Sees to it that there is a task, for as long as there are connections.
+    #[inline]
     pub(crate) fn start(&self, pool: &Rc<Pool>) {
         if !self.0.replace(true) {
             let task = sweep(Rc::downgrade(pool), Running(self.0.clone()));

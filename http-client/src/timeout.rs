@@ -62,12 +62,14 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// Starts the clock of the whole request.
+    #[inline]
     pub(crate) fn start(total: Option<Duration>, teller: Teller) -> Self {
         let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
         Self { sleep: None, total, teller }
     }
 
     /// Tells the client's hook, if it has one.
+    #[inline]
     pub(crate) fn tell(&self, kind: SignalKind<'_>) {
         self.teller.tell(kind);
     }

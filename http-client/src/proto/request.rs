@@ -4,7 +4,7 @@
 //! checks: the types do. `Method`, `HeaderName` and `HeaderValue` cannot hold a line break, and
 //! the target comes out of a parsed URL.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 /// What is known of a request body before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +39,20 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// Appends the head.
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.write_start(out);
+        let host = self.headers.get(header::HOST);
+        self.write_start(host.map_or(self.host.as_bytes(), HeaderValue::as_bytes), out);
         for (name, value) in self.defaults {
             if !self.headers.contains_key(name) {
                 write_field(out, name, value);
             }
         }
-        self.write_end(out);
+        for (name, value) in self.headers {
+            let written_here = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+            if !written_here.contains(name) {
+                write_field(out, name, value);
+            }
+        }
+        self.write_framing(out);
     }
 
     /// The same for a client that keeps `defaults` as `write_fields` wrote them: a request
@@ -54,52 +61,38 @@ impl RequestHead<'_> {
         if !self.headers.is_empty() {
             return self.write(out);
         }
-        self.write_start(out);
+        self.write_start(self.host.as_bytes(), out);
         out.extend_from_slice(defaults);
-        self.write_end(out);
+        self.write_framing(out);
     }
 
-    fn write_start(&self, out: &mut Vec<u8>) {
+    fn write_start(&self, host: &[u8], out: &mut Vec<u8>) {
         let mut put = |piece: &[u8]| out.extend_from_slice(piece);
         put(self.method.as_str().as_bytes());
         put(b" ");
         put(self.target.as_bytes());
-        put(b" HTTP/1.1\r\nhost: ");
         // "SHOULD generate Host as the first header field" (RFC 9110 §7.2).
-        match self.headers.get(header::HOST) {
-            Some(host) => put(host.as_bytes()),
-            None => put(self.host.as_bytes()),
-        }
+        put(b" HTTP/1.1\r\nhost: ");
+        put(host);
         put(b"\r\n");
     }
 
-    fn write_end(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.headers {
-            let written_here = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-            if !written_here.contains(name) {
-                write_field(out, name, value);
-            }
-        }
-        self.write_framing(out);
-        out.extend_from_slice(b"\r\n");
-    }
-
+    /// The fields that say where the body ends, and the empty line.
     fn write_framing(&self, out: &mut Vec<u8>) {
-        match self.body {
+        match (self.body, self.method) {
             // RFC 9110 §8.6: a method that gives a body a meaning says that there is none.
-            BodyLength::Empty
-                if [Method::POST, Method::PUT, Method::PATCH].contains(self.method) =>
-            {
+            (BodyLength::Empty, &(Method::POST | Method::PUT | Method::PATCH)) => {
                 out.extend_from_slice(b"content-length: 0\r\n");
             }
-            BodyLength::Empty => {}
-            BodyLength::Known(length) => {
+            (BodyLength::Empty, _) => {}
+            (BodyLength::Known(length), _) => {
                 out.extend_from_slice(b"content-length: ");
                 out.extend_from_slice(length.to_string().as_bytes());
                 out.extend_from_slice(b"\r\n");
             }
-            BodyLength::Unknown => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            (BodyLength::Unknown, _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -108,7 +101,7 @@ pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
     fields.iter().for_each(|(name, value)| write_field(out, name, value));
 }
 
-fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &header::HeaderValue) {
+fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &HeaderValue) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
