@@ -257,7 +257,7 @@ pub(crate) fn note(task: u64, kind: Kind) {
 
 /// Wakes a task if its loop runs on this thread. False if it must be told by letter.
 #[inline]
-pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
+pub(crate) fn wake_here(header: &Header) -> bool {
     // Most wakes change nothing (already scheduled) or only the task's own byte (a task that yields):
     // they do not reach for the loop.
     if HERE.get() == address(&header.home) {
@@ -271,7 +271,7 @@ pub(crate) fn wake_here(header: &Arc<Header>) -> bool {
 
 /// Apart from `wake_here`, so that a wake that does not come this far need not save its registers.
 #[inline(never)]
-fn schedule_here(header: &Arc<Header>) {
+fn schedule_here(header: &Header) {
     if let Some(core) = try_current() {
         core.schedule(header);
     }
@@ -279,7 +279,7 @@ fn schedule_here(header: &Arc<Header>) {
 
 /// As [`wake_here`] for a loop that tells of every wake. Apart from it, which is in every waker.
 #[inline(never)]
-fn wake_and_tell(header: &Arc<Header>) -> bool {
+fn wake_and_tell(header: &Header) -> bool {
     let here = HERE.get() == address(&header.home) | TELLS_ALL;
     if here && let Some(core) = try_current() {
         core.wake(header);

@@ -6,7 +6,7 @@ use crate::clients::mainspring::{Client as Ours, NAME};
 use crate::runtimes::Spawns;
 use crate::scenario::{Contestant, FLOOR, Figures, Goal, Row, Scenario, Unit};
 use crate::scenarios::http_bare as bare;
-use crate::scenarios::memory::{peak_resident, resident};
+use crate::scenarios::memory::{peak_resident, resident, resident_data};
 use crate::servers::{self, HUGE, LATE, SMALL};
 use mainspring_http::Client;
 use mainspring_http::rustls::crypto::ring::default_provider;
@@ -112,14 +112,14 @@ struct Parking {
 
 impl Parking {
     fn begin() -> Self {
-        Self { memory: resident(), files: open_files() }
+        Self { memory: resident_data(), files: open_files() }
     }
 
     fn end(&self) -> Figures {
         let opened = open_files() - self.files;
         // A client may use one for two fetches, if that is how it fell out.
         assert!(opened > PARKED * 9 / 10, "only {opened} connections");
-        vec![(resident() - self.memory) / opened as f64]
+        vec![(resident_data() - self.memory) / opened as f64]
     }
 }
 

@@ -147,11 +147,11 @@ impl State {
     #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
-        if old == RUNNING {
-            self.set(RUNNING | WOKEN);
-            OnWake::Deferred
-        } else if old & WOKEN != 0 {
-            // Known, and not marked again: of a thousand wakes each would wait for the last one's store.
+        if old & !WOKEN == RUNNING {
+            // Not marked again: of a thousand wakes each would wait for the last one's store.
+            if old == RUNNING {
+                self.set(RUNNING | WOKEN);
+            }
             OnWake::Deferred
         } else if old == IDLE {
             self.set(SCHEDULED);

@@ -83,8 +83,10 @@ impl Header {
 impl ArcWake for Header {
     #[inline]
     fn wake_by_ref(header: &Arc<Header>) {
-        if !context::wake_here(header) {
-            post(header);
+        // The mark is set here so that `post` is handed the header by value: what has its address taken
+        // costs every wake a store.
+        if !context::wake_here(header) && header.posted.set() {
+            post(header.clone());
         }
     }
 }
@@ -172,10 +174,9 @@ impl Core {
 
 /// Wakes by letter.
 #[cold]
-fn post(header: &Arc<Header>) {
-    if header.posted.set() {
-        let letter = Letter::Wake { header: header.clone(), by: context::foreign_cause() };
-        // A closed inbox gives the letter back: the task ended with its runtime, the wake is stale.
-        drop(header.home.send(letter));
-    }
+fn post(header: Arc<Header>) {
+    let home = header.home.clone();
+    let letter = Letter::Wake { header, by: context::foreign_cause() };
+    // A closed inbox gives the letter back: the task ended with its runtime, the wake is stale.
+    drop(home.send(letter));
 }
