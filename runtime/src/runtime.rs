@@ -330,7 +330,7 @@ impl Runtime {
                     unreachable!("the ready queue names living tasks only")
                 };
                 drop(table);
-                table = self.poll_task::<PLAIN>(task, header);
+                table = self.poll_task::<PLAIN>(core, task, header);
             }
         }
         false
@@ -348,19 +348,19 @@ impl Runtime {
     /// Polls one task, with nothing borrowed, and does what its state then asks for. Gives the table,
     /// which that may have needed, for the next one.
     #[inline(always)]
-    fn poll_task<const PLAIN: bool>(
+    fn poll_task<'a, const PLAIN: bool>(
         &self,
+        core: &'a Core,
         mut task: BoxedTask,
         header: Arc<Header>,
-    ) -> RefMut<'_, Table> {
-        let core = &self.core;
+    ) -> RefMut<'a, Table> {
         if header.state.take() == OnTake::Drop {
             core.counters.unpolled.add(1);
-            core.cancel(header, task);
+            self.core.cancel(header, task);
             return core.table.borrow_mut();
         }
         let waker = waker_ref(&header);
-        self.start_poll(header.id(), &waker);
+        start_poll(core, header.id(), &waker);
         if !PLAIN {
             core.tell_poll_started(header.id());
         }
@@ -373,7 +373,7 @@ impl Runtime {
                 PollOutcome::Panicked
             }
         };
-        if self.end_poll() {
+        if end_poll(core) {
             // What this asks for is what the end of the poll does.
             let _deferred = header.state.request_cancel();
         }
@@ -385,7 +385,7 @@ impl Runtime {
                 core.tell_poll_ended(header.id(), outcome, false, 0);
                 core.tell_done(header.id(), panicked, beat_cancel);
             }
-            core.end(header, task);
+            self.core.end(header, task);
             return core.table.borrow_mut();
         }
         let next = header.state.end_poll();
@@ -394,7 +394,7 @@ impl Runtime {
             core.tell_poll_ended(header.id(), outcome, requeued, header.holders(1));
         }
         if next == OnPending::Drop {
-            core.cancel(header, task);
+            self.core.cancel(header, task);
             return core.table.borrow_mut();
         }
         let slot = header.slot();
@@ -415,12 +415,12 @@ impl Runtime {
         let OnTake::Poll = header.state.take() else { unreachable!("nobody cancels main") };
         let id = header.id();
         let waker = waker_ref(&header);
-        self.start_poll(id, &waker);
+        start_poll(core, id, &waker);
         if core.tap.is_some() {
             core.tell_poll_started(id);
         }
         let polled = catch(|| poll(&mut Context::from_waker(&waker)));
-        self.end_poll();
+        end_poll(core);
         if let Ok(Poll::Pending) = polled {
             let requeued = header.state.end_poll() == OnPending::Requeue;
             core.tell_poll_ended(id, PollOutcome::Pending, requeued, header.holders(1));
@@ -443,19 +443,6 @@ impl Runtime {
             resume_unwind(payload);
         }
         true
-    }
-
-    fn start_poll(&self, id: crate::TaskId, waker: &Waker) {
-        let core = &self.core;
-        core.running.set(Some(id));
-        core.own_waker.set(parts(waker));
-        core.transfer_left.set(TRANSFER_BUDGET);
-    }
-
-    /// True if the task was asked to end while it ran.
-    fn end_poll(&self) -> bool {
-        self.core.running.set(None);
-        self.core.cancel_running.get() && self.core.cancel_running.replace(false)
     }
 
     /// Steps 4 and 5, when nothing is ready.
@@ -692,6 +679,18 @@ impl Runtime {
     fn leave(&self, why: Left) {
         self.core.note_now(0, Kind::LoopLeft { why });
     }
+}
+
+fn start_poll(core: &Core, id: crate::TaskId, waker: &Waker) {
+    core.running.set(Some(id));
+    core.own_waker.set(parts(waker));
+    core.transfer_left.set(TRANSFER_BUDGET);
+}
+
+/// True if the task was asked to end while it ran.
+fn end_poll(core: &Core) -> bool {
+    core.running.set(None);
+    core.cancel_running.get() && core.cancel_running.replace(false)
 }
 
 /// The place in the table of the future given to `block_on`, until that is done, gives up or unwinds.
