@@ -118,7 +118,7 @@ impl Builder {
             counters: Counters::default(),
             tap: self.tap,
             running: Cell::new(None),
-            own_waker: Cell::new((std::ptr::null(), std::ptr::null())),
+            own_waker: Cell::new(std::ptr::null()),
             cancel_running: Cell::new(false),
             cause: Cell::new((CauseKind::Outside, 0)),
             transfer_left: Cell::new(0),

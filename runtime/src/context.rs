@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 use crate::blocking::Pool;
 use crate::inbox::Inbox;
@@ -31,7 +32,7 @@ use crate::task::handle::JoinHandle;
 use crate::task::join::{Callback, Claim};
 use crate::task::state::{OnCancel, OnWake};
 use crate::task::table::{MAIN, Table};
-use crate::task::waker::{Header, Wakee, WakerParts};
+use crate::task::waker::{Header, Wakee};
 use crate::time::clock::Time;
 use crate::time::queue::TimerQueue;
 
@@ -70,8 +71,8 @@ pub(crate) struct Core {
     pub(crate) tap: Option<Tap>,
     /// The task that is being polled.
     pub(crate) running: Cell<Option<TaskId>>,
-    /// The waker that it is being polled with.
-    pub(crate) own_waker: Cell<WakerParts>,
+    /// Where the waker is that it is being polled with. As long as the poll lasts, no other can be there.
+    pub(crate) own_waker: Cell<*const Waker>,
     /// The running task has left the table, so a cancel of it is noted here until its poll returns.
     pub(crate) cancel_running: Cell<bool>,
     /// What the loop is doing, which is what causes a wake that happens now.

@@ -26,7 +26,7 @@ use crate::task::error::message_of;
 use crate::task::handle::JoinHandle;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN, Table};
-use crate::task::waker::{Header, Wakee, parts};
+use crate::task::waker::{Header, Wakee};
 use crate::time::clock::{Clock, nanos};
 use crate::time::queue::Fired;
 
@@ -683,7 +683,7 @@ impl Runtime {
 
 fn start_poll(core: &Core, id: crate::TaskId, waker: &Waker) {
     core.running.set(Some(id));
-    core.own_waker.set(parts(waker));
+    core.own_waker.set(waker);
     core.transfer_left.set(TRANSFER_BUDGET);
 }
 

@@ -9,7 +9,7 @@
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, fence};
-use std::task::{RawWakerVTable, Waker};
+use std::task::Waker;
 
 use futures_task::ArcWake;
 
@@ -91,13 +91,6 @@ impl ArcWake for Header {
     }
 }
 
-/// What tells a waker from every other.
-pub(crate) type WakerParts = (*const (), *const RawWakerVTable);
-
-pub(crate) fn parts(waker: &Waker) -> WakerParts {
-    (waker.data(), ptr::from_ref(waker.vtable()))
-}
-
 /// Whom the loop is to wake later.
 ///
 /// Most who wait bring the waker of the task that runs. Its slot does as well, and costs none of the two
@@ -145,7 +138,7 @@ impl Core {
     /// Whom to wake in place of `waker`.
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
         match self.running.get() {
-            Some(id) if self.own_waker.get() == parts(waker) && self.tap.is_none() => {
+            Some(id) if ptr::eq(self.own_waker.get(), waker) && self.tap.is_none() => {
                 Wakee::Task { slot: id.slot(), number: id.get() as u32 }
             }
             _ => Wakee::Other(Box::new(waker.clone())),
@@ -157,7 +150,7 @@ impl Core {
         match wakee {
             Wakee::Task { slot, number } => {
                 let is_it = |id: TaskId| id.slot() == *slot && id.get() as u32 == *number;
-                self.running.get().is_some_and(is_it) && self.own_waker.get() == parts(waker)
+                self.running.get().is_some_and(is_it) && ptr::eq(self.own_waker.get(), waker)
             }
             Wakee::Other(other) => other.will_wake(waker),
         }
