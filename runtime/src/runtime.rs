@@ -320,17 +320,18 @@ impl Runtime {
             }
             let Some(slot) = table.ready.pop() else { return true };
             core.polls_to_look.set(core.polls_to_look.get() - 1);
-            if slot == MAIN {
+            if let Some((task, header)) = table.take(slot) {
+                drop(table);
+                table = self.poll_task::<PLAIN>(core, task, header);
+            } else {
+                assert!(
+                    slot == MAIN,
+                    "the ready queue names living tasks, and main, which is none"
+                );
                 let header = table.main().take();
                 drop(table);
                 *main_done |= self.poll_main(header, main.as_mut());
                 table = core.table.borrow_mut();
-            } else {
-                let Some((task, header)) = table.take(slot) else {
-                    unreachable!("the ready queue names living tasks only")
-                };
-                drop(table);
-                table = self.poll_task::<PLAIN>(core, task, header);
             }
         }
         false
