@@ -1,6 +1,6 @@
 //! The ready queue: the slots of the tasks that are scheduled, in the order in which they became so.
 //!
-//! A task is in it at most once; its state sees to that. Pushing and popping are O(1).
+//! A task is in it at most once; its state sees to that. Pushing and popping are O(1), amortized.
 
 /// In which order the tasks of a batch are polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

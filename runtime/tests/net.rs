@@ -439,6 +439,38 @@ fn a_task_that_has_moved_its_budget_lets_others_run() {
     assert_eq!(others_ran, moved.len() - 1, "one turn between two of the reader's");
 }
 
+/// A read that takes all there is, and more than the budget: the next one waits for an event, and is not
+/// put off first.
+#[test]
+fn who_has_to_wait_is_polled_once_for_it() {
+    let polls = Rc::new(Cell::new(0));
+    let counted = polls.clone();
+    let mut runtime = Runtime::new();
+    let reader = runtime.spawn(async move {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut sent = 0;
+        while sent <= TRANSFER_BUDGET {
+            sent += far_write(&far).await;
+            // A fresh budget for the next.
+            yield_now().await;
+        }
+        let mut buffer = vec![0; 2 * sent];
+        poll_fn(|cx| {
+            counted.set(counted.get() + 1);
+            loop {
+                match near.poll_read(cx, &mut buffer) {
+                    Poll::Ready(read) => assert_eq!(read.unwrap(), sent),
+                    Poll::Pending => return Poll::<()>::Pending,
+                }
+            }
+        })
+        .await;
+    });
+    runtime.run_until_idle();
+    assert!(!reader.is_finished());
+    assert_eq!(polls.get(), 1);
+}
+
 /// Small operations count as well: here it is 256 of one byte, then the other's turn.
 #[test]
 fn who_reads_byte_by_byte_yields_too() {
