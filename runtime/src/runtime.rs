@@ -324,10 +324,7 @@ impl Runtime {
                 drop(table);
                 table = self.poll_task::<PLAIN>(core, task, header);
             } else {
-                assert!(
-                    slot == MAIN,
-                    "the ready queue names living tasks, and main, which is none"
-                );
+                assert!(slot == MAIN, "the ready queue names living tasks and main only");
                 let header = table.main().take();
                 drop(table);
                 *main_done |= self.poll_main(header, main.as_mut());
@@ -554,12 +551,12 @@ impl Runtime {
             events += 1;
             // To wake a task of this loop runs no code of a user. Whatever else is to be done waits until
             // nothing is borrowed, and so does all that comes after it: the order is that of the events.
-            let plain = core.tap.is_none() && self.ready.is_empty();
+            let at_once = core.tap.is_none() && self.ready.is_empty();
             match event.waiters {
-                [None, None] if plain => {}
+                [None, None] if at_once => {}
                 [Some(Wakee::Task { slot, number }), None]
                 | [None, Some(Wakee::Task { slot, number })]
-                    if plain =>
+                    if at_once =>
                 {
                     table.wake(slot, number);
                 }
@@ -570,13 +567,13 @@ impl Runtime {
         core.counters.io_events.add(events);
         core.note_now(0, Kind::Unparked { events: events as u32 });
         if !self.ready.is_empty() {
-            self.tell_ready();
+            self.wake_the_others();
         }
     }
 
-    /// Wakes those whom `dispatch` could not, and tells the observer.
+    /// Wakes those who could not be woken at once, and tells the observer.
     #[cold]
-    fn tell_ready(&mut self) {
+    fn wake_the_others(&mut self) {
         let core = &self.core;
         for Ready { source, readable, writable, waiters } in self.ready.drain(..) {
             core.note(0, Kind::SourceReady { readable, writable, source });
