@@ -95,6 +95,11 @@ pub fn run(options: &Options) -> ExitCode {
     if options.growth {
         return written(growth::run(&directory(), &options.only));
     }
+    if all.is_empty() {
+        let wanted = options.only.join(",");
+        eprintln!("compare: no scenario's name contains {wanted}; --list prints the names");
+        return ExitCode::from(2);
+    }
     let http = all.iter().any(|scenario| scenario.id.starts_with("http"));
     let _nginx = http.then(servers::start_nginx);
     println!("observed: {}", observed(&all));
