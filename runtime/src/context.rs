@@ -88,13 +88,27 @@ pub(crate) struct Core {
 
 impl Core {
     /// Adds a task and schedules it.
-    #[inline]
+    ///
+    /// Inlined, so that the handle is made where the caller wants it. Returned in memory it would be
+    /// written in pieces and then moved as a whole, for which the processor waits.
+    #[inline(always)]
     pub(crate) fn spawn<F: Future + 'static>(
         self: Rc<Core>,
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
         future: F,
     ) -> JoinHandle<F::Output> {
+        let id = self.add_task(name, spawned_at, future);
+        JoinHandle::new(Claim::counted(self, id.slot()))
+    }
+
+    #[inline]
+    fn add_task<F: Future + 'static>(
+        self: &Rc<Core>,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+        future: F,
+    ) -> TaskId {
         let mut table = self.table.borrow_mut();
         let id = table.insert(self.next_number(), future, spawned_at, &self.inbox);
         if name.is_some() {
@@ -108,7 +122,7 @@ impl Core {
         if self.closing.get() {
             self.shut_down(id);
         }
-        JoinHandle::new(Claim::counted(self, id))
+        id
     }
 
     pub(crate) fn next_number(&self) -> u64 {

@@ -51,6 +51,7 @@ pub fn run<F: Future>(main: F) -> F::Output {
 /// # Panics
 /// Outside of a runtime.
 #[track_caller]
+#[inline]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     context::current("spawn").spawn(None, Location::caller(), future)
 }
@@ -325,7 +326,7 @@ impl Runtime {
                 table = self.poll_task::<PLAIN>(core, task, header);
             } else {
                 assert!(slot == MAIN, "the ready queue names living tasks and main only");
-                let header = table.main().take();
+                let header = table.header(MAIN).take();
                 drop(table);
                 *main_done |= self.poll_main(header, main.as_mut());
                 table = core.table.borrow_mut();
@@ -423,14 +424,14 @@ impl Runtime {
             let requeued = header.state.end_poll() == OnPending::Requeue;
             core.tell_poll_ended(id, PollOutcome::Pending, requeued, header.holders(1));
             let mut table = core.table.borrow_mut();
-            *table.main() = Some(header);
+            *table.header(MAIN) = Some(header);
             if requeued {
                 table.ready.push(MAIN);
             }
             return false;
         }
         let beat_cancel = header.state.complete();
-        *core.table.borrow_mut().main() = Some(header);
+        *core.table.borrow_mut().header(MAIN) = Some(header);
         let panicked = polled.is_err();
         let outcome = if panicked { PollOutcome::Panicked } else { PollOutcome::Ready };
         core.tell_poll_ended(id, outcome, false, 0);
@@ -697,12 +698,12 @@ struct MainPlace(Rc<Core>);
 impl Drop for MainPlace {
     fn drop(&mut self) {
         let mut table = self.0.table.borrow_mut();
-        let Some(header) = table.main().take() else { return };
+        let Some(header) = table.header(MAIN).take() else { return };
         let (id, given_up) = (header.id().get(), !header.state.get().is_over());
         if given_up {
             header.state.shut_down();
         }
-        *table.main() = Some(header);
+        *table.header(MAIN) = Some(header);
         drop(table);
         if given_up {
             self.0.note_now(id, Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });

@@ -585,6 +585,44 @@ fn a_handle_can_be_used_in_its_own_callbacks_and_drops() {
 }
 
 #[test]
+fn a_future_that_is_dropped_may_ask_and_drop_its_own_handle() {
+    struct Asks(Shared<()>, Rc<RefCell<Vec<(u64, TaskState)>>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let mut handle = self.0.borrow_mut().take().expect("the handle");
+            self.1.borrow_mut().push((handle.id().get(), handle.state()));
+            assert!(!handle.is_finished(), "its result is not there yet");
+            assert!(handle.try_result().is_err());
+            // The last one: the task ends with nobody to ask for its result.
+            drop(handle);
+        }
+    }
+    let mut runtime = virtual_runtime();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let mut numbers = Vec::new();
+    for panics in [false, true] {
+        let shared = Shared::default();
+        let asks = Asks(shared.clone(), seen.clone());
+        let handle = runtime.spawn(async move {
+            let _asks = asks;
+            assert!(!panics, "on purpose");
+            pending::<()>().await;
+        });
+        numbers.push(handle.id().get());
+        *shared.borrow_mut() = Some(handle);
+        runtime.run_until_idle();
+        if let Some(handle) = &*shared.borrow() {
+            handle.cancel();
+        }
+        runtime.run_until_idle();
+        assert!(shared.borrow().is_none());
+    }
+    let states = [TaskState::Cancelled, TaskState::Running];
+    let expected: Vec<_> = numbers.into_iter().zip(states).collect();
+    assert_eq!(seen.take(), expected);
+}
+
+#[test]
 fn the_one_that_polled_a_handle_last_is_woken() {
     let mut runtime = virtual_runtime();
     let handle = Rc::new(RefCell::new(runtime.spawn(sleep(Duration::from_millis(1)))));

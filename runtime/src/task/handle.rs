@@ -183,7 +183,7 @@ impl<T: 'static> JoinHandle<T> {
 
     fn read(&mut self) -> Option<Result<T, JoinError>> {
         let result = self.take()?;
-        self.claim.read = true;
+        self.claim.mark_read();
         self.claim.note(Kind::OutputTaken);
         Some(result)
     }
@@ -193,7 +193,7 @@ impl<T: 'static> JoinHandle<T> {
     fn take(&self) -> Option<Result<T, JoinError>> {
         let mut result: Option<Result<T, JoinError>> = None;
         let mut table = self.claim.core.table.borrow_mut();
-        table.task(self.claim.slot)?.as_mut().give(&mut result);
+        table.task(self.claim.slot())?.as_mut().give(&mut result);
         result
     }
 
@@ -204,7 +204,7 @@ impl<T: 'static> JoinHandle<T> {
         impl<T: 'static> Drop for Look<'_, T> {
             fn drop(&mut self) {
                 if self.1.is_some()
-                    && let Some(task) = self.0.core.table.borrow_mut().task(self.0.slot)
+                    && let Some(task) = self.0.core.table.borrow_mut().task(self.0.slot())
                 {
                     task.as_mut().take_back(&mut self.1);
                 }

@@ -66,59 +66,81 @@ pub(crate) struct CancelRequest {
 }
 
 /// Keeps a task's slot for it, and its result there, until it is dropped.
+///
+/// Two words, which a spawn returns in registers: three it would write to memory in pieces and then move as
+/// a whole, for which the processor waits as long as for a sixth of the spawn.
 pub(crate) struct Claim {
     pub(super) core: Rc<Core>,
-    number: u64,
-    pub(super) slot: u32,
-    /// The result has been taken through it.
-    pub(super) read: bool,
+    /// The slot and, above it, whether the result has been taken through this claim.
+    place: u64,
 }
+
+/// In a claim's place: the result has been taken through it.
+const READ: u64 = 1 << 32;
 
 impl Claim {
     /// A claim that the table has counted already.
-    pub(crate) fn counted(core: Rc<Core>, id: TaskId) -> Claim {
-        Claim { core, number: id.get(), slot: id.slot(), read: false }
+    pub(crate) fn counted(core: Rc<Core>, slot: u32) -> Claim {
+        Claim { core, place: u64::from(slot) }
     }
 
     /// One more claim, on a task that has one or has just ended.
-    pub(crate) fn another(core: &Rc<Core>, id: TaskId) -> Claim {
+    pub(crate) fn another(core: &Rc<Core>, slot: u32) -> Claim {
         let mut table = core.table.borrow_mut();
-        let claims = table.claims(id.slot());
+        let claims = table.claims(slot);
         *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
         drop(table);
-        Claim::counted(core.clone(), id)
+        Claim::counted(core.clone(), slot)
     }
 
+    #[inline]
+    pub(super) fn slot(&self) -> u32 {
+        self.place as u32
+    }
+
+    /// The result has been taken.
+    #[inline]
+    pub(super) fn mark_read(&mut self) {
+        self.place |= READ;
+    }
+
+    /// The number is where the header is: with the loop while the task runs, in its slot otherwise.
     pub(crate) fn id(&self) -> TaskId {
-        TaskId::new(self.number, self.slot)
+        match self.core.running.get() {
+            Some(running) if running.slot() == self.slot() => running,
+            _ => match self.core.table.borrow_mut().header(self.slot()) {
+                Some(header) => header.id(),
+                None => unreachable!("the slot of a task that somebody has a claim on is its own"),
+            },
+        }
     }
 
     /// Looks at, or changes, what few tasks have. `f` must run no code of a user.
     pub(super) fn extra<R>(&self, f: impl FnOnce(&mut Extra) -> R) -> R {
-        f(self.core.table.borrow_mut().extra(self.slot))
+        f(self.core.table.borrow_mut().extra(self.slot()))
     }
 
     /// Who is to be woken at the end of the task, no longer.
     pub(super) fn take_joiner(&self) -> Option<Waker> {
-        self.core.table.borrow_mut().join(self.slot).joiner.take()
+        self.core.table.borrow_mut().join(self.slot()).joiner.take()
     }
 
     pub(super) fn state(&self) -> TaskState {
-        if self.core.running.get() == Some(self.id()) {
+        if self.is_running() {
             return TaskState::Running;
         }
         // A task that is out of its slot and does not run: the loop is on its way to telling of it.
-        self.core.table.borrow().state(self.slot).unwrap_or(TaskState::Cancelled)
+        self.core.table.borrow().state(self.slot()).unwrap_or(TaskState::Cancelled)
     }
 
     /// Whether the task is over and can be asked for its result.
     pub(super) fn is_over(&self) -> bool {
-        self.core.table.borrow().state(self.slot).is_some_and(TaskState::is_over)
+        self.core.table.borrow().is_over(self.slot())
     }
 
     /// Whether it is this very task that is being polled.
     pub(super) fn is_running(&self) -> bool {
-        self.core.running.get() == Some(self.id())
+        self.core.running.get().is_some_and(|running| running.slot() == self.slot())
     }
 
     /// Keeps the caller's waker for the end of the task, instead of the one kept before.
@@ -127,10 +149,10 @@ impl Claim {
             Some(joiner) if joiner.will_wake(cx.waker()) => joiner,
             _ => cx.waker().clone(),
         };
-        self.core.table.borrow_mut().join(self.slot).joiner = Some(joiner);
+        self.core.table.borrow_mut().join(self.slot()).joiner = Some(joiner);
         // Polled by another loop, it is no news to this one.
-        if self.core.running.get().is_some() {
-            self.core.note_running(Kind::WaitsForTask { on: self.number });
+        if self.core.tap.is_some() && self.core.running.get().is_some() {
+            self.core.note_running(Kind::WaitsForTask { on: self.id().get() });
         }
     }
 
@@ -143,18 +165,20 @@ impl Claim {
 
     #[inline]
     pub(super) fn note(&self, kind: Kind) {
-        self.core.note(self.number, kind);
+        if self.core.tap.is_some() {
+            self.core.note(self.id().get(), kind);
+        }
     }
 
     pub(super) fn origin(&self) -> Origin {
-        self.core.table.borrow().origin(self.slot)
+        self.core.table.borrow().origin(self.slot())
     }
 
     /// The last claim goes, and has not given the result away.
     #[inline(never)]
     fn leave(&self) {
         if self.is_over() {
-            if let Err(payload) = self.core.let_go(self.slot) {
+            if let Err(payload) = self.core.let_go(self.slot()) {
                 resume_unwind(payload);
             }
             return;
@@ -169,13 +193,13 @@ impl Drop for Claim {
     #[inline]
     fn drop(&mut self) {
         let mut table = self.core.table.borrow_mut();
-        let claims = table.claims(self.slot);
+        let claims = table.claims(self.slot());
         *claims -= 1;
         if *claims > 0 {
             return;
         }
-        if self.read {
-            let excess = table.release(self.slot);
+        if self.place & READ != 0 {
+            let excess = table.release(self.slot());
             drop(table);
             drop(excess);
         } else {

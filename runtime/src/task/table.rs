@@ -109,7 +109,7 @@ impl Table {
     ) -> TaskId {
         let id = TaskId::new(number, MAIN);
         self.joins[MAIN as usize].spawned_at = entered_at;
-        *self.main() = Some(Header::new(home.clone(), id));
+        *self.header(MAIN) = Some(Header::new(home.clone(), id));
         id
     }
 
@@ -136,9 +136,9 @@ impl Table {
         std::mem::forget(place.header.replace(header));
     }
 
-    /// The header of the future given to `block_on`, while nobody else has it.
-    pub(crate) fn main(&mut self) -> &mut Option<Arc<Header>> {
-        &mut self.slots[MAIN as usize].header
+    /// The header of the task in a slot, while nobody else has it.
+    pub(crate) fn header(&mut self, slot: u32) -> &mut Option<Arc<Header>> {
+        &mut self.slots[slot as usize].header
     }
 
     /// Puts a task that is over back into its slot, where whoever has a claim finds its result.
@@ -204,6 +204,12 @@ impl Table {
     /// The state of the task in a slot, if it is there.
     pub(crate) fn state(&self, slot: u32) -> Option<TaskState> {
         Some(self.slots[slot as usize].header.as_ref()?.state.get())
+    }
+
+    /// Whether the task in a slot is over and its result there.
+    #[inline]
+    pub(crate) fn is_over(&self, slot: u32) -> bool {
+        self.slots[slot as usize].task.is_some() && self.state(slot).is_some_and(TaskState::is_over)
     }
 
     /// The task in a slot, if it is there. Whether it is over, its cell says.
