@@ -114,7 +114,6 @@ impl Core {
         if name.is_some() {
             table.extra(id.slot()).name = name;
         }
-        table.ready.push(id.slot());
         drop(table);
         if self.tap.is_some() {
             self.tell_spawned(id, size_of::<F>());
@@ -249,13 +248,17 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 #[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
-    match try_current() {
-        Some(core) => core,
-        None => panic!(
-            "{what} needs a running mainspring loop on this thread: call it inside of \
-             mainspring::run, Runtime::block_on or a spawned task"
-        ),
-    }
+    try_current().unwrap_or_else(|| no_loop(what))
+}
+
+/// Apart from `current`, so that the name need not be kept in memory for it.
+#[cold]
+#[track_caller]
+fn no_loop(what: &str) -> ! {
+    panic!(
+        "{what} needs a running mainspring loop on this thread: call it inside of \
+         mainspring::run, Runtime::block_on or a spawned task"
+    )
 }
 
 /// The task that is being polled on this thread.

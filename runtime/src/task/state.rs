@@ -143,26 +143,26 @@ impl State {
         self.set(SCHEDULED);
     }
 
-    /// Idle → scheduled; a running task is marked as woken.
+    /// Idle → scheduled; a running task is marked as woken. In every other state a wake changes nothing.
     #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
-        if old & !WOKEN == RUNNING {
-            // Not marked again: of a thousand wakes each would wait for the last one's store.
-            if old == RUNNING {
+        match old {
+            RUNNING => {
                 self.set(RUNNING | WOKEN);
+                return OnWake::Deferred;
             }
-            OnWake::Deferred
-        } else if old == IDLE {
-            self.set(SCHEDULED);
-            OnWake::Enqueue
-        } else if old & STATE == SCHEDULED {
-            OnWake::Coalesced
-        } else if old & STATE == RUNNING {
-            self.set(old | WOKEN);
-            OnWake::Deferred
-        } else {
-            OnWake::Stale
+            IDLE => {
+                self.set(SCHEDULED);
+                return OnWake::Enqueue;
+            }
+            _ => {}
+        }
+        match old & STATE {
+            SCHEDULED => OnWake::Coalesced,
+            // Woken before, or to be dropped at the end of its poll.
+            RUNNING => OnWake::Deferred,
+            _ => OnWake::Stale,
         }
     }
 
@@ -315,7 +315,7 @@ mod tests {
                 "scheduled+cancel → scheduled+cancel: Coalesced",
                 "running → running+woken: Deferred",
                 "running+woken → running+woken: Deferred",
-                "running+cancel → running+woken+cancel: Deferred",
+                "running+cancel → running+cancel: Deferred",
                 "running+woken+cancel → running+woken+cancel: Deferred",
                 "done → done: Stale",
                 "cancelled → cancelled: Stale",

@@ -78,16 +78,18 @@ impl Table {
             Some(header) if header.reuse(number) => {}
             _ => place.header = Some(Header::new(home.clone(), id)),
         }
+        self.joins[slot as usize].spawned_at = spawned_at;
+        self.claims[slot as usize] = 1;
+        self.ready.push(slot);
+        let place = &mut self.slots[slot as usize].task;
         let mut future = Some(future);
-        if let Some(kept) = &mut place.task {
+        if let Some(kept) = place {
             self.kept_bytes -= size_of_val(&**kept);
             kept.as_mut().renew(&mut future);
         }
         if let Some(future) = future {
-            place.task = Some(TaskCell::boxed(future));
+            *place = Some(TaskCell::boxed(future));
         }
-        self.joins[slot as usize].spawned_at = spawned_at;
-        self.claims[slot as usize] = 1;
         id
     }
 
