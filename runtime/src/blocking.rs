@@ -137,6 +137,8 @@ impl Shared {
         }
         queue.jobs.push_back(job);
         if queue.idle >= queue.jobs.len() {
+            // Not under the lock, which the woken thread takes at once.
+            drop(queue);
             self.changed.notify_one();
         } else if queue.threads < self.limit {
             queue.threads += 1;
