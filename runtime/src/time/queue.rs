@@ -17,6 +17,11 @@ use std::collections::BinaryHeap;
 /// Heaps below this many entries are not worth a pass.
 const COMPACT_ABOVE: usize = 64;
 
+/// Timers armed before entries that are to be skipped are thrown out in any case. An entry outlives its
+/// timer by fewer others than this, and a timer that lives for more takes its entry with it. So when the
+/// lower half of the numbers has gone round, no entry is taken for that of a later timer in its place.
+const MOST_BETWEEN: u64 = 1 << 31;
+
 /// Names an armed timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
@@ -46,8 +51,7 @@ struct Place<W> {
 }
 
 impl<W> Place<W> {
-    /// Whether an entry is that of the timer which is here. One of a timer that was here before would be
-    /// taken for it if the timers armed between the two were a multiple of 2^32, to the one.
+    /// Whether an entry is that of the timer which is here.
     fn is_of(&self, entry: &Entry) -> bool {
         self.waker.is_some() && self.number as u32 == entry.number
     }
@@ -87,6 +91,9 @@ impl<W> TimerQueue<W> {
     /// Arms a timer.
     pub(crate) fn arm(&mut self, deadline: u64, waker: W) -> TimerKey {
         self.last_number += 1;
+        if self.last_number.is_multiple_of(MOST_BETWEEN) {
+            self.compact();
+        }
         let number = self.last_number;
         let filled = Place { number, waker: Some(waker) };
         let place = match self.free.pop() {
@@ -121,12 +128,19 @@ impl<W> TimerQueue<W> {
             return None;
         }
         let waker = self.vacate(key.place);
-        if self.heap.len() + self.fresh.len() > 2 * self.armed + COMPACT_ABOVE {
-            let armed = |entry: &Entry| self.places[entry.place as usize].is_of(entry);
-            self.heap.retain(|Reverse(entry)| armed(entry));
-            self.fresh.retain(armed);
+        let many = self.heap.len() + self.fresh.len() > 2 * self.armed + COMPACT_ABOVE;
+        if many || self.last_number - key.number >= MOST_BETWEEN {
+            self.compact();
         }
         waker
+    }
+
+    /// Throws out the entries of timers that are not armed any more.
+    #[cold]
+    fn compact(&mut self) {
+        let armed = |entry: &Entry| self.places[entry.place as usize].is_of(entry);
+        self.heap.retain(|Reverse(entry)| armed(entry));
+        self.fresh.retain(armed);
     }
 
     /// The next deadline, if a timer is armed.

@@ -138,9 +138,30 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_a_list(steps in steps(), before in prop_oneof![Just(0), Just((1 << 32) - 20)]) {
+    fn agrees_with_a_list(
+        steps in steps(),
+        before in prop_oneof![Just(0), Just(MOST_BETWEEN - 20), Just(2 * MOST_BETWEEN - 20)],
+    ) {
         check(steps, before);
     }
+}
+
+/// No entry is left that could be taken for one of a timer whose number has the same lower half.
+#[test]
+fn entries_are_gone_before_numbers_go_round() {
+    let mut queue = TimerQueue::default();
+    let kept = |queue: &TimerQueue<Waker>| queue.heap.len() + queue.fresh.len();
+    let short = queue.arm(5, own_waker());
+    let long = queue.arm(5, own_waker());
+    queue.cancel(short);
+    assert_eq!(kept(&queue), 2, "skipped later");
+    queue.last_number = MOST_BETWEEN - 1;
+    queue.arm(6, own_waker());
+    assert_eq!(kept(&queue), 2, "it was cancelled soon, and has been thrown out by now");
+    queue.last_number += 2;
+    queue.cancel(long);
+    assert_eq!(kept(&queue), 1, "it was cancelled late, and went with its entry");
+    assert_eq!(queue.next_deadline(), Some(6));
 }
 
 /// Timeouts that never fire are the common case: a million of them, armed and cancelled, with one
