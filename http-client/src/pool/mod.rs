@@ -12,7 +12,8 @@
 //!
 //! Ages are measured by the real clock, whatever clock the runtime has: the peer has only that.
 //!
-//! Every operation is O(1), amortised: lists are never searched. A [`Lease`] is the one way to
+//! Every operation is O(1), amortised, but for closing the connection that has been idle the longest,
+//! for which the hosts stand in a heap: lists are never searched. A [`Lease`] is the one way to
 //! hold a connection or a permission; dropping it gives it back, whatever happened.
 
 mod lease;
@@ -61,11 +62,11 @@ impl Pool {
     pub(crate) fn try_acquire(self: &Rc<Self>, host: &str) -> Option<Lease> {
         let mut state = self.state.borrow_mut();
         let host = state.host(host);
-        let somebody_first = state.hosts[host].waiters.len() > state.hosts[host].gone;
-        drop(state);
-        if somebody_first {
+        let entry = &state.hosts[host];
+        if entry.waiters.len() > entry.gone {
             return None;
         }
+        drop(state);
         self.try_grant(host).map(|grant| self.lease(host, grant))
     }
 
@@ -103,8 +104,7 @@ impl Pool {
     fn try_grant(self: &Rc<Self>, host: usize) -> Option<Grant> {
         loop {
             let mut state = self.state.borrow_mut();
-            if let Some((_, mut connection)) = state.hosts[host].idle.pop_back() {
-                state.idle -= 1;
+            if let Some(mut connection) = state.take_idle(host) {
                 drop(state);
                 match self.why_unusable(&mut connection) {
                     None => return Some(Some(connection)),

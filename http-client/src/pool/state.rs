@@ -5,7 +5,9 @@ use crate::connection::Connection;
 use crate::proto::CloseReason;
 use crate::stats::Stats;
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
@@ -20,9 +22,10 @@ pub(super) struct State {
     /// Connections open or permitted, over all hosts.
     pub(super) open: usize,
     pub(super) idle: usize,
-    /// Which host's connection became idle when, oldest first. An entry whose connection has been
-    /// taken since is stale: it is passed over, and swept out when half of all are.
-    pub(super) idle_order: VecDeque<(usize, u64)>,
+    /// Each host that has had an idle connection since this was last looked through, under a number
+    /// no greater than that of its oldest: a number that has become too small is set right only
+    /// when it comes up.
+    pub(super) oldest: BinaryHeap<Reverse<(u64, usize)>>,
     pub(super) next_idle: u64,
     /// Hosts that only the limit over all holds back.
     pub(super) starved: VecDeque<usize>,
@@ -40,6 +43,8 @@ pub(super) struct Host {
     /// Waiters in the queue that gave up.
     pub(super) gone: usize,
     pub(super) starved: bool,
+    /// Whether it stands among the hosts with idle connections.
+    pub(super) listed: bool,
 }
 
 #[derive(Default)]
@@ -70,17 +75,11 @@ impl State {
             return *host;
         }
         let name: Rc<str> = name.into();
-        let entry = Host { name: Some(name.clone()), ..Host::default() };
-        let host = match self.free_hosts.pop() {
-            Some(host) => {
-                self.hosts[host] = entry;
-                host
-            }
-            None => {
-                self.hosts.push(entry);
-                self.hosts.len() - 1
-            }
-        };
+        let host = self.free_hosts.pop().unwrap_or_else(|| {
+            self.hosts.push(Host::default());
+            self.hosts.len() - 1
+        });
+        self.hosts[host].name = Some(name.clone());
         self.by_name.insert(name, host);
         host
     }
@@ -106,27 +105,38 @@ impl State {
         let number = self.next_idle;
         self.next_idle += 1;
         self.idle += 1;
-        self.hosts[host].idle.push_back((number, connection));
-        if self.idle_order.len() >= 2 * self.idle + 16 {
-            let hosts = &self.hosts;
-            self.idle_order.retain(|(host, number)| {
-                hosts[*host].idle.binary_search_by_key(number, |idle| idle.0).is_ok()
-            });
+        let entry = &mut self.hosts[host];
+        entry.idle.push_back((number, connection));
+        if !entry.listed {
+            entry.listed = true;
+            self.oldest.push(Reverse((number, host)));
         }
-        self.idle_order.push_back((host, number));
+    }
+
+    /// The host's connection that became idle last.
+    pub(super) fn take_idle(&mut self, host: usize) -> Option<Box<Connection>> {
+        let (_, connection) = self.hosts[host].idle.pop_back()?;
+        self.idle -= 1;
+        Some(connection)
     }
 
     /// The host whose connection has been idle the longest, and until when that is good.
     pub(super) fn oldest_idle(&mut self) -> Option<(usize, Option<Instant>)> {
         loop {
-            let (host, number) = *self.idle_order.front()?;
+            let mut top = self.oldest.peek_mut()?;
+            let Reverse((number, host)) = &mut *top;
+            let entry = &mut self.hosts[*host];
             // The oldest of all is the oldest of its host, so a look at the front tells.
-            match self.hosts[host].idle.front() {
-                Some((first, connection)) if *first == number => {
-                    return Some((host, connection.idle_until));
+            match entry.idle.front() {
+                Some((first, connection)) if first == number => {
+                    return Some((*host, connection.idle_until));
                 }
-                _ => self.idle_order.pop_front(),
-            };
+                Some((first, _)) => *number = *first,
+                None => {
+                    entry.listed = false;
+                    PeekMut::pop(top);
+                }
+            }
         }
     }
 
@@ -156,6 +166,7 @@ impl State {
 
     /// Whether a host is in the queue for room and has anybody who waits for it. One whose waiters
     /// have all given up leaves the queue: no connection is to be closed for nobody.
+    #[inline]
     pub(super) fn is_any_starved(&mut self) -> bool {
         while let Some(host) = self.starved.front().copied() {
             let entry = &mut self.hosts[host];
@@ -194,6 +205,7 @@ impl State {
 
 impl Host {
     /// The first waiter that has not given up.
+    #[inline]
     pub(super) fn next_waiter(&mut self) -> Option<Rc<Waiter>> {
         while let Some(waiter) = self.waiters.pop_front() {
             if waiter.is_waiting() {
