@@ -7,7 +7,7 @@ use crate::connection::Connection;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::exchange::{exchange, has_credentials};
+use crate::exchange::exchange;
 use crate::hooks::{Hooked, ResponseView, SignalKind};
 use crate::open::Opener;
 use crate::pool::{Lease, Pool};
@@ -19,13 +19,14 @@ use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use crate::sweep::Sweeper;
 use crate::timeout::{Timeouts, Timer};
+use crate::url_parts::UrlParts;
 use http::{HeaderMap, Method};
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use url::{Position, Url};
+use url::Url;
 
 /// What is read of a redirect's body to keep its connection, and how long each piece of it is
 /// waited for. Beyond, a new connection costs less.
@@ -209,8 +210,9 @@ impl Client {
         timer: &mut Timer,
     ) -> Result<(Box<Answer>, Lease)> {
         let inner = &*self.inner;
+        let url = UrlParts::of(&request.url);
         let mut lease = {
-            let host = inner.host_name(&request.url)?;
+            let host = inner.host_name(url)?;
             inner.sweeper.start(&inner.pool);
             if let Some(lease) = inner.pool.try_acquire(&host) {
                 lease
@@ -227,7 +229,8 @@ impl Client {
                 Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
             }
             inner.pool.count(|stats| stats.requests += 1);
-            let answer = match inner.begin(&mut lease, request) {
+            let body = request.body.for_sending();
+            let answer = match inner.begin(&mut lease, request, url, body) {
                 Ok(()) => exchange(&mut lease, timeouts, timer).await,
                 Err(error) => Err(error),
             };
@@ -292,11 +295,11 @@ fn follow(
 
 impl Inner {
     /// The name under which the pool knows the host that this URL's requests go to.
-    fn host_name<'a>(&self, url: &'a Url) -> Result<Cow<'a, str>> {
+    fn host_name<'a>(&self, url: UrlParts<'a>) -> Result<Cow<'a, str>> {
         let host = host_name(url)?;
         #[cfg(feature = "proxy")]
-        if let Some(proxy) = self.opener.proxies.find(url) {
-            return Ok(Cow::Owned(proxy.pool_name(url, &host)));
+        if let Some(proxy) = self.opener.proxies.find(url.url()) {
+            return Ok(Cow::Owned(proxy.pool_name(url.url(), &host)));
         }
         Ok(host)
     }
@@ -340,15 +343,16 @@ impl fmt::Debug for Client {
 }
 
 /// The name under which the pool knows a URL's host: scheme, host and port.
-fn host_name(url: &Url) -> Result<Cow<'_, str>> {
-    let known = url.scheme() == "http" || (cfg!(feature = "tls") && url.scheme() == "https");
-    if !known || !url.has_host() {
-        return Err(not_for_us(url, known));
+fn host_name(url: UrlParts<'_>) -> Result<Cow<'_, str>> {
+    let scheme = url.url().scheme();
+    let known = scheme == "http" || (cfg!(feature = "tls") && scheme == "https");
+    if !known || !url.url().has_host() {
+        return Err(not_for_us(url.url(), known));
     }
-    if has_credentials(url) {
-        return Ok(Cow::Owned(without_credentials(url)));
+    if url.has_credentials() {
+        return Ok(Cow::Owned(format!("{scheme}://{}", url.host())));
     }
-    Ok(Cow::Borrowed(&url[..Position::BeforePath]))
+    Ok(Cow::Borrowed(url.start()))
 }
 
 #[cold]
@@ -358,12 +362,6 @@ fn not_for_us(url: &Url, known: bool) -> Error {
     } else {
         ErrorKind::UnsupportedScheme(url.scheme().to_owned())
     })
-}
-
-#[cold]
-fn without_credentials(url: &Url) -> String {
-    let host = &url[Position::BeforeHost..Position::AfterPort];
-    format!("{}://{host}", url.scheme())
 }
 
 /// Whether a request that failed is sent again: only if the connection had been used before and

@@ -14,11 +14,12 @@ use crate::proto::ResponseHead;
 use crate::proto::{RequestHead, RequestKind};
 use crate::request::{self, Request};
 use crate::timeout::{Deadline, Timeouts, Timer};
+use crate::url_parts::UrlParts;
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::task::{Poll, ready};
-use url::{Position, Url};
+use url::Url;
 
 /// What an exchange waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,9 +87,14 @@ pub(crate) fn exchange(
 }
 
 impl Inner {
-    /// Puts a request on its connection.
-    pub(crate) fn begin(&self, lease: &mut Lease, request: &mut Request) -> Result<()> {
-        let body = request.body.for_sending();
+    /// Puts a request, whose URL is `url` and whose body is `body`, on its connection.
+    pub(crate) fn begin(
+        &self,
+        lease: &mut Lease,
+        request: &Request,
+        url: UrlParts<'_>,
+        body: Body,
+    ) -> Result<()> {
         let mut kind = RequestKind {
             head: request.method == Method::HEAD,
             connect: request.method == Method::CONNECT,
@@ -100,37 +106,35 @@ impl Inner {
             (kind.upgrade, kind.close, held) = asked_for(&request.headers);
             held &= !body.is_empty();
         }
-        let head = self.write_head(request, &body)?;
+        let head = self.write_head(request, url, &body)?;
         lease.begin(head, body, kind, self.config.limits, held);
         Ok(())
     }
 
     /// The request head, in the thread's write buffer.
-    fn write_head(&self, request: &Request, body: &Body) -> Result<Vec<u8>> {
-        let url = &request.url;
+    fn write_head(&self, request: &Request, url: UrlParts<'_>, body: &Body) -> Result<Vec<u8>> {
         let mut headers = Cow::Borrowed(&request.headers);
-        if has_credentials(url) {
-            add_credentials(url, &mut headers)?;
+        if url.has_credentials() {
+            add_credentials(url.url(), &mut headers)?;
         }
         #[cfg(feature = "cookies")]
-        self.config.add_cookies(url, &mut headers);
+        self.config.add_cookies(url.url(), &mut headers);
         let authority;
         let target = if request.method == Method::CONNECT {
-            authority = authority_form(url);
+            authority = authority_form(url.url());
             &authority
         } else {
-            &url[Position::BeforePath..Position::AfterQuery]
+            url.target()
         };
         #[cfg(feature = "proxy")]
         let whole;
         #[cfg(feature = "proxy")]
-        let target = match self.opener.proxies.find(url) {
-            Some(proxy) if proxy.gets_requests(url) => {
+        let target = match self.opener.proxies.find(url.url()) {
+            Some(proxy) if proxy.gets_requests(url.url()) => {
                 if let Some(value) = proxy.authorization()? {
                     headers.to_mut().insert(header::PROXY_AUTHORIZATION, value);
                 }
-                let host = &url[Position::BeforeHost..Position::AfterPort];
-                whole = format!("{}://{host}{target}", url.scheme());
+                whole = format!("{}://{}{target}", url.url().scheme(), url.host());
                 &whole
             }
             _ => target,
@@ -139,7 +143,7 @@ impl Inner {
         RequestHead {
             method: &request.method,
             target,
-            host: &url[Position::BeforeHost..Position::BeforePath],
+            host: url.host(),
             headers: &headers,
             defaults: &self.config.defaults,
             body: body.length(),
@@ -187,11 +191,6 @@ impl Config {
             headers.to_mut().insert(header::COOKIE, value);
         }
     }
-}
-
-/// Whether the URL names a user or a password: they stand before the host.
-pub(crate) fn has_credentials(url: &Url) -> bool {
-    url[..Position::BeforeHost].len() > url.scheme().len() + "://".len()
 }
 
 /// Whether the fields of a request ask for another protocol, for the end of the connection, and for a

@@ -44,6 +44,7 @@ mod timeout;
 mod tls;
 mod transport;
 mod upgrade;
+mod url_parts;
 mod url_text;
 
 pub use body::Body;

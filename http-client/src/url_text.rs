@@ -6,7 +6,7 @@
 //! path, is parsed as a reference to it, which gives the same URL. Text that is all of it, as that of
 //! a page which is asked for again and again, is not parsed at all: what a URL is written as, it is.
 
-use crate::exchange::has_credentials;
+use crate::url_parts::UrlParts;
 use std::cell::RefCell;
 use url::{ParseError, Position, Url};
 
@@ -28,7 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, ParseError> {
             }
         }
         let url = Url::parse(text)?;
-        if matches!(url.scheme(), "http" | "https") && !has_credentials(&url) {
+        if matches!(url.scheme(), "http" | "https") && !UrlParts::of(&url).has_credentials() {
             *last = Some(url.clone());
         }
         Ok(url)
