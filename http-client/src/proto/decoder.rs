@@ -211,11 +211,16 @@ impl ResponseDecoder {
                 }
             }
         };
-        let is_final = self.head_complete(&head)?;
-        Ok((taken, if is_final { Event::Head(head) } else { Event::Interim(head) }))
+        if self.head_complete(&head)? {
+            Ok((taken, Event::Head(head)))
+        } else {
+            Ok((taken, Event::Interim(head)))
+        }
     }
 
     /// Whether it is the final one.
+    // Apart, or the compiler would take the head to pieces to keep them in registers, and run out.
+    #[inline(never)]
     fn head_complete(&mut self, head: &ResponseHead) -> Result<bool, ProtocolError> {
         if head.status.is_informational() && head.status.as_u16() != 101 {
             if self.interim == self.limits.interim_responses {

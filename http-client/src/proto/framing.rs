@@ -60,35 +60,35 @@ pub struct HeadFacts {
 impl HeadFacts {
     /// Reads the steering fields of a head.
     pub(super) fn collect(
+        &mut self,
         version: Version,
         fields: &[httparse::Header<'_>],
-    ) -> Result<Self, ProtocolError> {
-        let mut facts = Self::default();
+    ) -> Result<(), ProtocolError> {
         for field in fields {
             let name = field.name;
             // The length alone rules out nearly every field, at the cost of one comparison.
             match name.len() {
                 14 if is(name, "Content-Length") => {
-                    facts.add_content_length(field.value)?;
+                    self.add_content_length(field.value)?;
                 }
                 17 if is(name, "Transfer-Encoding") => {
-                    facts.add_transfer_encoding(version, field.value)?;
+                    self.add_transfer_encoding(version, field.value)?;
                 }
-                10 if is(name, "Connection") => facts.add_connection(field.value),
+                10 if is(name, "Connection") => self.add_connection(field.value),
                 10 if is(name, "Keep-Alive") => {
-                    facts.keep_alive_timeout = keep_alive_timeout(field.value);
+                    self.keep_alive_timeout = keep_alive_timeout(field.value);
                 }
-                10 if is(name, "Set-Cookie") => facts.set_cookie = true,
+                10 if is(name, "Set-Cookie") => self.set_cookie = true,
                 16 if is(name, "Content-Encoding") => {
-                    facts.content_encoding = true;
+                    self.content_encoding = true;
                 }
                 _ => {}
             }
         }
         // RFC 9112 §6.3, rule 3: the transfer coding wins, but such a message "ought to be
         // handled as an error": nothing that follows it on this connection is trusted.
-        facts.odd |= facts.chunked && facts.content_length.is_some();
-        Ok(facts)
+        self.odd |= self.chunked && self.content_length.is_some();
+        Ok(())
     }
 
     /// `Content-Length = 1*DIGIT` (RFC 9110 §8.6); a list of the same value is taken as one,

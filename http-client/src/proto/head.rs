@@ -140,9 +140,7 @@ fn parse_lines(
     let allowed = &mut fields[..limits.header_count.min(MAX_HEADER_COUNT)];
     let mut response = httparse::Response::new(&mut []);
     match config.parse_response_with_uninit_headers(&mut response, window, allowed) {
-        Ok(httparse::Status::Complete(length)) => {
-            Ok(Some((build(&response, &window[..length], folds)?, length)))
-        }
+        Ok(httparse::Status::Complete(length)) => build(&response, &window[..length], folds),
         Ok(httparse::Status::Partial) if window.len() < limits.head_bytes => Ok(None),
         Ok(httparse::Status::Partial) => {
             Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes })
@@ -182,11 +180,12 @@ pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
     }
 }
 
+/// The head whose lines are `raw`, and its length.
 fn build(
     response: &httparse::Response<'_, '_>,
     raw: &[u8],
     folded: bool,
-) -> Result<ResponseHead, ProtocolError> {
+) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     let version = match response.version {
         Some(0) => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -195,16 +194,18 @@ fn build(
         .code
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ProtocolError::StatusLine { line: excerpt(first_line(raw)) })?;
-    let mut facts = HeadFacts::collect(version, response.headers)?;
+    let mut facts = HeadFacts::default();
+    facts.collect(version, response.headers)?;
     if raw.len() > MAX_NAME_BYTES
         && let Some(field) = response.headers.iter().find(|f| f.name.len() > MAX_NAME_BYTES)
     {
         let line = excerpt(field.name.as_bytes());
         return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
     }
-    let raw = if folded { unfold(raw) } else { Bytes::copy_from_slice(raw) };
     facts.odd |= folded;
-    Ok(ResponseHead { version, status, facts, raw, fields: OnceCell::new() })
+    let length = raw.len();
+    let raw = if folded { unfold(raw) } else { Bytes::copy_from_slice(raw) };
+    Ok(Some((ResponseHead { version, status, facts, raw, fields: OnceCell::new() }, length)))
 }
 
 /// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more
