@@ -13,7 +13,9 @@ use crate::body::Body;
 use crate::buffer::{self, ReadBuffer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::outgoing::Outgoing;
-use crate::proto::{BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder};
+use crate::proto::{
+    BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder, ResponseHead,
+};
 use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
@@ -26,11 +28,12 @@ use std::time::{Duration, Instant};
 const DRAIN_BYTES: usize = 64 * 1024;
 
 /// A connection, idle or with one exchange on it.
+///
+/// Laid out as it stands here: what every exchange touches comes first, so that it is in few cache
+/// lines. With many connections, each of them is a wait for memory.
+#[repr(C)]
 pub(crate) struct Connection {
     transport: Transport,
-    peer: Option<SocketAddr>,
-    decoder: ResponseDecoder,
-    outgoing: Outgoing,
     /// Bytes of this exchange, out and in.
     sent: u64,
     received: u64,
@@ -38,15 +41,18 @@ pub(crate) struct Connection {
     served: u32,
     nodelay: bool,
     replied: bool,
-    surplus: Bytes,
-    /// A violation found behind bytes that were still good: told after them.
-    late_error: Option<Error>,
-    /// From when on it is too old for another request; set by the pool.
-    pub(crate) expires: Option<Instant>,
+    outgoing: Outgoing,
+    decoder: ResponseDecoder,
     /// From when on it has been idle for too long; set by the pool.
     pub(crate) idle_until: Option<Instant>,
+    /// From when on it is too old for another request; set by the pool.
+    pub(crate) expires: Option<Instant>,
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
+    surplus: Bytes,
+    peer: Option<SocketAddr>,
+    /// A violation found behind bytes that were still good: told after them.
+    late_error: Option<Error>,
 }
 
 impl Connection {
@@ -139,7 +145,7 @@ impl Connection {
 
     /// The answer said that the body is welcome, or did not say anything for long enough.
     pub(crate) fn release_body(&mut self) {
-        self.outgoing.held = false;
+        self.outgoing.release();
     }
 
     /// `true` once all is sent, `false` once all but a held body is.
@@ -149,11 +155,11 @@ impl Connection {
             // The body's first piece goes out with the head, in one write, if it can be had at once.
             let filled = self.outgoing.poll_fill(cx)?;
             ready!(self.poll_drain(cx)).map_err(failed)?;
-            let out = &self.outgoing;
-            if out.held || out.is_sent() || filled.is_pending() {
+            let held = self.outgoing.is_held();
+            if held || self.outgoing.is_sent() || filled.is_pending() {
                 ready!(self.transport.poll_flush(cx)).map_err(failed)?;
                 ready!(filled);
-                return Poll::Ready(Ok(!self.outgoing.held));
+                return Poll::Ready(Ok(!held));
             }
         }
     }
@@ -169,15 +175,13 @@ impl Connection {
             }
             out.at = 0;
             out.bytes.clear();
-            if out.piece.is_empty() {
-                break;
-            }
-            while !out.piece.is_empty() {
-                let count = ready!(self.transport.poll_write(cx, &out.piece))?;
-                out.piece.advance(count);
+            let Some(body) = out.body.as_mut().filter(|body| !body.piece.is_empty()) else { break };
+            while !body.piece.is_empty() {
+                let count = ready!(self.transport.poll_write(cx, &body.piece))?;
+                body.piece.advance(count);
                 self.sent += count as u64;
             }
-            if out.chunked {
+            if body.chunked {
                 out.bytes.extend_from_slice(b"\r\n");
             }
         }
@@ -204,33 +208,44 @@ impl Connection {
     }
 
     fn decode_reply(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Option<Reply>> {
-        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
-        let at = at + taken;
-        match event {
-            Event::Head(head) => {
-                self.replied = true;
-                if let Some(timeout) = head.facts.keep_alive_timeout {
-                    self.keep_alive = Some(timeout);
-                }
-                let first = if self.decoder.is_done() {
-                    self.keep_surplus(buffer.bytes(at..end));
-                    Piece { last: true, ..Piece::default() }
-                } else if at == end {
-                    Piece::default()
-                } else {
-                    // What is wrong with the body is told to whoever reads it: what came before
-                    // must not depend on how much came along with the head.
-                    self.decode_body(buffer, at, end).unwrap_or_else(|error| {
-                        self.late_error = Some(error);
-                        Piece::default()
-                    })
-                };
-                Ok(Some(Some(Box::new(Answer { head, first, address: self.peer }))))
+        match self.decoder.decode(buffer.bytes(at..end))? {
+            (taken, Event::Head(head)) => {
+                Ok(Some(Some(self.answer(head, buffer, at + taken, end))))
             }
-            Event::Interim(_) if at == end => Ok(Some(None)),
-            Event::Interim(_) => self.decode_reply(buffer, at, end),
+            (taken, Event::Interim(_)) if at + taken == end => Ok(Some(None)),
+            (taken, Event::Interim(_)) => self.decode_reply(buffer, at + taken, end),
             _ => Ok(None),
         }
+    }
+
+    /// The answer that begins with `head`, and what of its body came along with that.
+    fn answer(
+        &mut self,
+        head: ResponseHead,
+        buffer: ReadBuffer,
+        at: usize,
+        end: usize,
+    ) -> Box<Answer> {
+        self.replied = true;
+        if let Some(timeout) = head.facts.keep_alive_timeout {
+            self.keep_alive = Some(timeout);
+        }
+        let mut answer = Box::write(
+            Box::new_uninit(),
+            Answer { head, first: Piece::default(), address: self.peer },
+        );
+        if self.decoder.is_done() {
+            self.keep_surplus(buffer.bytes(at..end));
+            answer.first.last = true;
+        } else if at < end {
+            match self.decode_body(buffer, at, end) {
+                Ok(first) => answer.first = first,
+                // What is wrong with the body is told to whoever reads it: what came before must
+                // not depend on how much came along with the head.
+                Err(error) => self.late_error = Some(error),
+            }
+        }
+        answer
     }
 
     /// Waits for more of the body.
@@ -271,33 +286,34 @@ impl Connection {
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.
     fn decode_body(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Piece> {
-        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
-        if let Event::Data(data) = event {
-            let length = data.len();
-            if at + taken == end {
+        match self.decoder.decode(buffer.bytes(at..end))? {
+            (taken, Event::Data(data)) if at + taken == end => {
+                let length = data.len();
                 let data = buffer.into_bytes(end - length..end);
-                return Ok(Piece { data, last: self.decoder.is_done(), trailers: None });
+                Ok(Piece { data, last: self.decoder.is_done(), trailers: None })
             }
-            let mut collected = Vec::with_capacity(end - at);
-            collected.extend_from_slice(data);
-            let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
+            (taken, Event::Data(data)) => {
+                let mut collected = Vec::with_capacity(end - at);
                 collected.extend_from_slice(data);
-            });
-            let data = collected.into();
-            return Ok(match rest {
-                Ok(Some(trailers)) => Piece { data, last: true, trailers },
-                Ok(None) => Piece { data, last: false, trailers: None },
-                Err(error) => {
-                    self.late_error = Some(error);
-                    Piece { data, last: false, trailers: None }
-                }
-            });
+                let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
+                    collected.extend_from_slice(data);
+                });
+                let data = collected.into();
+                Ok(match rest {
+                    Ok(Some(trailers)) => Piece { data, last: true, trailers },
+                    Ok(None) => Piece { data, last: false, trailers: None },
+                    Err(error) => {
+                        self.late_error = Some(error);
+                        Piece { data, last: false, trailers: None }
+                    }
+                })
+            }
+            (taken, Event::End(trailers)) => {
+                self.keep_surplus(buffer.bytes(at + taken..end));
+                Ok(Piece { data: Bytes::new(), last: true, trailers: boxed(trailers) })
+            }
+            _ => Ok(Piece::default()),
         }
-        if let Event::End(trailers) = event {
-            self.keep_surplus(buffer.bytes(at + taken..end));
-            return Ok(Piece { data: Bytes::new(), last: true, trailers: boxed(trailers) });
-        }
-        Ok(Piece::default())
     }
 
     fn decode_with(
