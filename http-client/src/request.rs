@@ -69,6 +69,7 @@ pub struct Request {
 
 impl Request {
     /// A request without headers and body.
+    #[inline]
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
         let headers = HeaderMap::new();
@@ -111,7 +112,10 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(crate) fn new(client: Client, method: Method, url: Result<Url>) -> Self {
-        Self { client, request: url.map(|url| Box::new(Request::new(method, url))) }
+        Self {
+            client,
+            request: url.map(|url| Box::write(Box::new_uninit(), Request::new(method, url))),
+        }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Request) -> Result<()>) -> Self {
