@@ -197,8 +197,8 @@ impl Client {
             }
             timer.tell(SignalKind::RequestEnd { response });
             request.body = Body::empty();
-            let rest = (lease, timer, timeouts.read);
-            return Response::new(request, answer, rest, history, config.clone());
+            let config = config.clone();
+            return Response::new(request, answer, lease, timer, timeouts.read, history, config);
         }
     }
 

@@ -65,10 +65,14 @@ impl Stream {
 }
 
 impl Response {
+    // Inlined, so that the lease and the timer are moved only if they are needed further.
+    #[inline]
     pub(crate) fn new(
         request: Box<Request>,
         answer: Box<Answer>,
-        (lease, timer, patience): (Lease, Timer, Option<Duration>),
+        lease: Lease,
+        timer: Timer,
+        patience: Option<Duration>,
         history: Vec<Url>,
         config: Rc<Config>,
     ) -> Result<Self> {
