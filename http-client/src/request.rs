@@ -54,16 +54,19 @@ impl IntoUrl for &String {
 }
 
 /// A request that is ready to be sent, by [`Client::execute`].
+// Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
+// request, is in few cache lines. By then they have to be waited for.
+#[repr(C)]
 pub struct Request {
+    /// The header fields, on top of the client's default ones.
+    pub headers: HeaderMap,
+    pub(crate) timeouts: Option<Box<Timeouts>>,
+    /// The body.
+    pub body: Body,
     /// The method.
     pub method: Method,
     /// The URL. A user name and password in it are sent as Basic authorization.
     pub url: Url,
-    /// The header fields, on top of the client's default ones.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Body,
-    pub(crate) timeouts: Option<Box<Timeouts>>,
     pub(crate) redirects: Option<usize>,
 }
 
