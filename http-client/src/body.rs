@@ -96,7 +96,11 @@ impl Body {
     }
 
     /// The body for one sending of its request. If it cannot be sent again, it is spent.
+    #[inline]
     pub(crate) fn for_sending(&mut self) -> Self {
+        if self.is_empty() {
+            return Self::empty();
+        }
         self.try_clone().unwrap_or_else(|| Self(std::mem::replace(&mut self.0, Kind::Spent)))
     }
 

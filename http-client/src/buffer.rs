@@ -40,6 +40,7 @@ thread_local! {
 pub(crate) struct ReadBuffer(Box<[u8]>);
 
 impl ReadBuffer {
+    #[inline]
     pub(crate) fn take() -> Self {
         let kept = BUFFERS.with_borrow_mut(|buffers| buffers.read.pop());
         Self(kept.unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice()))

@@ -59,29 +59,35 @@ impl Outgoing {
     }
 
     /// Gathers what the body has to give. Pending if it has nothing more at the moment.
+    #[inline]
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
-        let Some(body) = &mut self.body else { return Ok(Poll::Ready(())) };
-        while !body.held && !body.ended && body.piece.is_empty() && self.bytes.len() < GATHER_BYTES
-        {
-            match body.rest.poll_next(cx) {
-                Poll::Ready(Some(Ok(piece))) => body.append(piece, &mut self.bytes),
+        match &mut self.body {
+            Some(body) => body.poll_fill(&mut self.bytes, cx),
+            None => Ok(Poll::Ready(())),
+        }
+    }
+}
+
+impl OutgoingBody {
+    fn poll_fill(&mut self, bytes: &mut Vec<u8>, cx: &mut Context<'_>) -> Result<Poll<()>> {
+        while !self.held && !self.ended && self.piece.is_empty() && bytes.len() < GATHER_BYTES {
+            match self.rest.poll_next(cx) {
+                Poll::Ready(Some(Ok(piece))) => self.append(piece, bytes),
                 Poll::Ready(Some(Err(error))) => {
                     return Err(Error::new(ErrorKind::RequestBody(error)));
                 }
                 Poll::Ready(None) => {
-                    if body.chunked {
-                        encode_last_chunk(&mut self.bytes, &HeaderMap::new());
+                    if self.chunked {
+                        encode_last_chunk(bytes, &HeaderMap::new());
                     }
-                    body.ended = true;
+                    self.ended = true;
                 }
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }
         Ok(Poll::Ready(()))
     }
-}
 
-impl OutgoingBody {
     fn append(&mut self, piece: Bytes, bytes: &mut Vec<u8>) {
         match (piece.len() <= GATHER_BYTES, self.chunked) {
             (true, true) => encode_chunk(bytes, &piece),

@@ -12,6 +12,7 @@ pub(crate) struct UrlParts<'a> {
 }
 
 impl<'a> UrlParts<'a> {
+    #[inline]
     pub(crate) fn of(url: &'a Url) -> Self {
         let host_at = url[..Position::BeforeHost].len();
         Self { url, host_at, path_at: url[..Position::BeforePath].len() }

@@ -124,12 +124,14 @@ impl Lease {
 impl Deref for Lease {
     type Target = Connection;
 
+    #[inline]
     fn deref(&self) -> &Connection {
         self.connection.as_ref().expect("an exchange has a connection")
     }
 }
 
 impl DerefMut for Lease {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("an exchange has a connection")
     }
