@@ -295,6 +295,7 @@ fn follow(
 
 impl Inner {
     /// The name under which the pool knows the host that this URL's requests go to.
+    #[inline]
     fn host_name<'a>(&self, url: UrlParts<'a>) -> Result<Cow<'a, str>> {
         let host = host_name(url)?;
         #[cfg(feature = "proxy")]
@@ -343,6 +344,7 @@ impl fmt::Debug for Client {
 }
 
 /// The name under which the pool knows a URL's host: scheme, host and port.
+#[inline]
 fn host_name(url: UrlParts<'_>) -> Result<Cow<'_, str>> {
     let scheme = url.url().scheme();
     let known = scheme == "http" || (cfg!(feature = "tls") && scheme == "https");

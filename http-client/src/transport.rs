@@ -105,6 +105,7 @@ impl Transport {
         }
     }
 
+    #[inline]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -127,6 +128,7 @@ impl Transport {
     }
 
     /// Writes at least one byte, or fails.
+    #[inline]
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,

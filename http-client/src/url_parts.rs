@@ -23,11 +23,13 @@ impl<'a> UrlParts<'a> {
     }
 
     /// Whether it names a user or a password: they stand before the host.
+    #[inline]
     pub(crate) fn has_credentials(self) -> bool {
         self.host_at > self.url.scheme().len() + "://".len()
     }
 
     /// All before the path.
+    #[inline]
     pub(crate) fn start(self) -> &'a str {
         &self.url.as_str()[..self.path_at]
     }

@@ -65,11 +65,13 @@ pub(super) enum WaiterState {
 pub(super) type Grant = Option<Box<Connection>>;
 
 impl State {
+    #[inline]
     pub(super) fn host(&mut self, name: &str) -> usize {
         let last = self.hosts.get(self.last).and_then(|host| host.name.as_deref());
-        if last == Some(name) {
-            return self.last;
-        }
+        if last == Some(name) { self.last } else { self.look_up(name) }
+    }
+
+    fn look_up(&mut self, name: &str) -> usize {
         if let Some(host) = self.by_name.get(name) {
             self.last = *host;
             return *host;
@@ -101,6 +103,7 @@ impl State {
         self.stats.closed[reason as usize] += 1;
     }
 
+    #[inline]
     pub(super) fn add_idle(&mut self, host: usize, connection: Box<Connection>) {
         let number = self.next_idle;
         self.next_idle += 1;

@@ -172,8 +172,8 @@ fn refused(
 /// something else should not be able to make us wait for the end of a head.
 pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
     let magic = b"HTTP/";
-    let seen = input.len().min(magic.len());
-    if input[..seen] == magic[..seen] {
+    // The second comparison is for an input that ends within it.
+    if input.starts_with(magic) || magic.starts_with(input) {
         Ok(())
     } else {
         Err(ProtocolError::NotHttp { start: excerpt(input) })
