@@ -99,6 +99,7 @@ impl Connection {
     }
 
     /// Begins an exchange. `head` comes from, and goes back to, the thread's write buffer.
+    #[inline]
     pub(crate) fn begin(
         &mut self,
         head: Vec<u8>,
@@ -407,6 +408,7 @@ impl Connection {
     }
 
     /// Looks, without waiting, at what an idle connection has been told meanwhile.
+    #[inline]
     pub(crate) fn check_idle(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
         if !self.transport.is_readable() {
             return None;
