@@ -16,7 +16,8 @@ use crate::reactor::Reactor;
 use crate::ready::Scheduler;
 use crate::runtime::Runtime;
 use crate::stats::Counters;
-use crate::task::table::Table;
+use crate::task::TaskId;
+use crate::task::table::{MAIN, Table};
 use crate::time::clock::{Clock, Time};
 use crate::time::queue::TimerQueue;
 
@@ -117,7 +118,8 @@ impl Builder {
             pool,
             counters: Counters::default(),
             tap: self.tap,
-            running: Cell::new(None),
+            polled: Cell::new(TaskId::new(0, MAIN)),
+            is_polling: Cell::new(false),
             own_waker: Cell::new(std::ptr::null()),
             cancel_running: Cell::new(false),
             cause: Cell::new((CauseKind::Outside, 0)),

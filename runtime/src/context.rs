@@ -69,8 +69,10 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
     pub(crate) tap: Option<Tap>,
-    /// The task that is being polled.
-    pub(crate) running: Cell<Option<TaskId>>,
+    /// The task that is being polled, or was polled last.
+    pub(crate) polled: Cell<TaskId>,
+    /// Whether it still is.
+    pub(crate) is_polling: Cell<bool>,
     /// Where the waker is that it is being polled with. As long as the poll lasts, no other can be there.
     pub(crate) own_waker: Cell<*const Waker>,
     /// The running task has left the table, so a cancel of it is noted here until its poll returns.
@@ -124,6 +126,12 @@ impl Core {
         id
     }
 
+    /// The task that is being polled.
+    #[inline]
+    pub(crate) fn running(&self) -> Option<TaskId> {
+        self.is_polling.get().then(|| self.polled.get())
+    }
+
     pub(crate) fn next_number(&self) -> u64 {
         self.last_task.set(self.last_task.get() + 1);
         self.last_task.get()
@@ -136,7 +144,7 @@ impl Core {
 
     /// Asks for a task's cancel. True if nobody had asked before and the task is not over.
     pub(crate) fn request_cancel(&self, id: TaskId, by: Option<TaskId>) -> bool {
-        let action = if self.running.get() == Some(id) {
+        let action = if self.running() == Some(id) {
             match self.cancel_running.replace(true) {
                 false if id.slot() != MAIN => OnCancel::Deferred,
                 _ => OnCancel::Ignored,
@@ -263,7 +271,7 @@ fn no_loop(what: &str) -> ! {
 
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
-    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.running.get()))
+    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.running()))
 }
 
 /// Tells the observer of this thread's loop, if both exist.

@@ -681,14 +681,15 @@ impl Runtime {
 }
 
 fn start_poll(core: &Core, id: crate::TaskId, waker: &Waker) {
-    core.running.set(Some(id));
+    core.polled.set(id);
+    core.is_polling.set(true);
     core.own_waker.set(waker);
     core.transfer_left.set(TRANSFER_BUDGET);
 }
 
 /// True if the task was asked to end while it ran.
 fn end_poll(core: &Core) -> bool {
-    core.running.set(None);
+    core.is_polling.set(false);
     core.cancel_running.get() && core.cancel_running.replace(false)
 }
 

@@ -31,7 +31,7 @@ impl Core {
     #[inline]
     pub(crate) fn note_running(&self, kind: Kind) {
         if self.tap.is_some() {
-            self.note(self.running.get().map_or(0, TaskId::get), kind);
+            self.note(self.running().map_or(0, TaskId::get), kind);
         }
     }
 
@@ -40,7 +40,7 @@ impl Core {
         let Origin { name, spawned_at } = self.table.borrow().origin(id.slot());
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         tap.task(&TaskInfo { id: id.get(), name: name.as_deref(), spawned_at, size });
-        let parent = self.running.get().map_or(0, TaskId::get);
+        let parent = self.running().map_or(0, TaskId::get);
         self.note_now(id.get(), Kind::Spawned { parent });
         let (effect, by) = (WakeEffect::Scheduled, CauseKind::Spawn);
         self.note(id.get(), Kind::Woken { effect, by, id: parent });

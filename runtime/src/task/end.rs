@@ -16,7 +16,8 @@ impl Core {
     /// Drops the future of a task whose state says cancelled, then tells of it.
     pub(crate) fn cancel(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
         let id = header.id();
-        // What the future drops may hold a handle, and ask it for the task's number or state.
+        // What the future drops may hold a handle, and ask it for the task's number or state. So may the
+        // observer.
         *self.table.borrow_mut().header(id.slot()) = Some(header);
         if let Err(payload) = catch(|| task.as_mut().drop_future()) {
             // The task is cancelled all the same; its clean-up deserves a word.
@@ -32,13 +33,13 @@ impl Core {
         let request = request.unwrap_or(CancelRequest { reason, origin, by });
         let (origin, by) = (request.origin, request.by.map_or(0, TaskId::get));
         let error = JoinError::cancelled(id, table.origin(id.slot()), request);
-        let Some(header) = table.header(id.slot()).take() else {
-            unreachable!("a slot keeps its header until the next tenant")
-        };
         drop(table);
         task.as_mut().fail(error);
         self.counters.cancelled.add(1);
         self.note_now(id.get(), Kind::Cancelled { origin, by });
+        let Some(header) = self.table.borrow_mut().header(id.slot()).take() else {
+            unreachable!("a slot keeps its header until the next tenant")
+        };
         self.end(header, task);
     }
 

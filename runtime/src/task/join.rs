@@ -104,14 +104,11 @@ impl Claim {
         self.place |= READ;
     }
 
-    /// The number is where the header is: with the loop while the task runs, in its slot otherwise.
+    /// The number is where the header is: in the slot, or with the loop, which is not yet done with the poll.
     pub(crate) fn id(&self) -> TaskId {
-        match self.core.running.get() {
-            Some(running) if running.slot() == self.slot() => running,
-            _ => match self.core.table.borrow_mut().header(self.slot()) {
-                Some(header) => header.id(),
-                None => unreachable!("the slot of a task that somebody has a claim on is its own"),
-            },
+        match self.core.table.borrow_mut().header(self.slot()) {
+            Some(header) => header.id(),
+            None => self.core.polled.get(),
         }
     }
 
@@ -140,7 +137,7 @@ impl Claim {
 
     /// Whether it is this very task that is being polled.
     pub(super) fn is_running(&self) -> bool {
-        self.core.running.get().is_some_and(|running| running.slot() == self.slot())
+        self.core.running().is_some_and(|running| running.slot() == self.slot())
     }
 
     /// Keeps the caller's waker for the end of the task, instead of the one kept before.
@@ -151,13 +148,13 @@ impl Claim {
         };
         self.core.table.borrow_mut().join(self.slot()).joiner = Some(joiner);
         // Polled by another loop, it is no news to this one.
-        if self.core.tap.is_some() && self.core.running.get().is_some() {
+        if self.core.tap.is_some() && self.core.running().is_some() {
             self.core.note_running(Kind::WaitsForTask { on: self.id().get() });
         }
     }
 
     pub(super) fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
-        let by = self.core.running.get();
+        let by = self.core.running();
         if self.core.request_cancel(self.id(), by) {
             self.extra(|extra| extra.request = Some(CancelRequest { reason, origin, by }));
         }

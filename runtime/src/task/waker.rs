@@ -137,7 +137,7 @@ impl Core {
 
     /// Whom to wake in place of `waker`.
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
-        match self.running.get() {
+        match self.running() {
             Some(id) if ptr::eq(self.own_waker.get(), waker) && self.tap.is_none() => {
                 Wakee::Task { slot: id.slot(), number: id.get() as u32 }
             }
@@ -150,7 +150,7 @@ impl Core {
         match wakee {
             Wakee::Task { slot, number } => {
                 let is_it = |id: TaskId| id.slot() == *slot && id.get() as u32 == *number;
-                self.running.get().is_some_and(is_it) && ptr::eq(self.own_waker.get(), waker)
+                self.running().is_some_and(is_it) && ptr::eq(self.own_waker.get(), waker)
             }
             Wakee::Other(other) => other.will_wake(waker),
         }

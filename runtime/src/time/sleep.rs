@@ -152,7 +152,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         let waker = self.core.timers.borrow_mut().cancel(self.key);
         if waker.is_some() {
-            let task = self.core.running.get().map_or(0, TaskId::get);
+            let task = self.core.running().map_or(0, TaskId::get);
             self.core.note(task, Kind::TimerDropped { timer: self.key.id() });
         }
     }
