@@ -231,10 +231,7 @@ impl Connection {
         if let Some(timeout) = head.facts.keep_alive_timeout {
             self.keep_alive = Some(timeout);
         }
-        let mut answer = Box::write(
-            Box::new_uninit(),
-            Answer { head, first: Piece::default(), address: self.peer },
-        );
+        let mut answer = Box::new(Answer { head, first: Piece::default(), address: self.peer });
         if self.decoder.is_done() {
             self.keep_surplus(buffer.bytes(at..end));
             answer.first.last = true;

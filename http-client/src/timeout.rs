@@ -130,12 +130,9 @@ impl Timer {
                 let sleep = self.sleep.insert(time::sleep(limit));
                 let first = Pin::new(&mut *sleep).poll(cx);
                 debug_assert!(first.is_pending(), "a sleep suspends at least once");
-                deadline.is_that_of_sleep = true;
+                deadline.at = sleep.deadline();
             }
             return Poll::Pending;
-        }
-        if std::mem::take(&mut deadline.is_that_of_sleep) {
-            deadline.at = self.sleep.as_ref().and_then(Sleep::deadline);
         }
         let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
         let total = self.total.map(|(at, after)| (at, after, Phase::Total));
@@ -165,20 +162,16 @@ pub(crate) struct Deadline {
     phase: Phase,
     limit: Option<Duration>,
     at: Option<Instant>,
-    /// It is when the timer's sleep ends, which is asked for only at the next look: most often
-    /// there is none.
-    is_that_of_sleep: bool,
 }
 
 impl Deadline {
     pub(crate) fn new(phase: Phase, limit: Option<Duration>) -> Self {
-        Self { phase, limit, at: None, is_that_of_sleep: false }
+        Self { phase, limit, at: None }
     }
 
     /// The next wait has all of the time again.
     pub(crate) fn restart(&mut self) {
         self.at = None;
-        self.is_that_of_sleep = false;
     }
 
     fn start(&mut self) -> Option<(Instant, Duration)> {

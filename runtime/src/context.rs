@@ -91,8 +91,8 @@ pub(crate) struct Core {
 impl Core {
     /// Adds a task and schedules it.
     ///
-    /// Inlined, so that the handle is made where the caller wants it. Returned in memory it would be
-    /// written in pieces and then moved as a whole, for which the processor waits.
+    /// Inlined to where the future is made: what was just written in pieces is then not copied as a whole
+    /// on the way, for which the processor waits. That was an eighth of a spawn.
     #[inline(always)]
     pub(crate) fn spawn<F: Future + 'static>(
         self: Rc<Core>,
@@ -100,17 +100,6 @@ impl Core {
         spawned_at: &'static Location<'static>,
         future: F,
     ) -> JoinHandle<F::Output> {
-        let id = self.add_task(name, spawned_at, future);
-        JoinHandle::new(Claim::counted(self, id.slot()))
-    }
-
-    #[inline]
-    fn add_task<F: Future + 'static>(
-        self: &Rc<Core>,
-        name: Option<Cow<'static, str>>,
-        spawned_at: &'static Location<'static>,
-        future: F,
-    ) -> TaskId {
         let mut table = self.table.borrow_mut();
         let id = table.insert(self.next_number(), future, spawned_at, &self.inbox);
         if name.is_some() {
@@ -123,7 +112,7 @@ impl Core {
         if self.closing.get() {
             self.shut_down(id);
         }
-        id
+        JoinHandle::new(Claim::counted(self, id.slot()))
     }
 
     /// The task that is being polled.
@@ -256,17 +245,13 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 #[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
-    try_current().unwrap_or_else(|| no_loop(what))
-}
-
-/// Apart from `current`, so that the name need not be kept in memory for it.
-#[cold]
-#[track_caller]
-fn no_loop(what: &str) -> ! {
-    panic!(
-        "{what} needs a running mainspring loop on this thread: call it inside of \
-         mainspring::run, Runtime::block_on or a spawned task"
-    )
+    match try_current() {
+        Some(core) => core,
+        None => panic!(
+            "{what} needs a running mainspring loop on this thread: call it inside of \
+             mainspring::run, Runtime::block_on or a spawned task"
+        ),
+    }
 }
 
 /// The task that is being polled on this thread.

@@ -62,7 +62,7 @@ impl Table {
     }
 
     /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
-    /// It has one claim.
+    /// It has one claim, and is scheduled.
     #[inline]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
