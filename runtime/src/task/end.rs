@@ -60,7 +60,7 @@ impl Core {
     pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, task: BoxedTask) {
         let id = header.id();
         let mut table = self.table.borrow_mut();
-        table.end(task, header);
+        table.put_back(id.slot(), task, header);
         let unclaimed = *table.claims(id.slot()) == 0;
         let joiner = table.join(id.slot()).joiner.take();
         let extra = table.known_extra(id.slot()).is_some();

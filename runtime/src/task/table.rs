@@ -81,14 +81,13 @@ impl Table {
         self.joins[slot as usize].spawned_at = spawned_at;
         self.claims[slot as usize] = 1;
         self.ready.push(slot);
-        let place = &mut self.slots[slot as usize].task;
         let mut future = Some(future);
-        if let Some(kept) = place {
+        if let Some(kept) = &mut place.task {
             self.kept_bytes -= size_of_val(&**kept);
             kept.as_mut().renew(&mut future);
         }
         if let Some(future) = future {
-            *place = Some(TaskCell::boxed(future));
+            place.task = Some(TaskCell::boxed(future));
         }
         id
     }
@@ -141,12 +140,6 @@ impl Table {
     /// The header of the task in a slot, while nobody else has it.
     pub(crate) fn header(&mut self, slot: u32) -> &mut Option<Arc<Header>> {
         &mut self.slots[slot as usize].header
-    }
-
-    /// Puts a task that is over back into its slot, where whoever has a claim finds its result.
-    #[inline]
-    pub(crate) fn end(&mut self, task: BoxedTask, header: Arc<Header>) {
-        self.put_back(header.slot(), task, header);
     }
 
     /// Frees the slot of a task that is over, that nobody has a claim on and whose cell is empty. Header
