@@ -1,7 +1,6 @@
 //! How a runtime is set up.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -112,7 +111,6 @@ impl Builder {
             reactor,
             timers: RefCell::new(TimerQueue::default()),
             table: RefCell::new(Table::new(self.scheduler)),
-            callbacks: RefCell::new(VecDeque::new()),
             inbox: Arc::new(Inbox::new(bell)),
             remotes: RefCell::default(),
             pool,

@@ -11,7 +11,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -62,7 +61,6 @@ pub(crate) struct Core {
     pub(crate) reactor: Reactor<Wakee>,
     pub(crate) timers: RefCell<TimerQueue<Wakee>>,
     pub(crate) table: RefCell<Table>,
-    pub(crate) callbacks: RefCell<VecDeque<(Claim, Callback)>>,
     pub(crate) inbox: Arc<Mailbox>,
     /// What every `Remote` holds, so that its count tells whether one is left.
     pub(crate) remotes: RefCell<Weak<Line>>,
@@ -162,10 +160,16 @@ impl Core {
     }
 
     /// Cancels a pending task at once: the runtime goes away.
-    pub(crate) fn shut_down(self: &Rc<Core>, id: TaskId) {
+    pub(crate) fn shut_down(&self, id: TaskId) {
         let Some((task, header)) = self.table.borrow_mut().take(id.slot()) else { return };
         header.state.shut_down();
         self.cancel(header, task);
+    }
+
+    /// Takes the next callback of a task that is over.
+    pub(crate) fn next_callback(self: &Rc<Core>) -> Option<(Claim, Callback)> {
+        let (slot, callback) = self.table.borrow_mut().callbacks.pop_front()?;
+        Some((Claim::counted(self.clone(), slot), callback))
     }
 
     /// Runs `f` with `kind` and `id` as the cause of every wake in it, which only an observer asks for.

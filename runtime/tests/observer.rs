@@ -14,7 +14,7 @@ use std::time::Duration;
 use mainspring::future::yield_now;
 use mainspring::observe::{Detail, Event, Kind, Observer, Recorder, WakeEffect};
 use mainspring::time::sleep;
-use mainspring::{Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
+use mainspring::{Builder, Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
 use support::{Gate, Log, observed_runtime, virtual_builder};
 
 /// The lines about wakes of one task.
@@ -244,6 +244,52 @@ fn a_seed_draws_an_order_and_draws_it_again() {
 }
 
 /// Awaiting, detaching and reading are told too, with the names of the tasks.
+/// Yields, callbacks and word from elsewhere: the order in which all happens, and what the loop counts.
+fn order_and_counts(builder: Builder) -> (Vec<String>, [u64; 4]) {
+    let mut runtime = builder.build().unwrap();
+    let (log, remote) = (Log::new(), runtime.remote());
+    let told = log.clone();
+    runtime.block_on(async move {
+        let yields = |name: &'static str, times: u32| {
+            let told = told.clone();
+            spawn(async move {
+                for time in 0..times {
+                    told.add(format!("{name} {time}"));
+                    yield_now().await;
+                }
+            })
+        };
+        yields("short", 3).add_done_callback({
+            let told = told.clone();
+            move |_| told.add("short is over")
+        });
+        let long = yields("long", 99);
+        for time in 0..9 {
+            told.add(format!("main {time}"));
+            if time == 6 {
+                remote.cancel(long.id()).unwrap();
+                // Outlives main.
+                drop(yields("late", 99));
+            }
+            yield_now().await;
+        }
+    });
+    let stats = runtime.stats();
+    (log.take(), [stats.turns, stats.polls, stats.woken, stats.cancelled])
+}
+
+/// A loop that nobody observes goes over from batch to batch where there is nothing else to be done.
+#[test]
+fn observed_or_not_a_program_takes_the_same_turns() {
+    for interval in [3, 1000] {
+        let builder = || Runtime::builder().poll_interval(interval);
+        let plain = order_and_counts(builder());
+        let observed = order_and_counts(builder().observer(Log::new().observer()));
+        assert_eq!(plain, observed);
+        assert_eq!(plain.1, [10, 23, 25, 1]);
+    }
+}
+
 #[test]
 fn names_waits_and_reads_are_told() {
     let (mut runtime, log) = observed_runtime();

@@ -1,20 +1,19 @@
 //! How a task ends: what is dropped, stored and told, in this order.
 
 use std::any::Any;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::context::{Core, catch};
 use crate::observe::{CancelOrigin, CauseKind, Kind};
 use crate::task::TaskId;
 use crate::task::error::{JoinError, message_of};
-use crate::task::join::{Callback, CancelRequest, Claim};
+use crate::task::join::CancelRequest;
 use crate::task::table::BoxedTask;
 use crate::task::waker::Header;
 
 impl Core {
     /// Drops the future of a task whose state says cancelled, then tells of it.
-    pub(crate) fn cancel(self: &Rc<Core>, header: Arc<Header>, mut task: BoxedTask) {
+    pub(crate) fn cancel(&self, header: Arc<Header>, mut task: BoxedTask) {
         let id = header.id();
         // What the future drops may hold a handle, and ask it for the task's number or state. So may the
         // observer.
@@ -57,7 +56,7 @@ impl Core {
 
     /// Puts a task that is over back into its slot and tells whoever awaits it.
     #[inline(always)]
-    pub(crate) fn end(self: &Rc<Core>, header: Arc<Header>, task: BoxedTask) {
+    pub(crate) fn end(&self, header: Arc<Header>, task: BoxedTask) {
         let id = header.id();
         let mut table = self.table.borrow_mut();
         table.put_back(id.slot(), task, header);
@@ -76,7 +75,7 @@ impl Core {
     }
 
     #[cold]
-    fn end_extra(self: &Rc<Core>, id: TaskId, unclaimed: bool) {
+    fn end_extra(&self, id: TaskId, unclaimed: bool) {
         let mut table = self.table.borrow_mut();
         let extra = table.extra(id.slot());
         let (arrival, callbacks) = (extra.arrival.take(), std::mem::take(&mut extra.callbacks));
@@ -87,7 +86,10 @@ impl Core {
         if unclaimed && callbacks.is_empty() {
             self.discard(id);
         }
-        callbacks.into_iter().for_each(|(_, callback)| self.queue_callback(id, callback));
+        let mut table = self.table.borrow_mut();
+        for (_, callback) in callbacks {
+            table.queue_callback(id.slot(), callback);
+        }
     }
 
     /// Drops the result of a task that was detached, and frees its slot.
@@ -116,11 +118,5 @@ impl Core {
         drop(table);
         drop(excess);
         dropped
-    }
-
-    /// Queues a callback of a task that is over.
-    pub(crate) fn queue_callback(self: &Rc<Core>, id: TaskId, callback: Callback) {
-        let claim = Claim::another(self, id.slot());
-        self.callbacks.borrow_mut().push_back((claim, callback));
     }
 }

@@ -110,7 +110,7 @@ impl<T> JoinHandle<T> {
         if !over {
             self.claim.extra(|extra| extra.callbacks.push((id, callback)));
         } else if !self.claim.core.closing.get() {
-            self.claim.core.queue_callback(self.id(), callback);
+            self.claim.core.table.borrow_mut().queue_callback(self.claim.slot(), callback);
         }
         id
     }

@@ -51,7 +51,7 @@ pub(crate) struct Origin {
 pub const MOST_CALLBACKS: usize = u16::MAX as usize - 1;
 
 #[cold]
-pub(super) fn too_many_callbacks() -> ! {
+pub(crate) fn too_many_callbacks() -> ! {
     panic!("a task has at most {MOST_CALLBACKS} done-callbacks at a time")
 }
 
@@ -82,15 +82,6 @@ impl Claim {
     /// A claim that the table has counted already.
     pub(crate) fn counted(core: Rc<Core>, slot: u32) -> Claim {
         Claim { core, place: u64::from(slot) }
-    }
-
-    /// One more claim, on a task that has one or has just ended.
-    pub(crate) fn another(core: &Rc<Core>, slot: u32) -> Claim {
-        let mut table = core.table.borrow_mut();
-        let claims = table.claims(slot);
-        *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
-        drop(table);
-        Claim::counted(core.clone(), slot)
     }
 
     #[inline]

@@ -1,5 +1,5 @@
-//! The slots that tasks live in, and the queue of those that are scheduled: a slab whose slots keep
-//! their header, and the memory of their task, for the next tenant.
+//! The slots that tasks live in, the queue of those that are scheduled, and the callbacks of those that
+//! are over: a slab whose slots keep their header, and the memory of their task, for the next tenant.
 //!
 //! Inserting, taking and releasing are O(1). A program spawns few types of futures, many times each: in a
 //! steady state of spawning and ending, a slot is used again and again with all that is in it, and a
@@ -8,7 +8,7 @@
 //! more than [`KEPT_BYTES`]. Slot 0 is the future that `block_on` holds on its own
 //! stack: it has a header, and no boxed task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::context::Mailbox;
 use crate::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::{Task, TaskCell};
-use crate::task::join::{Extra, Join, Origin};
+use crate::task::join::{Callback, Extra, Join, Origin, too_many_callbacks};
 use crate::task::state::{OnWake, TaskState};
 use crate::task::waker::Header;
 
@@ -49,14 +49,16 @@ pub(crate) struct Table {
     free: Vec<u32>,
     kept_bytes: usize,
     pub(crate) ready: ReadyQueue,
+    /// To be called on the next turn: each has a claim on the task in its slot, which is counted.
+    pub(crate) callbacks: VecDeque<(u32, Callback)>,
 }
 
 impl Table {
     pub(crate) fn new(scheduler: Scheduler) -> Table {
         let ready = ReadyQueue::new(scheduler);
         let (slots, joins, claims) = Default::default();
-        let (extras, free, kept_bytes) = Default::default();
-        let mut table = Table { slots, joins, claims, extras, free, kept_bytes, ready };
+        let (extras, free, kept_bytes, callbacks) = Default::default();
+        let mut table = Table { slots, joins, claims, extras, free, kept_bytes, ready, callbacks };
         table.grow();
         table
     }
@@ -175,6 +177,13 @@ impl Table {
     #[inline]
     pub(crate) fn claims(&mut self, slot: u32) -> &mut u16 {
         &mut self.claims[slot as usize]
+    }
+
+    /// Queues a callback of a task that is over, with a claim of its own.
+    pub(crate) fn queue_callback(&mut self, slot: u32, callback: Callback) {
+        let claims = self.claims(slot);
+        *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
+        self.callbacks.push_back((slot, callback));
     }
 
     /// What few tasks have: made if this one has none.
