@@ -122,7 +122,6 @@ impl Builder {
             cancel_running: Cell::new(false),
             cause: Cell::new((CauseKind::Outside, 0)),
             transfer_left: Cell::new(0),
-            polls_to_look: Cell::new(self.poll_interval),
             last_task: Cell::new(0),
             closing: Cell::new(false),
         };

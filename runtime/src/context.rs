@@ -79,8 +79,6 @@ pub(crate) struct Core {
     pub(crate) cause: Cell<(CauseKind, u64)>,
     /// What is left of the running task's [`TRANSFER_BUDGET`].
     pub(crate) transfer_left: Cell<usize>,
-    /// Polls until a busy loop takes its next look at timers and I/O.
-    pub(crate) polls_to_look: Cell<u32>,
     pub(crate) last_task: Cell<u64>,
     /// Dropped, or on the way: a new task is cancelled at once.
     pub(crate) closing: Cell<bool>,

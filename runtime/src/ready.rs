@@ -26,6 +26,8 @@ pub(crate) struct ReadyQueue {
     taken: usize,
     /// Where the batch ends.
     batch_end: usize,
+    /// Where the loop takes a look at timers and I/O: so many have been taken then.
+    look_at: usize,
     /// How many have been cleared away.
     cleared: u64,
     lots: Option<Lots>,
@@ -43,7 +45,7 @@ impl ReadyQueue {
             Scheduler::Fifo => None,
             Scheduler::Seeded(seed) => Some(Lots(seed)),
         };
-        ReadyQueue { entries: Vec::new(), taken: 0, batch_end: 0, cleared: 0, lots }
+        ReadyQueue { entries: Vec::new(), taken: 0, batch_end: 0, look_at: 0, cleared: 0, lots }
     }
 
     #[inline]
@@ -70,8 +72,19 @@ impl ReadyQueue {
         if self.taken >= self.len() {
             self.entries.drain(..self.taken);
             self.cleared += self.taken as u64;
+            self.look_at = self.look_at.saturating_sub(self.taken);
             self.taken = 0;
         }
+    }
+
+    /// Has a look be due after so many more.
+    pub(crate) fn look_after(&mut self, polls: u32) {
+        self.look_at = self.taken.saturating_add(polls as usize);
+    }
+
+    #[inline]
+    pub(crate) fn look_is_due(&self) -> bool {
+        self.taken >= self.look_at
     }
 
     /// How many have become ready since the batch began.
@@ -89,6 +102,7 @@ impl ReadyQueue {
         let first = self.batch_end + from;
         let count = (self.entries.len() - first).min(most).min(self.taken);
         self.taken -= count;
+        self.look_at = self.look_at.saturating_sub(count);
         let (before, moved) = self.entries.split_at_mut(first);
         before[self.taken..][..count].copy_from_slice(&moved[..count]);
         self.entries.drain(first..first + count);
@@ -215,6 +229,31 @@ mod tests {
         assert_eq!(ready.advance(0, 3), 0, "the batch is over");
         assert_eq!(batch(&mut ready), [5, 8, 9]);
         assert_eq!((ready.pushed(), ready.popped()), (9, 9));
+    }
+
+    #[test]
+    fn a_look_is_due_after_so_many_polls() {
+        let mut ready = ReadyQueue::new(Scheduler::Fifo);
+        // More than are let lie, so that entries are cleared away meanwhile.
+        let polls = 2 * CLEAR_ABOVE as u32;
+        ready.look_after(polls);
+        for slot in 0..polls {
+            ready.push(slot);
+            ready.start_batch();
+            assert!(!ready.look_is_due());
+            assert_eq!(ready.pop(), Some(slot));
+        }
+        assert!(ready.look_is_due());
+        assert_eq!(ready.taken, CLEAR_ABOVE);
+
+        (0..4).for_each(|slot| ready.push(slot));
+        ready.start_batch();
+        assert_eq!((ready.pop(), ready.pop()), (Some(0), Some(1)));
+        ready.push(4);
+        ready.look_after(2);
+        assert_eq!(ready.advance(0, 1), 1);
+        assert_eq!((ready.pop(), ready.look_is_due()), (Some(4), false));
+        assert_eq!((ready.pop(), ready.look_is_due()), (Some(2), true));
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl Runtime {
         let plain = core.tap.is_none()
             && !core.table.borrow().ready.draws()
             && core.time.kind() == Clock::Real;
+        core.table.borrow_mut().ready.look_after(poll_interval);
         let (letters, fired, ready) = Default::default();
         Runtime { core, poll_interval, plain, rested: None, letters, fired, ready }
     }
@@ -318,7 +319,7 @@ impl Runtime {
     ) -> bool {
         let core = &*self.core;
         let mut table = core.table.borrow_mut();
-        while core.polls_to_look.get() > 0 {
+        while !table.ready.look_is_due() {
             if !PLAIN && table.ready.draws() {
                 drop(table);
                 self.draw();
@@ -330,7 +331,6 @@ impl Runtime {
                 }
                 return true;
             };
-            core.polls_to_look.set(core.polls_to_look.get() - 1);
             if let Some((task, header)) = table.take(slot) {
                 drop(table);
                 table = Self::poll_task::<PLAIN>(core, task, header);
@@ -377,7 +377,7 @@ impl Runtime {
             Ok(Poll::Pending) => PollOutcome::Pending,
             Ok(Poll::Ready(())) => PollOutcome::Ready,
             Err(payload) => {
-                core.fail(header.id(), &mut task, payload);
+                core.fail(header.id(), task.as_mut(), payload);
                 PollOutcome::Panicked
             }
         };
@@ -536,7 +536,7 @@ impl Runtime {
 
     /// A look at inbox, timers (at `most` so many) and events, without waiting.
     fn look(&mut self, most: usize) {
-        self.core.polls_to_look.set(self.poll_interval);
+        self.core.table.borrow_mut().ready.look_after(self.poll_interval);
         self.read_inbox();
         self.fire_timers(most);
         // Without a source there is nothing to ask the operating system for: other threads leave word
@@ -554,8 +554,8 @@ impl Runtime {
         if let Err(error) = waited {
             panic!("the operating system's poller failed: {error}");
         }
-        core.polls_to_look.set(self.poll_interval);
         let mut table = core.table.borrow_mut();
+        table.ready.look_after(self.poll_interval);
         let mut events = 0;
         core.reactor.mark_ready(|event| {
             events += 1;

@@ -131,7 +131,7 @@ impl<S: Pollable> Registered<S> {
         // Whoever waits for what this task wrote gets to know of it first. Nobody waits for what it
         // read.
         if direction == Direction::Write {
-            self.core.polls_to_look.set(0);
+            self.core.table.borrow_mut().ready.look_after(0);
         }
         cx.waker().wake_by_ref();
     }

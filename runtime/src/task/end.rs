@@ -1,11 +1,13 @@
 //! How a task ends: what is dropped, stored and told, in this order.
 
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::{Core, catch};
 use crate::observe::{CancelOrigin, CauseKind, Kind};
 use crate::task::TaskId;
+use crate::task::cell::Task;
 use crate::task::error::{JoinError, message_of};
 use crate::task::join::CancelRequest;
 use crate::task::table::BoxedTask;
@@ -45,12 +47,17 @@ impl Core {
     /// Drops the future of a task that panicked, while the task still counts as running, and keeps the
     /// panic as its result.
     #[cold]
-    pub(crate) fn fail(&self, id: TaskId, task: &mut BoxedTask, payload: Box<dyn Any + Send>) {
+    pub(crate) fn fail(
+        &self,
+        id: TaskId,
+        mut task: Pin<&mut dyn Task>,
+        payload: Box<dyn Any + Send>,
+    ) {
         // It may panic again when it is dropped. The first panic is the one that explains; the second
         // adds nothing.
         drop(catch(|| task.as_mut().drop_future()));
         let error = JoinError::panicked(id, self.table.borrow().origin(id.slot()), payload);
-        task.as_mut().fail(error);
+        task.fail(error);
         self.counters.panicked.add(1);
     }
 
