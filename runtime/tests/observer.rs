@@ -243,7 +243,6 @@ fn a_seed_draws_an_order_and_draws_it_again() {
     }
 }
 
-/// Awaiting, detaching and reading are told too, with the names of the tasks.
 /// Yields, callbacks and word from elsewhere: the order in which all happens, and what the loop counts.
 fn order_and_counts(builder: Builder) -> (Vec<String>, [u64; 4]) {
     let mut runtime = builder.build().unwrap();
@@ -290,6 +289,7 @@ fn observed_or_not_a_program_takes_the_same_turns() {
     }
 }
 
+/// Awaiting, detaching and reading are told too, with the names of the tasks.
 #[test]
 fn names_waits_and_reads_are_told() {
     let (mut runtime, log) = observed_runtime();
