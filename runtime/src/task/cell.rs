@@ -23,11 +23,8 @@ pub(crate) trait Task {
     fn drop_future(self: Pin<&mut Self>);
     /// Stores why there is no value.
     fn fail(self: Pin<&mut Self>, error: JoinError);
-    /// Moves the result into `to`, an `Option<Result<F::Output, JoinError>>`. Leaves that as it is if the
-    /// task is not over or its result has been moved out before.
-    fn give(self: Pin<&mut Self>, to: &mut dyn Any);
-    /// Moves a result back that was moved out to be looked at.
-    fn take_back(self: Pin<&mut Self>, from: &mut dyn Any);
+    /// Where the result is until it is read: see [`place`]. `None` if the task is not over.
+    fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any>;
     /// Drops a result that nobody will read, if it is there. The last chance to tell of a panic.
     fn discard(self: Pin<&mut Self>);
     /// Lets a new task have the memory of this one, which is empty, if `future` is an `Option` of a
@@ -52,17 +49,11 @@ where
     pub(crate) fn boxed(future: F) -> Pin<Box<dyn Task>> {
         Box::pin(TaskCell::Running { future })
     }
-
-    fn result(self: Pin<&mut Self>) -> &mut Option<Result<F::Output, JoinError>> {
-        match self.project() {
-            Projection::Over { result } => result,
-            Projection::Running { .. } => unreachable!("a task that is not over has no result"),
-        }
-    }
 }
 
-/// The place for a result, behind `any`.
-fn place<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
+/// The place for a result, behind what [`Task::result`] gives.
+#[inline]
+pub(super) fn place<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
     any.downcast_mut().expect("a handle is of the type of its task")
 }
 
@@ -89,20 +80,16 @@ where
         self.set(TaskCell::Over { result: Some(Err(error)) });
     }
 
-    fn give(self: Pin<&mut Self>, to: &mut dyn Any) {
-        if let Projection::Over { result } = self.project()
-            && let Some(result) = result.take()
-        {
-            *place(to) = Some(result);
+    fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any> {
+        match self.project() {
+            Projection::Over { result } => Some(result),
+            Projection::Running { .. } => None,
         }
     }
 
-    fn take_back(self: Pin<&mut Self>, from: &mut dyn Any) {
-        *self.result() = place(from).take();
-    }
-
     fn discard(self: Pin<&mut Self>) {
-        if let Some(Err(error)) = self.result().take()
+        if let Projection::Over { result } = self.project()
+            && let Some(Err(error)) = result.take()
             && error.is_panic()
         {
             eprintln!("mainspring: nobody looked at the result of this task: {error}");

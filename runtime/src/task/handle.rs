@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::observe::{CancelOrigin, Kind};
 use crate::task::TaskId;
+use crate::task::cell::place;
 use crate::task::error::{JoinError, StillPending};
 use crate::task::join::{
     Arrivals, Callback, CallbackId, Claim, MOST_CALLBACKS, too_many_callbacks,
@@ -191,10 +192,8 @@ impl<T: 'static> JoinHandle<T> {
     /// Moves the result out of the task's slot. `None` if it is not over, or was read before.
     #[inline]
     fn take(&self) -> Option<Result<T, JoinError>> {
-        let mut result: Option<Result<T, JoinError>> = None;
         let mut table = self.claim.core.table.borrow_mut();
-        table.task(self.claim.slot())?.as_mut().give(&mut result);
-        result
+        place(table.task(self.claim.slot())?.as_mut().result()?).take()
     }
 
     /// Calls `f` with the result, if there is one and it is unread, and puts it back, also if `f`
@@ -203,10 +202,12 @@ impl<T: 'static> JoinHandle<T> {
         struct Look<'a, T: 'static>(&'a Claim, Option<Result<T, JoinError>>);
         impl<T: 'static> Drop for Look<'_, T> {
             fn drop(&mut self) {
+                let mut table = self.0.core.table.borrow_mut();
                 if self.1.is_some()
-                    && let Some(task) = self.0.core.table.borrow_mut().task(self.0.slot())
+                    && let Some(task) = table.task(self.0.slot())
+                    && let Some(result) = task.as_mut().result()
                 {
-                    task.as_mut().take_back(&mut self.1);
+                    *place(result) = self.1.take();
                 }
             }
         }
