@@ -89,6 +89,7 @@ impl<W> TimerQueue<W> {
     }
 
     /// Arms a timer.
+    #[inline]
     pub(crate) fn arm(&mut self, deadline: u64, waker: W) -> TimerKey {
         self.last_number += 1;
         if self.last_number.is_multiple_of(MOST_BETWEEN) {
@@ -123,6 +124,7 @@ impl<W> TimerQueue<W> {
 
     /// Disarms a timer. The waker comes back, to be dropped where nothing is borrowed; none if it
     /// had fired.
+    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<W> {
         if self.places[key.place as usize].number != key.number {
             return None;
