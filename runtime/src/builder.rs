@@ -117,7 +117,6 @@ impl Builder {
             counters: Counters::default(),
             tap: self.tap,
             polled: Cell::new(TaskId::new(0, MAIN)),
-            is_polling: Cell::new(false),
             own_waker: Cell::new(std::ptr::null()),
             cancel_running: Cell::new(false),
             cause: Cell::new((CauseKind::Outside, 0)),

@@ -69,9 +69,8 @@ pub(crate) struct Core {
     pub(crate) tap: Option<Tap>,
     /// The task that is being polled, or was polled last.
     pub(crate) polled: Cell<TaskId>,
-    /// Whether it still is.
-    pub(crate) is_polling: Cell<bool>,
-    /// Where the waker is that it is being polled with. As long as the poll lasts, no other can be there.
+    /// Where the waker is that it is being polled with. As long as the poll lasts, no other can be there;
+    /// null when it is over.
     pub(crate) own_waker: Cell<*const Waker>,
     /// The running task has left the table, so a cancel of it is noted here until its poll returns.
     pub(crate) cancel_running: Cell<bool>,
@@ -114,7 +113,7 @@ impl Core {
     /// The task that is being polled.
     #[inline]
     pub(crate) fn running(&self) -> Option<TaskId> {
-        self.is_polling.get().then(|| self.polled.get())
+        (!self.own_waker.get().is_null()).then(|| self.polled.get())
     }
 
     pub(crate) fn next_number(&self) -> u64 {

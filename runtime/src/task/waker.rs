@@ -137,20 +137,21 @@ impl Core {
 
     /// Whom to wake in place of `waker`.
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
-        match self.running() {
-            Some(id) if ptr::eq(self.own_waker.get(), waker) && self.tap.is_none() => {
-                Wakee::Task { slot: id.slot(), number: id.get() as u32 }
-            }
-            _ => Wakee::Other(Box::new(waker.clone())),
+        if ptr::eq(self.own_waker.get(), waker) && self.tap.is_none() {
+            let id = self.polled.get();
+            return Wakee::Task { slot: id.slot(), number: id.get() as u32 };
         }
+        Wakee::Other(Box::new(waker.clone()))
     }
 
     /// Whether waking `wakee` wakes whom `waker` does.
     pub(crate) fn is_wakee(&self, wakee: &Wakee, waker: &Waker) -> bool {
         match wakee {
             Wakee::Task { slot, number } => {
-                let is_it = |id: TaskId| id.slot() == *slot && id.get() as u32 == *number;
-                self.running().is_some_and(is_it) && ptr::eq(self.own_waker.get(), waker)
+                let id = self.polled.get();
+                ptr::eq(self.own_waker.get(), waker)
+                    && id.slot() == *slot
+                    && id.get() as u32 == *number
             }
             Wakee::Other(other) => other.will_wake(waker),
         }
