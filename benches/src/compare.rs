@@ -6,12 +6,19 @@ use crate::{chart, growth, results, scenarios, servers};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// What a scenario takes at least: one with short rounds gets more of them. The neighbours of a virtual
+/// machine come and go by the second, and a median over a tenth of that would be one of theirs.
+const LEAST: Duration = Duration::from_secs(8);
+/// The rounds that this adds are at most so many times those asked for.
+const MOST_TIMES: usize = 20;
 
 /// The help text.
 pub const USAGE: &str = "\
 usage: compare [--only PATTERN] [--rounds N] [--once] [--growth] [--list] [--no-peers]
   --only PATTERN  only the scenarios whose name contains PATTERN (several: a,b,c)
-  --rounds N      rounds per scenario, 15 unless given
+  --rounds N      rounds per scenario at least, 15 unless given
   --once          each scenario once, nothing written: does it still run?
   --growth        plot spawn, timers, echo and fetch over their size instead
   --list          the scenarios' names
@@ -106,7 +113,8 @@ pub fn run(options: &Options) -> ExitCode {
     let full = options.only.is_empty() && !options.once;
     let mut table = Table::default();
     for scenario in &all {
-        let cells = measure(scenario, options.rounds);
+        let least = if options.once { Duration::ZERO } else { LEAST };
+        let cells = measure(scenario, options.rounds, least);
         table.add(scenario, &cells);
         print!("{}", table.last(scenario.rows.len()));
         // After each scenario, so that a run that is stopped leaves what it has.
@@ -147,8 +155,8 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }
 
-/// Measures one scenario, round-robin.
-pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
+/// Measures one scenario, round-robin, until there have been so many rounds and the time is up.
+pub fn measure(scenario: &Scenario, rounds: usize, least: Duration) -> Vec<Cell> {
     let able: Vec<&Contestant> = scenario
         .contestants
         .iter()
@@ -164,7 +172,9 @@ pub fn measure(scenario: &Scenario, rounds: usize) -> Vec<Cell> {
         .iter()
         .flat_map(|contestant| (0..scenario.rows.len()).map(|row| Cell::new(contestant.name, row)))
         .collect();
-    for _ in 0..rounds.min(scenario.max_rounds) {
+    let start = Instant::now();
+    let enough = |done| done >= rounds * MOST_TIMES || done >= rounds && start.elapsed() >= least;
+    for _ in (0..scenario.max_rounds).take_while(|&done| !enough(done)) {
         for contestant in &able {
             let figures = match scenario.isolated {
                 // One that fails, for want of ports for instance, must not end the others.

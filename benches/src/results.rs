@@ -27,7 +27,8 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
     let command = format!("cargo run --release -p mainspring-benches --bin compare {command}");
     line("command", format!("`{}`", command.trim_end()));
     line("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
-    line("rounds", format!("{rounds}, all contestants in turn in each"));
+    let each = "all contestants in turn in each";
+    line("rounds", format!("{rounds} or, if short, more; {each}"));
     line("observed", "only in the rows that say so; no Observer was installed in any other".into());
     line("machine", machine());
     line("load", load());
@@ -74,11 +75,9 @@ fn goal_row(line: &Line) -> String {
 }
 
 fn everybody(line: &Line) -> String {
-    let mut text = format!("\n**{}**, {}", line.title, line.unit.symbol());
-    if !line.note.is_empty() {
-        text += &format!(" ({})", line.note);
-    }
-    text += ":\n";
+    let rounds = line.cells.iter().map(|cell| cell.figures.len()).max().unwrap_or(0);
+    let note = if line.note.is_empty() { String::new() } else { format!("{}; ", line.note) };
+    let text = format!("\n**{}**, {} ({note}{rounds} rounds):\n", line.title, line.unit.symbol());
     let cells: Vec<String> = line
         .cells
         .iter()

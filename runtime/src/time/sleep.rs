@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::context::{self, Core};
 use crate::observe::Kind;
-use crate::task::TaskId;
 use crate::time::clock::{Clock, nanos};
 use crate::time::queue::TimerKey;
 
@@ -152,8 +151,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         let waker = self.core.timers.borrow_mut().cancel(self.key);
         if waker.is_some() {
-            let task = self.core.running().map_or(0, TaskId::get);
-            self.core.note(task, Kind::TimerDropped { timer: self.key.id() });
+            self.core.note_running(Kind::TimerDropped { timer: self.key.id() });
         }
     }
 }
