@@ -76,7 +76,10 @@ pub fn spawn_named<F: Future + 'static>(
 pub struct Runtime {
     core: Rc<Core>,
     poll_interval: u32,
-    /// Nobody observes it, it draws no lots, and its clock is the real one.
+    /// It draws no lots, its clock is the real one, and nobody is told of its turns: one may go over into
+    /// the next.
+    steady: bool,
+    /// It is steady, and nobody observes it.
     plain: bool,
     /// The time at which a rest ended that the timers have not been looked at since: the loop waited, or
     /// was not entered.
@@ -112,12 +115,13 @@ impl Runtime {
     }
 
     pub(crate) fn new_with(core: Rc<Core>, poll_interval: u32) -> Runtime {
-        let plain = core.tap.is_none()
-            && !core.table.borrow().ready.draws()
-            && core.time.kind() == Clock::Real;
+        let tells_all = core.tap.as_ref().is_some_and(|tap| tap.all);
+        let draws = core.table.borrow().ready.draws();
+        let steady = !tells_all && !draws && core.time.kind() == Clock::Real;
+        let plain = steady && core.tap.is_none();
         core.table.borrow_mut().ready.look_after(poll_interval);
         let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, plain, rested: None, letters, fired, ready }
+        Runtime { core, poll_interval, steady, plain, rested: None, letters, fired, ready }
     }
 
     /// The name it was built with.
@@ -310,7 +314,7 @@ impl Runtime {
     /// Polls what is left of the batch, until a look is due. True if nothing is left.
     ///
     /// Compiled twice from the same text: in a plain loop nobody observes and nobody draws lots, and its
-    /// polls do not ask. Only such a loop goes over from batch to batch.
+    /// polls do not ask. A steady loop goes over from batch to batch.
     #[inline(always)]
     fn poll_until_look<const PLAIN: bool>(
         &self,
@@ -318,7 +322,7 @@ impl Runtime {
         main_done: &mut bool,
     ) -> bool {
         let core = &*self.core;
-        let mut goes_on = PLAIN && main.is_some() && !*main_done;
+        let mut goes_on = self.steady && main.is_some() && !*main_done;
         let mut table = core.table.borrow_mut();
         while !table.ready.look_is_due() {
             if !PLAIN && table.ready.draws() {
