@@ -196,8 +196,7 @@ thread_local! {
     /// The address of the running loop's inbox; one more if it tells of every wake (such an address is
     /// even).
     static HERE: Cell<usize> = const { Cell::new(0) };
-    static CURRENT: RefCell<ManuallyDrop<Current>> =
-        const { RefCell::new(ManuallyDrop::new(None)) };
+    static CURRENT: Cell<ManuallyDrop<Current>> = const { Cell::new(ManuallyDrop::new(None)) };
     static THREAD: Cell<u64> = const { Cell::new(0) };
     /// The blocking job that is just bringing its result home from this thread, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };
@@ -231,15 +230,26 @@ fn address(inbox: &Arc<Mailbox>) -> usize {
     Arc::as_ptr(inbox).addr()
 }
 
+/// Looks at the loop that runs on this thread. `f` must run no code of a user: it would find no loop.
+#[inline]
+fn with_current<R>(f: impl FnOnce(&(Rc<Core>, &'static Location<'static>)) -> R) -> Option<R> {
+    CURRENT.with(|place| {
+        let current = place.replace(ManuallyDrop::new(None));
+        let result = current.as_ref().map(f);
+        place.set(current);
+        result
+    })
+}
+
 /// Where the loop that runs on this thread was entered.
 pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
-    CURRENT.with(|place| place.borrow().as_ref().map(|(_, at)| *at))
+    with_current(|(_, at)| *at)
 }
 
 /// The loop that runs on this thread.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
-    CURRENT.with(|place| place.borrow().as_ref().map(|(core, _)| core.clone()))
+    with_current(|(core, _)| core.clone())
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
@@ -257,7 +267,7 @@ pub(crate) fn current(what: &str) -> Rc<Core> {
 
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
-    CURRENT.with(|place| place.borrow().as_ref().and_then(|(core, _)| core.running()))
+    with_current(|(core, _)| core.running()).flatten()
 }
 
 /// Tells the observer of this thread's loop, if both exist.
@@ -284,8 +294,19 @@ pub(crate) fn wake_here(header: &Header) -> bool {
 /// Apart from `wake_here`, so that a wake that does not come this far need not save its registers.
 #[inline(never)]
 fn schedule_here(header: &Header) {
+    let observed = with_current(|(core, _)| {
+        core.enqueue(header.slot());
+        core.tap.is_some()
+    });
+    if observed == Some(true) {
+        tell_scheduled(header);
+    }
+}
+
+#[cold]
+fn tell_scheduled(header: &Header) {
     if let Some(core) = try_current() {
-        core.schedule(header);
+        core.tell_scheduled(header);
     }
 }
 

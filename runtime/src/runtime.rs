@@ -406,17 +406,18 @@ impl Runtime {
             let requeued = next == OnPending::Requeue;
             core.tell_poll_ended(header.id(), outcome, requeued, header.holders(1));
         }
-        if next == OnPending::Drop {
-            core.cancel(header, task);
-            return core.table.borrow_mut();
+        match next {
+            OnPending::Keep => put_back(core, task, header).0,
+            OnPending::Requeue => {
+                let (mut table, slot) = put_back(core, task, header);
+                table.ready.push(slot);
+                table
+            }
+            OnPending::Drop => {
+                core.cancel(header, task);
+                core.table.borrow_mut()
+            }
         }
-        let slot = header.slot();
-        let mut table = core.table.borrow_mut();
-        table.put_back(slot, task, header);
-        if next == OnPending::Requeue {
-            table.ready.push(slot);
-        }
-        table
     }
 
     /// Polls the future given to `block_on`, which lives on its stack and in no task. True if it is done.
@@ -712,6 +713,15 @@ fn start_poll(core: &Core, id: crate::TaskId, waker: &Waker) {
     core.polled.set(id);
     core.own_waker.set(waker);
     core.transfer_left.set(TRANSFER_BUDGET);
+}
+
+/// Puts a task that goes on back into its slot.
+#[inline(always)]
+fn put_back(core: &Core, task: BoxedTask, header: Arc<Header>) -> (RefMut<'_, Table>, u32) {
+    let slot = header.slot();
+    let mut table = core.table.borrow_mut();
+    table.put_back(slot, task, header);
+    (table, slot)
 }
 
 /// True if the task was asked to end while it ran.

@@ -108,16 +108,15 @@ impl Core {
     pub(crate) fn wake(&self, header: &Header) {
         let action = header.state.wake();
         if action == OnWake::Enqueue {
-            self.schedule(header);
+            self.enqueue(header.slot());
+            self.tell_scheduled(header);
         } else if let Some(tap) = self.tap.as_ref().filter(|tap| tap.all) {
             self.tell_woken(tap, header, action);
         }
     }
 
-    /// Puts a task that has just been woken into the ready queue.
-    #[inline]
-    pub(crate) fn schedule(&self, header: &Header) {
-        self.enqueue(header.slot());
+    /// Tells of a task that has just been woken and put into the ready queue.
+    pub(crate) fn tell_scheduled(&self, header: &Header) {
         if let Some(tap) = &self.tap {
             self.tell_woken(tap, header, OnWake::Enqueue);
         }
