@@ -112,8 +112,8 @@ pub fn run(options: &Options) -> ExitCode {
     println!("observed: {}", observed(&all));
     let full = options.only.is_empty() && !options.once;
     let mut table = Table::default();
+    let least = if options.once { Duration::ZERO } else { LEAST };
     for scenario in &all {
-        let least = if options.once { Duration::ZERO } else { LEAST };
         let cells = measure(scenario, options.rounds, least);
         table.add(scenario, &cells);
         print!("{}", table.last(scenario.rows.len()));

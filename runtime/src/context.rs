@@ -230,7 +230,8 @@ fn address(inbox: &Arc<Mailbox>) -> usize {
     Arc::as_ptr(inbox).addr()
 }
 
-/// Looks at the loop that runs on this thread. `f` must run no code of a user: it would find no loop.
+/// Looks at the loop that runs on this thread, which is taken out of its place for that: no borrow and no
+/// reference is counted. `f` must run no code of a user: it would find no loop.
 #[inline]
 fn with_current<R>(f: impl FnOnce(&(Rc<Core>, &'static Location<'static>)) -> R) -> Option<R> {
     CURRENT.with(|place| {
@@ -303,6 +304,7 @@ fn schedule_here(header: &Header) {
     }
 }
 
+/// Apart from `schedule_here`, since it calls the observer, who may look for the loop.
 #[cold]
 fn tell_scheduled(header: &Header) {
     if let Some(core) = try_current() {
