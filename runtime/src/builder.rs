@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +123,7 @@ impl Builder {
             cause: Cell::new((CauseKind::Outside, 0)),
             transfer_left: Cell::new(0),
             last_task: Cell::new(0),
+            entered_at: Cell::new(Location::caller()),
             closing: Cell::new(false),
         };
         Ok(Runtime::new_with(Rc::new(core), self.poll_interval))

@@ -79,6 +79,8 @@ pub(crate) struct Core {
     /// What is left of the running task's [`TRANSFER_BUDGET`].
     pub(crate) transfer_left: Cell<usize>,
     pub(crate) last_task: Cell<u64>,
+    /// Where it was entered last.
+    pub(crate) entered_at: Cell<&'static Location<'static>>,
     /// Dropped, or on the way: a new task is cancelled at once.
     pub(crate) closing: Cell<bool>,
 }
@@ -186,9 +188,6 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> 
     catch_unwind(AssertUnwindSafe(f))
 }
 
-/// A loop that runs on this thread, and where it was entered.
-type Current = Option<(Rc<Core>, &'static Location<'static>)>;
-
 /// Marks an address in `HERE` as that of a loop whose observer is told of every wake.
 const TELLS_ALL: usize = 1;
 
@@ -196,7 +195,8 @@ thread_local! {
     /// The address of the running loop's inbox; one more if it tells of every wake (such an address is
     /// even).
     static HERE: Cell<usize> = const { Cell::new(0) };
-    static CURRENT: Cell<ManuallyDrop<Current>> = const { Cell::new(ManuallyDrop::new(None)) };
+    static CURRENT: Cell<ManuallyDrop<Option<Rc<Core>>>> =
+        const { Cell::new(ManuallyDrop::new(None)) };
     static THREAD: Cell<u64> = const { Cell::new(0) };
     /// The blocking job that is just bringing its result home from this thread, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };
@@ -204,12 +204,13 @@ thread_local! {
 
 /// Makes a loop the thread's current one until it is dropped, then the one before.
 pub(crate) struct Entered {
-    before: Current,
+    before: Option<Rc<Core>>,
 }
 
 impl Entered {
     pub(crate) fn new(core: &Rc<Core>, place: &'static Location<'static>) -> Entered {
-        Entered { before: swap_current(Some((core.clone(), place))) }
+        core.entered_at.set(place);
+        Entered { before: swap_current(Some(core.clone())) }
     }
 }
 
@@ -219,9 +220,9 @@ impl Drop for Entered {
     }
 }
 
-fn swap_current(next: Current) -> Current {
+fn swap_current(next: Option<Rc<Core>>) -> Option<Rc<Core>> {
     let all = |core: &Core| core.tap.as_ref().is_some_and(|tap| tap.all);
-    let here = |(core, _): &(Rc<Core>, _)| address(&core.inbox) | usize::from(all(core));
+    let here = |core: &Rc<Core>| address(&core.inbox) | usize::from(all(core));
     HERE.set(next.as_ref().map_or(0, here));
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }
@@ -233,7 +234,7 @@ fn address(inbox: &Arc<Mailbox>) -> usize {
 /// Looks at the loop that runs on this thread, which is taken out of its place for that: no borrow and no
 /// reference is counted. `f` must run no code of a user: it would find no loop.
 #[inline]
-fn with_current<R>(f: impl FnOnce(&(Rc<Core>, &'static Location<'static>)) -> R) -> Option<R> {
+fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     CURRENT.with(|place| {
         let current = place.replace(ManuallyDrop::new(None));
         let result = current.as_ref().map(f);
@@ -244,13 +245,13 @@ fn with_current<R>(f: impl FnOnce(&(Rc<Core>, &'static Location<'static>)) -> R)
 
 /// Where the loop that runs on this thread was entered.
 pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
-    with_current(|(_, at)| *at)
+    with_current(|core| core.entered_at.get())
 }
 
 /// The loop that runs on this thread.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
-    with_current(|(core, _)| core.clone())
+    with_current(Rc::clone)
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
@@ -268,7 +269,7 @@ pub(crate) fn current(what: &str) -> Rc<Core> {
 
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
-    with_current(|(core, _)| core.running()).flatten()
+    with_current(|core| core.running()).flatten()
 }
 
 /// Tells the observer of this thread's loop, if both exist.
@@ -292,22 +293,23 @@ pub(crate) fn wake_here(header: &Header) -> bool {
     wake_and_tell(header)
 }
 
-/// Apart from `wake_here`, so that a wake that does not come this far need not save its registers.
+/// Calls nothing, but for what seldom is to be done, and that last: so it need not save any registers. Nor
+/// need a wake that does not come this far, since it is apart from `wake_here`.
 #[inline(never)]
 fn schedule_here(header: &Header) {
-    let observed = with_current(|(core, _)| {
-        core.enqueue(header.slot());
-        core.tap.is_some()
+    let pushed = with_current(|core| {
+        core.tap.is_none() && core.table.borrow_mut().ready.push_in_place(header.slot())
     });
-    if observed == Some(true) {
-        tell_scheduled(header);
+    if pushed != Some(true) {
+        schedule_and_tell(header);
     }
 }
 
-/// Apart from `schedule_here`, since it calls the observer, who may look for the loop.
+/// As `schedule_here`, where the queue has to grow or an observer is to be told, who may look for the loop.
 #[cold]
-fn tell_scheduled(header: &Header) {
+fn schedule_and_tell(header: &Header) {
     if let Some(core) = try_current() {
+        core.enqueue(header.slot());
         core.tell_scheduled(header);
     }
 }

@@ -58,6 +58,16 @@ impl ReadyQueue {
         self.entries.push(slot);
     }
 
+    /// The same, unless the list has to grow for that: then it does nothing, and returns false.
+    #[inline]
+    pub(crate) fn push_in_place(&mut self, slot: u32) -> bool {
+        let fits = self.entries.len() < self.entries.capacity();
+        if fits {
+            self.entries.push(slot);
+        }
+        fits
+    }
+
     /// Makes a batch of all that is ready now. What a panic left of the last one comes first.
     #[inline]
     pub(crate) fn start_batch(&mut self) {
