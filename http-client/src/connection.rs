@@ -325,7 +325,12 @@ impl Connection {
             let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
             at += taken;
             match event {
-                Event::Data(data) => sink(data),
+                Event::Data(data) => {
+                    sink(data);
+                    if at == end && !self.decoder.is_done() {
+                        return Ok(None);
+                    }
+                }
                 Event::End(trailers) => {
                     self.keep_surplus(buffer.bytes(at..end));
                     return Ok(Some(boxed(trailers)));

@@ -143,14 +143,14 @@ impl Timer {
         };
         let Some((at, after, phase)) = next else { return Poll::Pending };
         loop {
+            let armed = self.sleep.as_ref().and_then(Sleep::deadline);
             let sleep = match &mut self.sleep {
-                Some(sleep) if sleep.deadline() <= Some(at) => sleep,
+                Some(sleep) if armed <= Some(at) => sleep,
                 slot => slot.insert(time::sleep_until(at)),
             };
-            let armed = sleep.deadline();
             ready!(Pin::new(sleep).poll(cx));
             self.sleep = None;
-            if armed == Some(at) || time::now() >= at {
+            if time::now() >= at {
                 return Poll::Ready(Error::timeout(phase, after));
             }
         }
