@@ -155,7 +155,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }
 
-/// Measures one scenario, round-robin, until there have been so many rounds and the time is up.
+/// Measures one scenario, everybody once in each round, until there have been so many rounds and the time is up.
 pub fn measure(scenario: &Scenario, rounds: usize, least: Duration) -> Vec<Cell> {
     let able: Vec<&Contestant> = scenario
         .contestants
@@ -174,8 +174,8 @@ pub fn measure(scenario: &Scenario, rounds: usize, least: Duration) -> Vec<Cell>
         .collect();
     let start = Instant::now();
     let enough = |done| done >= rounds * MOST_TIMES || done >= rounds && start.elapsed() >= least;
-    for _ in (0..scenario.max_rounds).take_while(|&done| !enough(done)) {
-        for contestant in &able {
+    for round in (0..scenario.max_rounds).take_while(|&done| !enough(done)) {
+        for contestant in order(able.len(), round).map(|place| able[place]) {
             let figures = match scenario.isolated {
                 // One that fails, for want of ports for instance, must not end the others.
                 false => catch_unwind(AssertUnwindSafe(&contestant.round))
@@ -194,6 +194,19 @@ pub fn measure(scenario: &Scenario, rounds: usize, least: Duration) -> Vec<Cell>
     }
     cells.retain(|cell| !cell.figures.is_empty());
     cells
+}
+
+/// Who comes when in a round of `count`: everybody once, and over the rounds after each of the others
+/// equally often (a balanced Latin square; E. J. Williams, 1949). Whoever always came after the same one
+/// would be measured with the threads, the heap and the caches that this one leaves.
+fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |place| {
+        // Outwards from the first: 0, 1, −1, 2, −2, …
+        let step = if place % 2 == 1 { place / 2 + 1 } else { count - place / 2 };
+        // An odd count is balanced by the mirror image of its square.
+        let step = if round / count % 2 == 1 { 2 * count - step } else { step };
+        (step + round) % count
+    })
 }
 
 /// One round in a process of its own: this program, with `--child`.
@@ -230,4 +243,25 @@ fn child(all: &[Scenario], scenario: &str, contestant: &str) -> ExitCode {
     let figures: Vec<String> = (contestant.round)().iter().map(f64::to_string).collect();
     println!("{}", figures.join(" "));
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+    use std::collections::HashMap;
+
+    #[test]
+    fn everybody_comes_after_everybody_else_equally_often() {
+        for count in 1..12 {
+            let mut follows: HashMap<_, usize> = HashMap::new();
+            for round in 0..2 * count {
+                let mut all: Vec<usize> = order(count, round).collect();
+                all.windows(2).for_each(|two| *follows.entry((two[0], two[1])).or_default() += 1);
+                all.sort_unstable();
+                assert!(all.into_iter().eq(0..count));
+            }
+            assert_eq!(follows.len(), count * (count - 1));
+            assert!(follows.values().all(|times| *times == 2), "{count}: {follows:?}");
+        }
+    }
 }

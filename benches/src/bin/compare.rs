@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
-//! Runs every scenario for every contestant in turn (A B C A B C …), so that whatever the machine
-//! does meanwhile hits them all alike; prints one table, writes `RESULTS.md` and the charts.
+//! Runs every scenario in rounds, in each of which every contestant has its turn, so that whatever the
+//! machine does meanwhile hits them all alike; prints one table, writes `RESULTS.md` and the charts.
 
 use mainspring_benches::compare;
 use std::process::{Command, ExitCode, Stdio};

@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const WAKES: usize = 100_000;
-const REMOTE_WAKES: usize = 100;
+/// Few, and many rounds: on which core the kernel puts the other thread is drawn once for each round.
+const REMOTE_WAKES: usize = 20;
 /// Long enough for the loop to be asleep and its core to be idle.
 const FALL_ASLEEP: Duration = Duration::from_millis(1);
 
