@@ -1,6 +1,6 @@
 //! hyper's bare HTTP/1.1 connection on tokio: one connection per task, no pool, no timeout.
 
-use super::Fetches;
+use super::{Fetches, Page};
 use crate::runtimes::{Spawns, tokio as runtime};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -8,7 +8,6 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 /// The adaptor.
@@ -33,12 +32,12 @@ impl Fetches for Client {
 
     fn shared(_: usize) {}
 
-    async fn session((): &(), server: SocketAddr, path: &'static str) -> Session {
-        let stream = TcpStream::connect(server).await.unwrap();
+    async fn session((): &(), page: &Page) -> Session {
+        let stream = TcpStream::connect(page.server).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         runtime::Runtime::spawn_detached(async move { connection.await.unwrap() });
-        Session { sender, host: server.to_string(), path: Uri::from_static(path) }
+        Session { sender, host: page.host.clone(), path: Uri::from_static(page.path) }
     }
 
     async fn get(session: &mut Session) -> usize {

@@ -1,6 +1,6 @@
 //! hyper-util's client: hyper with a pool of connections.
 
-use super::Fetches;
+use super::{Fetches, Page};
 use crate::runtimes;
 use http_body_util::{BodyExt, Empty};
 use hyper::Uri;
@@ -8,7 +8,6 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::net::SocketAddr;
 
 /// The adaptor.
 #[derive(Debug)]
@@ -31,12 +30,8 @@ impl Fetches for Client {
             .build(connector)
     }
 
-    async fn session(
-        client: &Self::Shared,
-        server: SocketAddr,
-        path: &'static str,
-    ) -> Self::Session {
-        (client.clone(), format!("http://{server}{path}").parse().unwrap())
+    async fn session(client: &Self::Shared, page: &Page) -> Self::Session {
+        (client.clone(), page.url.parse().unwrap())
     }
 
     async fn get((client, uri): &mut Self::Session) -> usize {

@@ -1,10 +1,9 @@
 //! mainspring's client, with its limits, timeouts and pool.
 
-use super::Fetches;
+use super::{Fetches, Page};
 use crate::runtimes;
 use mainspring_http::Client as HttpClient;
 use mainspring_http::{IntoUrl, Url};
-use std::net::SocketAddr;
 
 /// The adaptor.
 #[derive(Debug)]
@@ -26,12 +25,8 @@ impl Fetches for Client {
             .build()
     }
 
-    async fn session(
-        client: &HttpClient,
-        server: SocketAddr,
-        path: &'static str,
-    ) -> (HttpClient, Url) {
-        (client.clone(), format!("http://{server}{path}").into_url().unwrap())
+    async fn session(client: &HttpClient, page: &Page) -> (HttpClient, Url) {
+        (client.clone(), page.url.as_str().into_url().unwrap())
     }
 
     async fn get((client, url): &mut (HttpClient, Url)) -> usize {

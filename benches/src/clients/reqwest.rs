@@ -1,9 +1,8 @@
 //! reqwest, with the timeouts that mainspring's client has by default.
 
-use super::Fetches;
+use super::{Fetches, Page};
 use crate::runtimes;
 use reqwest::{Client as HttpClient, Url};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The adaptor.
@@ -27,12 +26,8 @@ impl Fetches for Client {
             .unwrap()
     }
 
-    async fn session(
-        client: &HttpClient,
-        server: SocketAddr,
-        path: &'static str,
-    ) -> (HttpClient, Url) {
-        (client.clone(), format!("http://{server}{path}").parse().unwrap())
+    async fn session(client: &HttpClient, page: &Page) -> (HttpClient, Url) {
+        (client.clone(), page.url.parse().unwrap())
     }
 
     async fn get((client, url): &mut (HttpClient, Url)) -> usize {

@@ -1,6 +1,6 @@
 //! HTTP: nginx and a small page, nginx and a large one, and a slow server and very many fetches.
 
-use crate::clients::Fetches;
+use crate::clients::{Fetches, Page};
 use crate::runtimes::Spawns;
 use crate::scenario::{
     Contestant, FLOOR, Figures, Goal, Row, Scenario, Unit, nanos, nanos_per, thread_cpu,
@@ -193,12 +193,12 @@ fn keep_alive<C: Fetches>(load: Load) -> Span {
     let server = servers::nginx().unwrap();
     C::Runtime::run(async move {
         C::Runtime::spawn(async move {
-            let shared = C::shared(load.connections);
+            let (shared, page) = (C::shared(load.connections), Page::new(server, load.path));
             let mut connecting = Vec::new();
             for _ in 0..load.connections {
-                let shared = shared.clone();
+                let (shared, page) = (shared.clone(), page.clone());
                 connecting.push(C::Runtime::spawn(async move {
-                    let mut session = C::session(&shared, server, load.path).await;
+                    let mut session = C::session(&shared, &page).await;
                     assert_eq!(C::get(&mut session).await, load.length);
                     session
                 }));
@@ -298,12 +298,12 @@ fn slowly(fetches: usize, work: impl FnOnce(SocketAddr)) -> Figures {
 fn fetch_all<C: Fetches>(server: SocketAddr, fetches: usize) {
     C::Runtime::run(async move {
         C::Runtime::spawn(async move {
-            let shared = C::shared(fetches);
+            let (shared, page) = (C::shared(fetches), Page::new(server, "/"));
             let mut tasks = Vec::with_capacity(fetches);
             for _ in 0..fetches {
-                let shared = shared.clone();
+                let (shared, page) = (shared.clone(), page.clone());
                 tasks.push(C::Runtime::spawn(async move {
-                    let mut session = C::session(&shared, server, "/").await;
+                    let mut session = C::session(&shared, &page).await;
                     assert_eq!(C::get(&mut session).await, SMALL);
                 }));
             }

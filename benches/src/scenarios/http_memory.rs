@@ -1,8 +1,8 @@
 //! What an HTTP client keeps in memory: for a connection that nobody uses at the moment, plain or
 //! with TLS, and while a body goes through it that is larger than it should ever hold.
 
-use crate::clients::Fetches;
 use crate::clients::mainspring::{Client as Ours, NAME};
+use crate::clients::{Fetches, Page};
 use crate::runtimes::Spawns;
 use crate::scenario::{Contestant, FLOOR, Figures, Goal, Row, Scenario, Unit};
 use crate::scenarios::http_bare as bare;
@@ -137,16 +137,16 @@ fn park<C: Fetches>() -> Figures {
     let server = servers::nginx().unwrap();
     C::Runtime::run(async move {
         C::Runtime::spawn(async move {
-            let shared = C::shared(PARKED + 1);
+            let (shared, page) = (C::shared(PARKED + 1), Page::new(server, "/late"));
             // What is made once, for however many connections, is made by this one.
-            let mut first = C::session(&shared, server, "/late").await;
+            let mut first = C::session(&shared, &page).await;
             assert_eq!(C::get(&mut first).await, LATE);
             let parking = Parking::begin();
             let mut tasks = Vec::with_capacity(PARKED);
             for _ in 0..PARKED {
-                let shared = shared.clone();
+                let (shared, page) = (shared.clone(), page.clone());
                 tasks.push(C::Runtime::spawn(async move {
-                    let mut session = C::session(&shared, server, "/late").await;
+                    let mut session = C::session(&shared, &page).await;
                     assert_eq!(C::get(&mut session).await, LATE);
                     session
                 }));
@@ -231,8 +231,8 @@ fn stream<C: Fetches>() -> Figures {
     beyond(|| {
         C::Runtime::run(async move {
             C::Runtime::spawn(async move {
-                let shared = C::shared(1);
-                let mut session = C::session(&shared, server, "/huge").await;
+                let (shared, page) = (C::shared(1), Page::new(server, "/huge"));
+                let mut session = C::session(&shared, &page).await;
                 assert_eq!(C::get(&mut session).await, HUGE);
             })
             .await;
