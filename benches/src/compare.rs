@@ -155,7 +155,8 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }
 
-/// Measures one scenario, everybody once in each round, until there have been so many rounds and the time is up.
+/// Measures one scenario, everybody once in each round, until there have been so many rounds and the
+/// time is up.
 pub fn measure(scenario: &Scenario, rounds: usize, least: Duration) -> Vec<Cell> {
     let able: Vec<&Contestant> = scenario
         .contestants

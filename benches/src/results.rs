@@ -27,12 +27,7 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
     let command = format!("cargo run --release -p mainspring-benches --bin compare {command}");
     line("command", format!("`{}`", command.trim_end()));
     line("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
-    line(
-        "rounds",
-        format!(
-            "{rounds} at least; in each everybody once, in an order in which nobody always follows the same"
-        ),
-    );
+    line("rounds", format!("{rounds} at least; everybody once in each, in a balanced order"));
     line("observed", "only in the rows that say so; no Observer was installed in any other".into());
     line("machine", machine());
     line("load", load());
