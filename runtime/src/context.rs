@@ -97,8 +97,9 @@ impl Core {
         spawned_at: &'static Location<'static>,
         future: F,
     ) -> JoinHandle<F::Output> {
+        let mut future = Some(future);
         let mut table = self.table.borrow_mut();
-        let id = table.insert(self.next_number(), future, spawned_at, &self.inbox);
+        let id = table.insert(self.next_number(), &mut future, spawned_at, &self.inbox);
         if name.is_some() {
             table.extra(id.slot()).name = name;
         }

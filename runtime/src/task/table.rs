@@ -8,11 +8,13 @@
 //! more than [`KEPT_BYTES`]. Slot 0 is the future that `block_on` holds on its own
 //! stack: it has a header, and no boxed task.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::context::Mailbox;
 use crate::ready::{ReadyQueue, Scheduler};
@@ -45,7 +47,7 @@ pub(crate) struct Table {
     /// By slot: how many may still ask for the task's result.
     claims: Vec<u16>,
     /// By slot, for the few that have any.
-    extras: HashMap<u32, Extra>,
+    extras: FxHashMap<u32, Extra>,
     free: Vec<u32>,
     kept_bytes: usize,
     pub(crate) ready: ReadyQueue,
@@ -69,7 +71,7 @@ impl Table {
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
         number: u64,
-        future: F,
+        future: &mut Option<F>,
         spawned_at: &'static Location<'static>,
         home: &Arc<Mailbox>,
     ) -> TaskId {
@@ -83,12 +85,11 @@ impl Table {
         self.joins[slot as usize].spawned_at = spawned_at;
         self.claims[slot as usize] = 1;
         self.ready.push(slot);
-        let mut future = Some(future);
         if let Some(kept) = &mut place.task {
             self.kept_bytes -= size_of_val(&**kept);
-            kept.as_mut().renew(&mut future);
+            kept.as_mut().renew(future);
         }
-        if let Some(future) = future {
+        if let Some(future) = future.take() {
             place.task = Some(TaskCell::boxed(future));
         }
         id
