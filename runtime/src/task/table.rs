@@ -66,7 +66,8 @@ impl Table {
     }
 
     /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
-    /// It has one claim, and is scheduled.
+    /// It has one claim, and is scheduled. Takes `future` out of where it is: handed over by value it would be
+    /// copied once more, as a whole.
     #[inline]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
