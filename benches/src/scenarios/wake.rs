@@ -5,6 +5,7 @@ use crate::runtimes::Spawns;
 use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit, nanos, nanos_per};
 use crate::scenarios::wait;
 use mio::{Events, Poll as Poller, Token};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,27 +70,49 @@ fn scenario(
     Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
 }
 
-/// A waker that remembers whether it was woken.
-struct Flag(AtomicBool);
+thread_local! {
+    /// The number of the loop that runs on this thread.
+    static HERE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A waker that remembers whether it was woken, of the loop with the number `home`.
+struct Flag {
+    home: usize,
+    woken: AtomicBool,
+}
+
+impl Flag {
+    fn waker() -> Waker {
+        HERE.set(1);
+        Waker::from(Arc::new(Self { home: 1, woken: AtomicBool::new(false) }))
+    }
+}
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.0.load(Ordering::Acquire) {
-            self.0.store(true, Ordering::Release);
+        if HERE.get() == self.home {
+            if !self.woken.load(Ordering::Relaxed) {
+                self.woken.store(true, Ordering::Relaxed);
+            }
+        } else {
+            self.woken.swap(true, Ordering::AcqRel);
         }
     }
 }
 
-/// The floor: a waker that looks whether its one bit is set.
+/// The floor: a waker that looks whether this is its loop's thread, and then at its one bit.
 ///
-/// Nothing less would do the work: `Waker` calls through a table of functions, and a second wake
-/// has to find out that a first one went before it, from any thread.
+/// Nothing less would do the work. `Waker` calls through a table of functions, and a second wake has to
+/// find out that a first one went before it. From another thread that takes a locked instruction: if it
+/// saw by a load that the bit is set, what it wrote before could still be on its way when the loop clears
+/// the bit and polls, and that poll would be the last. So a wake without one has to know its thread.
 fn bare_scheduled() -> Figures {
-    let waker = Waker::from(Arc::new(Flag(AtomicBool::new(false))));
+    let waker = Flag::waker();
     let start = Instant::now();
     for _ in 0..WAKES {
         black_box(&waker).wake_by_ref();
@@ -115,7 +138,7 @@ fn scheduled<R: Spawns>() -> Figures {
 /// The floor: an `Arc` behind the standard library's `Waker`. A waker may be cloned and dropped on
 /// any thread, so its owners have to be counted by an atomic.
 fn bare_clone() -> Figures {
-    let waker = Waker::from(Arc::new(Flag(AtomicBool::new(false))));
+    let waker = Flag::waker();
     let start = Instant::now();
     for _ in 0..WAKES {
         drop(black_box(black_box(&waker).clone()));
