@@ -5,6 +5,8 @@ use crate::runtimes::Spawns;
 use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit, nanos, nanos_per};
 use crate::scenarios::wait;
 use mio::{Events, Poll as Poller, Token};
+#[cfg(target_os = "linux")]
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -15,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const WAKES: usize = 100_000;
-/// Few, and many rounds: on which core the kernel puts the other thread is drawn once for each round.
+/// Few, and many rounds: how soon a core that idles is up again changes with the neighbours, by the second.
 const REMOTE_WAKES: usize = 20;
 /// Long enough for the loop to be asleep and its core to be idle.
 const FALL_ASLEEP: Duration = Duration::from_millis(1);
@@ -27,6 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "wake-scheduled",
             "wake of an already scheduled task",
             Unit::Nanos,
+            "",
             vec![Goal::OfFloor(2.0 / 1.8)],
             crate::contestants!(
                 bare_scheduled(),
@@ -38,6 +41,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "waker-clone",
             "waker clone + drop",
             Unit::Nanos,
+            "",
             vec![Goal::OfFloor(1.05)],
             crate::contestants!(
                 bare_clone(),
@@ -49,6 +53,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "wake-remote",
             "wake from another thread, asleep",
             Unit::Micros,
+            "from a core on which the loop does not run",
             vec![Goal::OfFloor(1.1)],
             crate::contestants!(
                 bare_remote(),
@@ -63,10 +68,11 @@ fn scenario(
     id: &'static str,
     title: &'static str,
     unit: Unit,
+    note: &'static str,
     goals: Vec<Goal>,
     contestants: Vec<Contestant>,
 ) -> Scenario {
-    let rows = vec![Row { title, unit, goals, note: "" }];
+    let rows = vec![Row { title, unit, goals, note }];
     Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
 }
 
@@ -160,10 +166,54 @@ fn clone<R: Spawns>() -> Figures {
     })
 }
 
+/// Keeps the loop's thread off one core until it is dropped, and leaves that core to the other thread.
+///
+/// Left to itself, the kernel has both on one core in some rounds, where a wake is a change of threads that
+/// takes a tenth of the time, and on two in others.
+struct Apart {
+    #[cfg(target_os = "linux")]
+    before: CpuSet,
+}
+
+#[cfg(target_os = "linux")]
+impl Apart {
+    /// The guard, and what the other thread has to call first. On a single core they share it.
+    fn new() -> (Self, impl FnOnce() + Send + 'static) {
+        let before = sched_getaffinity(None).unwrap();
+        let last = (0..CpuSet::MAX_CPU).rev().find(|&cpu| before.is_set(cpu)).unwrap();
+        let (mut ours, mut theirs) = (before, CpuSet::new());
+        if before.count() > 1 {
+            ours.unset(last);
+        }
+        theirs.set(last);
+        sched_setaffinity(None, &ours).unwrap();
+        (Self { before }, move || sched_setaffinity(None, &theirs).unwrap())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Apart {
+    fn drop(&mut self) {
+        sched_setaffinity(None, &self.before).unwrap();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Apart {
+    /// Only Linux is told where to run what.
+    fn new() -> (Self, impl FnOnce() + Send + 'static) {
+        (Self {}, || ())
+    }
+}
+
 /// The other thread: asked, it lets the loop fall asleep, notes the time and wakes it.
-fn waking_thread(wake: impl Fn(Instant) + Send + 'static) -> (mpsc::Sender<()>, JoinHandle<()>) {
+fn waking_thread(
+    go_there: impl FnOnce() + Send + 'static,
+    wake: impl Fn(Instant) + Send + 'static,
+) -> (mpsc::Sender<()>, JoinHandle<()>) {
     let (ask, asked) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
+        go_there();
         while asked.recv().is_ok() {
             thread::sleep(FALL_ASLEEP);
             wake(Instant::now());
@@ -175,14 +225,15 @@ fn waking_thread(wake: impl Fn(Instant) + Send + 'static) -> (mpsc::Sender<()>, 
 /// The floor: the poller asleep in the kernel, woken by the poller's own waker.
 ///
 /// Nothing less would do the work: the loop sleeps where its sockets can wake it too, so a
-/// thread has to reach it through the poller, and the kernel has to schedule it.
+/// thread has to reach it through the poller, and the kernel has to get a core out of its idleness.
 fn bare_remote() -> Figures {
     let mut poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
     let waker = mio::Waker::new(poller.registry(), Token(0)).unwrap();
     let woken = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&woken);
-    let (ask, thread) = waking_thread(move |now| {
+    let (_apart, go_there) = Apart::new();
+    let (ask, thread) = waking_thread(go_there, move |now| {
         *theirs.lock().unwrap() = Some(now);
         waker.wake().unwrap();
     });
@@ -211,7 +262,8 @@ struct Shared {
 fn remote<R: Spawns>() -> Figures {
     let shared = Arc::new(Mutex::new(Shared::default()));
     let theirs = Arc::clone(&shared);
-    let (ask, thread) = waking_thread(move |now| {
+    let (_apart, go_there) = Apart::new();
+    let (ask, thread) = waking_thread(go_there, move |now| {
         let waker = {
             let mut shared = theirs.lock().unwrap();
             shared.woken = Some(now);
