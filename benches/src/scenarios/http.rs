@@ -92,39 +92,43 @@ pub fn scenarios() -> Vec<Scenario> {
                 }),
             )
         },
-        slow(
-            "http-slow-10k",
-            10_000,
-            vec![
-                Row {
-                    title: "10,000 fetches of a page delayed 1 s: wall beyond 1 s",
-                    unit: Unit::Millis,
-                    goals: vec![Goal::OfFloor(285.0 / 235.0)],
-                    note: "fresh connections, all at once",
-                },
-                Row {
-                    title: "10,000 fetches of a page delayed 1 s: processor time",
-                    unit: Unit::Micros,
-                    goals: vec![Goal::OfFloor(34.0 / 28.0)],
-                    note: "per fetch, user and system",
-                },
-                Row {
-                    title: "10,000 fetches of a page delayed 1 s: memory",
-                    unit: Unit::Bytes,
-                    goals: vec![Goal::AtMost(4096.0)],
-                    note: "per fetch, at the peak",
-                },
-            ],
-        ),
-        slow(
+        Scenario {
+            isolated: true,
+            max_rounds: 9,
+            ..scenario(
+                "http-slow-10k",
+                vec![
+                    Row {
+                        title: "10,000 fetches of a page delayed 1 s: wall beyond 1 s",
+                        unit: Unit::Millis,
+                        goals: vec![Goal::OfFloor(285.0 / 235.0)],
+                        note: "fresh connections, all at once",
+                    },
+                    Row {
+                        title: "10,000 fetches of a page delayed 1 s: processor time",
+                        unit: Unit::Micros,
+                        goals: vec![Goal::OfFloor(34.0 / 28.0)],
+                        note: "per fetch, user and system",
+                    },
+                    Row {
+                        title: "10,000 fetches of a page delayed 1 s: memory",
+                        unit: Unit::Bytes,
+                        goals: vec![Goal::AtMost(4096.0)],
+                        note: "per fetch, at the peak",
+                    },
+                ],
+                slow_with(10_000),
+            )
+        },
+        scenario(
             "http-slow-100",
-            100,
             vec![Row {
                 title: "100 fetches of a page delayed 1 s: wall beyond 1 s",
                 unit: Unit::Millis,
                 goals: vec![Goal::OfFloor(5.2 / 4.8)],
                 note: "fresh connections, all at once",
             }],
+            slow_with(100),
         ),
     ]
 }
@@ -249,10 +253,6 @@ fn wrk(load: Load) -> Option<f64> {
     let line = text.lines().find(|line| line.contains("requests in"))?;
     let requests: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some((servers::children_cpu() - before) * 1e6 / requests)
-}
-
-fn slow(id: &'static str, fetches: usize, rows: Vec<Row>) -> Scenario {
-    Scenario { id, rows, contestants: slow_with(fetches), isolated: true, max_rounds: 9 }
 }
 
 /// The contestants for `fetches` at once from a slow server.
