@@ -147,16 +147,14 @@ impl State {
     #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
-        match old {
-            RUNNING => {
-                self.set(RUNNING | WOKEN);
-                return OnWake::Deferred;
-            }
-            IDLE => {
+        // Idle and running differ in one bit: one comparison tells them from all else.
+        if old & !RUNNING == IDLE {
+            if old == IDLE {
                 self.set(SCHEDULED);
                 return OnWake::Enqueue;
             }
-            _ => {}
+            self.set(RUNNING | WOKEN);
+            return OnWake::Deferred;
         }
         match old & STATE {
             SCHEDULED => OnWake::Coalesced,
