@@ -208,10 +208,10 @@ impl Apart {
 
 /// The other thread: asked, it lets the loop fall asleep, notes the time and wakes it.
 fn waking_thread(
-    go_there: impl FnOnce() + Send + 'static,
     wake: impl Fn(Instant) + Send + 'static,
-) -> (mpsc::Sender<()>, JoinHandle<()>) {
+) -> (mpsc::Sender<()>, JoinHandle<()>, Apart) {
     let (ask, asked) = mpsc::channel::<()>();
+    let (apart, go_there) = Apart::new();
     let thread = thread::spawn(move || {
         go_there();
         while asked.recv().is_ok() {
@@ -219,7 +219,7 @@ fn waking_thread(
             wake(Instant::now());
         }
     });
-    (ask, thread)
+    (ask, thread, apart)
 }
 
 /// The floor: the poller asleep in the kernel, woken by the poller's own waker.
@@ -232,8 +232,7 @@ fn bare_remote() -> Figures {
     let waker = mio::Waker::new(poller.registry(), Token(0)).unwrap();
     let woken = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&woken);
-    let (_apart, go_there) = Apart::new();
-    let (ask, thread) = waking_thread(go_there, move |now| {
+    let (ask, thread, _apart) = waking_thread(move |now| {
         *theirs.lock().unwrap() = Some(now);
         waker.wake().unwrap();
     });
@@ -262,8 +261,7 @@ struct Shared {
 fn remote<R: Spawns>() -> Figures {
     let shared = Arc::new(Mutex::new(Shared::default()));
     let theirs = Arc::clone(&shared);
-    let (_apart, go_there) = Apart::new();
-    let (ask, thread) = waking_thread(go_there, move |now| {
+    let (ask, thread, _apart) = waking_thread(move |now| {
         let waker = {
             let mut shared = theirs.lock().unwrap();
             shared.woken = Some(now);
