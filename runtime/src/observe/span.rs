@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,14 +13,18 @@ use crate::context::{self, Core};
 
 /// Tells the observer when `future` is first polled, and when it completes or is dropped midway. Nested
 /// ones form the await tree of their task. Without an observer it costs one test per poll.
+#[track_caller]
 pub fn traced<F: Future>(label: impl Into<Cow<'static, str>>, future: F) -> Traced<F> {
-    Traced { future, span: Span { label: label.into(), id: 0, polls: 0, completed: false } }
+    let (label, written_at) = (label.into(), Location::caller());
+    Traced { future, span: Span { label, written_at, id: 0, polls: 0, completed: false } }
 }
 
 /// Leaves a mark in the record, at the time of the latest event. Nothing happens without an observer.
+#[track_caller]
 pub fn mark(text: &str) {
+    let written_at = Location::caller();
     with_tap(|core| {
-        let label = core.tap.as_ref().map_or(0, |tap| tap.label(text));
+        let label = core.tap.as_ref().map_or(0, |tap| tap.label(text, written_at));
         core.note_running(Kind::Marked { label });
     });
 }
@@ -44,6 +49,7 @@ pin_project! {
 #[derive(Debug)]
 struct Span {
     label: Cow<'static, str>,
+    written_at: &'static Location<'static>,
     /// 0 until the first poll.
     id: u32,
     polls: u32,
@@ -64,7 +70,8 @@ impl<F: Future> Future for Traced<F> {
         if this.span.id == 0 {
             tap.last_span.set(tap.last_span.get() + 1);
             this.span.id = tap.last_span.get();
-            let (span, label) = (this.span.id, tap.label(&this.span.label));
+            let span = this.span.id;
+            let label = tap.label(&this.span.label, this.span.written_at);
             core.note_running(Kind::SpanOpened { span, parent, label });
         }
         this.span.polls += 1;
@@ -84,7 +91,8 @@ impl Drop for Span {
                 tap.last_span.set(tap.last_span.get() + 1);
                 self.id = tap.last_span.get();
                 let (span, parent) = (self.id, tap.span.get());
-                core.note_running(Kind::SpanOpened { span, parent, label: tap.label(&self.label) });
+                let label = tap.label(&self.label, self.written_at);
+                core.note_running(Kind::SpanOpened { span, parent, label });
             }
             let (span, completed, polls) = (self.id, self.completed, self.polls);
             core.note_running(Kind::SpanClosed { span, completed, polls });

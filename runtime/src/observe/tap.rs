@@ -1,27 +1,19 @@
-//! Where the loop's events leave it.
-//!
-//! Whoever listens is foreign code behind a pointer and may panic, with one exception: the crate's own
-//! recorder. Its store into reserved memory is called by name, so that the compiler writes an event
-//! where it is to stay instead of handing it on twice.
+//! Where the loop's events leave it: to code behind a pointer, which may panic.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::{Detail, Event, Kind, Observer, RecorderObserver, TaskInfo, WakeEffect};
+use super::{Detail, Event, Kind, Label, Observer, TaskInfo, WakeEffect};
 use crate::task::error::message_of;
 use crate::task::state::OnWake;
 
-/// The observer of one runtime, the time of its latest event, and what it has been told in words.
+/// The observer of one runtime, the time of its latest event, and the numbers given so far.
 pub(crate) struct Tap {
     observer: RefCell<Option<Box<dyn Observer>>>,
-    /// The observer's own memory, if it is the crate's recorder.
-    recorder: Option<RecorderObserver>,
     /// Turns are told, and wakes that change nothing.
     pub(crate) all: bool,
     stamp: Cell<u64>,
-    labels: RefCell<HashMap<Box<str>, u32>>,
+    last_label: Cell<u32>,
     pub(crate) last_span: Cell<u32>,
     /// The innermost traced future that is being polled.
     pub(crate) span: Cell<u32>,
@@ -29,13 +21,11 @@ pub(crate) struct Tap {
 
 impl Tap {
     pub(crate) fn new(observer: impl Observer + 'static) -> Tap {
-        let known = (&observer as &dyn Any).downcast_ref::<RecorderObserver>();
         Tap {
-            recorder: known.map(RecorderObserver::another),
             all: observer.detail() == Detail::Full,
             observer: RefCell::new(Some(Box::new(observer))),
             stamp: Cell::new(0),
-            labels: RefCell::default(),
+            last_label: Cell::new(0),
             last_span: Cell::new(0),
             span: Cell::new(0),
         }
@@ -45,16 +35,8 @@ impl Tap {
         self.stamp.set(at);
     }
 
-    #[inline]
     pub(crate) fn event(&self, task: u64, kind: Kind) {
         let event = Event { at: self.stamp.get(), task, kind };
-        if !self.recorder.as_ref().is_some_and(|recorder| recorder.store(&event)) {
-            self.tell(event);
-        }
-    }
-
-    #[inline(never)]
-    fn tell(&self, event: Event) {
         self.call(|observer| observer.on_event(&event));
     }
 
@@ -62,17 +44,13 @@ impl Tap {
         self.call(|observer| observer.on_task(info));
     }
 
-    /// The number of a text, told to the observer when it is new.
-    pub(crate) fn label(&self, text: &str) -> u32 {
-        let known = self.labels.borrow().get(text).copied();
-        known.unwrap_or_else(|| {
-            let mut labels = self.labels.borrow_mut();
-            let label = labels.len() as u32 + 1;
-            labels.insert(text.into(), label);
-            drop(labels);
-            self.call(|observer| observer.on_label(label, text));
-            label
-        })
+    /// Tells a text and gives its number, for the event that comes next. No text is kept here, so that a
+    /// program may leave any number of marks.
+    pub(crate) fn label(&self, text: &str, written_at: &'static Location<'static>) -> u32 {
+        let number = self.last_label.get().wrapping_add(1);
+        self.last_label.set(number);
+        self.call(|observer| observer.on_label(&Label { number, text, written_at }));
+        number
     }
 
     fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
@@ -84,9 +62,6 @@ impl Tap {
             let message = message_of(&*payload);
             eprintln!("mainspring: the observer panicked and is told no more: {message}");
             *place = None;
-            if let Some(recorder) = &self.recorder {
-                recorder.stop();
-            }
         }
     }
 }
