@@ -1,5 +1,6 @@
 //! Where the loop's events leave it: to code behind a pointer, which may panic.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
@@ -59,11 +60,18 @@ impl Tap {
         let Ok(mut place) = self.observer.try_borrow_mut() else { return };
         let Some(observer) = place.as_mut() else { return };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(observer.as_mut()))) {
-            let message = message_of(&*payload);
-            eprintln!("mainspring: the observer panicked and is told no more: {message}");
-            *place = None;
+            give_up(&mut place, &*payload);
         }
     }
+}
+
+/// Apart from the call, whose registers it would take.
+#[cold]
+#[inline(never)]
+fn give_up(place: &mut Option<Box<dyn Observer>>, payload: &(dyn Any + Send)) {
+    let message = message_of(payload);
+    eprintln!("mainspring: the observer panicked and is told no more: {message}");
+    *place = None;
 }
 
 impl From<OnWake> for WakeEffect {
