@@ -1,6 +1,7 @@
 // A whole run at once: what the timeline draws and the stepper seeks in, found in one pass.
 import { K } from "./trace.js";
-import { Model, hasEnded } from "./model.js";
+import { Model } from "./model.js";
+import { hasEnded } from "./why.js";
 
 /** What a slice of a lane shows. */
 export const SLICE = { scheduled: 0, running: 1, idle: 2, poll: 1, park: 3, look: 4, turn: 5 };
@@ -41,7 +42,6 @@ class TaskLane extends Lane {
     this.id = id;
     this.ended = "";
     this.endEvent = -1;
-    this.wait = -1;
   }
 }
 
@@ -102,7 +102,8 @@ export class History {
       if (hasEnded(task.state)) continue;
       alive++;
       if (task.state.is === "idle") idle++;
-      this.lane(task.id).begin(0, SLICE[task.state.is] ?? SLICE.running);
+      const wait = task.state.is === "idle" ? this.waitOf(task, model) : -1;
+      this.lane(task.id).begin(0, SLICE[task.state.is] ?? SLICE.running, wait);
     }
     for (const timer of model.timers.values()) this.armed(timer.id, timer.task, 0);
     for (const source of model.sources.values()) this.registered(source.id, 0);
@@ -151,19 +152,29 @@ export class History {
     this.sources.set(id, lane);
   }
 
-  /** Whether what event `i` waits for may still come. */
-  stillWaits(i, model) {
-    const { run } = this;
-    if (i < 0) return false;
-    switch (run.kind[i]) {
-      case K.waits_for_task: {
-        const other = model.tasks.get(run.f[0][i]);
-        return other !== undefined && !hasEnded(other.state);
-      }
-      case K.waits_for_source: return model.sources.has(run.f[1][i]);
-      case K.timer_armed: return model.timers.has(run.f[0][i]);
-      default: return model.jobs.has(run.f[0][i]);
+  /** The event that began what an idle task waits for: a wait, or the span it is in; or -1. */
+  waitOf(task, model) {
+    const wait = model.firstWait(task);
+    const span = model.spans.get([...task.spans].pop());
+    const limited = !wait || wait.on.is === "timer" && task.outside > 0;
+    const told = limited && span ? span : wait;
+    return Math.max(-1, (told?.event ?? -1) - this.run.first);
+  }
+
+  /**
+   * Where a wait of a task for another ends, as of event `i`: that of the other, or of the one which that
+   * waits for, and so on. Events, the first of them first.
+   */
+  waitsBehind(wait, i) {
+    const waits = [];
+    while (wait >= 0 && this.run.kind[wait] === K.waits_for_task && waits.length < 8) {
+      const lane = this.tasks.get(this.run.f[0][wait]);
+      const slice = lane ? lastAtMost(lane.start, i) : -1;
+      wait = slice >= 0 && lane.end[slice] > i ? lane.note[slice] : -1;
+      if (wait < 0 || waits.includes(wait)) break;
+      waits.push(wait);
     }
+    return waits;
   }
 
   /** Takes event `i` into the lanes. */
@@ -192,13 +203,7 @@ export class History {
       case K.turn_started: this.turns.push(i); break;
       case K.parked: this.loop.begin(i, a === 0 ? SLICE.look : SLICE.park); break;
       case K.unparked: this.loop.finish(i); break;
-      case K.waits_for_task: case K.waits_for_source: case K.job_queued:
-        this.lane(id).wait = i;
-        break;
-      case K.timer_armed:
-        if (id) this.lane(id).wait = i;
-        this.armed(a, id, i);
-        break;
+      case K.timer_armed: this.armed(a, id, i); break;
       case K.timer_fired: case K.timer_dropped: {
         const timer = this.timers.get(a);
         if (!timer) break;
@@ -221,8 +226,8 @@ export class History {
     } else if (state.is === "ending") {
       lane.finish(i);
     } else {
-      const waits = state.is === "idle" && this.stillWaits(lane.wait, model);
-      lane.begin(i, SLICE[state.is], waits ? lane.wait : -1);
+      const wait = state.is === "idle" ? this.waitOf(model.tasks.get(id), model) : -1;
+      lane.begin(i, SLICE[state.is], wait);
     }
   }
 

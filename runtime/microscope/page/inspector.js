@@ -1,7 +1,7 @@
 // The inspector: everything about one task at the cursor, and about the event under it.
 import { K, KIND_NAMES } from "./trace.js";
 import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
-import { hasEnded, stateWord } from "./model.js";
+import { hasEnded, stateWord } from "./why.js";
 import { badge, fill, h } from "./dom.js";
 
 const MAX_POLLS = 12;
@@ -88,7 +88,8 @@ export class Inspector {
   task(model, task) {
     const { run } = this.app;
     const text = run.tasks.get(task.id);
-    const { why, evidence } = model.why(task.id);
+    const { evidence } = model.why(task.id);
+    const why = model.whyInWords(this.app.run, task.id);
     const children = [...model.tasks.values()].filter((child) => child.parent === task.id);
     const spans = [...model.spans.values()].filter((span) => span.task === task.id);
     return [

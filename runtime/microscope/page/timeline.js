@@ -1,7 +1,7 @@
 // The timeline: a lane per task in its states, lanes for the loop, timers, sources and counters.
 // Drawn on one canvas, only what is visible; the same facts are in the other panels as text.
 import { K } from "./trace.js";
-import { big, cause, nanos, sentence, shortName, taskName, place } from "./text.js";
+import { big, cause, label, nanos, sentence, shortName, taskName, place } from "./text.js";
 import { Lane, SLICE, lastAtMost } from "./history.js";
 import { GLYPH, fit, h, niceStep, palette } from "./dom.js";
 
@@ -348,7 +348,9 @@ export class Timeline {
         draw.fillStyle = colours.idle;
         draw.fillRect(x, middle - 1.5, Math.max(1, width), 2);
         if (width > 60 && lane.note[k] >= 0) {
-          this.boxed(this.waitText(lane.note[k]), x, width, middle - 0.5);
+          const end = Math.min(lane.end[k], this.app.run.n) - 1;
+          const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], end)];
+          this.boxed(waits.map((wait) => this.waitText(wait)).join(" › "), x, width, middle - 0.5);
         }
       }
     });
@@ -391,8 +393,10 @@ export class Timeline {
     const [a, b] = [run.f[0][i], run.f[1][i]];
     switch (run.kind[i]) {
       case K.timer_armed: return `timer #${a}`;
+      case K.waits_for_timer: return `timer #${a}`;
       case K.waits_for_source: return `source ${b} ${a === 0 ? "readable" : "writable"}`;
       case K.waits_for_task: return `for ${taskName(run, a)}`;
+      case K.span_opened: return label(run, run.f[2][i]);
       default: return `blocking job ${a}`;
     }
   }

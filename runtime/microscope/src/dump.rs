@@ -65,7 +65,7 @@ fn line(out: &mut String, model: &Model, texts: &Texts, depth: usize, task: &Tas
         state => state.word().to_owned(),
     };
     let since = Nanos(model.now.saturating_sub(task.since));
-    let why = model.why(task.id).why;
+    let why = model.why_in_words(task.id, texts);
     let polls = count(usize::try_from(task.polls).unwrap_or(usize::MAX), "poll");
     let busy = Nanos(task.busy);
     let place = texts.tasks.get(&task.id).map(crate::text::TaskText::place).unwrap_or_default();

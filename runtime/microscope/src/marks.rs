@@ -2,7 +2,7 @@
 
 use mainspring::observe::{CauseKind, Event, Kind, WakeEffect};
 
-use crate::model::{Model, State, Why};
+use crate::model::{Model, State};
 use crate::text::Texts;
 use crate::trace::Trace;
 
@@ -145,18 +145,9 @@ fn loop_marks(event: &Event, turn_open: &mut bool, texts: &Texts, draw: &mut imp
 
 fn state_name(model: &Model, id: u64, texts: &Texts) -> String {
     match model.task(id).map(|task| task.state) {
-        Some(State::Idle) => match model.why(id).why {
-            Why::Waiting(reasons) => {
-                use crate::model::Reason::{Job, Source, Task, Timer};
-                let names = reasons.iter().map(|reason| match reason {
-                    Timer { id, .. } => format!("timer #{id}"),
-                    Source { id, .. } => format!("source {id}"),
-                    Task { id } => texts.task(*id),
-                    Job { id } => format!("blocking job {id}"),
-                });
-                format!("idle: {}", names.collect::<Vec<_>>().join(" or "))
-            }
-            _ => "idle".into(),
+        Some(State::Idle) => match model.waits_briefly(id, texts) {
+            nothing if nothing.is_empty() => "idle".into(),
+            what => format!("idle: {what}"),
         },
         Some(state) => state.word().into(),
         None => "unknown".into(),

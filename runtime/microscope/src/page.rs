@@ -23,6 +23,7 @@ const STYLE: &str = include_str!("../page/style.css");
 const MODULES: &[(&str, &str)] = &[
     ("trace.js", include_str!("../page/trace.js")),
     ("text.js", include_str!("../page/text.js")),
+    ("why.js", include_str!("../page/why.js")),
     ("model.js", include_str!("../page/model.js")),
     ("history.js", include_str!("../page/history.js")),
     ("dom.js", include_str!("../page/dom.js")),

@@ -159,7 +159,8 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
     let plain = browser.evaluate(&format!(
         "(() => {{ const m = microscope.runs[{run}].history.seek({count}); \
          return JSON.stringify([m.plain(), [...m.tasks.keys()].sort((a, b) => a - b)\
-         .map((id) => [id, m.why(id).why, m.why(id).evidence]), m.whyAlive()]); }})()"
+         .map((id) => [id, m.why(id).why, m.why(id).evidence, \
+         m.whyInWords(microscope.runs[{run}].run, id)]), m.whyAlive()]); }})()"
     ));
     let plain: Value = serde_json::from_str(plain.as_str().unwrap()).unwrap();
     let model = trace.model_after(count);
@@ -168,7 +169,8 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
         .iter()
         .map(|task| {
             let answer = model.why(task.id);
-            json!([task.id, answer.why.to_string(), answer.evidence])
+            let words = model.why_in_words(task.id, &trace.texts);
+            json!([task.id, answer.why.to_string(), answer.evidence, words])
         })
         .collect();
     assert_eq!(plain[1], json!(why), "after {count} events");

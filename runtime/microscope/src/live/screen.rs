@@ -130,11 +130,9 @@ impl Picture<'_> {
         let room = usize::from(line.area.width).saturating_sub(title.chars().count());
         line.put(y, &format!("{title}{}", end_of(&place, room)), bold);
         let why = match self.model().why(task.id).why {
-            Why::Waiting(reasons) => {
-                let reasons: Vec<_> = reasons.iter().map(|one| self.one_reason(one)).collect();
-                format!("waiting for {}", reasons.join(" or "))
+            Why::Waiting(_) | Why::LostWaker => {
+                self.model().why_at(task.id, texts, self.follow.now(self.now))
             }
-            why @ (Why::HeldElsewhere { .. } | Why::LostWaker) => why.to_string(),
             _ => format!("{} for {}", task.state.word(), coarse(self.since(task))),
         };
         line.put(y + 1, &format!("  {why}"), Style::new());

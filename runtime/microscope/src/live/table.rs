@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mainspring::observe::{CancelOrigin, Direction};
+use mainspring::observe::CancelOrigin;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::input::Input;
 use super::screen::Picture;
 use super::status::{coarse, short};
 use crate::model::{Reason, State, Task, Why};
-use crate::text::harmless;
+use crate::text::{able, count, harmless};
 
 /// Ended tasks shown.
 const ENDED: usize = 50;
@@ -43,7 +43,7 @@ const COLUMNS: [Column; 11] = [
     left("NAME", 16),
     left("STATE", 9),
     left("WAITING FOR", 20),
-    right("SINCE", 7),
+    right("FOR", 7),
     right("POLLS", 6),
     right("BUSY", 7),
     right("LONGEST", 7),
@@ -139,18 +139,14 @@ impl Picture<'_> {
         let model = self.model();
         match model.why(task.id).why {
             Why::Waiting(reasons) => {
-                // A timer beside something else is mostly that thing's time limit.
-                let is_timer = |reason: &&Reason| matches!(reason, Reason::Timer { .. });
-                let first = reasons.iter().find(|reason| !is_timer(reason)).or(reasons.first());
-                let first = first.map(|reason| self.one_reason(reason));
+                let first = reasons.first().map(|reason| self.one_reason(task, reason));
                 let more = match reasons.len() - 1 {
                     0 => String::new(),
                     more => format!(" +{more}"),
                 };
                 first.unwrap_or_default() + &more
             }
-            Why::HeldElsewhere { .. } => "a thread or future".into(),
-            Why::LostWaker => "NOBODY: lost waker".into(),
+            Why::LostWaker => "NOTHING: lost waker".into(),
             Why::Queued { behind: 0, .. } => "next".into(),
             Why::Queued { behind, .. } => format!("{behind} before it"),
             Why::CancelPending { .. } => "its cancel".into(),
@@ -163,7 +159,7 @@ impl Picture<'_> {
         }
     }
 
-    pub(super) fn one_reason(&self, reason: &Reason) -> String {
+    fn one_reason(&self, task: &Task, reason: &Reason) -> String {
         match reason {
             Reason::Timer { id, due_in } => {
                 let ahead = self.follow.now(self.now).saturating_sub(self.model().now);
@@ -174,17 +170,14 @@ impl Picture<'_> {
                 }
             }
             Reason::Source { id, direction } => {
-                let what = match direction {
-                    Direction::Read => "readable",
-                    Direction::Write => "writable",
-                };
-                match self.model().sources.get(id) {
-                    Some(source) if source.fd >= 0 => format!("fd {} {what}", source.fd),
-                    _ => format!("source {id} {what}"),
-                }
+                format!("source {id} {}", able(*direction))
             }
             Reason::Task { id } => format!("task {id}"),
             Reason::Job { id } => format!("blocking job {id}"),
+            Reason::Outside { wakers } => match self.model().inside(task.id).first() {
+                Some(label) => self.follow.texts().label(*label),
+                None => format!("{} outside", count(*wakers as usize, "waker")),
+            },
         }
     }
 }
