@@ -190,6 +190,13 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Trace {
+    /// What is wrong with the program, with the events that prove it; worst first.
+    pub fn findings(&self) -> Vec<Finding> {
+        find(self, &Limits::default())
+    }
+}
+
 /// What is found in a trace, worst first.
 pub fn find(trace: &Trace, limits: &Limits) -> Vec<Finding> {
     let mut found = scan::scan(trace, limits);

@@ -26,10 +26,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use mainspring::observe::{Detail, Event};
 use serde::{Deserialize, Serialize};
 
+use crate::file::write_whole;
 use crate::model::Model;
 use crate::schema::{ENUMS, KINDS, decode, encode};
 use crate::text::{LabelText, TaskText, Texts};
@@ -88,6 +91,42 @@ impl fmt::Display for TraceError {
 }
 
 impl std::error::Error for TraceError {}
+
+impl Trace {
+    /// The trace as JSON: one line per event, so that it can be looked at with plain tools.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+
+    /// Reads a trace from JSON, or from the lines that a streaming recorder wrote.
+    ///
+    /// # Errors
+    /// If the text is no trace, is cut off, or needs a newer reader than this one.
+    pub fn from_json(text: &str) -> Result<Trace, TraceError> {
+        from_json(text)
+    }
+
+    /// Reads a trace from a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no trace.
+    pub fn read(path: impl AsRef<Path>) -> io::Result<Trace> {
+        let path = path.as_ref();
+        let named = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+        Trace::from_json(&text)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
+    }
+
+    /// Writes the trace as JSON. The file is whole or not there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_json(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        write_whole(path.as_ref(), self.to_json().as_bytes())
+    }
+}
 
 /// A text in JSON's quotes, also safe inside an HTML `script` element.
 pub(crate) fn quoted(text: &str) -> String {

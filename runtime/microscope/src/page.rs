@@ -12,7 +12,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::trace::{Trace, write_whole};
+use crate::file::write_whole;
+use crate::trace::Trace;
 
 /// Runs on one page, at most.
 pub const MAX_RUNS: usize = 3;
@@ -73,6 +74,17 @@ pub fn html(traces: &[&Trace]) -> String {
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn write(path: impl AsRef<Path>, traces: &[&Trace]) -> io::Result<()> {
     write_whole(path.as_ref(), html(traces).as_bytes())
+}
+
+impl Trace {
+    /// Writes a page that shows the run: one file that opens in any browser and loads nothing. The
+    /// file is whole or not there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        write(path, &[self])
+    }
 }
 
 /// All modules as one.
