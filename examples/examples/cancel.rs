@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, spawn, spawn_named};
+use mainspring_microscope::from_env;
 
 /// What a task holds while it works.
 struct Held(&'static str);
@@ -19,7 +20,7 @@ impl Drop for Held {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         let task = spawn_named("worker", async {
             let _file = Held("the file");

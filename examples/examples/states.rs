@@ -5,10 +5,11 @@
 use std::future::pending;
 
 use mainspring::future::{oneshot, yield_now};
-use mainspring::{JoinHandle, spawn, spawn_named};
+use mainspring::{JoinHandle, Runtime, spawn, spawn_named};
+use mainspring_microscope::from_env;
 
 fn main() {
-    mainspring::run(async {
+    from_env(Runtime::builder()).build().expect("a poller").block_on(async {
         let task = spawn_named("one", async { 1 });
         println!("{task:?}");
         yield_now().await;

@@ -15,7 +15,6 @@ mod scan;
 
 use std::fmt;
 
-use crate::json::quoted;
 use crate::trace::Trace;
 
 /// Events listed as the evidence of one finding; the worst come first.
@@ -166,22 +165,6 @@ pub struct Finding {
     pub evidence: Vec<u64>,
     /// How bad, to compare with others of the same code.
     pub(crate) weight: u64,
-}
-
-impl Finding {
-    pub(crate) fn to_json(&self) -> String {
-        format!(
-            "{{\"code\":\"{}\",\"title\":{},\"task\":{},\"at\":{},\"what\":{},\"advice\":{},\
-             \"evidence\":{:?}}}",
-            self.code.word(),
-            quoted(self.code.title()),
-            self.task,
-            self.at,
-            quoted(&self.what),
-            quoted(self.code.advice()),
-            self.evidence,
-        )
-    }
 }
 
 impl fmt::Display for Finding {

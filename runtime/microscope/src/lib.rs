@@ -36,6 +36,7 @@
 mod chrome;
 mod determinism;
 mod dump;
+mod env;
 pub mod experiments;
 mod file;
 pub mod findings;
@@ -51,6 +52,7 @@ mod text;
 mod trace;
 
 pub use determinism::{Difference, OrderBug, check_determinism, explore};
+pub use env::from_env;
 pub use model::Model;
 pub use recorder::{Recorder, RecorderObserver};
 pub use tape::DEFAULT_EVENTS;
