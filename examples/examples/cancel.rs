@@ -1,6 +1,5 @@
-//! Cancelling a task drops its future at the point where it waits: whatever it holds is released,
-//! in the order in which Rust drops it. The join error says that it was cancelled, by whom and why.
-//! A task that is cancelled before its first turn never runs at all.
+//! Cancelling a task drops its future where it waits, and what it holds in Rust's order. The join error
+//! says which task cancelled it and why. Cancelled before its first turn, it never runs at all.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,5 +1,4 @@
-//! A task is pending, running, done or cancelled. Printed with `{:?}`, its handle shows which, its
-//! name, where it was spawned and, once it is over, its result or its error.
+//! A task is pending, running, done or cancelled: `{:?}` of its handle shows which, and its result.
 #![forbid(unsafe_code)]
 
 use std::future::pending;
