@@ -17,12 +17,15 @@ use std::thread;
 use std::time::Duration;
 
 use mainspring::future::{gather_all, yield_now};
-use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
+use mainspring::net::{AsyncFd, TcpListener, TcpStream, UnixStream};
 use mainspring::observe::{Event, Kind, Observer, TryOutcome};
 use mainspring::time::{Clock, sleep};
 use mainspring::{JoinHandle, Runtime, run, spawn};
 use socket2::{Domain, Socket, Type};
 use support::{Log, stderr_of_child};
+
+/// What a task may move in one poll.
+const TRANSFER_BUDGET: usize = 64 * 1024;
 
 const ANY_PORT: &str = "127.0.0.1:0";
 

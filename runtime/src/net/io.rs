@@ -4,14 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use mio::event::Source as Pollable;
 
-use crate::context::{self, Core, TRANSFER_BUDGET};
-use crate::observe::{Direction, Kind, SourceKind, TryOutcome};
+use crate::event_loop::{self, Core, TRANSFER_BUDGET};
+use crate::observe::event::{Direction, Kind, SourceKind, TryOutcome};
 use crate::reactor::source::Source;
-use crate::task::waker::Wakee;
 
 /// What an operation counts for at least, in bytes: who reads byte by byte makes as many system calls.
 const LEAST_WEIGHT: usize = TRANSFER_BUDGET / 256;
@@ -30,11 +29,11 @@ impl<S: Pollable> Registered<S> {
     /// Outside of a runtime.
     #[track_caller]
     pub(crate) fn new(mut io: S, kind: SourceKind, fd: impl Fn(&S) -> i32) -> io::Result<Self> {
-        let core = context::current("a socket");
+        let core = event_loop::current("a socket");
         let place = core.reactor.register(&mut io)?;
         let registered = Registered { io, place, core };
         let (source, fd) = (registered.id(), fd(&registered.io));
-        registered.core.note_running(Kind::SourceRegistered { source_kind: kind, source, fd });
+        registered.core.emit_running(Kind::SourceRegistered { source_kind: kind, source, fd });
         Ok(registered)
     }
 
@@ -44,7 +43,7 @@ impl<S: Pollable> Registered<S> {
 
     /// What the reactor knows of it.
     #[inline]
-    fn source<R>(&self, f: impl FnOnce(&Source<Wakee>) -> R) -> R {
+    fn source<R>(&self, f: impl FnOnce(&Source<Waker>) -> R) -> R {
         self.core.reactor.source(self.place, f)
     }
 
@@ -131,7 +130,7 @@ impl<S: Pollable> Registered<S> {
         // Whoever waits for what this task wrote gets to know of it first. Nobody waits for what it
         // read.
         if direction == Direction::Write {
-            self.core.table.borrow_mut().ready.look_after(0);
+            self.core.tasks.borrow_mut().ready.check_after(0);
         }
         cx.waker().wake_by_ref();
     }
@@ -153,15 +152,15 @@ impl<S: Pollable> Registered<S> {
 
     /// Leaves word that the caller waits.
     fn wait(&self, cx: &Context<'_>, direction: Direction) {
-        let wakee = self.core.wakee(cx.waker());
+        let wakee = cx.waker().clone();
         // Two tasks that wait in one direction take turns, and none is forgotten.
         if let Some(other) = self.core.reactor.wait_for(self.place, direction, wakee)
-            && !self.core.is_wakee(&other, cx.waker())
+            && !other.will_wake(cx.waker())
         {
-            self.core.wake_wakee(other);
+            other.wake();
         }
-        if self.core.tap.is_some() {
-            self.core.note_running(Kind::WaitsForSource { direction, source: self.id() });
+        if self.core.is_observed() {
+            self.core.emit_running(Kind::WaitsForSource { direction, source: self.id() });
         }
     }
 
@@ -178,7 +177,7 @@ impl<S: Pollable> Registered<S> {
 
     #[inline]
     fn tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
-        if self.core.tap.is_some() {
+        if self.core.is_observed() {
             self.tell_tried(direction, outcome, bytes);
         }
     }
@@ -189,7 +188,7 @@ impl<S: Pollable> Registered<S> {
         let source = self.id();
         let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
         let outcome = if eof { TryOutcome::Eof } else { outcome };
-        self.core.note_running(Kind::SourceTried { direction, outcome, source, bytes });
+        self.core.emit_running(Kind::SourceTried { direction, outcome, source, bytes });
     }
 }
 
@@ -198,8 +197,8 @@ impl<S: Pollable> Drop for Registered<S> {
         let source = self.id();
         let waiting = self.core.reactor.deregister(&mut self.io, self.place);
         // Whoever waited on it through a raw poll holds a reference no more; a wake lets it find out.
-        waiting.into_iter().flatten().for_each(|wakee| self.core.wake_wakee(wakee));
-        self.core.note_running(Kind::SourceClosed { source });
+        waiting.into_iter().flatten().for_each(Waker::wake);
+        self.core.emit_running(Kind::SourceClosed { source });
     }
 }
 

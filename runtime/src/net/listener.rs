@@ -11,14 +11,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::net::TcpStream;
 use crate::net::io::{Registered, descriptor};
-use crate::observe::{Direction, SourceKind};
+use crate::observe::event::{Direction, SourceKind};
 use crate::time::sleep;
 
 /// Connections that the system keeps for us until we accept them; it takes less if its own limit is
 /// lower (on Linux `net.core.somaxconn`, 4096 by default).
 const BACKLOG: i32 = 65_535;
 /// What one accept counts for in a task's transfer budget: sixteen, then others get a turn.
-const ACCEPT_WEIGHT: usize = crate::net::TRANSFER_BUDGET / 16;
+const ACCEPT_WEIGHT: usize = crate::event_loop::TRANSFER_BUDGET / 16;
 /// The first pause when the process is out of descriptors; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause.

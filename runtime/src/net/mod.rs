@@ -7,7 +7,7 @@
 //! Cancel-safety is that of the system calls: dropping the future of a read, a write, an accept or a
 //! peek before it is ready has done nothing. (`write_all` may have written a part.)
 //!
-//! A task that has moved [`TRANSFER_BUDGET`] bytes in one poll, or has made 256 operations, yields at its
+//! A task that has moved 64 KiB in one poll, or has made 256 operations, yields at its
 //! next one, so that a fast peer cannot keep the loop to itself.
 //!
 //! Addresses are [`SocketAddr`](std::net::SocketAddr)s. Looking up a name blocks; do it in
@@ -20,7 +20,6 @@ mod tcp;
 #[cfg(unix)]
 mod unix;
 
-pub use crate::context::TRANSFER_BUDGET;
 pub use listener::TcpListener;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp::TcpStream;

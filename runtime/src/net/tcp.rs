@@ -13,7 +13,7 @@ use socket2::SockRef;
 
 use crate::net::io::{Registered, descriptor};
 use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::observe::{Direction, SourceKind};
+use crate::observe::event::{Direction, SourceKind};
 use crate::time::timeout;
 
 /// A TCP connection.

@@ -17,7 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use crate::net::io::{Registered, descriptor};
-use crate::observe::{Direction, SourceKind};
+use crate::observe::event::{Direction, SourceKind};
 
 /// A connection over a Unix socket. Works as [`TcpStream`](crate::net::TcpStream) does.
 pub struct UnixStream {

@@ -22,8 +22,8 @@ use std::time::Duration;
 use mio::event::Source as Pollable;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use crate::inbox::Notify;
-use crate::observe::Direction;
+use crate::event_loop::inbox::Notify;
+use crate::observe::event::Direction;
 use source::Source;
 
 /// Events taken from the operating system at a time. More wait for the next look.
@@ -32,21 +32,21 @@ const EVENTS_CAPACITY: usize = 1024;
 const BELL: Token = Token(usize::MAX);
 
 /// Rings the poller from another thread.
-pub(crate) struct Bell {
+pub(crate) struct PollerWaker {
     waker: mio::Waker,
-    rung: AtomicU64,
+    wakes: AtomicU64,
 }
 
-impl Bell {
-    /// How often it was rung.
-    pub(crate) fn rung(&self) -> u64 {
-        self.rung.load(Relaxed)
+impl PollerWaker {
+    /// How often it was wakes.
+    pub(crate) fn wakes(&self) -> u64 {
+        self.wakes.load(Relaxed)
     }
 }
 
-impl Notify for Bell {
+impl Notify for PollerWaker {
     fn notify(&self) {
-        self.rung.fetch_add(1, Relaxed);
+        self.wakes.fetch_add(1, Relaxed);
         // Fails only if the kernel refuses a write to an eventfd or pipe of ours, in which case no word
         // can reach the loop: a panic would only take an innocent thread down with it.
         drop(self.waker.wake());
@@ -76,10 +76,11 @@ pub(crate) struct Ready<W> {
 }
 
 impl<W> Reactor<W> {
-    pub(crate) fn new() -> io::Result<(Reactor<W>, Bell)> {
+    pub(crate) fn new() -> io::Result<(Reactor<W>, PollerWaker)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let bell = Bell { waker: mio::Waker::new(&registry, BELL)?, rung: AtomicU64::new(0) };
+        let bell =
+            PollerWaker { waker: mio::Waker::new(&registry, BELL)?, wakes: AtomicU64::new(0) };
         let reactor = Reactor {
             poll: RefCell::new(poll),
             events: RefCell::new(Events::with_capacity(EVENTS_CAPACITY)),

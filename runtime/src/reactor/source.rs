@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::observe::Direction;
+use crate::observe::event::Direction;
 
 /// epoll and kqueue report every arrival as a new edge. mio's emulation on Windows arms itself only when
 /// an operation has answered "would block".

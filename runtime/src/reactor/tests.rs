@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use super::*;
-use crate::observe::Direction::{Read, Write as ToWrite};
+use crate::observe::event::Direction::{Read, Write as ToWrite};
 
 /// A socket whose other end is held here.
 fn pair() -> (mio::net::UnixStream, UnixStream) {
