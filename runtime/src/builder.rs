@@ -104,7 +104,7 @@ impl Builder {
     /// # Errors
     /// If the operating system refuses a poller, mostly for want of descriptors.
     pub fn build(self) -> io::Result<Runtime> {
-        let (reactor, bell) = Reactor::new()?;
+        let (reactor, poller_waker) = Reactor::new()?;
         let pool = Pool::new(self.name.clone(), self.blocking_threads, self.blocking_idle);
         let core = Core {
             name: self.name,
@@ -112,7 +112,7 @@ impl Builder {
             reactor,
             timers: RefCell::new(TimerQueue::default()),
             table: RefCell::new(Table::new(self.scheduler)),
-            inbox: Arc::new(Inbox::new(bell)),
+            inbox: Arc::new(Inbox::new(poller_waker)),
             remotes: RefCell::default(),
             pool,
             counters: Counters::default(),

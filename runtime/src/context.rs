@@ -23,7 +23,7 @@ use crate::blocking::Pool;
 use crate::inbox::Inbox;
 use crate::observe::tap::Tap;
 use crate::observe::{CancelEffect, CauseKind, Kind, WakeEffect};
-use crate::reactor::{Bell, Reactor};
+use crate::reactor::{PollerWaker, Reactor};
 use crate::remote::Line;
 use crate::stats::Counters;
 use crate::task::TaskId;
@@ -37,9 +37,9 @@ use crate::time::queue::TimerQueue;
 
 /// Bytes that a task may move through sockets in one poll. Then its sockets answer "pending" and wake it
 /// at once: others get their turn, and what was written is read while the cache still holds it.
-pub const TRANSFER_BUDGET: usize = 64 * 1024;
+pub(crate) const TRANSFER_BUDGET: usize = 64 * 1024;
 
-pub(crate) type Mailbox = Inbox<Letter, Bell>;
+pub(crate) type Mailbox = Inbox<Letter, PollerWaker>;
 pub(crate) type RemoteSpawn = Box<dyn FnOnce(&Rc<Core>) + Send>;
 
 /// What another thread has to say to the loop.
@@ -58,7 +58,7 @@ pub(crate) enum Letter {
 pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) time: Time,
-    pub(crate) reactor: Reactor<Wakee>,
+    pub(crate) reactor: Reactor,
     pub(crate) timers: RefCell<TimerQueue<Wakee>>,
     pub(crate) table: RefCell<Table>,
     pub(crate) inbox: Arc<Mailbox>,
@@ -172,6 +172,22 @@ impl Core {
         Some((Claim::counted(self.clone(), slot), callback))
     }
 
+    /// Whether it is the loop that runs on this thread, and goes on. Sources and timers belong to one loop:
+    /// anywhere else, or later, nothing would ever come for them.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        HERE.get() & !TELLS_ALL == address(&self.inbox) && !self.closing.get()
+    }
+
+    /// Why a `what` of this loop can't be used where that is not current.
+    #[cold]
+    pub(crate) fn not_here(&self, what: &str) -> String {
+        let name: String = self.name.chars().take(MAX_NAME_SHOWN).collect();
+        let place = self.entered_at.get();
+        let why = if self.closing.get() { "has been dropped" } else { "does not run here" };
+        format!("this {what} belongs to the runtime {name:?} entered at {place}, which {why}")
+    }
+
     /// Runs `f` with `kind` and `id` as the cause of every wake in it, which only an observer asks for.
     #[inline]
     pub(crate) fn caused_by(&self, kind: CauseKind, id: u64, f: impl FnOnce()) {
@@ -188,6 +204,9 @@ impl Core {
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(f))
 }
+
+/// Characters of a runtime's name that an error quotes.
+const MAX_NAME_SHOWN: usize = 64;
 
 /// Marks an address in `HERE` as that of a loop whose observer is told of every wake.
 const TELLS_ALL: usize = 1;

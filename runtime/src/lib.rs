@@ -32,6 +32,7 @@ pub mod future;
 mod inbox;
 pub mod net;
 pub mod observe;
+mod panics;
 mod reactor;
 mod ready;
 mod remote;

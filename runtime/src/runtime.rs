@@ -17,6 +17,7 @@ use futures_task::waker_ref;
 use crate::builder::Builder;
 use crate::context::{self, Core, Entered, Letter, TRANSFER_BUDGET, catch};
 use crate::observe::{CancelOrigin, CauseKind, Kind, Left, PollOutcome};
+use crate::panics::{FirstPanic, wake_all};
 use crate::reactor::Ready;
 use crate::ready::Draw;
 use crate::remote::Remote;
@@ -87,7 +88,8 @@ pub struct Runtime {
     // Kept from turn to turn for their memory.
     letters: Vec<Letter>,
     fired: Vec<Fired<Wakee>>,
-    ready: Vec<Ready<Wakee>>,
+    ready: Vec<Ready>,
+    wakers: Vec<Waker>,
 }
 
 /// How often a loop that sleeps only for the wakers of other threads looks whether one is left.
@@ -120,8 +122,8 @@ impl Runtime {
         let steady = !tells_all && !draws && core.time.kind() == Clock::Real;
         let plain = steady && core.tap.is_none();
         core.table.borrow_mut().ready.look_after(poll_interval);
-        let (letters, fired, ready) = Default::default();
-        Runtime { core, poll_interval, steady, plain, rested: None, letters, fired, ready }
+        let (letters, fired, ready, wakers) = Default::default();
+        Runtime { core, poll_interval, steady, plain, rested: None, letters, fired, ready, wakers }
     }
 
     /// The name it was built with.
@@ -560,43 +562,19 @@ impl Runtime {
         if let Err(error) = waited {
             panic!("the operating system's poller failed: {error}");
         }
-        let mut table = core.table.borrow_mut();
-        table.ready.look_after(self.poll_interval);
-        let mut events = 0;
-        core.reactor.mark_ready(|event| {
-            events += 1;
-            // To wake a task of this loop runs no code of a user. Whatever else is to be done waits until
-            // nothing is borrowed, and so does all that comes after it: the order is that of the events.
-            let at_once = core.tap.is_none() && self.ready.is_empty();
-            match event.waiters {
-                [None, None] if at_once => {}
-                [Some(Wakee::Task { slot, number }), None]
-                | [None, Some(Wakee::Task { slot, number })]
-                    if at_once =>
-                {
-                    table.wake(slot, number);
-                }
-                _ => self.ready.push(event),
-            }
-        });
-        drop(table);
-        core.counters.io_events.add(events);
-        core.note_now(0, Kind::Unparked { events: events as u32 });
-        if !self.ready.is_empty() {
-            self.wake_the_others();
-        }
-    }
-
-    /// Wakes those who could not be woken at once, and tells the observer.
-    #[cold]
-    fn wake_the_others(&mut self) {
-        let core = &self.core;
-        for Ready { source, readable, writable, waiters } in self.ready.drain(..) {
+        core.table.borrow_mut().ready.look_after(self.poll_interval);
+        core.reactor.mark_ready(&mut self.ready, &mut self.wakers);
+        core.counters.io_events.add(self.ready.len() as u64);
+        core.note_now(0, Kind::Unparked { events: self.ready.len() as u32 });
+        let mut wakers = self.wakers.drain(..);
+        let mut panic = FirstPanic::default();
+        for Ready { source, readable, writable, wakers: count } in self.ready.drain(..) {
             core.note(0, Kind::SourceReady { readable, writable, source });
             core.caused_by(CauseKind::Source, u64::from(source), || {
-                waiters.into_iter().flatten().for_each(|wakee| core.wake_wakee(wakee));
+                wakers.by_ref().take(count).for_each(|waker| panic.catch(|| waker.wake()));
             });
         }
+        panic.resume();
     }
 
     /// Step 1.
@@ -774,7 +752,7 @@ impl Drop for Runtime {
         drop(catch(|| drop(core.inbox.close())));
         core.pool.close();
         // Not `enter`: a runtime may be dropped inside of another's task.
-        let _entered = Entered::new(&core, Location::caller());
+        let _entered = Entered::new(&core, core.entered_at.get());
         core.cause.set((CauseKind::Shutdown, 0));
         let mut left: Vec<_> = core.table.borrow().living().map(|(h, _)| h.id()).collect();
         left.sort_unstable();
@@ -783,6 +761,7 @@ impl Drop for Runtime {
             drop(catch(|| drop(callback)));
         }
         self.leave(Left::Shutdown);
+        wake_all(core.reactor.close());
     }
 }
 

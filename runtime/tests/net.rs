@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use mainspring::future::{gather_all, yield_now};
-use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
+use mainspring::net::{AsyncFd, TcpListener, TcpStream, UnixStream};
 use mainspring::observe::{Event, Kind, Observer, TryOutcome};
 use mainspring::time::{Clock, sleep};
 use mainspring::{JoinHandle, Runtime, run, spawn};
@@ -25,6 +25,8 @@ use socket2::{Domain, Socket, Type};
 use support::{Log, stderr_of_child};
 
 const ANY_PORT: &str = "127.0.0.1:0";
+/// Bytes that a task may move in one poll, as `mainspring::net` says.
+const TRANSFER_BUDGET: usize = 64 * 1024;
 
 fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(ANY_PORT.parse::<SocketAddr>().unwrap()).unwrap();

@@ -143,19 +143,6 @@ impl Core {
         Wakee::Other(Box::new(waker.clone()))
     }
 
-    /// Whether waking `wakee` wakes whom `waker` does.
-    pub(crate) fn is_wakee(&self, wakee: &Wakee, waker: &Waker) -> bool {
-        match wakee {
-            Wakee::Task { slot, number } => {
-                let id = self.polled.get();
-                ptr::eq(self.own_waker.get(), waker)
-                    && id.slot() == *slot
-                    && id.get() as u32 == *number
-            }
-            Wakee::Other(other) => other.will_wake(waker),
-        }
-    }
-
     #[inline]
     pub(crate) fn wake_wakee(&self, wakee: Wakee) {
         match wakee {
