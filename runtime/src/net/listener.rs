@@ -1,4 +1,4 @@
-//! A socket that accepts connections, of either kind.
+//! A socket that accepts connections, of either family.
 
 use std::fmt;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::net::{Kind, Stream};
+use crate::net::{Family, Stream};
 use crate::observe::{Direction, SourceKind};
 use crate::reactor::Waiter;
 use crate::reactor::registered::{Registered, TRANSFER_BUDGET};
@@ -24,13 +24,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// Several tasks may accept at once. Dropping it closes the socket, and the connections that wait in the
 /// system's queue with it.
-pub struct Listener<K: Kind> {
-    pub(super) io: Registered<K::Listener>,
+pub struct Listener<F: Family> {
+    pub(super) io: Registered<F::Listener>,
 }
 
-impl<K: Kind> Listener<K> {
+impl<F: Family> Listener<F> {
     #[track_caller]
-    pub(super) fn new(listener: K::Listener, fd: i32) -> io::Result<Listener<K>> {
+    pub(super) fn new(listener: F::Listener, fd: i32) -> io::Result<Listener<F>> {
         Ok(Listener { io: Registered::new(listener, SourceKind::Listener, fd)? })
     }
 
@@ -45,10 +45,10 @@ impl<K: Kind> Listener<K> {
     /// # Errors
     /// If the system fails otherwise, for example for want of memory; and on another runtime than the listener's
     /// own, or after that was dropped, an error that names it.
-    pub async fn accept(&self) -> io::Result<K::Accepted> {
+    pub async fn accept(&self) -> io::Result<F::Accepted> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.io.operation(Direction::Read, poll_accept::<K>).await {
+            match self.io.operation(Direction::Read, poll_accept::<F>).await {
                 // No new event comes for connections that wait already, so the direction stays ready.
                 Err(error) if out_of_descriptors(&error) => {
                     sleep(pause).await;
@@ -64,8 +64,8 @@ impl<K: Kind> Listener<K> {
     ///
     /// # Errors
     /// As [`accept`](Listener::accept), and for want of descriptors.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<K::Accepted>> {
-        poll_accept::<K>(&self.io, cx, self.io.own(Direction::Read))
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<F::Accepted>> {
+        poll_accept::<F>(&self.io, cx, self.io.own(Direction::Read))
     }
 
     /// As [`poll_accept`](Listener::poll_accept), without waiting.
@@ -73,32 +73,32 @@ impl<K: Kind> Listener<K> {
     /// # Errors
     /// As [`poll_accept`](Listener::poll_accept); and [`WouldBlock`](ErrorKind::WouldBlock) if no connection
     /// waits: [`readable`](Listener::readable) then waits for one.
-    pub fn try_accept(&self) -> io::Result<K::Accepted> {
-        self.io.try_now(Direction::Read, 0, accept::<K>, |_| ACCEPT_WEIGHT).and_then(finish::<K>)
+    pub fn try_accept(&self) -> io::Result<F::Accepted> {
+        self.io.try_now(Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT).and_then(finish::<F>)
     }
 
     readable!();
 }
 
-fn poll_accept<K: Kind>(
-    io: &Registered<K::Listener>,
+fn poll_accept<F: Family>(
+    io: &Registered<F::Listener>,
     cx: &mut Context<'_>,
     waiter: &Waiter,
-) -> Poll<io::Result<K::Accepted>> {
-    let accepted = io.poll_try(cx, waiter, Direction::Read, 0, accept::<K>, |_| ACCEPT_WEIGHT);
-    accepted.map(|result| result.and_then(finish::<K>))
+) -> Poll<io::Result<F::Accepted>> {
+    let accepted = io.poll_try(cx, waiter, Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT);
+    accepted.map(|result| result.and_then(finish::<F>))
 }
 
-fn accept<K: Kind>(listener: &K::Listener) -> io::Result<(K::Socket, K::Peer)> {
-    K::accept(listener).map_err(|error| match error.kind() {
+fn accept<F: Family>(listener: &F::Listener) -> io::Result<(F::Socket, F::Peer)> {
+    F::accept(listener).map_err(|error| match error.kind() {
         // Another may wait behind it.
         ErrorKind::ConnectionAborted => ErrorKind::Interrupted.into(),
         _ => error,
     })
 }
 
-fn finish<K: Kind>((socket, peer): (K::Socket, K::Peer)) -> io::Result<K::Accepted> {
-    Ok(K::accepted(Stream::new(socket)?, peer))
+fn finish<F: Family>((socket, peer): (F::Socket, F::Peer)) -> io::Result<F::Accepted> {
+    Ok(F::accepted(Stream::new(socket)?, peer))
 }
 
 /// `ENFILE` and `EMFILE` have no name in the standard library; they are 23 and 24 on every Unix.
@@ -106,7 +106,7 @@ fn out_of_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-impl<K: Kind> fmt::Debug for Listener<K> {
+impl<F: Family> fmt::Debug for Listener<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.fmt(f)
     }

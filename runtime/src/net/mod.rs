@@ -100,7 +100,7 @@ mod unix;
 
 pub use listener::Listener;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
-pub use stream::{Kind, Stream};
+pub use stream::{Family, Stream};
 pub use tcp::{Tcp, TcpListener, TcpStream};
 #[cfg(unix)]
 pub use unix::{AsyncFd, Unix, UnixListener, UnixStream};

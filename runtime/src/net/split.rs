@@ -7,12 +7,12 @@ use std::net::Shutdown;
 use std::rc::Rc;
 
 use crate::net::tcp::Tcp;
-use crate::net::{Kind, Stream};
+use crate::net::{Family, Stream};
 
 /// Makes `$half` an `AsyncRead`, by way of the stream that `$stream` finds in it.
 macro_rules! reads {
     ($half:ty, $self:ident => $stream:expr) => {
-        impl<K: $crate::net::Kind> futures_io::AsyncRead for $half {
+        impl<F: $crate::net::Family> futures_io::AsyncRead for $half {
             fn poll_read(
                 $self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
@@ -35,7 +35,7 @@ macro_rules! reads {
 /// As `reads!`, for `AsyncWrite`.
 macro_rules! writes {
     ($half:ty, $self:ident => $stream:expr) => {
-        impl<K: $crate::net::Kind> futures_io::AsyncWrite for $half {
+        impl<F: $crate::net::Family> futures_io::AsyncWrite for $half {
             fn poll_write(
                 $self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
@@ -71,34 +71,34 @@ macro_rules! writes {
 
 /// The reading half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct ReadHalf<'a, K: Kind = Tcp>(&'a Stream<K>);
+pub struct ReadHalf<'a, F: Family = Tcp>(&'a Stream<F>);
 
 /// The writing half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct WriteHalf<'a, K: Kind = Tcp>(&'a Stream<K>);
+pub struct WriteHalf<'a, F: Family = Tcp>(&'a Stream<F>);
 
 /// The reading half of a shared connection: see [`Stream::into_split`].
 #[derive(Debug)]
-pub struct OwnedReadHalf<K: Kind = Tcp>(Rc<Stream<K>>);
+pub struct OwnedReadHalf<F: Family = Tcp>(Rc<Stream<F>>);
 
 /// The writing half of a shared connection: see [`Stream::into_split`]. Dropping it closes the writing
 /// direction, so that the peer sees the end.
 #[derive(Debug)]
-pub struct OwnedWriteHalf<K: Kind = Tcp> {
-    stream: Rc<Stream<K>>,
+pub struct OwnedWriteHalf<F: Family = Tcp> {
+    stream: Rc<Stream<F>>,
     reunited: bool,
 }
 
-pub(crate) fn borrowed<K: Kind>(stream: &Stream<K>) -> (ReadHalf<'_, K>, WriteHalf<'_, K>) {
+pub(crate) fn borrowed<F: Family>(stream: &Stream<F>) -> (ReadHalf<'_, F>, WriteHalf<'_, F>) {
     (ReadHalf(stream), WriteHalf(stream))
 }
 
-pub(crate) fn owned<K: Kind>(stream: Stream<K>) -> (OwnedReadHalf<K>, OwnedWriteHalf<K>) {
+pub(crate) fn owned<F: Family>(stream: Stream<F>) -> (OwnedReadHalf<F>, OwnedWriteHalf<F>) {
     let stream = Rc::new(stream);
     (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, reunited: false })
 }
 
-impl<K: Kind> ReadHalf<'_, K> {
+impl<F: Family> ReadHalf<'_, F> {
     /// As [`Stream::read`]. Cancel-safe.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl<K: Kind> ReadHalf<'_, K> {
     }
 }
 
-impl<K: Kind> WriteHalf<'_, K> {
+impl<F: Family> WriteHalf<'_, F> {
     /// As [`Stream::write_all`]. Not cancel-safe.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl<K: Kind> WriteHalf<'_, K> {
     }
 }
 
-impl<K: Kind> OwnedReadHalf<K> {
+impl<F: Family> OwnedReadHalf<F> {
     /// As [`Stream::read`]. Cancel-safe.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl<K: Kind> OwnedReadHalf<K> {
     ///
     /// # Errors
     /// If the halves are not of the same connection; they come back.
-    pub fn reunite(self, mut write: OwnedWriteHalf<K>) -> Result<Stream<K>, ReuniteError<K>> {
+    pub fn reunite(self, mut write: OwnedWriteHalf<F>) -> Result<Stream<F>, ReuniteError<F>> {
         if !Rc::ptr_eq(&self.0, &write.stream) {
             return Err(ReuniteError(self, write));
         }
@@ -141,7 +141,7 @@ impl<K: Kind> OwnedReadHalf<K> {
     }
 }
 
-impl<K: Kind> OwnedWriteHalf<K> {
+impl<F: Family> OwnedWriteHalf<F> {
     /// As [`Stream::write_all`]. Not cancel-safe.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl<K: Kind> OwnedWriteHalf<K> {
     }
 }
 
-impl<K: Kind> Drop for OwnedWriteHalf<K> {
+impl<F: Family> Drop for OwnedWriteHalf<F> {
     fn drop(&mut self) {
         if !self.reunited {
             // An error means that the connection is gone, which is as closed as can be.
@@ -160,24 +160,24 @@ impl<K: Kind> Drop for OwnedWriteHalf<K> {
     }
 }
 
-reads!(ReadHalf<'_, K>, self => self.0);
-writes!(WriteHalf<'_, K>, self => self.0);
-reads!(OwnedReadHalf<K>, self => self.0);
-writes!(OwnedWriteHalf<K>, self => self.stream);
+reads!(ReadHalf<'_, F>, self => self.0);
+writes!(WriteHalf<'_, F>, self => self.0);
+reads!(OwnedReadHalf<F>, self => self.0);
+writes!(OwnedWriteHalf<F>, self => self.stream);
 
 /// The halves are not of the same connection.
-pub struct ReuniteError<K: Kind = Tcp>(pub OwnedReadHalf<K>, pub OwnedWriteHalf<K>);
+pub struct ReuniteError<F: Family = Tcp>(pub OwnedReadHalf<F>, pub OwnedWriteHalf<F>);
 
-impl<K: Kind> fmt::Debug for ReuniteError<K> {
+impl<F: Family> fmt::Debug for ReuniteError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReuniteError")
     }
 }
 
-impl<K: Kind> fmt::Display for ReuniteError<K> {
+impl<F: Family> fmt::Display for ReuniteError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are not of the same connection")
     }
 }
 
-impl<K: Kind> Error for ReuniteError<K> {}
+impl<F: Family> Error for ReuniteError<F> {}

@@ -20,12 +20,12 @@ const MAX_PARTS: usize = 1024;
 /// Bytes that one call moves at most: Linux rounds `i32::MAX` down to a page, of 64 KiB at most.
 const MAX_BYTES: usize = 0x7fff_0000;
 
-/// A kind of socket: [`Tcp`](crate::net::Tcp) or [`Unix`](crate::net::Unix).
-pub trait Kind: fmt::Debug + Sized + 'static {
+/// A family of sockets: [`Tcp`](crate::net::Tcp) or [`Unix`](crate::net::Unix).
+pub trait Family: fmt::Debug + Sized + 'static {
     #[doc(hidden)]
     type Socket: Socket;
     #[doc(hidden)]
-    type Listener: Pollable + fmt::Debug;
+    type Listener: Pollable + fmt::Debug + Unpin;
     #[doc(hidden)]
     type Peer;
     /// What accepting a connection gives.
@@ -37,7 +37,7 @@ pub trait Kind: fmt::Debug + Sized + 'static {
 }
 
 /// What a connection needs of its system socket.
-pub trait Socket: Pollable + fmt::Debug {
+pub trait Socket: Pollable + fmt::Debug + Unpin {
     fn io(&self) -> impl Read + Write;
     fn options(&self) -> SockRef<'_>;
     fn fd(&self) -> i32;
@@ -79,8 +79,8 @@ socket!(mio::net::UnixStream);
 /// [`ConnectionReset`](ErrorKind::ConnectionReset) and [`BrokenPipe`](ErrorKind::BrokenPipe) when the peer is
 /// gone. On another runtime than the one it was made on, or after that was dropped, every operation fails at
 /// once, with an error that names that runtime.
-pub struct Stream<K: Kind> {
-    pub(super) io: Registered<K::Socket>,
+pub struct Stream<F: Family> {
+    pub(super) io: Registered<F::Socket>,
 }
 
 /// One try to move bytes: in which direction, how many the system is asked for at most, and the call.
@@ -161,16 +161,16 @@ fn check_connected(socket: &impl Socket) -> io::Result<()> {
     }
 }
 
-impl<K: Kind> Stream<K> {
+impl<F: Family> Stream<F> {
     #[track_caller]
-    pub(super) fn new(socket: K::Socket) -> io::Result<Stream<K>> {
+    pub(super) fn new(socket: F::Socket) -> io::Result<Stream<F>> {
         let fd = socket.fd();
         Ok(Stream { io: Registered::new(socket, SourceKind::Stream, fd)? })
     }
 
     /// Waits until a socket that connects is connected.
-    pub(super) async fn connected(socket: K::Socket) -> io::Result<Stream<K>> {
-        let stream = Stream::<K>::new(socket)?;
+    pub(super) async fn connected(socket: F::Socket) -> io::Result<Stream<F>> {
+        let stream = Stream::<F>::new(socket)?;
         // Nothing has come before there is a connection, and what comes is told by an event.
         stream.io.expect_wait(Direction::Read);
         // To a near peer the connection is often there by now: the first try saves a trip around the loop.
@@ -241,7 +241,7 @@ impl<K: Kind> Stream<K> {
     fn poll(
         &self,
         cx: &mut Context<'_>,
-        transfer: Transfer<impl FnMut(&K::Socket) -> io::Result<usize>>,
+        transfer: Transfer<impl FnMut(&F::Socket) -> io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.io.poll_transfer(cx, self.io.own(transfer.direction), transfer)
     }
@@ -333,22 +333,22 @@ impl<K: Kind> Stream<K> {
     }
 
     /// Two halves that borrow the connection.
-    pub fn split(&mut self) -> (ReadHalf<'_, K>, WriteHalf<'_, K>) {
+    pub fn split(&mut self) -> (ReadHalf<'_, F>, WriteHalf<'_, F>) {
         split::borrowed(self)
     }
 
     /// Two halves that share the connection, for two tasks.
-    pub fn into_split(self) -> (OwnedReadHalf<K>, OwnedWriteHalf<K>) {
+    pub fn into_split(self) -> (OwnedReadHalf<F>, OwnedWriteHalf<F>) {
         split::owned(self)
     }
 }
 
-reads!(Stream<K>, self => self);
-writes!(Stream<K>, self => self);
-reads!(&Stream<K>, self => self);
-writes!(&Stream<K>, self => self);
+reads!(Stream<F>, self => self);
+writes!(Stream<F>, self => self);
+reads!(&Stream<F>, self => self);
+writes!(&Stream<F>, self => self);
 
-impl<K: Kind> fmt::Debug for Stream<K> {
+impl<F: Family> fmt::Debug for Stream<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.fmt(f)
     }

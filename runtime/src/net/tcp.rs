@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::net::{Kind, Listener, Stream};
+use crate::net::{Family, Listener, Stream};
 use crate::observe::Direction;
 use crate::reactor::registered::descriptor;
 use crate::time::timeout;
@@ -17,11 +17,11 @@ use crate::time::timeout;
 /// lower (on Linux `net.core.somaxconn`, 4096 by default).
 const BACKLOG: i32 = 65_535;
 
-/// The kind of TCP sockets.
+/// The family of TCP sockets.
 #[derive(Debug)]
 pub enum Tcp {}
 
-impl Kind for Tcp {
+impl Family for Tcp {
     type Socket = mio::net::TcpStream;
     type Listener = mio::net::TcpListener;
     type Peer = SocketAddr;

@@ -14,15 +14,15 @@ use mio::event::Source as Pollable;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::net::{Kind, Listener, Stream};
+use crate::net::{Family, Listener, Stream};
 use crate::observe::{Direction, SourceKind};
 use crate::reactor::registered::{Registered, descriptor};
 
-/// The kind of Unix sockets.
+/// The family of Unix sockets.
 #[derive(Debug)]
 pub enum Unix {}
 
-impl Kind for Unix {
+impl Family for Unix {
     type Socket = mio::net::UnixStream;
     type Listener = mio::net::UnixListener;
     type Peer = SocketAddr;
