@@ -266,7 +266,8 @@ impl Drop for Runtime {
         while let Some((task, callback)) = core.next_callback() {
             drop(catch(|| drop((task, callback))));
         }
-        let wakers = core.timers.borrow_mut().take_wakers();
+        let mut wakers = core.timers.borrow_mut().take_wakers();
+        wakers.extend(core.reactor.close());
         let also_woken = catch(|| for_each(wakers.into_iter(), Waker::wake));
         self.event_loop.leave(LoopExit::Shutdown);
         if let Err(payload) = woken.and(also_woken) {

@@ -26,7 +26,6 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 
 pub(crate) use panics::{Payload, catch, for_each, report};
 
@@ -69,7 +68,7 @@ pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) time: Time,
     pub(crate) timers: RefCell<TimerQueue>,
-    pub(crate) reactor: Reactor<Waker>,
+    pub(crate) reactor: Reactor,
     /// The tasks and the ready queue. In one cell, as a poll needs both twice: two cost 7 % of a yield.
     pub(crate) tasks: RefCell<Table>,
     pub(crate) inbox: Arc<LoopInbox>,
@@ -209,22 +208,18 @@ impl Core {
         self.emit(id.get(), Kind::Woken { effect, by, id: parent });
     }
 
-    /// Whether this loop runs on this thread, which is the only place where its timers and sources work.
+    /// Whether this loop runs on this thread, and goes on: the only place where its timers and sources work.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        HERE.get().inbox == address(&self.inbox)
+        HERE.get().inbox == address(&self.inbox) && !self.closing.get()
     }
 
     /// Says of something that belongs to this loop why it cannot be used where it is.
     #[cold]
     pub(crate) fn not_current(&self, what: &str) -> String {
         let why = if self.closing.get() { "has been dropped" } else { "does not run here" };
-        let here = match entered_at() {
-            Some(place) => format!("the loop here was entered at {place}"),
-            None => "no loop runs on this thread".to_owned(),
-        };
         let (name, place) = (shortened(&self.name), self.entered_at.get());
-        format!("{what} belongs to the runtime {name:?} entered at {place}, which {why}: {here}")
+        format!("{what} belongs to the runtime {name:?} entered at {place}, which {why}")
     }
 }
 

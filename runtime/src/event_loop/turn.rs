@@ -51,14 +51,16 @@ pub(crate) struct EventLoop {
     messages: VecDeque<Message>,
     // Kept from step to step for their memory.
     fired: Vec<Fired>,
-    ready_sources: Vec<Ready<Waker>>,
+    ready_sources: Vec<Ready>,
+    wakers: Vec<Waker>,
 }
 
 impl EventLoop {
     pub(crate) fn new(core: Rc<Core>, check_interval: u32) -> EventLoop {
         core.tasks.borrow_mut().ready.check_after(check_interval);
-        let (messages, fired, ready_sources) = Default::default();
-        EventLoop { core, check_interval, last_park_end: None, messages, fired, ready_sources }
+        let (messages, fired, ready_sources, wakers) = Default::default();
+        let last_park_end = None;
+        EventLoop { core, check_interval, last_park_end, messages, fired, ready_sources, wakers }
     }
 
     /// Time has passed outside of the loop: timers may be due.
@@ -359,15 +361,16 @@ impl EventLoop {
             panic!("the operating system's poller failed: {error}");
         }
         core.tasks.borrow_mut().ready.check_after(self.check_interval);
-        core.reactor.mark_ready(|ready| self.ready_sources.push(ready));
+        core.reactor.mark_ready(&mut self.ready_sources, &mut self.wakers);
         let events = self.ready_sources.len();
         core.counters.io_events.add(events as u64);
         core.emit(0, Kind::Unparked { events: events as u32 });
+        let mut wakers = self.wakers.drain(..);
         for_each(self.ready_sources.drain(..), |ready| {
-            let Ready { source, readable, writable, waiters } = ready;
+            let Ready { source, readable, writable, wakers: count } = ready;
             core.emit(0, Kind::SourceReady { readable, writable, source });
             core.caused_by(CauseKind::Source, u64::from(source), || {
-                for_each(waiters.into_iter().flatten(), Waker::wake);
+                for_each(wakers.by_ref().take(count), Waker::wake);
             });
         });
     }

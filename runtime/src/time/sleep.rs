@@ -33,7 +33,8 @@ pub fn advance(duration: Duration) {
 /// disarms its timer, in O(1).
 ///
 /// # Panics
-/// When polled outside of a runtime.
+/// When polled outside of a runtime, and when polled again in another one, or after its own was dropped: the
+/// timer would never fire. The message names both places.
 ///
 /// ```
 /// use std::time::Duration;
@@ -150,7 +151,9 @@ impl Future for Sleep {
 
 impl Armed {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        assert!(self.core.is_current(), "{}", self.core.not_current("a sleep that was started"));
+        if !self.core.is_current() {
+            self.refuse();
+        }
         let timers = self.core.timers.borrow();
         let Some(waker) = timers.waker(self.key) else { return Poll::Ready(()) };
         let known = waker.will_wake(cx.waker());
@@ -161,6 +164,17 @@ impl Armed {
             drop(before);
         }
         Poll::Pending
+    }
+}
+
+impl Armed {
+    #[cold]
+    fn refuse(&self) -> ! {
+        let here = match event_loop::entered_at() {
+            Some(place) => format!("it is polled in the loop entered at {place}"),
+            None => "it is polled where no loop runs".to_owned(),
+        };
+        panic!("{}; {here}", self.core.not_current("this sleep"));
     }
 }
 
