@@ -130,7 +130,7 @@ fn observed(scenarios: &[Scenario]) -> &'static str {
     let observed = scenarios.iter().filter(|scenario| scenario.id.starts_with("observed")).count();
     match observed {
         0 => "no (no Observer is installed in any round)",
-        all if all == scenarios.len() => "yes (each round is run without and with a Recorder)",
+        all if all == scenarios.len() => "yes (each round is run without and with an observer)",
         _ => "only in the rows that say so",
     }
 }
