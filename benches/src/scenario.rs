@@ -21,6 +21,13 @@ pub struct Scenario {
     pub max_rounds: usize,
 }
 
+impl Scenario {
+    /// One that is measured in one process, in as many rounds as asked for.
+    pub fn new(id: &'static str, rows: Vec<Row>, contestants: Vec<Contestant>) -> Self {
+        Self { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    }
+}
+
 /// A line of the table.
 pub struct Row {
     /// What was measured, per what.

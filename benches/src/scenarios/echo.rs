@@ -28,7 +28,7 @@ fn scenario(id: &'static str, title: &'static str, contestants: Vec<Contestant>)
         goals: vec![Goal::OfTokio(0.95)],
         note: "per trip there and back, same thread",
     }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    Scenario::new(id, rows, contestants)
 }
 
 /// The contestants for `connections` with `trips` each.

@@ -10,36 +10,15 @@ use std::time::Instant;
 
 /// 1,000 tasks of one type and of four, and 100,000.
 pub fn scenarios() -> Vec<Scenario> {
+    let row = |title, goals| vec![Row { title, unit: Unit::Nanos, goals, note: "per task" }];
+    let thousand = row("spawn + join, 1,000 tasks", vec![Goal::OfBestPeer(0.62)]);
+    let types = row("spawn + join, 1,000 tasks of four types by turns", vec![]);
+    let many = row("spawn + join, 100,000 tasks", vec![Goal::OfBestPeer(1.0)]);
     vec![
-        scenario(
-            "spawn-1k",
-            "spawn + join, 1,000 tasks",
-            vec![Goal::OfBestPeer(0.62)],
-            with(1_000, 100),
-        ),
-        scenario(
-            "spawn-types",
-            "spawn + join, 1,000 tasks of four types by turns",
-            vec![],
-            with_types(1_000, 100),
-        ),
-        scenario(
-            "spawn-100k",
-            "spawn + join, 100,000 tasks",
-            vec![Goal::OfBestPeer(1.0)],
-            with(100_000, 1),
-        ),
+        Scenario::new("spawn-1k", thousand, with(1_000, 100)),
+        Scenario::new("spawn-types", types, with_types(1_000, 100)),
+        Scenario::new("spawn-100k", many, with(100_000, 1)),
     ]
-}
-
-fn scenario(
-    id: &'static str,
-    title: &'static str,
-    goals: Vec<Goal>,
-    contestants: Vec<Contestant>,
-) -> Scenario {
-    let rows = vec![Row { title, unit: Unit::Nanos, goals, note: "per task" }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
 }
 
 /// The contestants for `tasks` at once, a multiple of four, `repeats` times over in one runtime, after

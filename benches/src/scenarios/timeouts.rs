@@ -45,7 +45,7 @@ fn scenario(
     contestants: Vec<Contestant>,
 ) -> Scenario {
     let rows = vec![Row { title, unit: Unit::Nanos, goals, note: "30 s, never reached" }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    Scenario::new(id, rows, contestants)
 }
 
 /// The floor: a call through a pointer that answers at once.

@@ -74,7 +74,7 @@ fn scenario(
     contestants: Vec<Contestant>,
 ) -> Scenario {
     let rows = vec![Row { title, unit, goals, note }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    Scenario::new(id, rows, contestants)
 }
 
 /// A waker that remembers whether its task is scheduled.
