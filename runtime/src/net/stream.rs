@@ -40,7 +40,6 @@ pub trait Family: fmt::Debug + Sized + 'static {
 pub trait Socket: Pollable + fmt::Debug + Unpin {
     fn io(&self) -> impl Read + Write;
     fn options(&self) -> SockRef<'_>;
-    fn fd(&self) -> i32;
 }
 
 macro_rules! socket {
@@ -52,10 +51,6 @@ macro_rules! socket {
 
             fn options(&self) -> SockRef<'_> {
                 SockRef::from(self)
-            }
-
-            fn fd(&self) -> i32 {
-                descriptor(self)
             }
         }
     };
@@ -164,7 +159,7 @@ fn check_connected(socket: &impl Socket) -> io::Result<()> {
 impl<F: Family> Stream<F> {
     #[track_caller]
     pub(super) fn new(socket: F::Socket) -> io::Result<Stream<F>> {
-        let fd = socket.fd();
+        let fd = descriptor(&*socket.options());
         Ok(Stream { io: Registered::new(socket, SourceKind::Stream, fd)? })
     }
 

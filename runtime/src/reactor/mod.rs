@@ -35,7 +35,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::inbox::Notify;
 use crate::observe::Direction;
 pub(crate) use waiters::Waiter;
-use waiters::{NONE, Waiters};
+use waiters::Waiters;
 
 /// Events taken from the operating system at a time. More wait for the next check.
 const EVENTS_CAPACITY: usize = 1024;
@@ -82,35 +82,31 @@ struct Poller {
     _waker: Arc<mio::Waker>,
 }
 
+#[derive(Default)]
 struct Sources {
-    entries: Vec<Option<Source>>,
+    /// By place. Where none is registered, the last one stays, with a number that is no source's.
+    entries: Vec<Source>,
     free: Vec<u32>,
     last_id: u32,
     waiters: Waiters,
 }
 
 impl Sources {
-    fn get(&mut self, place: u32) -> (&mut Source, &mut Waiters) {
-        match &mut self.entries[place as usize] {
-            Some(source) => (source, &mut self.waiters),
-            None => unreachable!("a place belongs to its source until that is deregistered"),
-        }
-    }
-
     fn wait(&mut self, place: u32, direction: Direction, key: u32, waker: Waker) -> Option<Waker> {
-        let (source, waiters) = self.get(place);
-        waiters.wait(&mut source.waiting[index(direction)], key, waker)
+        let first = &mut self.entries[place as usize].waiting[direction as usize];
+        self.waiters.wait(first, key, waker)
     }
 
     fn leave(&mut self, place: u32, direction: Direction, waiter: &Waiter) -> Option<Waker> {
-        let (source, waiters) = self.get(place);
-        waiters.leave(&mut source.waiting[index(direction)], waiter)
+        let first = &mut self.entries[place as usize].waiting[direction as usize];
+        self.waiters.leave(first, waiter)
     }
 }
 
-/// A registered descriptor. What is known of its two directions stands in pairs, read first.
+/// A registered descriptor.
+#[derive(Default)]
 pub(crate) struct Source {
-    /// The first waiter of each direction.
+    /// The first waiter of each direction, read first.
     waiting: [u32; 2],
     ready: [Cell<bool>; 2],
     /// The peer has closed its side, or the descriptor is in error: a read answers that at once, for ever,
@@ -127,12 +123,12 @@ impl Source {
 
     /// Whether an operation is worth trying.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        self.ready[index(direction)].get()
+        self.ready[direction as usize].get()
     }
 
     /// An operation would have blocked: only a new event makes the direction ready again.
     pub(crate) fn would_block(&self, direction: Direction) {
-        self.ready[index(direction)].set(false);
+        self.ready[direction as usize].set(false);
     }
 
     /// An operation moved less than it could have, so the next one would block: where the platform promises
@@ -142,13 +138,6 @@ impl Source {
         if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed) {
             self.would_block(direction);
         }
-    }
-}
-
-fn index(direction: Direction) -> usize {
-    match direction {
-        Direction::Read => 0,
-        Direction::Write => 1,
     }
 }
 
@@ -167,11 +156,9 @@ impl Reactor {
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let poller_waker = PollerWaker { waker: Arc::downgrade(&waker), wakes: AtomicU64::new(0) };
         let events = Events::with_capacity(EVENTS_CAPACITY);
-        let waiters = Waiters::default();
-        let sources = Sources { entries: Vec::new(), free: Vec::new(), last_id: 0, waiters };
         let reactor = Reactor {
             poller: RefCell::new(Some(Poller { poll, events, _waker: waker })),
-            sources: RefCell::new(sources),
+            sources: RefCell::default(),
         };
         Ok((reactor, poller_waker))
     }
@@ -192,16 +179,15 @@ impl Reactor {
         let poller = poller.as_ref().ok_or_else(|| io::Error::other("the poller is closed"))?;
         let mut sources = self.sources.borrow_mut();
         let place = sources.free.last().copied().unwrap_or(sources.entries.len() as u32);
-        let id = sources.last_id.wrapping_add(1);
+        let id = sources.last_id.wrapping_add(1).max(1);
         let interest = Interest::READABLE | Interest::WRITABLE;
         poller.poll.registry().register(io, token(place, id), interest)?;
         sources.last_id = id;
         if sources.free.pop().is_none() {
-            sources.entries.push(None);
+            sources.entries.push(Source::default());
         }
         let ready = [Cell::new(true), Cell::new(true)];
-        sources.entries[place as usize] =
-            Some(Source { waiting: [NONE; 2], ready, read_closed: false, id });
+        sources.entries[place as usize] = Source { ready, id, ..Source::default() };
         Ok(place)
     }
 
@@ -219,8 +205,8 @@ impl Reactor {
         }
         let mut wakers = Vec::new();
         let Sources { entries, free, waiters, .. } = &mut *self.sources.borrow_mut();
-        let waiting = entries[place as usize].take().map_or([NONE; 2], |source| source.waiting);
-        for (mut first, own) in waiting.into_iter().zip(own) {
+        let source = std::mem::take(&mut entries[place as usize]);
+        for (mut first, own) in source.waiting.into_iter().zip(own) {
             waiters.remove_all(&mut first, &mut wakers);
             waiters.leave(&mut first, own);
         }
@@ -231,10 +217,7 @@ impl Reactor {
     /// Reads what is known of a registered source, or changes it. `f` must run no code of a user.
     #[inline]
     pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&Source) -> R) -> R {
-        match &self.sources.borrow().entries[place as usize] {
-            Some(source) => f(source),
-            None => unreachable!("a place belongs to its source until that is deregistered"),
-        }
+        f(&self.sources.borrow().entries[place as usize])
     }
 
     /// Has the next event in a direction of a registered source wake `waker` for `waiter`.
@@ -284,7 +267,7 @@ impl Reactor {
         let events = poller.iter().flat_map(|poller| &poller.events);
         for event in events.filter(|event| event.token() != WAKER) {
             let (place, id) = split(event.token());
-            let Some(Some(source)) = entries.get_mut(place as usize) else { continue };
+            let Some(source) = entries.get_mut(place as usize) else { continue };
             // A token of 32 bits has no room for the number; what protects there is deregistering before
             // closing alone.
             if usize::BITS >= 64 && source.id != id {
@@ -312,7 +295,7 @@ impl Reactor {
         drop(self.poller.take());
         let mut wakers = Vec::new();
         let Sources { entries, waiters, .. } = &mut *self.sources.borrow_mut();
-        for first in entries.iter_mut().flatten().flat_map(|source| &mut source.waiting) {
+        for first in entries.iter_mut().flat_map(|source| &mut source.waiting) {
             waiters.remove_all(first, &mut wakers);
         }
         wakers

@@ -89,10 +89,7 @@ impl<S: Pollable> Registered<S> {
 
     /// The waiter that all callers of the `poll_*` methods are in a direction.
     pub(crate) fn own(&self, direction: Direction) -> &Waiter {
-        match direction {
-            Direction::Read => &self.own[0],
-            Direction::Write => &self.own[1],
-        }
+        &self.own[direction as usize]
     }
 
     /// Waits until an operation in `direction` is worth trying. Where nothing can be waited for, that is at
