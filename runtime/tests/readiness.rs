@@ -846,3 +846,25 @@ fn a_function_may_be_written_for_both_kinds() {
         assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 2);
     });
 }
+
+/// A read stops before a byte that the peer has marked as urgent, however much follows: that it is short does
+/// not mean that nothing is left.
+#[test]
+fn urgent_data_does_not_hide_what_follows() {
+    let mut runtime = Runtime::builder().clock(Clock::VirtualDespiteIo).build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = tcp().await;
+        drain(&near);
+        assert_eq!(far.try_write(b"ab").unwrap(), 2);
+        assert_eq!(far.socket().send_out_of_band(b"!").unwrap(), 1);
+        assert_eq!(far.try_write(b"cd").unwrap(), 2);
+        let mut received = Vec::new();
+        while received.len() < 4 {
+            let mut buffer = [0; 64];
+            let reading = mainspring::time::timeout(Duration::from_secs(1), near.read(&mut buffer));
+            let n = reading.await.expect("there is more").unwrap();
+            received.extend_from_slice(&buffer[..n]);
+        }
+        assert_eq!(received, b"abcd");
+    });
+}

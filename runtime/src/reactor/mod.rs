@@ -41,6 +41,12 @@ use waiters::Waiters;
 const EVENTS_CAPACITY: usize = 1024;
 /// The token of the waker that other threads use.
 const WAKER: Token = Token(usize::MAX);
+/// Both directions; and urgent data, where that is reported apart.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+/// Both directions.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// epoll and kqueue report every arrival as a new edge. mio's emulation on Windows arms itself only when
 /// an operation has answered "would block".
 const SHORT_MEANS_DRAINED: bool = cfg!(unix);
@@ -109,9 +115,9 @@ pub(crate) struct Source {
     /// The first waiter of each direction, read first.
     waiting: [u32; 2],
     ready: [Cell<bool>; 2],
-    /// The peer has closed its side, or the descriptor is in error: a read answers that at once, for ever,
-    /// and no further edge comes for it.
-    read_closed: bool,
+    /// The peer has closed its side or the descriptor is in error, for which no further edge comes; or urgent
+    /// data has come, before which a read stops whatever follows.
+    reads_stop_short: bool,
     id: u32,
 }
 
@@ -132,10 +138,9 @@ impl Source {
     }
 
     /// An operation moved less than it could have, so the next one would block: where the platform promises
-    /// an event for what comes after, there is no need to try. A read side that is closed stays ready, since
-    /// no event will report its end again.
+    /// an event for what comes after, there is no need to try. Not so if reads stop for another reason.
     pub(crate) fn short(&self, direction: Direction) {
-        if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed) {
+        if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.reads_stop_short) {
             self.would_block(direction);
         }
     }
@@ -176,12 +181,12 @@ impl Reactor {
     /// If the system refuses it, or the reactor is closed.
     pub(crate) fn register(&self, io: &mut impl Pollable) -> io::Result<u32> {
         let poller = self.poller.borrow();
-        let poller = poller.as_ref().ok_or_else(|| io::Error::other("the poller is closed"))?;
+        let poller =
+            poller.as_ref().ok_or_else(|| io::Error::other("the runtime is being dropped"))?;
         let mut sources = self.sources.borrow_mut();
         let place = sources.free.last().copied().unwrap_or(sources.entries.len() as u32);
         let id = sources.last_id.wrapping_add(1).max(1);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poller.poll.registry().register(io, token(place, id), interest)?;
+        poller.poll.registry().register(io, token(place, id), INTEREST)?;
         sources.last_id = id;
         if sources.free.pop().is_none() {
             sources.entries.push(Source::default());
@@ -276,7 +281,7 @@ impl Reactor {
             let closed = event.is_read_closed() || event.is_error();
             let readable = event.is_readable() || closed;
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-            source.read_closed |= closed;
+            source.reads_stop_short |= closed || event.is_priority();
             let before = wakers.len();
             for (direction, is_ready) in [readable, writable].into_iter().enumerate() {
                 if is_ready {

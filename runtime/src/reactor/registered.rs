@@ -17,8 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use mio::event::Source as Pollable;
 
 use super::{Source, Waiter};
-pub(crate) use crate::context::TRANSFER_BUDGET;
-use crate::context::{self, Core};
+use crate::context::{self, Core, TRANSFER_BUDGET};
 use crate::observe::{Direction, Kind, SourceKind, TryOutcome};
 use crate::panics::wake_all;
 
