@@ -308,7 +308,7 @@ fn selections(n: usize) -> impl Iterator<Item = Vec<usize>> {
 }
 
 /// One, two or three wait; any of them leave, before the event, or after it and before they are polled. All
-/// others are woken by it, once, and nobody else; and all end, those too that first find nothing.
+/// others are woken by it, once, and no others; and all end, those too that first find nothing.
 #[test]
 fn an_event_wakes_all_who_wait_and_is_lost_with_none_that_leaves() {
     let number = run(async { cases().await.len() });

@@ -63,8 +63,8 @@ socket!(mio::net::UnixStream);
 /// A connection: [`TcpStream`](crate::net::TcpStream) or [`UnixStream`](crate::net::UnixStream).
 ///
 /// It reads and writes by shared reference, so one task may read while another writes. It is also an
-/// [`AsyncRead`] and [`AsyncWrite`] of futures-io, and so is a reference to it. Dropping it closes the
-/// connection.
+/// [`AsyncRead`](futures_io::AsyncRead) and [`AsyncWrite`](futures_io::AsyncWrite), and so is a reference to
+/// it. Dropping it closes the connection.
 ///
 /// Each future that reads or writes waits by itself. All callers of a `poll_*` method of one direction are one
 /// waiter: the last of them is woken.

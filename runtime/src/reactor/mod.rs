@@ -7,7 +7,7 @@
 //! of tasks: none comes between an operation that would block and the clearing of its direction.
 //!
 //! A *waiter* waits in one direction of a source. A future (`read`, `accept`, `readable`) is a waiter of its
-//! own; all callers of a socket's `poll_*` methods in that direction are one together, of whom the last
+//! own; all callers of a socket's `poll_*` methods in that direction are one together: the last of them
 //! counts. Every waiter has a node in one slab, and the nodes that wait in a direction are a list. An event
 //! takes all their wakers, in the order of arrival: each tries, and waits again if it finds nothing. So no
 //! wake is lost with a future that is dropped, and waiters do not wake each other.

@@ -194,7 +194,7 @@ impl<S: Pollable> Registered<S> {
     /// The task has moved its share for this poll: others have a turn first.
     #[cold]
     fn give_way(&self, waker: &Waker, direction: Direction) {
-        // Who waits for what this task wrote is woken first. Nobody waits for what it read.
+        // What this task wrote may be waited for by others, who should be woken first; what it read is not.
         if direction == Direction::Write {
             self.core.table.borrow_mut().ready.look_after(0);
         }
