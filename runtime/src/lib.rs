@@ -34,6 +34,7 @@ pub mod observe;
 mod reactor;
 mod remote;
 mod runtime;
+mod stalled;
 mod stats;
 mod task;
 pub mod time;
@@ -44,9 +45,10 @@ pub use builder::{
 };
 pub use event_loop::current_task;
 pub use event_loop::ready::Scheduler;
-pub use event_loop::stall::{Outside, StallReason, Stalled, StalledTask};
+pub use event_loop::stall::{Outside, StallReason};
 pub use remote::{Remote, RuntimeDropped};
 pub use runtime::{Runtime, run, spawn, spawn_named};
+pub use stalled::{Stalled, StalledTask};
 pub use stats::{Stats, Turn};
 pub use task::{
     AbortOnDrop, CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState,

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
-use crate::event_loop::{self, Core, LoopInbox, Message};
+use crate::event_loop::{Core, LoopInbox, Message};
+use crate::observe::cause;
 use crate::observe::event::{CancelOrigin, CauseKind};
 use crate::task::TaskId;
 use crate::task::join::CancelRequest;
@@ -78,7 +79,7 @@ impl Remote {
         F: Future + 'static,
     {
         let spawned_at = Location::caller();
-        let thread = event_loop::thread_number();
+        let thread = cause::thread_number();
         let message = Message::Spawn(Box::new(move |core: &Rc<Core>| {
             let (core, future) = (core.clone(), make());
             core.clone().caused_by(CauseKind::Thread, thread, || {

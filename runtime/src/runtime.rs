@@ -9,11 +9,12 @@ use std::task::{Context, Waker};
 
 use crate::builder::Builder;
 use crate::event_loop::poll::Main;
-use crate::event_loop::stall::{StallReason, Stalled};
+use crate::event_loop::stall::StallReason;
 use crate::event_loop::turn::{EventLoop, TurnEnd};
 use crate::event_loop::{self, Core, Entered, catch, for_each};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, LoopExit};
 use crate::remote::Remote;
+use crate::stalled::Stalled;
 use crate::stats::{Stats, Turn};
 use crate::task::TaskId;
 use crate::task::handle::JoinHandle;

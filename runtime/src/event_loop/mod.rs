@@ -24,10 +24,9 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-pub(crate) use panics::{Payload, catch, for_each, report};
+pub(crate) use panics::{Payload, catch, for_each, report, shortened};
 
 use crate::blocking::Pool;
 use crate::observe::event::{CancelEffect, CauseKind, Kind, WakeEffect};
@@ -218,16 +217,8 @@ impl Core {
     #[cold]
     pub(crate) fn not_current(&self, what: &str) -> String {
         let why = if self.closing.get() { "has been dropped" } else { "does not run here" };
-        let (name, place) = (shortened(&self.name), self.entered_at.get());
+        let (name, place) = (shortened(format_args!("{}", self.name)), self.entered_at.get());
         format!("{what} belongs to the runtime {name:?} entered at {place}, which {why}")
-    }
-}
-
-/// At most eighty characters of a text, for a message.
-pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
     }
 }
 
@@ -243,9 +234,6 @@ thread_local! {
     static HERE: Cell<Here> = const { Cell::new(Here { inbox: 0, wants_all: false }) };
     static CURRENT: Cell<ManuallyDrop<Option<Rc<Core>>>> =
         const { Cell::new(ManuallyDrop::new(None)) };
-    static THREAD: Cell<u64> = const { Cell::new(0) };
-    /// The blocking job whose end this thread is reporting, or 0.
-    static JOB: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes a loop the thread's current one until it is dropped, then the one before.
@@ -326,28 +314,4 @@ pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
     try_current().and_then(|core| core.running.get())
-}
-
-/// What causes a wake that another thread sends: the end of a blocking job, or anything else on that thread.
-pub(crate) fn cause_from_afar() -> (CauseKind, u64) {
-    match JOB.get() {
-        0 => (CauseKind::Thread, thread_number()),
-        job => (CauseKind::Job, u64::from(job)),
-    }
-}
-
-/// Runs `f` with the end of a blocking job as the cause of every wake in it.
-pub(crate) fn caused_by_job(job: u32, f: impl FnOnce()) {
-    JOB.set(job);
-    f();
-    JOB.set(0);
-}
-
-/// A number for the calling thread, counted from 1 in the order of asking.
-pub(crate) fn thread_number() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if THREAD.get() == 0 {
-        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-    }
-    THREAD.get()
 }

@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::event_loop::TRANSFER_BUDGET;
 use crate::net::{Family, Stream};
 use crate::observe::event::{Direction, SourceKind};
 use crate::reactor::Waiter;
-use crate::reactor::registered::{Registered, TRANSFER_BUDGET};
+use crate::reactor::registered::Registered;
 use crate::time::sleep;
 
 /// What one accept counts for in a task's transfer budget: sixteen, then others get a turn.

@@ -40,7 +40,6 @@ pub trait Family: fmt::Debug + Sized + 'static {
 pub trait Socket: Pollable + fmt::Debug + Unpin {
     fn io(&self) -> impl Read + Write;
     fn options(&self) -> SockRef<'_>;
-    fn fd(&self) -> i32;
 }
 
 macro_rules! socket {
@@ -53,10 +52,6 @@ macro_rules! socket {
             fn options(&self) -> SockRef<'_> {
                 SockRef::from(self)
             }
-
-            fn fd(&self) -> i32 {
-                descriptor(self)
-            }
         }
     };
 }
@@ -68,8 +63,8 @@ socket!(mio::net::UnixStream);
 /// A connection: [`TcpStream`](crate::net::TcpStream) or [`UnixStream`](crate::net::UnixStream).
 ///
 /// It reads and writes by shared reference, so one task may read while another writes. It is also an
-/// [`AsyncRead`] and [`AsyncWrite`] of futures-io, and so is a reference to it. Dropping it closes the
-/// connection.
+/// [`AsyncRead`](futures_io::AsyncRead) and [`AsyncWrite`](futures_io::AsyncWrite), and so is a reference to
+/// it. Dropping it closes the connection.
 ///
 /// Each future that reads or writes waits by itself. All callers of a `poll_*` method of one direction are one
 /// waiter: the last of them is woken.
@@ -164,7 +159,7 @@ fn check_connected(socket: &impl Socket) -> io::Result<()> {
 impl<F: Family> Stream<F> {
     #[track_caller]
     pub(super) fn new(socket: F::Socket) -> io::Result<Stream<F>> {
-        let fd = socket.fd();
+        let fd = descriptor(&*socket.options());
         Ok(Stream { io: Registered::new(socket, SourceKind::Stream, fd)? })
     }
 

@@ -139,7 +139,7 @@ impl Stream<Tcp> {
             if buffer.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            io.poll_try(cx, waiter, Direction::Read, 0, |io| io.peek(buffer), |_| 0)
+            io.poll_try(cx, waiter, Direction::Read, 0, |io| io.peek(buffer), |n| *n)
         })
     }
 

@@ -241,7 +241,7 @@ impl<T: AsFd> AsyncFd<T> {
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
         self.io.operation(direction, move |io, cx, waiter| {
-            io.poll_try(cx, waiter, direction, 0, |io| operation(&io.inner), |_| 0)
+            io.poll_try(cx, waiter, direction, 0, |io| operation(&io.inner), |_| 1)
         })
     }
 
@@ -254,7 +254,7 @@ impl<T: AsFd> AsyncFd<T> {
         &self,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.try_now(Direction::Read, 0, |io| operation(&io.inner), |_| 0)
+        self.io.try_now(Direction::Read, 0, |io| operation(&io.inner), |_| 1)
     }
 
     /// As [`try_read_with`](AsyncFd::try_read_with), for writing.
@@ -265,7 +265,7 @@ impl<T: AsFd> AsyncFd<T> {
         &self,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 0)
+        self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 1)
     }
 
     readable!();

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::panic::Location;
 
+pub(crate) mod cause;
 pub(crate) mod event;
 pub(crate) mod slot;
 mod span;

@@ -17,8 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use mio::event::Source as Pollable;
 
 use super::{Source, Waiter};
-pub(crate) use crate::event_loop::TRANSFER_BUDGET;
-use crate::event_loop::{self, Core, for_each};
+use crate::event_loop::{self, Core, TRANSFER_BUDGET, for_each};
 use crate::observe::event::{Direction, Kind, SourceKind, TryOutcome};
 
 /// What a try counts for at least, in bytes: reading byte by byte takes as many system calls.
@@ -88,10 +87,7 @@ impl<S: Pollable> Registered<S> {
 
     /// The waiter that all callers of the `poll_*` methods are in a direction.
     pub(crate) fn own(&self, direction: Direction) -> &Waiter {
-        match direction {
-            Direction::Read => &self.own[0],
-            Direction::Write => &self.own[1],
-        }
+        &self.own[direction as usize]
     }
 
     /// Waits until an operation in `direction` is worth trying. Where nothing can be waited for, that is at
@@ -197,7 +193,7 @@ impl<S: Pollable> Registered<S> {
     /// The task has moved its share for this poll: others have a turn first.
     #[cold]
     fn give_way(&self, waker: &Waker, direction: Direction) {
-        // Who waits for what this task wrote is woken first. Nobody waits for what it read.
+        // What this task wrote may be waited for by others, who should be woken first; what it read is not.
         if direction == Direction::Write {
             self.core.tasks.borrow_mut().ready.check_after(0);
         }

@@ -18,9 +18,6 @@ use crate::task::error::{JoinError, StillPending};
 use crate::task::join::{Callback, CallbackId, Completed, TaskRef};
 use crate::task::state::TaskState;
 
-/// The longest part of a result or error that a handle's `Debug` prints, in characters.
-const DEBUG_RESULT_LIMIT: usize = 80;
-
 /// The done-callbacks that may wait for a task's end: more are a mistake in a loop.
 const MAX_CALLBACKS: usize = 65_534;
 
@@ -248,7 +245,7 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
         let state = self.state();
         write!(f, "<{}", self.id())?;
         if let Some(name) = self.name() {
-            write!(f, " {:?}", shortened(&name))?;
+            write!(f, " {:?}", shortened(format_args!("{name}")))?;
         }
         write!(f, " {state}")?;
         if self.task.is_cancel_requested() {
@@ -257,37 +254,15 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
         write!(f, " spawned at {}", self.spawned_at())?;
         if state.is_finished() {
             self.with_result(|result| match result {
-                Some(Ok(value)) => write_bounded(f, " result=", format_args!("{value:?}")),
+                Some(Ok(value)) => write!(f, " result={}", shortened(format_args!("{value:?}"))),
                 Some(Err(error)) => {
-                    write_bounded(f, " error=", format_args!("{}", error.outcome()))
+                    write!(f, " error={}", shortened(format_args!("{}", error.outcome())))
                 }
                 None => f.write_str(" result was read"),
             })?;
         }
         f.write_str(">")
     }
-}
-
-/// Writes the beginning of a text, on one line.
-fn write_bounded(f: &mut fmt::Formatter<'_>, what: &str, text: fmt::Arguments<'_>) -> fmt::Result {
-    struct Bounded(String, usize);
-    impl fmt::Write for Bounded {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for character in text.chars() {
-                if self.1 == 0 {
-                    self.0.push('…');
-                    return Err(fmt::Error);
-                }
-                self.1 -= 1;
-                self.0.push(if character == '\n' { ' ' } else { character });
-            }
-            Ok(())
-        }
-    }
-    let mut bounded = Bounded(String::new(), DEBUG_RESULT_LIMIT);
-    // An error means that the rest does not fit.
-    let _cut = fmt::Write::write_fmt(&mut bounded, text);
-    write!(f, "{what}{}", bounded.0)
 }
 
 /// A [`JoinHandle`] that cancels its task when it is dropped. Made by

@@ -14,6 +14,7 @@ use futures_task::ArcWake;
 
 use crate::event_loop::inbox::WakeSent;
 use crate::event_loop::{self, LoopInbox, Message};
+use crate::observe::cause;
 use crate::task::state::{OnWake, State};
 
 /// What the loop and the wakers of a task share.
@@ -102,7 +103,7 @@ fn woken(header: &Header, change: OnWake) {
 #[cold]
 fn send_wake(header: Arc<Header>) {
     let inbox = header.inbox.clone();
-    let message = Message::Wake { header, by: event_loop::cause_from_afar() };
+    let message = Message::Wake { header, by: cause::of_this_thread() };
     // A closed inbox gives the message back: the task ended with its runtime, the wake is stale.
     drop(inbox.send(message));
 }
