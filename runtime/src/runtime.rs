@@ -184,14 +184,14 @@ impl Runtime {
     #[track_caller]
     pub fn turn(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core().so_far();
+        let before = self.stats();
         // A stall is no news to a caller that turns the loop by hand: the turn has done nothing.
         let end = self.event_loop.turn(&mut None, true);
         self.event_loop.leave(LoopExit::TurnDone);
         if let TurnEnd::Stalled(reason @ StallReason::ClockWouldJump(_)) = end {
             panic!("{}", Stalled::new(self.core(), reason, self.core().entered_at.get()));
         }
-        self.core().so_far().since(before)
+        Turn::between(&before, &self.stats())
     }
 
     /// Makes turns until nothing is ready, without waiting for anything. Returns their sum.
@@ -201,13 +201,13 @@ impl Runtime {
     #[track_caller]
     pub fn run_until_idle(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core().so_far();
+        let before = self.stats();
         self.event_loop.check();
         while self.event_loop.has_work() {
             self.event_loop.turn(&mut None, false);
         }
         self.event_loop.leave(LoopExit::Idle);
-        self.core().so_far().since(before)
+        Turn::between(&before, &self.stats())
     }
 
     fn enter(&mut self, place: &'static Location<'static>) -> Entered {

@@ -14,7 +14,7 @@ use futures_task::waker_ref;
 use super::{Core, Payload, TRANSFER_BUDGET, catch, report};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, PollOutcome};
 use crate::task::TaskId;
-use crate::task::error::JoinError;
+use crate::task::error::{JoinError, Why};
 use crate::task::join::CancelRequest;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN};
@@ -161,7 +161,7 @@ impl Core {
         let request = request.unwrap_or(shutdown);
         let kind =
             Kind::Cancelled { origin: request.origin, by: request.by.map_or(0, TaskId::get) };
-        task.as_mut().fail(JoinError::cancelled(id, origin, request));
+        task.as_mut().fail(JoinError::new(id, origin, Why::Cancelled(request)));
         self.counters.cancelled.add(1);
         self.emit(id.get(), kind);
         self.finish(id, task);

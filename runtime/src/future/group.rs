@@ -22,6 +22,7 @@ pub(crate) struct Group<T> {
     /// By place, which is the order of the arguments. `None` once it is over and was handed out.
     members: Vec<Option<JoinHandle<T>>>,
     left: usize,
+    released: bool,
     completed: Rc<Completed>,
     registered: Option<WakerIdentity>,
 }
@@ -35,7 +36,7 @@ impl<T> Group<T> {
         };
         let members: Vec<_> = handles.into_iter().enumerate().map(join).collect();
         let left = members.len();
-        Group { members, left, completed, registered: None }
+        Group { members, left, released: false, completed, registered: None }
     }
 
     /// How many members have not been handed out.
@@ -51,6 +52,7 @@ impl<T> Group<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<(usize, JoinHandle<T>)>> {
+        assert!(!self.released, "a future that waits for tasks was polled after its end");
         if self.left == 0 {
             return Poll::Ready(None);
         }
@@ -85,9 +87,10 @@ impl<T> Group<T> {
         self.members.iter().flatten()
     }
 
-    /// Lets go of the members that have not been handed out, in order.
+    /// Ends the group, and gives the members that have not been handed out, in order. What becomes of them is no
+    /// concern of the group any more.
     pub(crate) fn release(&mut self) -> Vec<JoinHandle<T>> {
-        self.left = 0;
+        (self.left, self.released) = (0, true);
         let rest: Vec<_> = std::mem::take(&mut self.members).into_iter().flatten().collect();
         rest.iter().for_each(JoinHandle::leave_group);
         rest

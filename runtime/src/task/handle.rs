@@ -14,7 +14,7 @@ use crate::event_loop::shortened;
 use crate::observe::event::{CancelOrigin, Kind};
 use crate::task::TaskId;
 use crate::task::cell::slot_of;
-use crate::task::error::{JoinError, StillPending};
+use crate::task::error::{JoinError, StillPending, Why};
 use crate::task::join::{Callback, CallbackId, Completed, TaskRef};
 use crate::task::state::TaskState;
 
@@ -233,7 +233,11 @@ impl<T: 'static> Future for JoinHandle<T> {
             self.read_twice()
         }
         if self.task.is_running() {
-            return Poll::Ready(Err(JoinError::awaits_itself(self.id(), self.task.origin())));
+            return Poll::Ready(Err(JoinError::new(
+                self.id(),
+                self.task.origin(),
+                Why::AwaitsItself,
+            )));
         }
         self.task.await_end(cx);
         Poll::Pending
