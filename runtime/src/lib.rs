@@ -46,10 +46,9 @@ pub use builder::{
 pub use event_loop::current_task;
 pub use event_loop::ready::Scheduler;
 pub use event_loop::stall::{Outside, StallReason};
+pub use future::AbortOnDrop;
 pub use remote::{Remote, RuntimeDropped};
 pub use runtime::{Runtime, run, spawn, spawn_named};
 pub use stalled::{Stalled, StalledTask};
 pub use stats::{Stats, Turn};
-pub use task::{
-    AbortOnDrop, CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState,
-};
+pub use task::{CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState};

@@ -257,13 +257,19 @@ impl Drop for Runtime {
         let _entered = Entered::new(&core, core.entered_at.get());
         // Whatever panics on the way, the rest is dropped and woken, too. A message may be a spawn with a future.
         let left = catch(|| {
-            for_each(self.event_loop.take_messages().into_iter().chain(core.inbox.close()), drop)
+            for_each(
+                std::mem::take(&mut self.event_loop.messages).into_iter().chain(core.inbox.close()),
+                drop,
+            )
         });
         drop(left);
         core.pool.close();
         core.step.set((CauseKind::Shutdown, 0));
-        let tasks = core.tasks.borrow().ids();
-        let woken = catch(|| for_each(tasks.into_iter(), |id| core.shut_down(id.slot())));
+        let tasks = core.tasks.borrow();
+        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot())).collect();
+        drop(tasks);
+        ids.sort_unstable();
+        let woken = catch(|| for_each(ids.into_iter(), |id| core.shut_down(id.slot())));
         while let Some((task, callback)) = core.next_callback() {
             drop(catch(|| drop((task, callback))));
         }

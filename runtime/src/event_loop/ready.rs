@@ -132,17 +132,16 @@ impl ReadyQueue {
     }
 
     /// Chooses which task of the batch is next, where the order is random and there is a choice.
+    #[inline]
     pub(crate) fn choose(&mut self) -> Option<Choice> {
+        let rng = self.rng.as_mut()?;
         let left = &mut self.batch[self.taken..];
-        let rng = self.rng.as_mut().filter(|_| left.len() > 1)?;
+        if left.len() < 2 {
+            return None;
+        }
         let chosen = rng.below(left.len());
         left.swap(0, chosen);
         Some(Choice { among: left.len() as u32, chosen: chosen as u32 })
-    }
-
-    #[inline]
-    pub(crate) fn is_seeded(&self) -> bool {
-        self.rng.is_some()
     }
 }
 

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -85,6 +84,11 @@ impl<T> JoinHandle<T> {
         self.task.request_cancel(None, CancelOrigin::Handle);
     }
 
+    /// Asks for the task to be cancelled, since its handle is dropped.
+    pub(crate) fn cancel_by_drop(&self) {
+        self.task.request_cancel(None, CancelOrigin::HandleDropped);
+    }
+
     /// Asks for the task to be cancelled, and says why. The first reason given is the one kept.
     pub fn cancel_with(&self, reason: impl Into<Cow<'static, str>>) {
         self.task.request_cancel(Some(reason.into()), CancelOrigin::Handle);
@@ -122,11 +126,6 @@ impl<T> JoinHandle<T> {
             Some(meta.callbacks.remove(at))
         });
         removed.is_some()
-    }
-
-    /// Turns the handle into one that cancels its task when it is dropped.
-    pub fn abort_on_drop(self) -> AbortOnDrop<T> {
-        AbortOnDrop { handle: self }
     }
 
     /// Makes the task a member of a group: its end, or that it is over, adds `place` to `completed`.
@@ -266,42 +265,5 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
             })?;
         }
         f.write_str(">")
-    }
-}
-
-/// A [`JoinHandle`] that cancels its task when it is dropped. Made by
-/// [`JoinHandle::abort_on_drop`].
-#[must_use = "dropping it cancels the task"]
-pub struct AbortOnDrop<T> {
-    handle: JoinHandle<T>,
-}
-
-impl<T> Deref for AbortOnDrop<T> {
-    type Target = JoinHandle<T>;
-
-    fn deref(&self) -> &JoinHandle<T> {
-        &self.handle
-    }
-}
-
-impl<T: 'static> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        if !self.handle.is_finished() {
-            self.handle.task.request_cancel(None, CancelOrigin::HandleDropped);
-        }
-    }
-}
-
-impl<T: fmt::Debug + 'static> fmt::Debug for AbortOnDrop<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handle.fmt(f)
     }
 }

@@ -181,13 +181,6 @@ impl Table {
         headers.filter(|header| !header.state.get().is_finished())
     }
 
-    /// Every task that is not finished, in the order of spawning.
-    pub(crate) fn ids(&self) -> Vec<TaskId> {
-        let mut ids: Vec<_> = self.all_living().map(|header| self.id(header.slot())).collect();
-        ids.sort_unstable();
-        ids
-    }
-
     /// The cell in a slot, unless it was moved out. Whether its task is finished, it says itself.
     #[inline]
     pub(crate) fn task(&mut self, slot: u32) -> Option<&mut BoxedTask> {

@@ -1,6 +1,6 @@
 //! Ticks at a steady rate.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -73,8 +73,8 @@ impl Interval {
 
     /// Waits for the next tick, and gives the time for which it was scheduled. Cancel-safe: a tick that was
     /// not received is not lost.
-    pub fn tick(&mut self) -> Tick<'_> {
-        Tick { interval: self }
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        poll_fn(|cx| self.poll_tick(cx))
     }
 
     fn schedule(&mut self, next: Instant) {
@@ -117,20 +117,5 @@ fn after(start: Instant, mut period: Duration) -> Instant {
             Some(instant) => return instant,
             None => period /= 2,
         }
-    }
-}
-
-/// Waits for one tick of an [`Interval`].
-#[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
-pub struct Tick<'a> {
-    interval: &'a mut Interval,
-}
-
-impl Future for Tick<'_> {
-    type Output = Instant;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
-        self.interval.poll_tick(cx)
     }
 }
