@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::builder::Builder;
 use crate::event_loop::poll::Main;
 use crate::event_loop::stall::StallReason;
 use crate::event_loop::turn::{EventLoop, TurnEnd};
@@ -81,11 +80,6 @@ impl Runtime {
             Ok(runtime) => runtime,
             Err(error) => panic!("the operating system refuses a poller: {error}"),
         }
-    }
-
-    /// Sets up a runtime.
-    pub fn builder() -> Builder {
-        Builder::new()
     }
 
     pub(crate) fn with(event_loop: EventLoop) -> Runtime {

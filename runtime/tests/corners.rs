@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn an_id_of_another_runtime_cancels_nothing() {
     first.run_until_idle();
     ids.extend(strangers.into_iter().map(|mut task| task.try_result().unwrap().unwrap()));
     let failed = first.spawn(async { resume_unwind(Box::new("fails")) });
-    let error = first.block_on(async move { failed.await.map(|()| ()).unwrap_err() });
+    let error = first.block_on(async move { failed.await.unwrap_err() });
     ids.push(error.task());
     for id in ids {
         assert!(ours.iter().all(|task| task.id() != id), "ids of two runtimes are never equal");
@@ -94,9 +94,9 @@ fn a_started_sleep_says_whose_it_is_when_it_is_polled_elsewhere() {
     let nowhere = |mut sleep: Sleep| panic_text(|| poll_with(&mut sleep, &Arc::default()));
 
     let mut theirs = named();
-    for (sleep, at) in [(started(&mut theirs), "in the loop entered at runtime/tests/corners.rs:")]
     {
-        let text = elsewhere(sleep);
+        let text = elsewhere(started(&mut theirs));
+        let at = "in the loop entered at runtime/tests/corners.rs:";
         let owner =
             "this sleep belongs to the runtime \"theirs\" entered at runtime/tests/corners.rs:";
         assert!(text.starts_with(owner) && text.contains("which does not run here"), "{text}");
@@ -309,7 +309,7 @@ fn a_payload_that_panics_when_it_is_dropped_ends_nothing() {
         let kept = runtime.spawn(async { panic_any(Bomb("the payload")) });
         runtime.spawn(async {}).add_done_callback(|_| panic_any(Bomb("the payload")));
         drop(runtime.spawn(async {
-            spawn_blocking(|| panic_any(Bomb("the payload"))).await.map(|()| ()).unwrap_err();
+            spawn_blocking(|| panic_any(Bomb("the payload"))).await.unwrap_err();
         }));
         struct Cleanup;
         impl Drop for Cleanup {
@@ -328,7 +328,7 @@ fn a_payload_that_panics_when_it_is_dropped_ends_nothing() {
             .spawn(|| -> std::future::Ready<()> { panic_any(Bomb("the payload")) })
             .unwrap();
         real.run_until_idle();
-        runtime.block_on(async move { drop(kept.await.map(|()| ()).unwrap_err()) });
+        runtime.block_on(async move { drop(kept.await.unwrap_err()) });
         let text = runtime.block_on(async { spawn(async { 7 }).await.unwrap() });
         assert_eq!(text, 7);
     });
@@ -401,30 +401,48 @@ fn any_number_of_callbacks_on_a_finished_task_aborts_nothing() {
     assert_eq!(called.get(), 70_000);
 }
 
-/// As everywhere in Rust: a guard that is dropped by a panic poisons its lock.
+/// As everywhere in Rust: what a panic drops is dropped while the thread unwinds, so that a lock guard in it
+/// poisons its lock.
 #[test]
-fn a_panic_in_a_future_poisons_the_locks_that_it_holds() {
-    let task = Arc::new(Mutex::new(()));
-    let main = Arc::new(Mutex::new(()));
-    let cancelled = Arc::new(Mutex::new(()));
-    async fn hold(lock: Arc<Mutex<()>>, end: impl Future<Output = ()>) {
-        let _guard = lock.lock().unwrap();
-        end.await;
+fn a_future_that_panics_is_dropped_while_its_thread_unwinds() {
+    /// A lock whose guard is dropped here, as the field of a future, and the lock itself for a look at it.
+    struct Holds<F>(Option<mutex_guard::Guard>, F);
+    mod mutex_guard {
+        use std::sync::{Mutex, MutexGuard};
+        pub type Guard = MutexGuard<'static, ()>;
+        pub fn lock() -> (&'static Mutex<()>, Guard) {
+            let lock: &Mutex<()> = Box::leak(Box::new(Mutex::new(())));
+            (lock, lock.lock().unwrap())
+        }
     }
-    async fn fail() {
-        yield_now().await;
-        resume_unwind(Box::new("fails"))
+    impl<F: Future + Unpin> Future for Holds<F> {
+        type Output = F::Output;
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+            assert!(self.0.is_some());
+            Pin::new(&mut self.1).poll(cx)
+        }
     }
+    let fails = || {
+        let mut polls = 0;
+        poll_fn(move |cx| {
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls == 1 { Poll::<()>::Pending } else { resume_unwind(Box::new("fails")) }
+        })
+    };
     let mut runtime = virtual_runtime();
-    let failed = runtime.spawn(hold(task.clone(), fail()));
-    let waits = runtime.spawn(hold(cancelled.clone(), pending()));
+    let (task, guard) = mutex_guard::lock();
+    let failed = runtime.spawn(Holds(Some(guard), fails()));
+    let (cancelled, guard) = mutex_guard::lock();
+    let waits = runtime.spawn(Holds(Some(guard), pending::<()>()));
     runtime.run_until_idle();
     assert!(runtime.block_on(failed).unwrap_err().is_panic());
-    let left = catch_unwind(AssertUnwindSafe(|| runtime.block_on(hold(main.clone(), fail()))));
-    assert!(left.is_err());
+    let (main, guard) = mutex_guard::lock();
+    let main_fails = Holds(Some(guard), fails());
+    assert!(catch_unwind(AssertUnwindSafe(|| runtime.block_on(main_fails))).is_err());
     waits.cancel();
     runtime.run_until_idle();
-    assert_eq!([&task, &main, &cancelled].map(|lock| lock.is_poisoned()), [true, true, false]);
+    assert_eq!([task, main, cancelled].map(|lock| lock.is_poisoned()), [true, true, false]);
 }
 
 // --- fairness -------------------------------------------------------------------------------------
@@ -517,7 +535,8 @@ impl Drop for Busy {
 #[test]
 fn a_waker_may_use_the_runtime_wherever_it_is_replaced_woken_or_dropped() {
     type Leaf = Pin<Box<dyn Future<Output = ()>>>;
-    let leaves: [(&str, fn() -> Leaf); 9] = [
+    type Make = fn() -> Leaf;
+    let leaves: [(&str, Make); 9] = [
         ("sleep", || Box::pin(sleep(MS))),
         ("timeout", || Box::pin(async { assert!(timeout(MS, pending::<()>()).await.is_err()) })),
         ("interval", || {

@@ -48,12 +48,14 @@ use inbox::Inbox;
 /// at once: others get their turn, and what was written is read while the cache still holds it.
 pub(crate) const TRANSFER_BUDGET: usize = 64 * 1024;
 
+pub(crate) type RemoteSpawn = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
 /// What other threads send to the loop.
 pub(crate) enum Message {
     /// A waker of this task was used there.
     Wake { header: Arc<Header>, by: (CauseKind, u64) },
     /// Make a future and spawn it.
-    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    Spawn(RemoteSpawn),
     /// Cancel a task.
     Cancel { task: TaskId, request: CancelRequest },
     /// The last [`Remote`](crate::Remote) was dropped: nothing more of the last two kinds will come.
@@ -181,7 +183,6 @@ impl Core {
     }
 
     /// Tells the observer what happened: to a task, by its number, or to the loop as a whole (0).
-    #[inline]
     pub(crate) fn emit(&self, task: u64, kind: Kind) {
         if let Some(observer) = &self.observer {
             observer.emit(&self.time, task, kind);
@@ -189,7 +190,6 @@ impl Core {
     }
 
     /// Tells the observer what the running task did.
-    #[inline]
     pub(crate) fn emit_running(&self, kind: Kind) {
         if self.is_observed() {
             self.emit(self.running.get().map_or(0, TaskId::get), kind);
@@ -208,7 +208,6 @@ impl Core {
     }
 
     /// Whether this loop runs on this thread, and goes on: the only place where its timers and sources work.
-    #[inline]
     pub(crate) fn is_current(&self) -> bool {
         HERE.get().inbox == address(&self.inbox) && !self.closing.get()
     }
@@ -276,14 +275,12 @@ impl Core {
 
 /// Whether the loop that this inbox belongs to runs on this thread; and if so, whether its observer wants to be told
 /// of wakes that change nothing.
-#[inline]
 pub(crate) fn runs_here(inbox: &Arc<LoopInbox>) -> Option<bool> {
     let here = HERE.get();
     (here.inbox == address(inbox)).then_some(here.wants_all)
 }
 
 /// The loop that runs on this thread.
-#[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     CURRENT.with(|place| {
         let current = place.replace(ManuallyDrop::new(None));
@@ -294,7 +291,6 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
-#[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
     match try_current() {

@@ -10,7 +10,6 @@
 //! task's end only.
 
 use std::pin::Pin;
-use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
@@ -57,7 +56,7 @@ impl<T> Group<T> {
             return Poll::Ready(None);
         }
         let mut arrived = self.completed.borrow_mut().pop_front();
-        if arrived.is_none() && !self.registered.as_ref().is_some_and(|w| w.is(cx.waker())) {
+        if arrived.is_none() && self.registered != Some(identity(cx.waker())) {
             self.register(cx);
             arrived = self.completed.borrow_mut().pop_front();
         }
@@ -104,20 +103,14 @@ impl<T> Group<T> {
                 self.completed.borrow_mut().push_back(place);
             }
         }
-        self.registered = Some(WakerIdentity::of(cx.waker()));
+        self.registered = Some(identity(cx.waker()));
     }
 }
 
 /// Tells a waker from others without holding it. Compared only while a member holds a clone of the
 /// waker, so that its address is not another's by now.
-struct WakerIdentity(*const (), &'static RawWakerVTable);
+type WakerIdentity = (*const (), &'static RawWakerVTable);
 
-impl WakerIdentity {
-    fn of(waker: &Waker) -> WakerIdentity {
-        WakerIdentity(waker.data(), waker.vtable())
-    }
-
-    fn is(&self, waker: &Waker) -> bool {
-        ptr::eq(self.0, waker.data()) && ptr::eq(self.1, waker.vtable())
-    }
+fn identity(waker: &Waker) -> WakerIdentity {
+    (waker.data(), waker.vtable())
 }

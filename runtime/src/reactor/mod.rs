@@ -1,4 +1,4 @@
-//! 13 of 14. What does the loop know of a descriptor, and who waits? Next: `registered`.
+//! 13 of 14. What does the loop know of a descriptor, and what waits for it? Next: `registered.rs`.
 //!
 //! A *source* is a registered descriptor with two directions, read and write. It is registered once, for
 //! both, edge-triggered: the poller reports that a direction becomes ready, not that it is. So each
@@ -245,7 +245,6 @@ impl Reactor {
     }
 
     /// Forgets a waiter of a registered source, who waits no more.
-    #[inline]
     pub(crate) fn stop_waiting(&self, place: u32, direction: Direction, waiter: &Waiter) {
         if waiter.has_node() {
             let waker = self.sources.borrow_mut().leave(place, direction, waiter);

@@ -1,4 +1,4 @@
-//! 14 of 14, the last. How does an operation try, wait, and give way?
+//! 14 of 14. How does an operation try, wait, and give way? With this one you have read the loop.
 //!
 //! An operation is tried first, and waits for an event only if it would block. A task that has moved
 //! [`TRANSFER_BUDGET`] bytes in one poll gives way at its next operation, so that a fast peer cannot keep the
@@ -64,7 +64,6 @@ impl<S: Pollable> Registered<S> {
     }
 
     /// Whether an operation in `direction` is worth trying.
-    #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.source(|source| source.is_ready(direction))
     }
@@ -92,7 +91,6 @@ impl<S: Pollable> Registered<S> {
 
     /// Waits until an operation in `direction` is worth trying. Where nothing can be waited for, that is at
     /// once: the try then says why.
-    #[inline]
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,

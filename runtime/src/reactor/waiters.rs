@@ -11,7 +11,6 @@ const NONE: u32 = 0;
 pub(crate) struct Waiter(Cell<u32>);
 
 impl Waiter {
-    #[inline]
     pub(super) fn has_node(&self) -> bool {
         self.0.get() != NONE
     }

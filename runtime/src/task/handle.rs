@@ -188,7 +188,6 @@ impl<T: 'static> JoinHandle<T> {
     }
 
     /// Moves the result out of the task's slot. `None` if it is not over, or was read before.
-    #[inline]
     fn take(&self) -> Option<Result<T, JoinError>> {
         let mut tasks = self.task.core.tasks.borrow_mut();
         slot_of(tasks.task(self.task.slot())?.as_mut().result()?).take()

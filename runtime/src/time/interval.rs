@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::event_loop;
-use crate::time::clock::nanos;
+use crate::time::clock::{later, nanos};
 use crate::time::sleep::{Sleep, now, sleep_until};
 
 /// What to do about ticks that were missed, because nobody asked for them in time.
@@ -68,7 +68,7 @@ impl Interval {
     /// # Panics
     /// Outside of a runtime.
     pub fn reset(&mut self) {
-        self.schedule(after(now(), self.period));
+        self.schedule(later(now(), self.period));
     }
 
     /// Waits for the next tick, and gives the time for which it was scheduled. Cancel-safe: a tick that was
@@ -96,26 +96,15 @@ impl Interval {
         self.ticked_in = poll;
         let (tick, now) = (self.next, now());
         let next = match self.missed {
-            MissedTick::Burst => after(tick, self.period),
-            MissedTick::Delay => after(now, self.period),
+            MissedTick::Burst => later(tick, self.period),
+            MissedTick::Delay => later(now, self.period),
             MissedTick::Skip => {
                 let late = now.saturating_duration_since(tick);
                 let into_period = nanos(late) % nanos(self.period);
-                after(now, self.period - Duration::from_nanos(into_period))
+                later(now, self.period - Duration::from_nanos(into_period))
             }
         };
         self.schedule(next);
         Poll::Ready(tick)
-    }
-}
-
-/// The time `period` after `start`, or one that is late enough for anybody where that is beyond what the
-/// platform counts.
-fn after(start: Instant, mut period: Duration) -> Instant {
-    loop {
-        match start.checked_add(period) {
-            Some(instant) => return instant,
-            None => period /= 2,
-        }
     }
 }
