@@ -5,8 +5,10 @@ use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::ops::{Deref, Range};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_io::{AsyncRead, AsyncWrite};
 use mio::event::Source as Pollable;
 use socket2::SockRef;
 
@@ -26,14 +28,10 @@ pub trait Family: fmt::Debug + Sized + 'static {
     type Socket: Socket;
     #[doc(hidden)]
     type Listener: Pollable + fmt::Debug + Unpin;
-    #[doc(hidden)]
-    type Peer;
     /// What accepting a connection gives.
     type Accepted;
     #[doc(hidden)]
-    fn accept(listener: &Self::Listener) -> io::Result<(Self::Socket, Self::Peer)>;
-    #[doc(hidden)]
-    fn accepted(stream: Stream<Self>, peer: Self::Peer) -> Self::Accepted;
+    fn accept(listener: &Self::Listener) -> io::Result<Self::Accepted>;
 }
 
 /// What a connection needs of its system socket.
@@ -63,8 +61,7 @@ socket!(mio::net::UnixStream);
 /// A connection: [`TcpStream`](crate::net::TcpStream) or [`UnixStream`](crate::net::UnixStream).
 ///
 /// It reads and writes by shared reference, so one task may read while another writes. It is also an
-/// [`AsyncRead`](futures_io::AsyncRead) and [`AsyncWrite`](futures_io::AsyncWrite), and so is a reference to
-/// it. Dropping it closes the connection.
+/// [`AsyncRead`] and [`AsyncWrite`], and so is a reference to it. Dropping it closes the connection.
 ///
 /// Each future that reads or writes waits by itself. All callers of a `poll_*` method of one direction are one
 /// waiter: the last of them is woken.

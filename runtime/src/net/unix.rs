@@ -6,7 +6,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
 
@@ -25,16 +24,11 @@ pub enum Unix {}
 impl Family for Unix {
     type Socket = mio::net::UnixStream;
     type Listener = mio::net::UnixListener;
-    type Peer = SocketAddr;
     /// The connection: most peers have no address.
     type Accepted = UnixStream;
 
-    fn accept(listener: &mio::net::UnixListener) -> io::Result<(mio::net::UnixStream, SocketAddr)> {
-        listener.accept()
-    }
-
-    fn accepted(stream: UnixStream, _: SocketAddr) -> UnixStream {
-        stream
+    fn accept(listener: &mio::net::UnixListener) -> io::Result<UnixStream> {
+        Stream::new(listener.accept()?.0)
     }
 }
 
