@@ -122,6 +122,9 @@ pub fn run(options: &Options) -> ExitCode {
             return written(Err(error));
         }
     }
+    if !options.once {
+        print!("{}", table.summary());
+    }
     ExitCode::SUCCESS
 }
 
