@@ -215,8 +215,9 @@ export class App {
   // --- the document ----------------------------------------------------------------------
 
   build() {
-    const button = (text, title, act) =>
-      h("button", { type: "button", title, onclick: act }, text);
+    const button = (text, title, act) => h("button", {
+      type: "button", title, onclick: act, "aria-label": /\w/.test(text) ? null : title,
+    }, text);
     this.heading = h("h1", {});
     this.facts = h("div", { class: "facts" });
     this.runChoice = h("div", { class: "group", role: "group", "aria-label": "Run", hidden: this.runs.length < 2 },
@@ -233,17 +234,33 @@ export class App {
       type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "stage", title: `(${i + 1})`,
       onclick: () => this.setPanel(name),
     }, name[0].toUpperCase() + name.slice(1))]));
-    this.stage = h("div", { class: "stage", id: "stage", role: "tabpanel" },
+    this.stage = h("div", { id: "stage", role: "tabpanel" },
       PANELS.map((name) => this.panels[name].element));
     document.body.append(h("div", { class: "page" },
       h("header", {}, h("div", { class: "title" }, this.heading, this.facts), this.runChoice,
-        h("div", { class: "search" }, this.search, this.hits)),
-      h("nav", { role: "tablist", "aria-label": "Panels" }, Object.values(this.tabs),
+        h("div", { class: "search", role: "search" }, this.search, this.hits)),
+      h("nav", { "aria-label": "Panels and zoom" },
+        h("div", { role: "tablist", "aria-label": "Panels", onkeydown: (event) => this.tabKey(event) },
+          Object.values(this.tabs)),
         h("span", { class: "gap" }), this.axisButton,
         button("−", "Zoom out (S)", () => this.zoom(1.6)),
         button("+", "Zoom in (W)", () => this.zoom(1 / 1.6)),
-        button("fit", "The whole run (F)", () => this.fit())),
-      this.minimap.element, this.stage, this.inspector.element, this.stepper.element));
+        button("fit", "Fit the whole run (F)", () => this.fit())),
+      this.minimap.element, h("main", { class: "stage" }, this.stage), this.inspector.element,
+      this.stepper.element));
+  }
+
+  /** The arrow keys go from tab to tab; the one that has the focus is shown. */
+  tabKey(event) {
+    const at = PANELS.indexOf(this.panel);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: PANELS.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const name = PANELS[(to + PANELS.length) % PANELS.length];
+    this.setPanel(name);
+    this.tabs[name].tabIndex = 0;
+    this.tabs[name].focus();
   }
 
   /** Something changed: draws at the next frame. */
@@ -380,8 +397,8 @@ export class App {
     };
     PANELS.forEach((name, i) => (plain[i + 1] = () => this.setPanel(name)));
     const act = on[event.key] ?? (event.ctrlKey ? null : plain[event.key.toLowerCase()]);
-    // A focused button is pressed by the space bar, and a list is left by the arrow keys.
-    if (!act || (event.key === " " && event.target.tagName === "BUTTON")) return;
+    // What has the focus is pressed by the space bar.
+    if (!act || (event.key === " " && /^(BUTTON|INPUT|TR)$/.test(event.target.tagName))) return;
     event.preventDefault();
     act();
   }

@@ -30,17 +30,19 @@ export class Stepper {
     this.said = h("p", { class: "said", "aria-live": "polite" });
     this.message = h("p", { class: "message", role: "status" });
     this.element = h("section", { class: "stepper", "aria-label": "Stepper" },
-      h("div", { class: "sentence" }, this.where, this.said), this.controls(), this.message,
+      h("div", { class: "bar" }, h("div", { class: "sentence" }, this.where, this.said),
+        this.controls(), this.message),
       this.boxes);
   }
 
   controls() {
     const button = (text, title, act) =>
       h("button", { type: "button", title, "aria-label": title, onclick: act }, text);
-    this.play = button("▶ play", "Play (space)", () => this.toggle());
-    this.rate = button("×1", "Speed", () => {
+    this.play = button("▶ play", "Play (Space)", () => this.toggle());
+    this.rate = button("×1", "Speed ×1", () => {
       this.speed = (this.speed + 1) % SPEEDS.length;
       this.rate.textContent = `×${SPEEDS[this.speed]}`;
+      this.named(this.rate, `Speed ×${SPEEDS[this.speed]}`);
     });
     this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => this.say("") });
     return h("div", { class: "controls" },
@@ -140,6 +142,13 @@ export class Stepper {
       }, 250);
     }
     this.play.textContent = this.timer ? "❚❚ pause" : "▶ play";
+    this.named(this.play, this.timer ? "Pause (Space)" : "Play (Space)");
+  }
+
+  /** Gives a button the name of what it does now. */
+  named(button, name) {
+    button.title = name;
+    button.setAttribute("aria-label", name);
   }
 
   /** The task that a text means: an id, or the first whose name contains it. */

@@ -157,10 +157,22 @@ export class Table {
     fill(this.note, more(Math.min(rows.length, MAX_ROWS), rows.length, "row"));
   }
 
+  /** Enter and the space bar choose a row; the arrow keys go from row to row. */
+  key(event, id) {
+    const row = event.currentTarget;
+    const to = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling }[event.key];
+    if (event.key === "Enter" || event.key === " ") this.app.select(id);
+    else if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    else if (to?.tabIndex === 0) to.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
   row(task, model) {
     const { app } = this;
     return h("tr", {
-      class: task.id === app.selected ? "chosen" : "", onclick: () => app.select(task.id),
+      class: task.id === app.selected ? "chosen" : "", onclick: () => app.select(task.id), tabindex: "0",
+      "aria-current": task.id === app.selected ? "true" : null, onkeydown: (event) => this.key(event, task.id),
     }, COLUMNS.map(([, key, show]) => h("td", {}, show ? show(task, app.run)
       : nanos(key(task, app.run, model.now)))));
   }

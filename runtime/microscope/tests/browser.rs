@@ -291,6 +291,174 @@ fn every_panel_opens_and_every_key_and_button_does_its_work() {
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
+/// What the eye would complain of: texts over texts, in the document and on canvases, and contrasts
+/// below 4.5 for text and 3 for marks and edges of controls.
+const EYE: &str = r#"(() => {
+  const said = [];
+  const rgb = (text) => {
+    const hex = text.match(/^#(..)(..)(..)$/);
+    return hex ? hex.slice(1).map((h) => parseInt(h, 16)) : text.match(/[\d.]+/g).map(Number);
+  };
+  const light = (colour) => {
+    const [r, g, b] = rgb(colour).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (a, b) => {
+    const [low, high] = [light(a), light(b)].sort((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const root = getComputedStyle(document.documentElement);
+  const of = (name) => root.getPropertyValue(`--${name}`).trim();
+  for (const ground of ["ground", "raised", "mark"]) {
+    const least = (names, bound) => names.forEach((name) => {
+      const is = contrast(of(name), of(ground));
+      if (is < bound) said.push(`${name} on ${ground}: ${is.toFixed(2)}`);
+    });
+    least(["ink", "soft", "accent", "run", "ready", "done", "cancelled", "panicked"], 4.5);
+    least(["idle", "park", "edge"], 3);
+  }
+  if (contrast(of("run"), of("run-ink")) < 4.5) said.push("text on running");
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (rgb(colour)[3] !== 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility() || /^(SCRIPT|OPTION|SELECT)$/.test(element.tagName)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const whole of range.getClientRects()) {
+      let box = whole;
+      for (let e = element; e; e = e.parentElement) {
+        if (getComputedStyle(e).overflowX === "visible") continue;
+        const r = e.getBoundingClientRect();
+        const [left, top] = [Math.max(r.x, box.x), Math.max(r.y, box.y)];
+        box = new DOMRect(left, top, Math.max(0, Math.min(r.right, box.right) - left),
+          Math.max(0, Math.min(r.bottom, box.bottom) - top));
+      }
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      if (x < 0 || y < 0 || x > innerWidth || y > innerHeight) continue;
+      const top = document.elementFromPoint(x, y);
+      // Scrolled away, or covered by what is opaque.
+      if (!top || !(top === element || top.contains(element) || element.contains(top))) continue;
+      texts.push({ text: node.data, box, element });
+      const is = contrast(getComputedStyle(element).color, behind(element));
+      const off = element.closest(":disabled");
+      if (is < 4.5 && !off) said.push(`"${node.data}": ${is.toFixed(2)}`);
+    }
+  }
+  const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.x, b.x) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.y, b.y) > 3;
+  texts.forEach((a, i) => texts.slice(i + 1).forEach((b) => {
+    if (a.element !== b.element && over(a.box, b.box)) said.push(`"${a.text}" over "${b.text}"`);
+  }));
+  const proto = CanvasRenderingContext2D.prototype;
+  const { fillText } = proto;
+  let drawn = [];
+  proto.fillText = function put(text, x, y) {
+    const width = this.measureText(text).width;
+    const left = x - { right: width, center: width / 2 }[this.textAlign] || 0;
+    drawn.push({ text, box: { x: this.textAlign === "left" ? x : left, right: x + width, y: y - 5, bottom: y + 5 } });
+    fillText.call(this, text, x, y);
+  };
+  const panel = microscope.panels[microscope.panel];
+  for (const draw of [() => panel.render(), () => microscope.minimap.render()]) {
+    drawn = [];
+    draw();
+    if (microscope.panel === "compare") continue;
+    drawn.forEach((a, i) => drawn.slice(i + 1).forEach((b) => {
+      if (over(a.box, b.box)) said.push(`drawn: "${a.text}" over "${b.text}"`);
+    }));
+  }
+  proto.fillText = fillText;
+  return said;
+})()"#;
+
+#[test]
+fn every_panel_is_legible_at_every_width_in_both_themes() {
+    let Some(mut browser) = Browser::start("mainspring-legible") else { return };
+    let all = recorded("a bit of everything", everything());
+    let at_once = sleeps("all at once", true);
+    let page = Page::new("legible", &[&all, &at_once]);
+    for scheme in ["light", "dark"] {
+        // The last two are windows of 1440 × 900 and of 1280 × 800 at a zoom of 200 %.
+        for (width, height) in [(1440, 900), (1024, 768), (390, 844), (720, 450), (640, 400)] {
+            browser.look(width, height, scheme);
+            browser.open(&page.0, "#panel=timeline");
+            for panel in PANELS {
+                browser.evaluate(&format!("microscope.setPanel('{panel}'); scrollTo(0, 0)"));
+                for select in [0, 3] {
+                    browser.evaluate(&format!("microscope.select({select})"));
+                    browser.frame();
+                    let said = browser.evaluate(EYE);
+                    assert_eq!(said, json!([]), "{panel}, {width} × {height}, {scheme}");
+                }
+            }
+            browser.evaluate("microscope.setPanel('timeline'); scrollTo(0, 0)");
+            browser.frame();
+            let lanes = browser.evaluate(
+                "(() => { const t = microscope.timeline; const top = t.canvas.getBoundingClientRect().y; \
+                 const floor = Math.min(document.querySelector('.bar').getBoundingClientRect().y, \
+                 t.scroller.getBoundingClientRect().bottom); t.scroller.scrollTop = 0; \
+                 return t.rows.filter((row) => row.type === 'task' \
+                 && top + row.top + row.height <= floor).length; })()",
+            );
+            assert!(lanes.as_u64().unwrap() >= 4, "{lanes} lanes at {width} × {height}");
+            let wide = browser.evaluate("document.documentElement.scrollWidth <= innerWidth");
+            assert_eq!(wide, json!(true), "nothing sticks out at {width} pixels");
+        }
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn everything_is_reached_and_done_by_keyboard() {
+    let Some(mut browser) = Browser::start("mainspring-keyboard") else { return };
+    let all = recorded("a bit of everything", everything());
+    let page = Page::new("keyboard", &[&all]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline&task=3");
+    let landmarks = "['header', 'nav', 'main', 'aside[aria-label]', 'section[aria-label]']\
+                     .map((one) => document.querySelectorAll(`.page > ${one}`).length)";
+    assert_eq!(browser.evaluate(landmarks), json!([1, 1, 1, 1, 1]));
+    // From one stop to the next, the eye goes down the parts of the page in their order.
+    let parts = "[...document.querySelectorAll('button, input, select, [tabindex=\"0\"]')]\
+                 .filter((e) => e.checkVisibility() && e.tabIndex >= 0)\
+                 .map((e) => e.closest('.page > *').className || e.closest('.page > *').tagName)\
+                 .filter((part, i, all) => part !== all[i - 1])";
+    assert_eq!(browser.evaluate(parts), json!(["HEADER", "NAV", "stage", "inspector", "stepper"]));
+    browser.evaluate("document.getElementById('tab-timeline').focus()");
+    for panel in ["tree", "table"] {
+        browser.key("ArrowRight", 0);
+        browser.frame();
+        let now = browser.evaluate("[microscope.panel, document.activeElement.id]");
+        assert_eq!(now, json!([panel, format!("tab-{panel}")]));
+    }
+    browser.evaluate("document.querySelector('.tasks tbody tr').focus()");
+    browser.key("ArrowDown", 0);
+    browser.key("ArrowDown", 0);
+    browser.key("Enter", 0);
+    browser.frame();
+    let now = browser.evaluate(
+        "[microscope.selected, document.activeElement.tagName, \
+         document.activeElement.getAttribute('aria-current')]",
+    );
+    assert_eq!(now, json!([3, "TR", "true"]));
+    let name = "microscope.stepper.play.getAttribute('aria-label')";
+    assert_eq!(browser.evaluate(name), json!("Play (Space)"));
+    browser.evaluate("document.activeElement.blur()");
+    browser.key(" ", 0);
+    assert_eq!(browser.evaluate(name), json!("Pause (Space)"));
+    browser.key(" ", 0);
+    assert_eq!(browser.evaluate(name), json!("Play (Space)"));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
 #[test]
 fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     let Some(mut browser) = Browser::start("mainspring-steps") else { return };
