@@ -43,7 +43,8 @@ export class Compare {
       h("figcaption", {}, h("button", { type: "button", class: "link", onclick: () => app.show(k) },
         run.title), h("span", { class: "quiet" }, ` ${nanos(run.end - run.start)}`)),
       this.charts[k]));
-    this.element = h("div", { class: "panel" },
+    this.hidden = h("p", { class: "quiet" }, "The runs are hidden while you predict.");
+    this.element = h("div", { class: "panel" }, this.hidden,
       app.runs.length < 2 ? h("p", { class: "quiet" },
         "This page holds one run. A page of two or three shows them here on one scale.") : null,
       h("p", { class: "key quiet" }, "area: tasks that wait at the same time · bars below: a task runs"),
@@ -74,6 +75,9 @@ export class Compare {
 
   render() {
     const { runs } = this.app;
+    for (const part of [...this.frames, this.facts, this.apart]) part.hidden = this.app.hides;
+    this.hidden.hidden = !this.app.hides;
+    if (this.app.hides) return;
     const longest = Math.max(...runs.map(({ run }) => run.end - run.start));
     const most = Math.max(1, ...runs.map(({ history }) =>
       history.inFlight.reduce((max, value) => Math.max(max, value), 0)));
@@ -91,7 +95,6 @@ export class Compare {
     draw.fillStyle = colours.raised;
     draw.fillRect(0, 0, Math.max(2, x(run.end)), floor);
     draw.fillStyle = colours.idle;
-    draw.globalAlpha = 0.6;
     for (let i = 0; i < run.n; i++) {
       const until = i + 1 < run.n ? run.at[i + 1] : run.end;
       const tall = (floor - 6) * history.inFlight[i + 1] / most;
@@ -99,7 +102,6 @@ export class Compare {
       const wide = x(until) - left;
       if (wide > 0.02) draw.fillRect(left, floor - tall, Math.max(0.5, wide), tall);
     }
-    draw.globalAlpha = 1;
     draw.fillStyle = colours.run;
     const { loop } = history;
     for (let k = 0; k < loop.start.length; k++) {

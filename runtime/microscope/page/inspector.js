@@ -3,6 +3,7 @@ import { K, KIND_NAMES } from "./trace.js";
 import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
 import { hasEnded, stateWord } from "./why.js";
 import { badge, fill, h } from "./dom.js";
+import { durations, histogram, sumsOf } from "./range.js";
 
 const MAX_POLLS = 12;
 const MAX_REASONS = 8;
@@ -33,8 +34,36 @@ export class Inspector {
     const { app } = this;
     const model = app.model();
     const task = model.tasks.get(app.selected);
-    fill(this.body, app.selected === 0 ? this.overview(model)
+    fill(this.body, app.range ? this.range() : null, app.selected === 0 ? this.overview(model)
       : task ? this.task(model, task) : this.unborn(), this.currentEvent());
+  }
+
+  /** The sums of the range that is selected. */
+  range() {
+    const { app } = this;
+    const { run } = app;
+    const all = sumsOf(app.runs[app.at], app.range);
+    const span = Math.max(1, app.range.to - app.range.from);
+    const share = (part) => `${nanos(Math.round(part))} (${(100 * part / span).toFixed(1)} %)`;
+    const tasks = [...all.byTask.values()].sort((a, b) => b.busy - a.busy || b.polls - a.polls || a.id - b.id);
+    const act = (text, onclick) => h("button", { type: "button", onclick }, text);
+    const [from, to] = app.ends(app.range);
+    return h("section", { class: "range", "aria-label": "Selected range" },
+      h("h2", {}, `Range of ${nanos(Math.round(span))}`),
+      this.facts([
+        ["from, to", `${nanos(Math.round(app.range.from))}, ${nanos(Math.round(app.range.to))}`],
+        ["events", big(Math.max(0, app.range.last - app.range.first + 1))],
+        ["busy", share(all.busy)], ["parked", share(all.parked)],
+        ["turns", big(all.turns)], ["polls", big(all.polls)], ["wakes", big(all.wakes)],
+        ["spawned, ended", `${big(all.spawned)}, ${big(all.ended)}`],
+      ]),
+      tasks.length > 0 ? h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["task", "polls", "busy"]
+        .map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, tasks.slice(0, MAX_POLLS).map((task) =>
+        h("tr", {}, h("td", {}, this.taskLink(task.id)), h("td", {}, big(task.polls)),
+          h("td", {}, nanos(Math.round(task.busy))))))) : null,
+      tasks.length > MAX_POLLS ? h("p", { class: "quiet" }, `and ${big(tasks.length - MAX_POLLS)} more tasks`) : null,
+      h("div", { class: "group" }, act("zoom to it", () => app.look(from - (to - from) / 20, to + (to - from) / 20)),
+        act("clear (Esc)", () => app.clearRange())));
   }
 
   facts(rows) {
@@ -94,8 +123,8 @@ export class Inspector {
     const spans = [...model.spans.values()].filter((span) => span.task === task.id);
     return [
       h("h2", {}, taskName(run, task.id), " ", badge(stateWord(task.state))),
-      h("p", { class: "verdict" }, why, " ", evidence.length > 0 ? h("span", { class: "evidence" },
-        evidence.map((number, i) => [i ? ", " : "", this.event(number)])) : null),
+      h("p", { class: "verdict" }, why),
+      this.evidence(evidence),
       this.facts([
         ["spawned by", [this.taskLink(task.parent), " at ",
           this.event(task.spawned_event, nanos(task.spawned))]],
@@ -114,8 +143,27 @@ export class Inspector {
           [i ? ", " : "", this.taskLink(child.id)])],
       ]),
       ...this.whyRan(task),
+      ...this.histograms(task),
       ...this.polls(task),
     ];
+  }
+
+  /** The events that prove a verdict, each as what it says. */
+  evidence(numbers) {
+    const { run } = this.app;
+    const known = numbers.filter((number) => number >= run.first && number < run.first + run.n);
+    const more = known.length - MAX_REASONS;
+    return known.length === 0 ? null : h("ul", { class: "evidence", "aria-label": "Evidence" },
+      known.slice(0, MAX_REASONS).map((number) => h("li", {}, this.event(number, sentence(run, number - run.first)),
+        ` at ${nanos(run.at[number - run.first])}`)),
+      more > 0 ? h("li", {}, `and ${big(more)} more events`) : null);
+  }
+
+  /** How long its polls took and how long it was ready before it ran, as histograms. */
+  histograms(task) {
+    const { app } = this;
+    const { polls, queued } = durations(app.runs[app.at], task.id, app.cursor);
+    return [histogram("Time of a poll", polls), histogram("From scheduled to running", queued)];
   }
 
   /** The chain from the task's latest poll back to the first cause. */
@@ -152,8 +200,9 @@ export class Inspector {
     if (starts.length === 0) return [];
     const rows = starts.map((start) => {
       let end = start + 1;
-      while (end < run.n && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
-      const over = end < run.n;
+      const { horizon } = app;
+      while (end < horizon && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
+      const over = end < horizon;
       const outcome = over ? run.enums.PollOutcome[run.f[0][end]] : "running";
       return h("tr", {}, h("td", {}, this.event(run.first + start, nanos(run.at[start]))),
         h("td", {}, over ? nanos(run.at[end] - run.at[start]) : ""), h("td", {}, outcome));

@@ -44,7 +44,11 @@ export class Stepper {
       this.rate.textContent = `×${SPEEDS[this.speed]}`;
       this.named(this.rate, `Speed ×${SPEEDS[this.speed]}`);
     });
-    this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => this.say("") });
+    this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => {
+      this.asking = undefined;
+      this.say(this.predicts.checked ? "What comes after the cursor is hidden. Step on, and say which task runs next." : "");
+      this.app.changed();
+    } });
     return h("div", { class: "controls" },
       h("div", { class: "group" },
         button("|◂", "First event (Home)", () => this.app.go(0)),
@@ -84,8 +88,11 @@ export class Stepper {
       h("button", { type: "submit", title: "Run on to it", onclick: run(1) }, "run ▸"));
   }
 
+  /** Says something about where the cursor is: it is gone when the cursor moves on. */
   say(text) {
     this.message.textContent = text;
+    this.saidAt = `${this.app.at} ${this.app.cursor}`;
+    this.app.changed();
   }
 
   // --- moving ----------------------------------------------------------------------------
@@ -234,8 +241,9 @@ export class Stepper {
     const model = app.model();
     const i = cursor - 1;
     const at = i >= 0 ? run.at[i] : run.start;
+    if (this.saidAt !== `${app.at} ${cursor}`) this.message.textContent = "";
     this.where.textContent =
-      `${big(cursor)} of ${big(run.n)} · ${nanos(at)} · turn ${big(model.turn)}`;
+      `${big(cursor)} of ${app.hides ? "?" : big(run.n)} · ${nanos(at)} · turn ${big(model.turn)}`;
     this.said.textContent = i >= 0 ? sentence(run, i) : "Before the first event.";
     const asking = this.asking === cursor;
     const tasks = [...model.tasks.values()];

@@ -168,16 +168,18 @@ export class Timeline {
     this.scroll = this.scroller.scrollTop;
     const { view } = this.app;
     this.first = Math.max(0, this.app.indexAt(view.from) - 1);
-    this.last = Math.min(this.app.run.n, this.app.indexAt(view.to) + 1);
+    this.last = Math.min(this.app.horizon, this.app.indexAt(view.to) + 1);
     this.drawGrid();
     const seen = this.rows.filter(({ top, height }) => {
       const y = top - this.scroll;
       return y + height >= AXIS && y <= this.height;
     });
     for (const row of seen) this.drawGround(row, row.top - this.scroll);
+    this.drawRange();
     this.drawArrows();
     this.drawCursor();
     for (const row of seen) this.drawRow(row, row.top - this.scroll);
+    this.drawHidden();
     this.drawAxis();
   }
 
@@ -204,6 +206,54 @@ export class Timeline {
     for (const [x] of this.ticks) draw.fillRect(Math.round(x), AXIS, 1, this.height);
   }
 
+  drawRange() {
+    const { draw, colours, app } = this;
+    if (!app.range) return;
+    const [from, to] = app.ends(app.range).map((at) =>
+      this.labels + (at - app.view.from) / (app.view.to - app.view.from) * (this.width - this.labels));
+    this.clip(() => {
+      draw.fillStyle = colours.mark;
+      draw.fillRect(from, AXIS, Math.max(1, to - from), this.height);
+      draw.fillStyle = colours.accent;
+      for (const x of [from, to]) draw.fillRect(x - 0.5, AXIS, 1, this.height);
+    });
+  }
+
+  /** Whether a row is about something that the reader has not come to yet. */
+  comes(row) {
+    const { horizon, hides } = this.app;
+    const lanes = hides ? row.lanes ?? [row.lane] : [];
+    return lanes.length > 0 && lanes[0] && lanes.every((lane) => (lane.start[0] ?? lane.start) >= horizon);
+  }
+
+  /** Covers what comes after the cursor, where that is to be predicted. */
+  drawHidden() {
+    const { draw, colours, app } = this;
+    if (!app.hides) return;
+    const x = Math.max(this.labels, this.x(Math.max(0, app.horizon - 1)) + 3);
+    draw.fillStyle = colours.raised;
+    draw.fillRect(x, AXIS, this.width - x, this.height);
+  }
+
+  /** The moments of the run, by number. */
+  drawMoments() {
+    const { draw, colours, app } = this;
+    app.runs[app.at].moments.forEach(({ at }, k) => {
+      const x = this.x(at);
+      if (at >= app.horizon || x < this.labels || x > this.width - 8) return;
+      let left = Math.min(this.width - 17, Math.max(this.labels + 1, x - 8));
+      while (!this.free(left, left + 16)) left += 17;
+      draw.fillStyle = colours.ink;
+      draw.beginPath();
+      draw.arc(left + 8, 10, 8, 0, 7);
+      draw.fill();
+      draw.fillStyle = colours.ground;
+      this.texts.push([left, left + 16]);
+      draw.fillText(String(k + 1), left + 8 - draw.measureText(String(k + 1)).width / 2, 10.5);
+      draw.fillStyle = colours.soft;
+    });
+  }
+
   drawAxis() {
     const { draw, colours, app } = this;
     draw.fillStyle = colours.ground;
@@ -216,6 +266,7 @@ export class Timeline {
     draw.textAlign = "left";
     this.texts = [];
     this.put(app.axis === "time" ? "time" : "events", 10, AXIS / 2);
+    this.drawMoments();
     for (const [x, value] of this.ticks) {
       const said = app.axis === "time" ? nanos(Math.round(value)) : big(Math.round(value));
       const half = draw.measureText(said).width / 2;
@@ -254,6 +305,7 @@ export class Timeline {
 
   drawRow(row, y) {
     const { draw, colours } = this;
+    if (this.comes(row)) return;
     // What has scrolled below the axis says nothing.
     this.texts = y + row.height / 2 < AXIS + 8 ? [[-Infinity, Infinity]] : [];
     this.clip(() => {
@@ -278,10 +330,11 @@ export class Timeline {
     let text = row.name ?? row.type;
     if (row.type === "task") text = shortName(app.run, row.id);
     if (row.type === "source") text = `source ${row.id}`;
-    if (row.type === "sources") text = `${row.open ? "▾" : "▸"} ${row.lanes.length} sources`;
+    const come = row.lanes?.filter(({ start }) => (start[0] ?? start) < app.horizon).length;
+    if (row.type === "sources") text = `${row.open ? "▾" : "▸"} ${come} sources`;
     if (row.type === "group") {
       const file = row.site.split("/").pop() || "no place";
-      text = `${row.open ? "▾" : "▸"} ${row.lanes.length} × ${file}`;
+      text = `${row.open ? "▾" : "▸"} ${come} × ${file}`;
     }
     const inset = row.inset ? 22 : 10;
     const middle = y + row.height / 2;
@@ -397,7 +450,7 @@ export class Timeline {
 
   /** Where a lane says how its task ended: room that no other text of the row may take. */
   endOf(lane) {
-    if (!lane.ended) return null;
+    if (!lane.ended || lane.endEvent >= this.app.horizon) return null;
     const x = this.x(lane.endEvent);
     if (x < this.labels || x > this.width) return null;
     this.draw.font = `600 ${FONT}`;
@@ -488,7 +541,7 @@ export class Timeline {
     }
     const said = `≤ ${row.max}`;
     draw.font = SMALL;
-    this.boxed(said, this.width - draw.measureText(said).width - 18, this.width, y + 11);
+    if (!app.hides) this.boxed(said, this.width - draw.measureText(said).width - 18, this.width, y + 11);
   }
 
   /** Many tasks in one lane: how many are alive, and when one of them runs. */
@@ -722,6 +775,9 @@ export class Timeline {
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
     this.moved = 0;
+    // A mouse selects a range; with Shift, and by touch, it moves the view.
+    const selects = event.pointerType !== "touch" && !event.shiftKey && event.offsetX > this.labels;
+    this.rangeFrom = selects ? this.positionAt(event.offsetX) : null;
   }
 
   move(event) {
@@ -735,6 +791,8 @@ export class Timeline {
       const other = others[0][1];
       const apart = (p) => Math.max(20, Math.abs(p.x - other.x));
       this.app.zoom(apart(before) / apart(now), this.positionAt((now.x + other.x) / 2));
+    } else if (this.moved > 4 && this.rangeFrom !== null) {
+      this.app.setRange(this.rangeFrom, this.positionAt(Math.max(this.labels, now.x)));
     } else if (this.moved > 4) {
       this.app.pan((before.x - now.x) / (this.width - this.labels));
     }
@@ -747,6 +805,7 @@ export class Timeline {
 
   click(event) {
     const row = this.rowAt(event.offsetY + this.scroll);
+    this.app.clearRange();
     if (row?.site) return this.fold([row]);
     if (row?.type === "task") this.app.select(row.id);
     if (event.offsetX >= this.labels) this.app.go(this.eventUnder(row, event.offsetX) + 1);
@@ -770,11 +829,12 @@ export class Timeline {
 
   /** The event that a click means: the start of the slice under it, else the one at that place. */
   eventUnder(row, x) {
-    const i = Math.max(0, this.app.indexAt(this.positionAt(x)));
+    const most = this.app.horizon - 1;
+    const i = Math.max(0, Math.min(most, this.app.indexAt(this.positionAt(x))));
     const lane = row?.type === "task" ? row.lane : row?.type === "loop" ? this.app.history.loop : null;
     if (!lane) return Math.min(i, this.app.run.n - 1);
     // A slice may be thinner than the finger or pointer that aims at it.
-    const near = this.app.indexAt(this.positionAt(x + 4));
+    const near = Math.min(most, this.app.indexAt(this.positionAt(x + 4)));
     const k = lastAtMost(lane.start, near);
     return k < 0 ? i : lane.start[k];
   }
@@ -795,7 +855,7 @@ export class Timeline {
     const row = event ? this.rowAt(event.offsetY + this.scroll) : null;
     if (row !== this.hover) this.app.changed();
     this.hover = row;
-    this.tip.hidden = !row || event.offsetX < this.labels || event.pointerType === "touch";
+    this.tip.hidden = !row || this.comes(row) || this.app.horizon === 0 || event.offsetX < this.labels || event.pointerType === "touch";
     if (this.tip.hidden) return;
     const i = this.eventUnder(row, event.offsetX);
     const { run } = this.app;
@@ -869,7 +929,7 @@ export class Minimap {
     const whole = app.whole();
     const x = (position) => (position - whole.from) / (whole.to - whole.from) * this.width;
     draw.fillStyle = colours.panicked;
-    for (const finding of app.run.findings) {
+    for (const finding of app.hides ? [] : app.run.findings) {
       const i = finding.evidence[0] - app.run.first;
       if (!(i >= 0 && i < app.run.n)) continue;
       const at = x(app.position(i));
@@ -886,10 +946,13 @@ export class Minimap {
     draw.fillRect(0, 0, left, height);
     draw.fillRect(right, 0, this.width - right, height);
     draw.globalAlpha = 1;
+    draw.fillStyle = colours.raised;
+    const now = x(app.position(Math.max(0, app.cursor - 1)));
+    if (app.hides) draw.fillRect(now, 0, this.width - now, height);
     draw.strokeStyle = colours.accent;
     draw.lineWidth = 1.5;
     draw.strokeRect(left + 0.75, 0.75, Math.max(3, right - left) - 1.5, height - 1.5);
     draw.fillStyle = colours.accent;
-    draw.fillRect(x(app.position(Math.max(0, app.cursor - 1))) - 0.75, 0, 1.5, height);
+    draw.fillRect(now - 0.75, 0, 1.5, height);
   }
 }

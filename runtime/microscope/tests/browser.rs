@@ -425,13 +425,16 @@ fn everything_is_reached_and_done_by_keyboard() {
     browser.open(&page.0, "#panel=timeline&task=3");
     let landmarks = "['header', 'nav', 'main', 'aside[aria-label]', 'section[aria-label]']\
                      .map((one) => document.querySelectorAll(`.page > ${one}`).length)";
-    assert_eq!(browser.evaluate(landmarks), json!([1, 1, 1, 1, 1]));
+    assert_eq!(browser.evaluate(landmarks), json!([1, 1, 1, 1, 2]));
     // From one stop to the next, the eye goes down the parts of the page in their order.
     let parts = "[...document.querySelectorAll('button, input, select, [tabindex=\"0\"]')]\
                  .filter((e) => e.checkVisibility() && e.tabIndex >= 0)\
                  .map((e) => e.closest('.page > *').className || e.closest('.page > *').tagName)\
                  .filter((part, i, all) => part !== all[i - 1])";
-    assert_eq!(browser.evaluate(parts), json!(["HEADER", "NAV", "stage", "inspector", "stepper"]));
+    assert_eq!(
+        browser.evaluate(parts),
+        json!(["HEADER", "NAV", "intro", "stage", "inspector", "stepper"])
+    );
     browser.evaluate("document.getElementById('tab-timeline').focus()");
     for panel in ["tree", "table"] {
         browser.key("ArrowRight", 0);
@@ -439,6 +442,8 @@ fn everything_is_reached_and_done_by_keyboard() {
         let now = browser.evaluate("[microscope.panel, document.activeElement.id]");
         assert_eq!(now, json!([panel, format!("tab-{panel}")]));
     }
+    browser.evaluate("microscope.go(microscope.run.n)");
+    browser.frame();
     browser.evaluate("document.querySelector('.tasks tbody tr').focus()");
     browser.key("ArrowDown", 0);
     browser.key("ArrowDown", 0);
@@ -456,6 +461,160 @@ fn everything_is_reached_and_done_by_keyboard() {
     assert_eq!(browser.evaluate(name), json!("Pause (Space)"));
     browser.key(" ", 0);
     assert_eq!(browser.evaluate(name), json!("Play (Space)"));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// What a newcomer does: opens the page, reads, steps, asks why, jumps to the waker.
+#[test]
+fn the_first_minute_leads_from_the_busiest_instant_to_the_waker() {
+    let Some(mut browser) = Browser::start("mainspring-first") else { return };
+    let trace = sleeps("all at once", true);
+    let page = Page::new("first", &[&trace]);
+    browser.look(1440, 900, "light");
+    browser.open(&page.0, "");
+    // At no instant are more tasks ready.
+    let cursor = browser.evaluate("microscope.cursor").as_u64().unwrap() as usize;
+    let ready = |count| trace.model_after(count).ready.len();
+    assert_eq!(ready(cursor), (0..trace.events.len()).map(ready).max().unwrap());
+    assert_eq!(text(&mut browser, ".legend"), "ready\nruns\nwaits\na wake, from its cause\ncursor");
+    let moments = text(&mut browser, ".moments");
+    let told: Vec<_> = moments.lines().filter(|line| line.len() > 1).collect();
+    assert_eq!(
+        told,
+        [
+            "5 fetches start",
+            "the loop sleeps for 100 ms, 6 tasks waiting",
+            "1 timer fires: 1 task wakes"
+        ]
+    );
+    browser.evaluate("document.querySelectorAll('.moments button')[2].click()");
+    assert!(text(&mut browser, ".said").contains("wakes task"), "at the event of the sentence");
+    // The answer of a task tells its evidence in sentences, and each of them leads to its event.
+    browser.evaluate("microscope.go(0)");
+    browser.key("ArrowRight", 0);
+    browser.evaluate("microscope.select(1); microscope.go(microscope.run.kind.indexOf(40) + 2)");
+    let why = text(&mut browser, ".verdict");
+    assert!(why.starts_with("waiting for task "), "{why}");
+    let evidence = text(&mut browser, ".inspector ul.evidence");
+    assert!(evidence.contains("task 1 \"main\" waits for task "), "{evidence}");
+    browser.evaluate("document.querySelector('.inspector ul.evidence button').click()");
+    browser.evaluate("microscope.go(microscope.run.n); microscope.select(3)");
+    browser.frame();
+    browser.evaluate("document.querySelectorAll('.chain button')[1].click()");
+    let said = text(&mut browser, ".said");
+    assert!(said.ends_with(" wakes task 3 \"fetch /1\": it queues"), "{said}");
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_message_belongs_to_the_cursor_and_predicting_hides_the_future() {
+    let Some(mut browser) = Browser::start("mainspring-hidden") else { return };
+    let trace = sleeps("one by one", false);
+    assert!(!trace.findings().is_empty());
+    let page = Page::new("hidden", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "");
+    // It opens at the first finding, and says so until the cursor moves on.
+    let found = &trace.findings()[0];
+    assert_eq!(browser.evaluate("microscope.cursor"), json!(found.evidence[0] + 1));
+    assert_eq!(text(&mut browser, ".message"), format!("{}: {}.", found.code.title(), found.what));
+    browser.key("ArrowRight", 0);
+    assert_eq!(text(&mut browser, ".message"), "");
+    // Evidence is sentences.
+    browser.evaluate("microscope.setPanel('findings')");
+    let event = &trace.events[found.evidence[0] as usize];
+    let evidence = text(&mut browser, ".finding .evidence");
+    assert!(evidence.starts_with(&trace.texts.sentence(event)), "{evidence}");
+
+    browser.evaluate("microscope.go(20); document.getElementById('predict').click()");
+    let later = "fetch /4";
+    for panel in PANELS {
+        browser.evaluate(&format!("microscope.setPanel('{panel}')"));
+        let shown = text(&mut browser, ".page");
+        assert!(!shown.contains(later), "{panel}: {shown}");
+        assert!(!shown.contains(&found.what), "{panel}: {shown}");
+    }
+    browser.evaluate("microscope.setPanel('timeline')");
+    browser.frame();
+    // Nothing is drawn of a task that has not been spawned yet.
+    let drawn = "(() => { const texts = []; const proto = CanvasRenderingContext2D.prototype; \
+                 const { fillText } = proto; proto.fillText = (text) => texts.push(text); \
+                 microscope.timeline.render(); proto.fillText = fillText; return texts; })()";
+    let texts = browser.evaluate(drawn).to_string();
+    assert!(texts.contains("fetch /0") && !texts.contains(later), "{texts}");
+    let covered = "(() => { const c = microscope.timeline.canvas; const at = c.width - 40; \
+                   const of = (x, y) => [...c.getContext('2d').getImageData(x, y, 1, 1).data]; \
+                   return new Set([40, 80, 120, 160].map((y) => of(at, y).join())).size; })()";
+    assert_eq!(browser.evaluate(covered), json!(1));
+    assert_eq!(browser.evaluate("microscope.matches('fetch /4')"), json!([]));
+    browser.evaluate("document.getElementById('predict').click()");
+    browser.frame();
+    assert!(browser.evaluate(drawn).to_string().contains(later));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_range_is_summed_up_searches_find_labels_and_polls_have_histograms() {
+    let Some(mut browser) = Browser::start("mainspring-range") else { return };
+    let all = recorded("a bit of everything", everything());
+    let page = Page::new("range", &[&all]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline&axis=time&task=3");
+    let place = browser.evaluate(
+        "(() => { microscope.fit(); const t = microscope.timeline; \
+         const box = t.canvas.getBoundingClientRect(); const run = microscope.run; \
+         const left = t.labels + 3; return [box.x + left, box.x + box.width - 3, box.y + 60]; })()",
+    );
+    browser.frame();
+    let at = |n: usize| place[n].as_f64().unwrap();
+    for (kind, x) in [
+        ("mousePressed", at(0)),
+        ("mouseMoved", 600.0),
+        ("mouseMoved", at(1)),
+        ("mouseReleased", at(1)),
+    ] {
+        browser.pointer(kind, x, at(2));
+    }
+    // All of the run: the sums are those of the model at its end.
+    let shown = text(&mut browser, ".range");
+    let totals = all.model().totals;
+    let fact = |name: &str| {
+        let lines: Vec<_> = shown.lines().collect();
+        lines[lines.iter().position(|line| *line == name).expect(name) + 1].to_owned()
+    };
+    let polls: String = fact("polls").chars().filter(char::is_ascii_digit).collect();
+    assert_eq!(polls, totals.polls.to_string(), "{shown}");
+    let busy = mainspring_microscope::Nanos(totals.busy).to_string();
+    assert!(fact("busy").starts_with(&busy), "{busy}: {shown}");
+    assert!(fact("parked").contains('%') && shown.contains("task 1"), "{shown}");
+    // By keyboard: from event 10 to event 20.
+    browser.key("Escape", 0);
+    assert_eq!(browser.evaluate("microscope.range"), json!(null));
+    browser.evaluate("microscope.go(11)");
+    browser.key("m", 0);
+    browser.evaluate("microscope.go(21)");
+    browser.key("m", 0);
+    let range = browser.evaluate("[microscope.range.first, microscope.range.last]");
+    assert!(range[0].as_u64().unwrap() <= 10 && range[1].as_u64().unwrap() >= 20, "{range}");
+    // Every poll of the task is in its histogram.
+    browser
+        .evaluate("microscope.clearRange(); microscope.go(microscope.run.n); microscope.select(3)");
+    browser.frame();
+    let counted = browser.evaluate(
+        "[...document.querySelectorAll('.histogram')].map((t) => [t.caption.innerText, \
+         [...t.querySelectorAll('tr')].reduce((sum, row) => sum + Number(row.lastChild.innerText), 0)])",
+    );
+    let polls = all.model().task(3).unwrap().polls;
+    assert_eq!(counted, json!([["Time of a poll", polls], ["From scheduled to running", polls]]));
+    // Searches find spans and marks, and lead to the next of them.
+    for (word, said) in [("half", "mark: half way"), ("connec", "begins \"connect\"")] {
+        browser.evaluate(&format!(
+            "(() => {{ microscope.go(0); const hits = microscope.matches('{word}'); \
+             hits.find((hit) => /^(span|mark)/.test(hit.text)).act(); }})()"
+        ));
+        let shown = text(&mut browser, ".said");
+        assert!(shown.contains(said), "{shown}");
+    }
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
@@ -509,6 +668,8 @@ fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     browser.evaluate("document.querySelector('.box-ready button').click()");
     let message = text(&mut browser, ".message");
     assert!(message.starts_with("Right: ") || message.starts_with("It is "), "{message}");
+    // What has not happened yet is not found either.
+    browser.evaluate("document.getElementById('predict').click()");
 
     browser.evaluate(
         "(() => { const s = microscope.search; s.value = 'fetch /4'; \
