@@ -57,6 +57,19 @@ export function lastAtMost(column, value) {
   return low - 1;
 }
 
+/** Time in polls and in parks since the recording begins: what began before it counts from there. */
+export function sumsSince(run, model) {
+  const { totals, running, tasks, phase } = run.snapshot;
+  const since = (began) => Math.max(0, run.start - began);
+  const polled = tasks.find((task) => task.id === running);
+  const busy = totals.busy + (polled ? since(polled.since) : 0);
+  const parked = totals.parked + (phase.is === "parked" ? since(phase.since) : 0);
+  return {
+    busy: Math.max(0, model.totals.busy - busy),
+    parked: Math.max(0, model.totals.parked - parked),
+  };
+}
+
 export class History {
   constructor(run) {
     this.run = run;
