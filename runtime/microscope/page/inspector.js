@@ -92,7 +92,7 @@ export class Inspector {
     const { run } = this.app;
     const text = run.tasks.get(task.id);
     const { evidence } = model.why(task.id);
-    const why = model.whyInWords(this.app.run, task.id);
+    const why = this.app.history.why(task.id, this.app.cursor);
     const children = [...model.tasks.values()].filter((child) => child.parent === task.id);
     const spans = [...model.spans.values()].filter((span) => span.task === task.id);
     return [

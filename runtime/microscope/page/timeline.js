@@ -2,7 +2,7 @@
 // Drawn on one canvas, only what is visible; the same facts are in the other panels as text.
 import { K } from "./trace.js";
 import { big, cause, label, nanos, sentence, shortName, taskName, place } from "./text.js";
-import { Lane, SLICE, lastAtMost } from "./history.js";
+import { LOST, Lane, SLICE, lastAtMost } from "./history.js";
 import { GLYPH, fit, h, niceStep, palette, timeTick } from "./dom.js";
 
 const AXIS = 26;
@@ -350,7 +350,9 @@ export class Timeline {
       } else {
         draw.fillStyle = colours.idle;
         draw.fillRect(x, middle - 1.5, Math.max(1, width), 2);
-        if (width > 60 && lane.note[k] >= 0) {
+        if (width > 60 && lane.note[k] === LOST) {
+          this.boxed("lost waker: nobody can wake it", x, width, middle - 0.5);
+        } else if (width > 60 && lane.note[k] >= 0) {
           const end = Math.min(lane.end[k], this.app.run.n) - 1;
           const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], end)];
           this.boxed(waits.map((wait) => this.waitText(wait)).join(" › "), x, width, middle - 0.5);
