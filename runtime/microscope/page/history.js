@@ -1,6 +1,7 @@
 // A whole run at once: what the timeline draws and the stepper seeks in, found in one pass.
 import { K } from "./trace.js";
 import { Model } from "./model.js";
+import { cause, nanos } from "./text.js";
 import { hasEnded } from "./why.js";
 
 /** What a slice of a lane shows. */
@@ -55,6 +56,22 @@ export function lastAtMost(column, value) {
     else high = middle;
   }
   return low - 1;
+}
+
+/** In the place of a wait: nobody holds the task's waker. */
+export const LOST = -2;
+
+/** Time in polls and in parks since the recording begins: what began before it counts from there. */
+export function sumsSince(run, model) {
+  const { totals, running, tasks, phase } = run.snapshot;
+  const since = (began) => Math.max(0, run.start - began);
+  const polled = tasks.find((task) => task.id === running);
+  const busy = totals.busy + (polled ? since(polled.since) : 0);
+  const parked = totals.parked + (phase.is === "parked" ? since(phase.since) : 0);
+  return {
+    busy: Math.max(0, model.totals.busy - busy),
+    parked: Math.max(0, model.totals.parked - parked),
+  };
 }
 
 export class History {
@@ -155,8 +172,9 @@ export class History {
     this.sources.set(id, lane);
   }
 
-  /** The event that began what an idle task waits for: a wait, or the span it is in; or -1. */
+  /** The event that began what an idle task waits for: a wait, or the span it is in; -1, or `LOST`. */
   waitOf(task, model) {
+    if (task.holders === 0) return LOST;
     const wait = model.firstWait(task);
     const span = model.spans.get([...task.spans].pop());
     const limited = !wait || wait.on.is === "timer" && task.outside > 0;
@@ -255,6 +273,22 @@ export class History {
       this.current.apply(this.run, i);
     }
     return this.current;
+  }
+
+  /**
+   * Why a task is not running after `count` events, in words and with what came of it: what a lock or a
+   * channel of another crate does is unknown to a loop until the wake comes.
+   */
+  why(id, count) {
+    const { run } = this;
+    const model = this.seek(count);
+    const words = model.whyInWords(run, id);
+    const lane = this.tasks.get(id);
+    if (!lane || model.why(id).reasons[0]?.is !== "outside") return words;
+    const end = lane.end[lastAtMost(lane.start, count - 1)] ?? Infinity;
+    if (!(end < run.n) || run.kind[end] !== K.woken) return words;
+    const after = nanos(Math.max(0, run.at[end] - model.tasks.get(id).since));
+    return `${words}: woken ${after} later by ${cause(run, run.f[1][end], run.f[2][end])}`;
   }
 
   /**

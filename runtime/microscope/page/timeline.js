@@ -2,8 +2,8 @@
 // Drawn on one canvas, only what is visible; the same facts are in the other panels as text.
 import { K } from "./trace.js";
 import { big, cause, label, nanos, sentence, shortName, taskName, place } from "./text.js";
-import { Lane, SLICE, lastAtMost } from "./history.js";
-import { GLYPH, fit, h, niceStep, palette } from "./dom.js";
+import { LOST, Lane, SLICE, lastAtMost } from "./history.js";
+import { GLYPH, fit, h, niceStep, palette, timeTick } from "./dom.js";
 
 const AXIS = 26;
 const ROW = 24;
@@ -196,9 +196,12 @@ export class Timeline {
   drawGrid() {
     const { draw, colours, app } = this;
     const step = niceStep(app.view.to - app.view.from, (this.width - this.labels) / 110);
+    // The axis tells the time that events tell, also where a ring has forgotten the beginning.
+    const zero = app.axis === "time" ? app.run.start : 0;
     this.ticks = [];
-    for (let k = Math.ceil(app.view.from / step); k * step <= app.view.to; k++) {
-      const x = this.labels + (k * step - app.view.from) / (app.view.to - app.view.from)
+    this.step = step;
+    for (let k = Math.ceil((app.view.from + zero) / step); k * step <= app.view.to + zero; k++) {
+      const x = this.labels + (k * step - zero - app.view.from) / (app.view.to - app.view.from)
         * (this.width - this.labels);
       this.ticks.push([x, k * step]);
     }
@@ -268,7 +271,7 @@ export class Timeline {
     this.put(app.axis === "time" ? "time" : "events", 10, AXIS / 2);
     this.drawMoments();
     for (const [x, value] of this.ticks) {
-      const said = app.axis === "time" ? nanos(Math.round(value)) : big(Math.round(value));
+      const said = app.axis === "time" ? timeTick(value, this.step) : big(Math.round(value));
       const half = draw.measureText(said).width / 2;
       if (x - half > this.labels + 2 && x + half < this.width) this.put(said, x - half, AXIS / 2);
     }
@@ -430,7 +433,9 @@ export class Timeline {
       } else {
         draw.fillStyle = colours.idle;
         draw.fillRect(x, middle - 1.5, Math.max(1, width), 2);
-        if (width > 60 && lane.note[k] >= 0) {
+        if (width > 60 && lane.note[k] === LOST) {
+          this.boxed("lost waker: nobody can wake it", x, width, middle - 0.5);
+        } else if (width > 60 && lane.note[k] >= 0) {
           const last = Math.min(lane.end[k], this.app.run.n) - 1;
           const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], last)];
           this.boxed(waits.map((wait) => this.waitText(wait)).join(" › "), x, width, middle - 0.5);
@@ -551,23 +556,28 @@ export class Timeline {
     const base = y + row.height - 5;
     const room = row.height - 16;
     draw.fillStyle = colours.idle;
-    // Of steps within a pixel, the highest.
+    // Of steps within a pixel, the highest; after that pixel, what the last of them left.
     let left = -Infinity;
     let high = 0;
+    let now = 0;
+    const bar = (from, to, value) => {
+      const height = room * value / row.max;
+      if (value > 0 && to > from) draw.fillRect(from, base - height, to - from, height);
+    };
     const upTo = (x) => {
-      const height = room * high / row.max;
-      if (high > 0) draw.fillRect(left, base - height, Math.max(1, x - left), height);
+      bar(left, left + 1, high);
+      bar(left + 1, x, now);
     };
     for (let k = Math.max(0, lastAtMost(row.at, this.first)); k < row.at.length; k++) {
       if (row.at[k] > this.last) break;
       const x = this.x(row.at[k]);
-      if (x < left + 1) {
-        high = Math.max(high, row.alive[k]);
-        continue;
+      if (x >= left + 1) {
+        upTo(x);
+        left = x;
+        high = 0;
       }
-      upTo(x);
-      left = x;
-      high = row.alive[k];
+      high = Math.max(high, row.alive[k]);
+      now = row.alive[k];
     }
     upTo(this.x(Math.min(this.last, app.run.n)));
     draw.fillStyle = colours.run;

@@ -236,6 +236,7 @@ struct Found<'a> {
     what: &'a str,
     advice: &'a str,
     evidence: &'a [u64],
+    count: usize,
 }
 
 pub(crate) fn to_json(trace: &Trace) -> String {
@@ -257,6 +258,7 @@ pub(crate) fn to_json(trace: &Trace) -> String {
         what: &found.what,
         advice: found.code.advice(),
         evidence: &found.evidence,
+        count: found.count,
     });
     let head = line(&Head::new(meta));
     let Texts { tasks, labels } = &trace.texts;

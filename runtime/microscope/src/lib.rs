@@ -44,6 +44,7 @@ pub mod json;
 pub mod live;
 pub mod model;
 pub mod page;
+mod pauses;
 mod recorder;
 mod schema;
 mod stream;

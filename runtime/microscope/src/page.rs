@@ -2,7 +2,7 @@
 //!
 //! Its code is written by hand in `page/*.js` and `page/style.css`, as modules that a reader can
 //! follow and Node can import. Here they are put into one script, in the order of their imports:
-//! lines that import or only comment are dropped, the word `export`, empty lines and the indentation too, and
+//! lines that import or only comment are dropped, the word `export` and needless white space too, and
 //! that is all the build there is.
 //!
 //! Texts of the observed program reach the page as JSON strings in which `<` is escaped, and its
@@ -20,7 +20,7 @@ pub const MAX_RUNS: usize = 3;
 
 const STYLE: &str = include_str!("../page/style.css");
 
-/// The modules, each after those that it imports.
+/// The modules by name, each after those that it imports.
 const MODULES: &[(&str, &str)] = &[
     ("trace.js", include_str!("../page/trace.js")),
     ("text.js", include_str!("../page/text.js")),
@@ -90,7 +90,22 @@ impl Trace {
     }
 }
 
-/// The style sheet without comments, and with no more white space than it needs.
+/// A line without the white space that it can do without. One with a quote in it, or what could begin a
+/// regular expression, is left as it is.
+fn slim(line: &str) -> String {
+    const OPERATORS: &[&str] =
+        &["=>", "===", "!==", ">=", "<=", "&&", "||", "=", "?", ":", "{", "}", "*", "<", ">"];
+    const GAPS: &[(&str, &str)] =
+        &[(", ", ","), ("; ", ";"), (": ", ":"), (" {", "{"), ("{ ", "{"), (" }", "}")];
+    if line.contains(['"', '\'', '`', '/']) {
+        return line.to_owned();
+    }
+    let tight = |line: String, sign: &&str| line.replace(&format!(" {sign} "), sign);
+    let line = OPERATORS.iter().fold(line.to_owned(), tight);
+    GAPS.iter().fold(line, |line, (wide, narrow)| line.replace(wide, narrow))
+}
+
+/// The style sheet without comments.
 fn style() -> String {
     let mut out = String::new();
     let mut in_comment = false;
@@ -98,10 +113,7 @@ fn style() -> String {
         let comments = in_comment || line.starts_with("/*");
         in_comment = comments && !line.ends_with("*/");
         if !comments {
-            let gaps =
-                [(": ", ":"), ("; ", ";"), (", ", ","), (" {", "{"), ("{ ", "{"), (" }", "}")];
-            out +=
-                &gaps.iter().fold(line.to_owned(), |line, (wide, slim)| line.replace(wide, slim));
+            out += &slim(line);
             out.push('\n');
         }
     }
@@ -111,15 +123,14 @@ fn style() -> String {
 /// All modules as one.
 fn script() -> String {
     let mut out = String::new();
-    for (name, module) in MODULES {
-        out += &format!("// --- {name}\n");
+    for (_, module) in MODULES {
         let mut in_comment = false;
         for line in module.lines().filter(|line| !line.starts_with("import ")) {
             let line = line.trim_start();
             let comments = in_comment || line.starts_with("/**") || line.starts_with("//");
             in_comment = (in_comment || line.starts_with("/**")) && !line.contains("*/");
             if !comments && !line.is_empty() {
-                out += line.strip_prefix("export ").unwrap_or(line);
+                out += &slim(line.strip_prefix("export ").unwrap_or(line));
                 out.push('\n');
             }
         }

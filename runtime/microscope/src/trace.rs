@@ -1,10 +1,10 @@
 //! A recorded stretch of a run: the state before it, its events, and the texts they name.
 
-use mainspring::observe::{Detail, Event, Kind};
+use mainspring::observe::{Detail, Event, Kind, WakeEffect};
 
-use crate::model::Model;
+use crate::model::{Model, Reason, Why};
 use crate::schema;
-use crate::text::Texts;
+use crate::text::{Nanos, Texts};
 
 /// A recorded stretch of a run.
 ///
@@ -71,6 +71,33 @@ impl Trace {
     /// The state at the end.
     pub fn model(&self) -> Model {
         self.model_after(self.events.len())
+    }
+
+    /// Why a task is not running in this state of the trace, in words and with what came of it: what a lock
+    /// or a channel of another crate does is unknown to a loop until the wake comes.
+    pub fn why(&self, model: &Model, task: u64) -> String {
+        let words = model.why_in_words(task, &self.texts);
+        let unknown = match model.why(task).why {
+            Why::Waiting(reasons) => matches!(reasons[0], Reason::Outside { .. }),
+            _ => false,
+        };
+        if !unknown {
+            return words;
+        }
+        let passed = usize::try_from(model.next.saturating_sub(self.first())).unwrap_or(usize::MAX);
+        let of_it = |event: &&Event| event.task == task;
+        let rest = self.events.iter().skip(passed).filter(of_it);
+        let mut wakes = rest.filter_map(|event| match event.kind {
+            Kind::Woken { effect: WakeEffect::Scheduled, by, id } => Some((event.at, by, id)),
+            _ => None,
+        });
+        match (wakes.next(), model.task(task)) {
+            (Some((at, by, id)), Some(waiting)) => {
+                let after = Nanos(at.saturating_sub(waiting.since));
+                format!("{words}: woken {after} later by {}", self.texts.cause(by, id))
+            }
+            _ => words,
+        }
     }
 
     /// A number that is the same for two runs which did the same.

@@ -14,6 +14,9 @@ use crate::text::{able, count, harmless};
 /// Ended tasks shown.
 const ENDED: usize = 50;
 
+/// For how long they are shown, while the loop goes on: 10 s.
+const ENDED_FOR: u64 = 10_000_000_000;
+
 /// Deepest indentation of the tree.
 const MAX_DEPTH: usize = 16;
 
@@ -87,11 +90,17 @@ impl Picture<'_> {
         let mut alive: Vec<&Task> = Vec::new();
         let mut ended: Vec<&Task> = Vec::new();
         for task in tasks.iter().filter(|task| !filtered || wanted(task)) {
-            if task.state.is_ended() { &mut ended } else { &mut alive }.push(task);
+            if !task.state.is_ended() {
+                alive.push(task);
+            } else if self.follow.told().left || self.since(task) <= ENDED_FOR {
+                ended.push(task);
+            }
         }
         if input.tree {
             return tree(&alive);
         }
+        ended.sort_by_key(|task| std::cmp::Reverse(task.since_event));
+        ended.truncate(ENDED);
         // In the order of the ready queue, so that the next to run is on top.
         let place: HashMap<u64, usize> = model.ready.iter().copied().zip(0..).collect();
         alive.sort_by_key(|task| match task.state {
@@ -99,8 +108,6 @@ impl Picture<'_> {
             State::Scheduled => (1, place.get(&task.id).copied().unwrap_or(usize::MAX)),
             _ => (2, 0),
         });
-        ended.sort_by_key(|task| std::cmp::Reverse(task.since_event));
-        ended.truncate(ENDED);
         alive.iter().chain(&ended).map(|task| (0, task.id)).collect()
     }
 
