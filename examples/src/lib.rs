@@ -9,6 +9,8 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
+//! `experiments` is by itself: fifteen wrong ideas about event loops, each to be predicted and then seen.
+//!
 //! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
 //! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
 #![forbid(unsafe_code)]
@@ -18,6 +20,7 @@ pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod crawl;
+pub mod experiments;
 pub mod extract;
 pub mod failure;
 #[cfg(test)]

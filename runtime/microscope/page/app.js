@@ -9,14 +9,17 @@ import { Inspector } from "./inspector.js";
 import { Findings, Log, Table, Tree } from "./tables.js";
 import { Compare } from "./compare.js";
 import { Help } from "./help.js";
+import { Lesson } from "./lesson.js";
 import { busiest, moments } from "./story.js";
 
-const PANELS = ["timeline", "tree", "table", "findings", "compare", "log", "help"];
+const ALL_PANELS = ["timeline", "tree", "table", "findings", "compare", "log", "help"];
 const UNDO = 50;
 const MAX_HITS = 12;
 
 export class App {
-  constructor(traces) {
+  constructor(traces, lesson) {
+    this.lesson = lesson;
+    this.names = lesson ? ["lesson", ...ALL_PANELS] : ALL_PANELS;
     this.runs = traces.map((json) => {
       const run = load(json);
       // The rows are columns now, and would be in the way of whatever moves or marks what lives.
@@ -38,10 +41,11 @@ export class App {
     this.panels = {
       timeline: this.timeline, tree: new Tree(this), table: new Table(this),
       findings: new Findings(this), compare: new Compare(this), log: new Log(this), help: new Help(),
+      lesson: lesson && new Lesson(this, lesson),
     };
     this.build();
     this.open(0);
-    this.panel = this.runs.length > 1 ? "compare" : "timeline";
+    this.panel = lesson ? "lesson" : this.runs.length > 1 ? "compare" : "timeline";
     this.readAddress();
     this.listen();
     this.changed();
@@ -62,7 +66,8 @@ export class App {
 
   /** How many events are shown: those before the cursor where the reader is to predict the rest. */
   get horizon() {
-    return this.stepper?.predicts.checked ? this.cursor : this.run.n;
+    const asks = this.lesson && this.answer === undefined;
+    return asks || this.stepper?.predicts.checked ? this.cursor : this.run.n;
   }
 
   get hides() {
@@ -230,10 +235,11 @@ export class App {
     this.undo = [];
     this.view = null;
     this.range = null;
-    this.cursor = busiest(this.runs[k]);
+    const asks = this.lesson && this.answer === undefined;
+    this.cursor = asks ? 0 : busiest(this.runs[k]);
     this.timeline.rows = null;
     this.setAxis(this.run.meta.clock === "virtual" ? "events" : "time");
-    if (this.run.findings.length > 0) this.showFinding(0);
+    if (this.run.findings.length > 0 && !asks) this.showFinding(0);
     const { meta } = this.run;
     const chip = (text, title) => h("span", { class: "fact", title }, text);
     fill(this.facts, chip(`${meta.clock} clock`),
@@ -246,6 +252,17 @@ export class App {
       this.run.first > 0 ? chip(`${big(this.run.first)} before`, "events before this trace") : null);
     this.heading.textContent = this.run.title;
     [...this.runChoice.children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === k)));
+    this.changed();
+  }
+
+  /** The reader has answered the question of the lesson, or (-1) passed: shows the event to look at. */
+  reveal(answer) {
+    const { lesson } = this;
+    this.answer = answer;
+    this.open(0);
+    this.setAxis(lesson.time ? "time" : "events");
+    this.selected = lesson.task;
+    if (lesson.event !== null) this.goTo(lesson.event);
     this.changed();
   }
 
@@ -284,12 +301,12 @@ export class App {
     this.hits = h("div", { class: "hits" });
     this.axisButton = button("axis: time", "Axis of time or of events (X)", () =>
       this.setAxis(this.axis === "time" ? "events" : "time"));
-    this.tabs = Object.fromEntries(PANELS.map((name, i) => [name, h("button", {
+    this.tabs = Object.fromEntries(this.names.map((name, i) => [name, h("button", {
       type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "stage", title: `(${i + 1})`,
       onclick: () => this.setPanel(name),
     }, name[0].toUpperCase() + name.slice(1))]));
     this.stage = h("div", { id: "stage", role: "tabpanel" },
-      PANELS.map((name) => this.panels[name].element));
+      this.names.map((name) => this.panels[name].element));
     document.body.append(h("div", { class: "page" },
       h("header", {}, h("div", { class: "title" }, this.heading, this.facts), this.runChoice,
         h("div", { class: "search", role: "search" }, this.search, this.hits)),
@@ -306,12 +323,12 @@ export class App {
 
   /** The arrow keys go from tab to tab; the one that has the focus is shown. */
   tabKey(event) {
-    const at = PANELS.indexOf(this.panel);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: PANELS.length - 1 }[event.key];
+    const at = this.names.indexOf(this.panel);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.names.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const name = PANELS[(to + PANELS.length) % PANELS.length];
+    const name = this.names[(to + this.names.length) % this.names.length];
     this.setPanel(name);
     this.tabs[name].tabIndex = 0;
     this.tabs[name].focus();
@@ -327,7 +344,7 @@ export class App {
   }
 
   render() {
-    for (const name of PANELS) {
+    for (const name of this.names) {
       const here = name === this.panel;
       this.panels[name].element.hidden = !here;
       this.tabs[name].setAttribute("aria-selected", String(here));
@@ -361,7 +378,7 @@ export class App {
 
   writeAddress() {
     const { from, to } = this.view;
-    const parts = { run: this.at, panel: this.panel, event: this.cursor, task: this.selected,
+    const parts = { ...(this.answer === undefined ? {} : { answer: this.answer }), run: this.at, panel: this.panel, event: this.cursor, task: this.selected,
       axis: this.axis, from: Math.round(from), to: Math.round(to) };
     const address = `#${new URLSearchParams(parts)}`;
     clearTimeout(this.writing);
@@ -378,9 +395,10 @@ export class App {
       const value = Number(parts.get(name) ?? NaN);
       return Number.isFinite(value) ? value : otherwise;
     };
+    if (this.lesson && parts.has("answer")) this.reveal(number("answer", -1));
     const run = number("run", 0);
     if (run !== this.at && this.runs[run]) this.open(run);
-    if (PANELS.includes(parts.get("panel"))) this.panel = parts.get("panel");
+    if (this.names.includes(parts.get("panel"))) this.panel = parts.get("panel");
     if (["time", "events"].includes(parts.get("axis"))) this.setAxis(parts.get("axis"));
     this.selected = number("task", this.selected);
     if (parts.has("event")) this.go(number("event", this.cursor));
@@ -489,7 +507,7 @@ export class App {
       "]": () => this.open((this.at + 1) % this.runs.length),
       escape: () => (this.range || this.rangeFrom !== undefined ? this.clearRange() : this.select(0)),
     };
-    PANELS.forEach((name, i) => (plain[i + 1] = () => this.setPanel(name)));
+    this.names.forEach((name, i) => (plain[i + 1] = () => this.setPanel(name)));
     const act = on[event.key] ?? (event.ctrlKey ? null : plain[event.key.toLowerCase()]);
     // What has the focus is pressed by the space bar.
     if (!act || (event.key === " " && /^(BUTTON|INPUT|TR)$/.test(event.target.tagName))) return;
@@ -526,8 +544,9 @@ export class App {
 /** Starts the page on the traces that it carries, or says what is wrong with them. */
 export function start() {
   try {
-    const traces = JSON.parse(document.getElementById("runs").textContent);
-    globalThis.microscope = new App(traces);
+    const [traces, lesson] = ["runs", "lesson"].map((id) =>
+      JSON.parse(document.getElementById(id)?.textContent ?? "null"));
+    globalThis.microscope = new App(traces, lesson);
   } catch (error) {
     document.body.append(h("div", { class: "broken", role: "alert" },
       h("h1", {}, "This run cannot be shown"), h("p", {}, error.message)));

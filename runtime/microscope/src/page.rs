@@ -12,7 +12,10 @@
 use std::io;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::file::write_whole;
+use crate::json::in_script;
 use crate::trace::Trace;
 
 /// Runs on one page, at most.
@@ -35,15 +38,53 @@ const MODULES: &[(&str, &str)] = &[
     ("inspector.js", include_str!("../page/inspector.js")),
     ("tables.js", include_str!("../page/tables.js")),
     ("compare.js", include_str!("../page/compare.js")),
+    ("lesson.js", include_str!("../page/lesson.js")),
     ("help.js", include_str!("../page/help.js")),
     ("app.js", include_str!("../page/app.js")),
 ];
+
+/// A question that a page asks before it shows what happened, and what it says once it is answered.
+///
+/// Until then what comes after the cursor is hidden; then the cursor is put on the event to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lesson {
+    /// What it is about.
+    pub idea: String,
+    /// What the program does, in words.
+    pub program: String,
+    /// What the reader is asked to predict.
+    pub question: String,
+    /// What may be answered.
+    pub answers: Vec<String>,
+    /// Which of them is right, from 0.
+    pub right: usize,
+    /// Why.
+    pub because: String,
+    /// What happened in each run, as text in lines.
+    pub told: Vec<String>,
+    /// The source of the program.
+    pub source: String,
+    /// The source of the program that does better.
+    pub mended: String,
+    /// The source of what both use.
+    pub shared: String,
+    /// The event of the first run to look at, if there is one.
+    pub event: Option<u64>,
+    /// The task to look at, or 0.
+    pub task: u64,
+    /// On the axis of time; otherwise on that of events.
+    pub time: bool,
+}
 
 /// The page as a string.
 ///
 /// # Panics
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn html(traces: &[&Trace]) -> String {
+    with_lesson(traces, None)
+}
+
+fn with_lesson(traces: &[&Trace], lesson: Option<&Lesson>) -> String {
     assert!(
         (1..=MAX_RUNS).contains(&traces.len()),
         "a page shows 1 to {MAX_RUNS} runs, not {}",
@@ -51,6 +92,8 @@ pub fn html(traces: &[&Trace]) -> String {
     );
     let runs: Vec<String> = traces.iter().map(|trace| trace.to_json()).collect();
     let title = escaped(&traces[0].title);
+    // A struct of texts and numbers: writing it cannot fail.
+    let lesson = in_script(&serde_json::to_string(&lesson).unwrap_or_default());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
@@ -61,6 +104,7 @@ pub fn html(traces: &[&Trace]) -> String {
          <noscript>This page draws a recorded run with a script of its own; it loads nothing. \
          Allow scripts to see it.</noscript>\n\
          <script type=\"application/json\" id=\"runs\">[{}]</script>\n\
+         <script type=\"application/json\" id=\"lesson\">{lesson}</script>\n\
          <script type=\"module\">\n{}</script>\n</body>\n</html>\n",
         runs.join(",\n"),
         script(),
@@ -77,6 +121,18 @@ pub fn html(traces: &[&Trace]) -> String {
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn write(path: impl AsRef<Path>, traces: &[&Trace]) -> io::Result<()> {
     write_whole(path.as_ref(), html(traces).as_bytes())
+}
+
+/// Writes a page that asks the question of a lesson before it shows the runs. The file is whole or not
+/// there.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If there is no trace, or more than [`MAX_RUNS`].
+pub fn write_lesson(path: impl AsRef<Path>, traces: &[&Trace], lesson: &Lesson) -> io::Result<()> {
+    write_whole(path.as_ref(), with_lesson(traces, Some(lesson)).as_bytes())
 }
 
 impl Trace {

@@ -379,17 +379,18 @@ const EYE: &str = r#"(() => {
   let drawn = [];
   proto.fillText = function put(text, x, y) {
     const width = this.measureText(text).width;
-    const left = x - { right: width, center: width / 2 }[this.textAlign] || 0;
-    drawn.push({ text, box: { x: this.textAlign === "left" ? x : left, right: x + width, y: y - 5, bottom: y + 5 } });
+    const left = x - ({ right: width, center: width / 2 }[this.textAlign] ?? 0);
+    const middle = this.textBaseline === "middle" ? y : y - 6;
+    const box = { x: left, right: left + width, y: middle - 5, bottom: middle + 5 };
+    drawn.push({ text, box, canvas: this.canvas });
     fillText.call(this, text, x, y);
   };
   const panel = microscope.panels[microscope.panel];
   for (const draw of [() => panel.render(), () => microscope.minimap.render()]) {
     drawn = [];
     draw();
-    if (microscope.panel === "compare") continue;
     drawn.forEach((a, i) => drawn.slice(i + 1).forEach((b) => {
-      if (over(a.box, b.box)) said.push(`drawn: "${a.text}" over "${b.text}"`);
+      if (a.canvas === b.canvas && over(a.box, b.box)) said.push(`drawn: "${a.text}" over "${b.text}"`);
     }));
   }
   proto.fillText = fillText;
@@ -631,6 +632,66 @@ fn a_range_is_summed_up_searches_find_labels_and_polls_have_histograms() {
         ));
         let shown = text(&mut browser, ".said");
         assert!(shown.contains(said), "{shown}");
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// The page of an experiment: it asks first, and hides what comes after until it is answered.
+#[test]
+fn a_lesson_asks_before_it_shows_and_then_leads_to_the_event() {
+    let Some(mut browser) = Browser::start("mainspring-lesson") else { return };
+    let (broken, mended) = (sleeps("one by one", false), sleeps("mended", true));
+    let found = &broken.findings()[0];
+    let lesson = page::Lesson {
+        idea: "The idea that await makes things concurrent".into(),
+        program: "The program: five fetches".into(),
+        question: "How long do they take?".into(),
+        answers: ["100 ms", "</script><b>", "510 ms"].map(String::from).into(),
+        right: 2,
+        because: "await waits.".into(),
+        told: vec!["what happened: 510 ms".into(), "mended: 104 ms".into()],
+        source: "fetch(n).await".into(),
+        mended: "spawn all".into(),
+        shared: "fn fetch()".into(),
+        event: Some(found.evidence[0]),
+        task: found.task,
+        time: true,
+    };
+    let page = Page::new("lesson", &[&broken, &mended]);
+    page::write_lesson(&page.0, &[&broken, &mended], &lesson).unwrap();
+    for (width, height, scheme) in [(1440, 900, "light"), (1024, 768, "dark"), (390, 844, "light")]
+    {
+        browser.look(width, height, scheme);
+        browser.open(&page.0, "");
+        let shown = text(&mut browser, ".page");
+        for part in
+            [&lesson.idea, &lesson.program, &lesson.question, &lesson.source, &lesson.answers[1]]
+        {
+            assert!(shown.contains(part.as_str()), "{part}: {shown}");
+        }
+        assert_eq!(browser.evaluate(EYE), json!([]), "asked at {width} in {scheme}");
+        for panel in PANELS {
+            browser.evaluate(&format!("microscope.setPanel('{panel}')"));
+            let shown = text(&mut browser, ".page");
+            for part in [&lesson.because, &lesson.mended, &lesson.told[0], &found.what] {
+                assert!(!shown.contains(part.as_str()), "{panel}: {part}");
+            }
+            assert!(!shown.contains("fetch /"), "{panel}: {shown}");
+        }
+        browser.evaluate("microscope.setPanel('lesson')");
+        browser.frame();
+        browser.evaluate("document.querySelectorAll('.lesson button')[1].click()");
+        let shown = text(&mut browser, ".lesson");
+        for part in
+            ["Not so: 510 ms.", &lesson.because, &lesson.mended, &lesson.told[0], &lesson.told[1]]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let now = browser.evaluate("[microscope.cursor, microscope.selected, microscope.axis]");
+        assert_eq!(now, json!([found.evidence[0] + 1, found.task, "time"]));
+        assert_eq!(browser.evaluate(EYE), json!([]), "answered at {width} in {scheme}");
+        let wide = browser.evaluate("document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(wide, json!(true), "nothing sticks out at {width} pixels");
     }
     assert_eq!(browser.errors, Vec::<String>::new());
 }

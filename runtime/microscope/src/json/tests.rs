@@ -80,7 +80,19 @@ fn kinds_are_known_by_name_and_unknown_ones_are_skipped() {
 
 /// A run with something of everything, as text.
 fn rich() -> String {
-    crate::experiments::ALL[12].run_broken(false).to_json()
+    let recorder = crate::Recorder::default();
+    let builder = mainspring::Runtime::builder().observer(recorder.observer());
+    let mut runtime = builder.build().expect("the system gives a poller");
+    runtime.block_on(async {
+        let (sender, receiver) = mainspring::future::oneshot();
+        let waiter =
+            mainspring::spawn_named("waiter", mainspring::observe::traced("a lock", receiver));
+        mainspring::time::sleep(std::time::Duration::from_micros(10)).await;
+        mainspring::spawn_blocking(|| ()).await.expect("a job ends");
+        sender.set(()).expect("somebody waits");
+        waiter.await.expect("the waiter ends").expect("the value came");
+    });
+    crate::Trace::from(&recorder).to_json()
 }
 
 proptest::proptest! {

@@ -5,21 +5,23 @@
 //! so that every run is the same; work that takes time moves that clock forward. `--real` runs them
 //! on the real one.
 //!
-//! This module is the only one of the crate that uses more of the runtime than its events.
+//! A page of an experiment holds all that the terminal says, and asks before it answers.
 
 mod ends;
 mod fairness;
 mod load;
+mod source;
 mod wakes;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use mainspring::Runtime;
 use mainspring::time::Clock;
 
-use crate::findings::Code;
-use crate::{Recorder, Trace};
+use mainspring_microscope::findings::Code;
+use mainspring_microscope::page::Lesson;
+use mainspring_microscope::{Nanos, Recorder, Trace};
 
 /// Events kept of an experiment: all that any of them makes.
 const MAX_EVENTS: usize = 1 << 20;
@@ -46,6 +48,8 @@ pub struct Experiment {
     pub because: &'static str,
     /// What is found in the program that has the wrong idea.
     pub finding: Code,
+    /// Time is what there is to see: the page opens on the axis of time, not on that of events.
+    pub time: bool,
     /// The program that has the wrong idea.
     pub broken: Program,
     /// The program that does not.
@@ -83,7 +87,82 @@ impl Experiment {
     }
 }
 
+/// What happened in a run, for the terminal and for the page.
+pub fn told(title: &str, trace: &Trace, panics: &[String]) -> String {
+    let totals = trace.model().totals;
+    let took = trace.events.last().map_or(0, |event| event.at);
+    let mut text = format!(
+        "{title}: {}, {} polls, {} wakes, {} turns\n",
+        Nanos(took),
+        totals.polls,
+        totals.wakes,
+        totals.turns
+    );
+    for panic in panics {
+        text += &format!("  a panic, which is the lesson: {panic}\n");
+    }
+    let findings = trace.findings();
+    if findings.is_empty() {
+        text += "  nothing to complain of\n";
+    }
+    for finding in findings.iter().take(4) {
+        text += &format!("  {finding}\n");
+        for line in trace.lines(finding.evidence.iter().take(3).copied()) {
+            text += &format!("    {line}\n");
+        }
+    }
+    text
+}
+
+impl Experiment {
+    /// What the first line says.
+    pub fn heading(&self) -> String {
+        format!("Experiment {}: the idea that {}", self.number, self.idea)
+    }
+
+    /// The right answer.
+    pub fn answer(&self) -> &'static str {
+        self.answers[self.right]
+    }
+
+    /// Its page: of the runs of both programs and of what was told of them.
+    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
+        let source::Source { broken: program, mended, shared } = source::of(self.number);
+        let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
+        Lesson {
+            idea: self.heading(),
+            program: format!("The program: {}", self.program),
+            question: self.question.into(),
+            answers: self.answers.iter().map(|&answer| answer.into()).collect(),
+            right: self.right,
+            because: self.because.into(),
+            told,
+            source: program,
+            mended,
+            shared,
+            event: guilty.as_ref().and_then(|found| found.evidence.first().copied()),
+            task: guilty.map_or(0, |found| found.task),
+            time: self.time,
+        }
+    }
+}
+
+/// From now on a panic is kept for [`panics`] and not printed: that of a program here is its lesson.
+pub fn keep_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.payload_as_str().unwrap_or("a panic without a text");
+        let place = info.location().map(|place| format!(", at {place}")).unwrap_or_default();
+        PANICS.with_borrow_mut(|panics| panics.push(format!("{text}{place}")));
+    }));
+}
+
+/// The panics on this thread since the last call.
+pub fn panics() -> Vec<String> {
+    PANICS.take()
+}
+
 thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     /// The program that runs on this thread lives by the real clock.
     static REAL: Cell<bool> = const { Cell::new(true) };
 }
