@@ -17,8 +17,8 @@ const UNDO = 50;
 const MAX_HITS = 12;
 
 export class App {
-  constructor(traces, lesson) {
-    this.lesson = lesson;
+  constructor(traces, lesson, sources) {
+    Object.assign(this, { lesson, sources });
     this.names = lesson ? ["lesson", ...ALL_PANELS] : ALL_PANELS;
     this.runs = traces.map((json) => {
       const run = load(json);
@@ -544,9 +544,9 @@ export class App {
 /** Starts the page on the traces that it carries, or says what is wrong with them. */
 export function start() {
   try {
-    const [traces, lesson] = ["runs", "lesson"].map((id) =>
+    const [traces, lesson, sources] = ["runs", "lesson", "sources"].map((id) =>
       JSON.parse(document.getElementById(id)?.textContent ?? "null"));
-    globalThis.microscope = new App(traces, lesson);
+    globalThis.microscope = new App(traces, lesson, sources);
   } catch (error) {
     document.body.append(h("div", { class: "broken", role: "alert" },
       h("h1", {}, "This run cannot be shown"), h("p", {}, error.message)));

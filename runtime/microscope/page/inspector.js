@@ -132,7 +132,7 @@ export class Inspector {
       this.facts([
         ["spawned by", [this.taskLink(task.parent), " at ",
           this.event(task.spawned_event, nanos(task.spawned))]],
-        place(run, task.id) && ["spawned in", h("code", {}, place(run, task.id))],
+        place(run, task.id) && ["spawned in", this.written(text)],
         text?.size && ["future", count(text.size, "byte")],
         ["polls", big(task.polls)],
         ["busy", nanos(task.busy)],
@@ -143,6 +143,7 @@ export class Inspector {
         task.cancel && ["cancel asked", this.event(task.cancel.event)],
         task.detached && ["handle", "dropped: detached"],
         spans.length > 0 && ["inside", spans.map((span) => `"${label(run, span.label)}"`).join(" › ")],
+        spans.length > 0 && ["awaits in", this.written(run.labels.get(spans.at(-1).label))],
         children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
           [i ? ", " : "", this.taskLink(child.id)])],
       ]),
@@ -150,6 +151,13 @@ export class Inspector {
       ...this.histograms(task),
       ...this.polls(task),
     ];
+  }
+
+  /** A place in the source and, where the page has it, its line. */
+  written({ file, line, column } = {}) {
+    if (!file) return "unknown";
+    const quoted = this.app.sources?.[`${file}:${line}`];
+    return [h("code", {}, `${file}:${line}:${column}`), quoted ? h("pre", {}, quoted) : null];
   }
 
   /** The events that prove a verdict, each as what it says. */
@@ -225,6 +233,7 @@ export class Inspector {
     if (i < 0) return null;
     const fields = run.kinds[Object.keys(run.kinds).find((n) =>
       run.kinds[n][0] === KIND_NAMES[run.kind[i]])]?.slice(1) ?? [];
+    const told = { [K.span_opened]: 2, [K.marked]: 0 }[run.kind[i]];
     const value = (type, raw) => {
       if (type === "bool") return raw ? "yes" : "no";
       return run.enums[type] ? run.enums[type][raw] : raw === -1 ? "never" : big(raw);
@@ -235,6 +244,7 @@ export class Inspector {
       this.facts([["kind", KIND_NAMES[run.kind[i]].replaceAll("_", " ")],
         ["at", `${big(run.at[i])} ns`],
         run.task[i] !== 0 && ["task", this.taskLink(run.task[i])],
+        told !== undefined && ["written in", this.written(run.labels.get(run.f[told][i]))],
         ...fields.map(([name, type], j) => [name.replaceAll("_", " "), value(type, run.f[j][i])])]));
   }
 }

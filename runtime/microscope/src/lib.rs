@@ -45,6 +45,7 @@ pub mod page;
 mod pauses;
 mod recorder;
 mod schema;
+mod source;
 mod stream;
 mod tape;
 mod text;

@@ -9,6 +9,7 @@
 //! code puts them into the document as text, never as markup. Should that ever fail, the content
 //! security policy forbids whatever would load or send something.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ use serde::Serialize;
 
 use crate::file::write_whole;
 use crate::json::in_script;
+use crate::source;
+use crate::text::Texts;
 use crate::trace::Trace;
 
 /// Runs on one page, at most.
@@ -81,19 +84,22 @@ pub struct Lesson {
 /// # Panics
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn html(traces: &[&Trace]) -> String {
-    with_lesson(traces, None)
+    with(traces, &[])
 }
 
-fn with_lesson(traces: &[&Trace], lesson: Option<&Lesson>) -> String {
+/// A page with these parts, each JSON for the element of that name.
+fn with(traces: &[&Trace], parts: &[(&str, String)]) -> String {
     assert!(
         (1..=MAX_RUNS).contains(&traces.len()),
         "a page shows 1 to {MAX_RUNS} runs, not {}",
         traces.len()
     );
-    let runs: Vec<String> = traces.iter().map(|trace| trace.to_json()).collect();
-    let title = escaped(&traces[0].title);
-    // A struct of texts and numbers: writing it cannot fail.
-    let lesson = in_script(&serde_json::to_string(&lesson).unwrap_or_default());
+    let runs: Vec<String> = traces.iter().map(|trace| open(trace).to_json()).collect();
+    let title = escaped(&source::without_secrets(&traces[0].title));
+    let element = |(name, json): &(&str, String)| {
+        format!("<script type=\"application/json\" id=\"{name}\">{}</script>\n", in_script(json))
+    };
+    let parts: String = parts.iter().map(element).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
@@ -104,12 +110,29 @@ fn with_lesson(traces: &[&Trace], lesson: Option<&Lesson>) -> String {
          <noscript>This page draws a recorded run with a script of its own; it loads nothing. \
          Allow scripts to see it.</noscript>\n\
          <script type=\"application/json\" id=\"runs\">[{}]</script>\n\
-         <script type=\"application/json\" id=\"lesson\">{lesson}</script>\n\
+         {parts}\
          <script type=\"module\">\n{}</script>\n</body>\n</html>\n",
         runs.join(",\n"),
         script(),
         style = style(),
     )
+}
+
+/// A trace whose texts tell no secret of a URL or a header: a page is made to be shown.
+fn open(trace: &Trace) -> Cow<'_, Trace> {
+    let hides = |text: &str| matches!(source::without_secrets(text), Cow::Owned(_));
+    let Texts { tasks, labels } = &trace.texts;
+    let names = || tasks.values().filter_map(|task| task.name.as_deref());
+    let mut texts = names().chain(labels.values().map(|label| &*label.text)).chain([&*trace.title]);
+    if !texts.any(hides) {
+        return Cow::Borrowed(trace);
+    }
+    let mut trace = trace.clone();
+    let clean = |text: &mut String| *text = source::without_secrets(text).into_owned();
+    clean(&mut trace.title);
+    trace.texts.tasks.values_mut().filter_map(|task| task.name.as_mut()).for_each(clean);
+    trace.texts.labels.values_mut().for_each(|label| clean(&mut label.text));
+    Cow::Owned(trace)
 }
 
 /// Writes a page that compares up to three runs on one scale. The file is whole or not there.
@@ -132,7 +155,29 @@ pub fn write(path: impl AsRef<Path>, traces: &[&Trace]) -> io::Result<()> {
 /// # Panics
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn write_lesson(path: impl AsRef<Path>, traces: &[&Trace], lesson: &Lesson) -> io::Result<()> {
-    write_whole(path.as_ref(), with_lesson(traces, Some(lesson)).as_bytes())
+    write_whole(path.as_ref(), with(traces, &[("lesson", json(lesson))]).as_bytes())
+}
+
+/// Writes a page that also quotes the line of source in which each task was spawned and each span and mark
+/// was written, of files below `root`. What looks like a secret in such a line is left out.
+///
+/// # Errors
+/// If the file cannot be written. A source that cannot be read is left out.
+///
+/// # Panics
+/// If there is no trace, or more than [`MAX_RUNS`].
+pub fn write_with_source(
+    path: impl AsRef<Path>,
+    traces: &[&Trace],
+    root: impl AsRef<Path>,
+) -> io::Result<()> {
+    let lines = source::lines(traces, root.as_ref());
+    write_whole(path.as_ref(), with(traces, &[("sources", json(&lines))]).as_bytes())
+}
+
+/// Texts and numbers as JSON, of which no writing fails.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 impl Trace {

@@ -697,6 +697,34 @@ fn a_lesson_asks_before_it_shows_and_then_leads_to_the_event() {
 }
 
 #[test]
+fn a_page_quotes_the_source_of_spawns_and_awaits_and_keeps_secrets() {
+    let Some(mut browser) = Browser::start("mainspring-source") else { return };
+    let trace = recorded("https://ann:k3y@example.org/", async {
+        let name = "GET /a?access_token=k3y";
+        let asking = spawn_named(name, traced("Authorization: Bearer k3y", sleep(ms(1))));
+        asking.await.unwrap();
+    });
+    let page = Page::new("source", &[&trace]);
+    // Without being asked to, a page quotes nothing.
+    assert!(!std::fs::read_to_string(&page.0).unwrap().contains("spawn_named(name"));
+    // Paths of files are relative to the root of the workspace.
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    page::write_with_source(&page.0, &[&trace], root).unwrap();
+    let html = std::fs::read_to_string(&page.0).unwrap();
+    let data =
+        &html[html.find("id=\"runs\"").unwrap()..html.find("<script type=\"module\"").unwrap()];
+    assert!(!data.contains("k3y"), "{data}");
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "");
+    browser.evaluate("microscope.select(2); microscope.goTo(microscope.run.kind.indexOf(80) + 1)");
+    let shown = text(&mut browser, ".inspector");
+    let quoted = "let asking = spawn_named(name, traced(\"Authorization: …\", sleep(ms(1))));";
+    assert_eq!(shown.matches(quoted).count(), 2, "spawned in, awaits in: {shown}");
+    assert!(shown.contains("GET /a?access_token=…"), "{shown}");
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
 fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     let Some(mut browser) = Browser::start("mainspring-steps") else { return };
     let trace = sleeps("all at once", true);
