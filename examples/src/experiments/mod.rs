@@ -150,7 +150,10 @@ impl Experiment {
 /// From now on a panic is kept for [`panics`] and not printed: that of a program here is its lesson.
 pub fn keep_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let text = info.payload_as_str().unwrap_or("a panic without a text");
+        let payload = info.payload();
+        let literal = payload.downcast_ref::<&str>().copied();
+        let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a panic without a text");
         let place = info.location().map(|place| format!(", at {place}")).unwrap_or_default();
         PANICS.with_borrow_mut(|panics| panics.push(format!("{text}{place}")));
     }));
