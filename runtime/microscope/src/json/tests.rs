@@ -1,6 +1,7 @@
 //! Traces to JSON and back.
 
 use super::*;
+use crate::{LabelText, Model, TaskText};
 use mainspring::observe::{CauseKind, Kind, WakeEffect};
 
 fn sample() -> Trace {
@@ -78,21 +79,16 @@ fn kinds_are_known_by_name_and_unknown_ones_are_skipped() {
     assert_eq!(Trace::from_json(&renumbered), Ok(sample()));
 }
 
-/// A run with something of everything, as text.
+/// A trace with every kind of event, as text.
 fn rich() -> String {
-    let recorder = crate::Recorder::default();
-    let builder = mainspring::Runtime::builder().observer(recorder.observer());
-    let mut runtime = builder.build().expect("the system gives a poller");
-    runtime.block_on(async {
-        let (sender, receiver) = mainspring::future::oneshot();
-        let waiter =
-            mainspring::spawn_named("waiter", mainspring::observe::traced("a lock", receiver));
-        mainspring::time::sleep(std::time::Duration::from_micros(10)).await;
-        mainspring::spawn_blocking(|| ()).await.expect("a job ends");
-        sender.set(()).expect("somebody waits");
-        waiter.await.expect("the waiter ends").expect("the value came");
-    });
-    crate::Trace::from(&recorder).to_json()
+    let mut trace = sample();
+    for wire in [1, 0] {
+        for (number, name, fields) in KINDS {
+            let kind = crate::schema::decode(*number, &vec![wire; fields.len()]).expect(name);
+            trace.events.push(Event { at: 9, task: 1, kind });
+        }
+    }
+    trace.to_json()
 }
 
 proptest::proptest! {
