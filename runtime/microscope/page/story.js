@@ -34,14 +34,16 @@ function starts(run, history) {
   return { at, text: ids.length === 1 ? `${taskName(run, ids[0])} starts` : `${called(run, ids)} start` };
 }
 
-/** The longest time in which nothing runs. */
+/** The time in which nothing runs that is longest for those who wait. */
 function sleeps(run, history) {
   let at = -1;
   let longest = 0;
+  let most = 0;
   for (let i = 0; i + 1 < run.n; i++) {
     const gap = run.at[i + 1] - run.at[i];
-    if (gap <= longest || history.pollOf[i + 1] >= 0 && history.pollOf[i + 1] <= i) continue;
-    [at, longest] = [i, gap];
+    const weight = gap * (history.inFlight[i + 1] + 1);
+    if (weight <= most || history.pollOf[i + 1] >= 0 && history.pollOf[i + 1] <= i) continue;
+    [at, longest, most] = [i, gap, weight];
   }
   if (at < 0) return null;
   const waiting = history.inFlight[at + 1];

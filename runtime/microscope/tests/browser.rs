@@ -854,6 +854,22 @@ fn a_hundred_thousand_events_fit_and_are_shown() {
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
+/// How long a page of so many events takes to open is printed; that it opens is asserted.
+#[test]
+fn a_million_events_open() {
+    let Some(mut browser) = Browser::start("mainspring-million") else { return };
+    let trace = storm(1_000_000);
+    assert!(trace.events.len() >= 900_000, "{}", trace.events.len());
+    let page = Page::new("million", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline");
+    let load =
+        browser.evaluate("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)");
+    eprintln!("{} events: opened after {load} ms", trace.events.len());
+    assert_eq!(browser.evaluate("microscope.run.n"), json!(trace.events.len()));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
 /// Many tasks, each with a timer: what is cheap with few of them must not be dear with many.
 #[test]
 fn thousands_of_sleepers_are_shown_as_they_are() {
