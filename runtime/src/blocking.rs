@@ -89,11 +89,11 @@ impl Pool {
         self.jobs.get()
     }
 
-    fn submit<F, T>(&self, core: &Rc<Core>, job: F) -> Outcome<T>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
+    fn submit<T: Send + 'static>(
+        &self,
+        core: &Rc<Core>,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
         let number = self.last_job.get().wrapping_add(1);
         self.last_job.set(number);
         let result = Arc::new(Mutex::new(Slot::Waiting(None)));
@@ -124,7 +124,7 @@ impl Pool {
     /// Drops what has not started; what runs goes on by itself.
     pub(crate) fn close(&self) {
         let jobs = {
-            let mut queue = self.shared.lock();
+            let mut queue = lock(&self.shared.queue);
             queue.closed = true;
             std::mem::take(&mut queue.jobs)
         };
@@ -139,7 +139,7 @@ impl Shared {
     /// # Errors
     /// Gives the job back if no thread is there and the system refuses one. What it holds is dropped under no lock.
     fn push(self: &Arc<Shared>, job: Job) -> Result<(), (io::Error, Job)> {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         if queue.closed {
             drop(queue);
             drop(catch(|| drop(job)));
@@ -171,7 +171,7 @@ impl Shared {
 
     /// The life of one thread.
     fn work(&self) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
@@ -182,7 +182,7 @@ impl Shared {
                         "what nobody wanted of a blocking job panicked in drop: {message}"
                     ));
                 }
-                queue = self.lock();
+                queue = lock(&self.queue);
                 continue;
             }
             if queue.closed {
@@ -199,13 +199,9 @@ impl Shared {
         }
         queue.threads -= 1;
     }
-
-    /// No code of a user runs under this lock.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
-    }
 }
 
+/// No code of a user runs under a lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ use crate::event_loop::{self, Core, Entered, catch, for_each};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, LoopExit};
 use crate::remote::Remote;
 use crate::stalled::Stalled;
-use crate::stats::{Stats, Turn};
+use crate::stats::{Stats, Turn, count};
 use crate::task::TaskId;
 use crate::task::handle::JoinHandle;
 use crate::task::table::MAIN;
@@ -143,7 +143,7 @@ impl Runtime {
         let caller = Location::caller();
         let _entered = self.enter(caller);
         let core = self.core().clone();
-        core.counters.mains.add(1);
+        count(&core.counters.mains, 1);
         let (id, header) =
             core.tasks.borrow_mut().insert_main(core.next_number(), caller, &core.inbox);
         core.emit_spawned(id, size_of::<F>());

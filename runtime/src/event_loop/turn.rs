@@ -17,6 +17,7 @@ use super::stall::{self, Outside, StallReason};
 use super::{Core, Message, catch, for_each, report};
 use crate::observe::event::{CauseKind, Kind, LoopExit};
 use crate::reactor::Ready;
+use crate::stats::count;
 use crate::task::join::{Callback, TaskRef};
 use crate::task::waker::Header;
 use crate::time::clock::{Clock, nanos};
@@ -107,7 +108,7 @@ impl EventLoop {
     }
 
     fn start_turn(&self) {
-        self.core.counters.turns.add(1);
+        count(&self.core.counters.turns, 1);
         if self.core.is_observed() {
             let ready = self.core.tasks.borrow().ready.len() as u32;
             self.core.emit(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
@@ -123,10 +124,10 @@ impl EventLoop {
             }
             core.inbox.collect(&mut self.messages);
         }
-        let count = self.messages.len().min(self.check_interval as usize);
-        core.counters.messages.add(count as u64);
-        core.tasks.borrow_mut().ready.count_work(count);
-        for message in self.messages.drain(..count) {
+        let some = self.messages.len().min(self.check_interval as usize);
+        count(&core.counters.messages, some as u64);
+        core.tasks.borrow_mut().ready.count_work(some);
+        for message in self.messages.drain(..some) {
             match message {
                 Message::Wake { header, by: (kind, id) } => {
                     header.clear_wake_sent();
@@ -166,7 +167,7 @@ impl EventLoop {
         if self.fired.len() == max {
             self.last_park_end = last_park_end;
         }
-        core.counters.timers_fired.add(self.fired.len() as u64);
+        count(&core.counters.timers_fired, self.fired.len() as u64);
         for_each(self.fired.drain(..), |Fired { id, late, waker }| {
             core.emit(0, Kind::TimerFired { timer: id, late });
             core.caused_by(CauseKind::Timer, u64::from(id), || waker.wake());
@@ -319,14 +320,13 @@ impl EventLoop {
         let after = Instant::now();
         // Without a deadline there is no timer that may be due.
         self.last_park_end = deadline.map(|_| after);
-        core.counters.parks.add(1);
-        core.counters.parked_nanos.add(nanos(after - before));
+        count(&core.counters.parks, 1);
+        count(&core.counters.parked_nanos, nanos(after - before));
         self.dispatch(waited);
     }
 
     /// Waits until a message comes, or until nothing is left that could send one: a thread that drops the last
     /// waker unused tells nothing, so the loop looks by itself.
-    #[cold]
     fn wait_for_wakers(&self) -> io::Result<()> {
         loop {
             self.core.reactor.wait(Some(STALL_CHECK))?;
@@ -345,7 +345,7 @@ impl EventLoop {
         core.tasks.borrow_mut().ready.check_after(self.check_interval);
         core.reactor.mark_ready(&mut self.ready_sources, &mut self.wakers);
         let events = self.ready_sources.len();
-        core.counters.io_events.add(events as u64);
+        count(&core.counters.io_events, events as u64);
         core.emit(0, Kind::Unparked { events: events as u32 });
         let mut wakers = self.wakers.drain(..);
         for_each(self.ready_sources.drain(..), |ready| {

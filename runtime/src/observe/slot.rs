@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::event::{CauseKind, Event, Kind, WakeEffect};
-use super::{Detail, Label, Observer, TaskInfo};
+use super::{Detail, Label, Observer};
 use crate::event_loop::{Payload, catch, report};
 use crate::time::clock::Time;
 
@@ -62,17 +62,6 @@ impl ObserverSlot {
         self.latest.set(now);
     }
 
-    pub(crate) fn task(
-        &self,
-        id: u64,
-        name: Option<&str>,
-        spawned_at: &'static Location<'static>,
-        size: usize,
-    ) {
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        self.call(|observer| observer.on_task(&TaskInfo { id, name, spawned_at, size }));
-    }
-
     /// Tells a text and gives its number, for the event that comes next. No text is kept here, so that a
     /// program may leave any number of marks.
     pub(crate) fn label(&self, text: &str, written_at: &'static Location<'static>) -> u32 {
@@ -88,7 +77,7 @@ impl ObserverSlot {
         self.last_span.get()
     }
 
-    fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
+    pub(crate) fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
         // What an observer causes while it is being told (it must not, but may drop something) is not told to
         // it again.
         let Ok(mut place) = self.observer.try_borrow_mut() else { return };

@@ -51,11 +51,7 @@ pin_project! {
     }
 }
 
-impl<F> TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
+impl<F: Future + 'static> TaskCell<F> {
     pub(crate) fn boxed(header: Arc<Header>, future: F) -> Pin<Box<dyn Task>> {
         Box::pin(TaskCell { header, stage: Stage::Unfinished { future } })
     }
@@ -77,11 +73,7 @@ impl<F: Future> Drop for ClearOnUnwind<'_, F> {
     }
 }
 
-impl<F> Task for TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
+impl<F: Future + 'static> Task for TaskCell<F> {
     fn poll(self: Pin<&mut Self>) -> Poll<()> {
         let mut this = self.project();
         let waker = waker_ref(this.header);

@@ -64,10 +64,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[track_caller]
 pub fn now() -> Instant {
     let core = event_loop::current("time::now");
-    match core.time.kind() {
-        Clock::Real => Instant::now(),
-        _ => core.time.instant(core.time.now()),
-    }
+    core.time.instant(core.time.now())
 }
 
 /// A timer of one task: see [`sleep`].
@@ -183,10 +180,6 @@ impl Drop for Armed {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Sleep");
-        match &self.stage {
-            Stage::After(duration) => debug.field("after", duration).finish(),
-            Stage::At(_) | Stage::Armed(_) => debug.field("deadline", &self.deadline()).finish(),
-            Stage::Elapsed => debug.field("elapsed", &true).finish(),
-        }
+        debug.field("deadline", &self.deadline()).field("elapsed", &self.is_elapsed()).finish()
     }
 }
