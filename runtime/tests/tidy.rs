@@ -45,7 +45,6 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Files that know of the standard library alone: they can be tested without socket, sleep or loop.
 const STD_ONLY: &[&str] = &[
-    "event_loop/inbox.rs",
     "event_loop/panics.rs",
     "event_loop/ready.rs",
     "observe/event.rs",

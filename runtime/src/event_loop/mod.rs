@@ -29,9 +29,8 @@ use std::sync::{Arc, Weak};
 pub(crate) use panics::{Payload, catch, for_each, report, shortened};
 
 use crate::blocking::Pool;
-use crate::observe::TaskInfo;
 use crate::observe::event::{CancelEffect, CauseKind, Kind, WakeEffect};
-use crate::observe::slot::ObserverSlot;
+use crate::observe::slot::{ObserverSlot, TaskInfo};
 use crate::reactor::{PollerWaker, Reactor};
 use crate::remote::RemoteGuard;
 use crate::stats::Counters;

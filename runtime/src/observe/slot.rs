@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use super::TaskInfo;
 use super::event::{CauseKind, Event, Kind, WakeEffect};
 use super::{Detail, Label, Observer};
 use crate::event_loop::{Payload, catch, report};
