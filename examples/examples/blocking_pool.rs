@@ -9,11 +9,12 @@ use std::sync::{Arc, Barrier};
 
 use mainspring::future::gather;
 use mainspring::{Runtime, spawn_blocking};
+use mainspring_microscope::from_env;
 
 const THREADS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().blocking_threads(THREADS).build()?;
+    let mut runtime = from_env(Runtime::builder().blocking_threads(THREADS)).build()?;
     runtime.block_on(async {
         let all_here = Arc::new(Barrier::new(THREADS));
         let calls = (0..THREADS).map(|n| {

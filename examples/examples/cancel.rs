@@ -1,6 +1,5 @@
-//! Cancelling a task drops its future at the point where it waits: whatever it holds is released,
-//! in the order in which Rust drops it. The join error says that it was cancelled, by whom and why.
-//! A task that is cancelled before its first turn never runs at all.
+//! Cancelling a task drops its future where it waits, and what it holds in Rust's order. The join error
+//! says which task cancelled it and why. Cancelled before its first turn, it never runs at all.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, spawn, spawn_named};
+use mainspring_microscope::from_env;
 
 /// What a task holds while it works.
 struct Held(&'static str);
@@ -19,7 +19,7 @@ impl Drop for Held {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         let task = spawn_named("worker", async {
             let _file = Held("the file");

@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use mainspring::future::yield_now;
-use mainspring::{spawn, spawn_named};
+use mainspring::{Runtime, spawn, spawn_named};
+use mainspring_microscope::from_env;
 
 fn main() {
-    mainspring::run(async {
+    from_env(Runtime::builder()).build().expect("a poller").block_on(async {
         let task = spawn_named("answer", async {
             println!("the task: working");
             yield_now().await;

@@ -9,7 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use mainspring::net::{TcpListener, TcpStream};
-use mainspring::spawn;
+use mainspring::{Runtime, spawn};
+use mainspring_microscope::from_env;
 
 /// How much of what was received waits to be sent back, in bytes.
 const BUFFER: usize = 16 * 1024;
@@ -17,7 +18,7 @@ const BUFFER: usize = 16 * 1024;
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr =
         std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:0").parse()?;
-    mainspring::run(async {
+    from_env(Runtime::builder()).build()?.block_on(async {
         let listener = TcpListener::bind(address)?;
         println!("listening on {}", listener.local_addr()?);
         loop {

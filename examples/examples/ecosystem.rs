@@ -1,6 +1,5 @@
-//! Futures that were made for no runtime in particular run on this one: a channel of
-//! `async-channel`, a semaphore of `async-lock` and streams of `futures`. None of them needs an
-//! adapter.
+//! Futures that were made for no runtime in particular run on this one without an adapter: a channel
+//! of `async-channel`, a semaphore of `async-lock` and streams of `futures`.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -11,9 +10,10 @@ use async_lock::Semaphore;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mainspring::time::{Clock, now, sleep};
 use mainspring::{Runtime, spawn};
+use mainspring_microscope::from_env;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         let start = now();
         println!("a bounded channel holds its sender up:");

@@ -8,9 +8,10 @@ use std::time::Duration;
 use mainspring::future::gather;
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, spawn};
+use mainspring_microscope::from_env;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         let tasks = [("A", 2), ("B", 3), ("C", 4)].map(|(name, n)| spawn(factorial(name, n)));
         println!("{:?}", gather(tasks).await?);

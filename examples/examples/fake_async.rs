@@ -8,12 +8,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use mainspring::future::gather;
-use mainspring::{JoinHandle, spawn, time};
+use mainspring::{JoinHandle, Runtime, spawn, time};
+use mainspring_microscope::from_env;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    mainspring::run(async {
+    from_env(Runtime::builder()).build()?.block_on(async {
         println!("fake async");
         gather((1..=3).map(fake)).await?;
         println!("async");

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use mainspring::future::{TaskError, gather_all, gather_ok};
 use mainspring::time::{Clock, now, sleep, timeout};
 use mainspring::{JoinHandle, Runtime, spawn};
+use mainspring_microscope::from_env;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         println!("gather_ok");
         let start = now();

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use mainspring::future::gather;
 use mainspring::time::{Clock, now, sleep};
 use mainspring::{Runtime, spawn};
+use mainspring_microscope::from_env;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         let start = now();
         let steps = [spawn(step("step 1", 5, start)), spawn(step("step 2", 2, start))];

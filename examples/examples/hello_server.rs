@@ -7,7 +7,8 @@
 use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use mainspring::net::{TcpListener, TcpStream};
-use mainspring::{spawn, time::timeout};
+use mainspring::{Runtime, spawn, time::timeout};
+use mainspring_microscope::from_env;
 
 /// The longest request head that is read, in bytes, and how long a request may take in all.
 const MAX_HEAD: usize = 8 * 1024;
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr =
         std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:0").parse()?;
-    mainspring::run(async {
+    from_env(Runtime::builder()).build()?.block_on(async {
         let listener = TcpListener::bind(address)?;
         println!("listening on http://{}", listener.local_addr()?);
         loop {

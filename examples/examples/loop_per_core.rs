@@ -13,6 +13,7 @@ use std::time::Duration;
 use mainspring::future::gather;
 use mainspring::time::{Clock, now, sleep};
 use mainspring::{JoinError, Runtime, spawn};
+use mainspring_microscope::from_env;
 
 const LOOPS: usize = 4;
 
@@ -24,7 +25,7 @@ async fn fetch(page: usize) -> usize {
 
 /// One loop, with every fourth page.
 fn run_loop(first: usize) -> Result<(Vec<usize>, Duration), JoinError> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build().expect("a poller");
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build().expect("a poller");
     runtime.block_on(async {
         let start = now();
         let pages = gather((first..100).step_by(LOOPS).map(|page| spawn(fetch(page)))).await?;

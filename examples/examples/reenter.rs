@@ -5,6 +5,7 @@
 
 use mainspring::Runtime;
 use mainspring::future::yield_now;
+use mainspring_microscope::from_env;
 
 struct Counter(u32);
 
@@ -15,7 +16,7 @@ impl Drop for Counter {
 }
 
 fn main() {
-    let mut runtime = Runtime::new();
+    let mut runtime = from_env(Runtime::builder()).build().expect("a poller");
     let counting = runtime.spawn(async {
         let mut counter = Counter(0);
         loop {

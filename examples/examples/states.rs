@@ -1,14 +1,14 @@
-//! A task is pending, running, done or cancelled. Printed with `{:?}`, its handle shows which, its
-//! name, where it was spawned and, once it is over, its result or its error.
+//! A task is pending, running, done or cancelled: `{:?}` of its handle shows which, and its result.
 #![forbid(unsafe_code)]
 
 use std::future::pending;
 
 use mainspring::future::{oneshot, yield_now};
-use mainspring::{JoinHandle, spawn, spawn_named};
+use mainspring::{JoinHandle, Runtime, spawn, spawn_named};
+use mainspring_microscope::from_env;
 
 fn main() {
-    mainspring::run(async {
+    from_env(Runtime::builder()).build().expect("a poller").block_on(async {
         let task = spawn_named("one", async { 1 });
         println!("{task:?}");
         yield_now().await;

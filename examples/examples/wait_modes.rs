@@ -8,11 +8,12 @@ use std::time::Duration;
 use mainspring::future::{Waited, When, gather, wait};
 use mainspring::time::{Clock, now, sleep};
 use mainspring::{JoinHandle, Runtime, spawn};
+use mainspring_microscope::from_env;
 
 type Task = JoinHandle<Result<u64, String>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    let mut runtime = from_env(Runtime::builder().clock(Clock::Virtual)).build()?;
     runtime.block_on(async {
         for when in [When::FirstCompleted, When::FirstError, When::AllCompleted] {
             let start = now();

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use mainspring::observe::{Event, Label, Observer, TaskInfo};
 use mainspring::{Builder, Runtime};
-use mainspring_microscope::{Recorder, Trace, page};
+use mainspring_microscope::{Recorder, Trace, from_env, page};
 
 use crate::failure::Failure;
 
 /// Where the demo leaves its page unless told otherwise: each run replaces the one before.
 #[must_use]
 pub fn default_page() -> PathBuf {
-    std::env::temp_dir().join("mainspring-crawl.html")
+    let asked = std::env::var_os("MAINSPRING_TRACE").map(PathBuf::from);
+    asked.unwrap_or_else(|| std::env::temp_dir().join("mainspring-crawl.html"))
 }
 
 /// Builds a runtime.
@@ -22,11 +23,11 @@ pub fn runtime(builder: Builder) -> Result<Runtime, Failure> {
     builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
 }
 
-/// A runtime to build whose run is recorded, if there is a recorder.
+/// A runtime to build whose run is recorded, if there is a recorder or the environment asks for it.
 pub fn recorded(builder: Builder, recorder: Option<&Recorder>) -> Builder {
     match recorder {
         Some(recorder) => builder.observer(recorder.observer()),
-        None => builder,
+        None => from_env(builder),
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mainspring_examples::cli::{Cli, Command, complaint};
-use mainspring_examples::commands::{compare, demo, fetch, get, serve, site, sweep};
+use mainspring_examples::commands::{compare, demo, fetch, get, page, serve, site, sweep};
 use mainspring_examples::failure::{Failure, print};
 
 fn main() -> ExitCode {
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Fetch(args)) => fetch::run(args),
         Some(Command::Site(args)) => site::run(args),
         Some(Command::Get(args)) => get::run(args),
+        Some(Command::Page(args)) => page::run(args),
     };
     finish(outcome, 1)
 }

@@ -62,6 +62,8 @@ pub enum Command {
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
     Get(Box<Get>),
+    /// Make a page of a trace that was saved as JSON, or of up to three beside each other
+    Page(Page),
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
@@ -146,6 +148,17 @@ pub struct Sweep {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     #[arg(allow_hyphen_values = true)]
     pub delay: Duration,
+}
+
+/// `crawl page`.
+#[derive(Debug, Args)]
+pub struct Page {
+    /// Traces, as written by `--trace run.json` or `MAINSPRING_TRACE=run.json`
+    #[arg(value_name = "TRACE", required = true, num_args = 1..=3)]
+    pub traces: Vec<PathBuf>,
+    /// Where to write the page [default: beside the first trace, as .html]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[cfg(test)]

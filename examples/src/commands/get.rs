@@ -30,7 +30,8 @@ const REDIRECTS: usize = 10;
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
     check(args.har.iter().chain(&args.output))?;
     let body = body(args)?;
-    let mut runtime = crate::trace::runtime(Runtime::builder().name("get"))?;
+    let mut runtime =
+        crate::trace::runtime(crate::trace::recorded(Runtime::builder().name("get"), None))?;
     runtime.block_on(get(args, body))
 }
 

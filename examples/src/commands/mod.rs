@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod gather;
 pub mod get;
 pub mod keeper;
+pub mod page;
 pub mod serve;
 pub mod site;
 pub mod sweep;

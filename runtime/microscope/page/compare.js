@@ -1,13 +1,14 @@
 // Two or three runs on one scale, and where they first do different things.
 import { K } from "./trace.js";
 import { big, nanos, sentence } from "./text.js";
-import { SLICE } from "./history.js";
+import { SLICE, sumsSince } from "./history.js";
 import { fill, fit, h, niceStep, palette } from "./dom.js";
 
 /** What a run comes to, in numbers. */
 function sums({ run, history }) {
   const { totals } = history.last;
   const span = Math.max(1, run.end - run.start);
+  const { busy } = sumsSince(run, history.last);
   let weighted = 0;
   let most = 0;
   for (let i = 0; i < run.n; i++) {
@@ -19,7 +20,7 @@ function sums({ run, history }) {
   for (const task of history.last.tasks.values()) queued = Math.max(queued, task.longest_queued);
   return [
     ["took", nanos(run.end - run.start)],
-    ["busy", `${(100 * totals.busy / span).toFixed(1)} %`],
+    ["busy", `${(100 * busy / span).toFixed(1)} %`],
     ["waiting at once, mean", (weighted / span).toFixed(1)],
     ["waiting at once, most", big(most)],
     ["longest poll", nanos(history.longestPoll)],

@@ -53,6 +53,14 @@ export function fit(canvas, width, height) {
   return context;
 }
 
+/** A time on an axis, as exactly as steps of this size need. */
+export function timeTick(ns, step) {
+  const units = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+  const [unit, name] = units.find(([unit]) => Math.abs(ns) >= unit) ?? units[3];
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9));
+  return `${(ns / unit).toFixed(Math.min(9, digits))} ${name}`;
+}
+
 /** Steps of 1, 2 or 5 times a power of ten, of which about `wanted` fit into `span`. */
 export function niceStep(span, wanted) {
   const raw = span / Math.max(1, wanted);

@@ -1,6 +1,8 @@
 // A whole run at once: what the timeline draws and the stepper seeks in, found in one pass.
 import { K } from "./trace.js";
-import { Model, hasEnded } from "./model.js";
+import { Model } from "./model.js";
+import { cause, nanos } from "./text.js";
+import { hasEnded } from "./why.js";
 
 /** What a slice of a lane shows. */
 export const SLICE = { scheduled: 0, running: 1, idle: 2, poll: 1, park: 3, look: 4, turn: 5 };
@@ -41,7 +43,6 @@ class TaskLane extends Lane {
     this.id = id;
     this.ended = "";
     this.endEvent = -1;
-    this.wait = -1;
   }
 }
 
@@ -55,6 +56,22 @@ export function lastAtMost(column, value) {
     else high = middle;
   }
   return low - 1;
+}
+
+/** In the place of a wait: nobody holds the task's waker. */
+export const LOST = -2;
+
+/** Time in polls and in parks since the recording begins: what began before it counts from there. */
+export function sumsSince(run, model) {
+  const { totals, running, tasks, phase } = run.snapshot;
+  const since = (began) => Math.max(0, run.start - began);
+  const polled = tasks.find((task) => task.id === running);
+  const busy = totals.busy + (polled ? since(polled.since) : 0);
+  const parked = totals.parked + (phase.is === "parked" ? since(phase.since) : 0);
+  return {
+    busy: Math.max(0, model.totals.busy - busy),
+    parked: Math.max(0, model.totals.parked - parked),
+  };
 }
 
 export class History {
@@ -102,7 +119,8 @@ export class History {
       if (hasEnded(task.state)) continue;
       alive++;
       if (task.state.is === "idle") idle++;
-      this.lane(task.id).begin(0, SLICE[task.state.is] ?? SLICE.running);
+      const wait = task.state.is === "idle" ? this.waitOf(task, model) : -1;
+      this.lane(task.id).begin(0, SLICE[task.state.is] ?? SLICE.running, wait);
     }
     for (const timer of model.timers.values()) this.armed(timer.id, timer.task, 0);
     for (const source of model.sources.values()) this.registered(source.id, 0);
@@ -151,19 +169,30 @@ export class History {
     this.sources.set(id, lane);
   }
 
-  /** Whether what event `i` waits for may still come. */
-  stillWaits(i, model) {
-    const { run } = this;
-    if (i < 0) return false;
-    switch (run.kind[i]) {
-      case K.waits_for_task: {
-        const other = model.tasks.get(run.f[0][i]);
-        return other !== undefined && !hasEnded(other.state);
-      }
-      case K.waits_for_source: return model.sources.has(run.f[1][i]);
-      case K.timer_armed: return model.timers.has(run.f[0][i]);
-      default: return model.jobs.has(run.f[0][i]);
+  /** The event that began what an idle task waits for: a wait, or the span it is in; -1, or `LOST`. */
+  waitOf(task, model) {
+    if (task.holders === 0) return LOST;
+    const wait = model.firstWait(task);
+    const span = model.spans.get([...task.spans].pop());
+    const limited = !wait || wait.on.is === "timer" && task.outside > 0;
+    const told = limited && span ? span : wait;
+    return Math.max(-1, (told?.event ?? -1) - this.run.first);
+  }
+
+  /**
+   * Where a wait of a task for another ends, as of event `i`: that of the other, or of the one which that
+   * waits for, and so on. Events, the first of them first.
+   */
+  waitsBehind(wait, i) {
+    const waits = [];
+    while (wait >= 0 && this.run.kind[wait] === K.waits_for_task && waits.length < 8) {
+      const lane = this.tasks.get(this.run.f[0][wait]);
+      const slice = lane ? lastAtMost(lane.start, i) : -1;
+      wait = slice >= 0 && lane.end[slice] > i ? lane.note[slice] : -1;
+      if (wait < 0 || waits.includes(wait)) break;
+      waits.push(wait);
     }
+    return waits;
   }
 
   /** Takes event `i` into the lanes. */
@@ -192,13 +221,7 @@ export class History {
       case K.turn_started: this.turns.push(i); break;
       case K.parked: this.loop.begin(i, a === 0 ? SLICE.look : SLICE.park); break;
       case K.unparked: this.loop.finish(i); break;
-      case K.waits_for_task: case K.waits_for_source: case K.job_queued:
-        this.lane(id).wait = i;
-        break;
-      case K.timer_armed:
-        if (id) this.lane(id).wait = i;
-        this.armed(a, id, i);
-        break;
+      case K.timer_armed: this.armed(a, id, i); break;
       case K.timer_fired: case K.timer_dropped: {
         const timer = this.timers.get(a);
         if (!timer) break;
@@ -221,8 +244,8 @@ export class History {
     } else if (state.is === "ending") {
       lane.finish(i);
     } else {
-      const waits = state.is === "idle" && this.stillWaits(lane.wait, model);
-      lane.begin(i, SLICE[state.is], waits ? lane.wait : -1);
+      const wait = state.is === "idle" ? this.waitOf(model.tasks.get(id), model) : -1;
+      lane.begin(i, SLICE[state.is], wait);
     }
   }
 
@@ -239,6 +262,22 @@ export class History {
       this.current.apply(this.run, i);
     }
     return this.current;
+  }
+
+  /**
+   * Why a task is not running after `count` events, in words and with what came of it: what a lock or a
+   * channel of another crate does is unknown to a loop until the wake comes.
+   */
+  why(id, count) {
+    const { run } = this;
+    const model = this.seek(count);
+    const words = model.whyInWords(run, id);
+    const lane = this.tasks.get(id);
+    if (!lane || model.why(id).reasons[0]?.is !== "outside") return words;
+    const end = lane.end[lastAtMost(lane.start, count - 1)] ?? Infinity;
+    if (!(end < run.n) || run.kind[end] !== K.woken) return words;
+    const after = nanos(Math.max(0, run.at[end] - model.tasks.get(id).since));
+    return `${words}: woken ${after} later by ${cause(run, run.f[1][end], run.f[2][end])}`;
   }
 
   /**

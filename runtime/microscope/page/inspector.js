@@ -1,7 +1,8 @@
 // The inspector: everything about one task at the cursor, and about the event under it.
 import { K, KIND_NAMES } from "./trace.js";
 import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
-import { hasEnded, stateWord } from "./model.js";
+import { hasEnded, stateWord } from "./why.js";
+import { sumsSince } from "./history.js";
 import { badge, fill, h } from "./dom.js";
 
 const MAX_POLLS = 12;
@@ -48,6 +49,7 @@ export class Inspector {
     const span = Math.max(1, (model.now || run.end) - run.start);
     const percent = (part) => `${(100 * part / span).toFixed(1)} %`;
     const { totals } = model;
+    const { busy, parked } = sumsSince(run, model);
     return [
       h("h2", {}, "The run so far"),
       h("p", { class: "quiet" }, "Pick a task to see why it is, or is not, running."),
@@ -55,8 +57,9 @@ export class Inspector {
         ["tasks alive", big(alive.length)],
         ["done / cancelled", `${big(totals.done)} / ${big(totals.cancelled)}`],
         ["turns", big(totals.turns)], ["polls", big(totals.polls)], ["wakes", big(totals.wakes)],
-        ["busy", `${nanos(totals.busy)} (${percent(totals.busy)})`],
-        ["parked", `${nanos(totals.parked)} (${percent(totals.parked)})`],
+        ["busy", `${nanos(busy)} (${percent(busy)})`],
+        ["parked", `${nanos(parked)} (${percent(parked)})`],
+        totals.paused > 0 && ["kept by the recorder", nanos(totals.paused)],
         ["timers fired", totals.timers_fired === 0 ? "none"
           : `${big(totals.timers_fired)}, the latest ${nanos(totals.latest_timer)} late`],
         model.illegal.length > 0 && ["illegal events", h("ul", {}, model.illegal.slice(0, 5)
@@ -88,7 +91,8 @@ export class Inspector {
   task(model, task) {
     const { run } = this.app;
     const text = run.tasks.get(task.id);
-    const { why, evidence } = model.why(task.id);
+    const { evidence } = model.why(task.id);
+    const why = this.app.history.why(task.id, this.app.cursor);
     const children = [...model.tasks.values()].filter((child) => child.parent === task.id);
     const spans = [...model.spans.values()].filter((span) => span.task === task.id);
     return [

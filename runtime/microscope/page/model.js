@@ -1,47 +1,33 @@
 // From events to state: the twin of `src/model`. A test applies both to the same events and
 // compares every member, so whatever is changed here is changed there.
 import { K } from "./trace.js";
-import { NEVER, count, isNever, nanos } from "./text.js";
+import { Verdicts, hasEnded, inOrder, stateWord } from "./why.js";
 
 const TURNING = { is: "turning" };
 const IDLE = { is: "idle" };
 const SCHEDULED = { is: "scheduled" };
 const RUNNING = { is: "running" };
 const MAPS = ["tasks", "timers", "sources", "jobs", "spans"];
+/** Members that are sets of ids. */
+const SETS = ["spans", "readers", "writers"];
 const MAX_ILLEGAL = 100;
 let epochs = 0;
 
-export const hasEnded = (state) => state.is === "done" || state.is === "cancelled";
+/** Tells a wait from the others of its task. */
+const waitKey = ({ is, id, direction }) => `${is}${id}${direction ?? ""}`;
 
-/** One word for a state, as people say it. */
-export const stateWord = (state) =>
-  state.is === "done" && state.panicked ? "panicked" : state.is;
-
-/** Timers in the order in which they fire. */
-export function sooner(a, b) {
-  const last = (deadline) => (isNever(deadline) ? NEVER : deadline);
-  return last(a.deadline) - last(b.deadline) || a.id - b.id;
-}
-
-/** The first `most` of some values, in order: without sorting the rest of what may be very many. */
-export function least(values, most, order) {
-  const first = [];
-  for (const value of values) {
-    if (first.length === most && order(value, first[most - 1]) >= 0) continue;
-    let place = first.length;
-    while (place > 0 && order(value, first[place - 1]) < 0) place--;
-    first.splice(place, 0, value);
-    if (first.length > most) first.pop();
-  }
-  return first;
-}
-
-export class Model {
+export class Model extends Verdicts {
   /** The state that a trace's snapshot tells. */
   static from(snapshot) {
     const model = Object.assign(new Model(), structuredClone(snapshot));
     for (const map of MAPS) {
-      model[map] = new Map(snapshot[map].map((value) => [value.id, { ...structuredClone(value) }]));
+      for (const value of model[map]) {
+        for (const set of SETS) if (value[set]) value[set] = new Set(value[set]);
+        if (value.waits) {
+          value.waits = new Map(value.waits.map(([on, wait]) => [waitKey(on), { on, ...wait }]));
+        }
+      }
+      model[map] = new Map(model[map].map((value) => [value.id, value]));
     }
     model.epoch = ++epochs;
     return model;
@@ -66,9 +52,15 @@ export class Model {
 
   /** The members as Rust's model is written, for comparing. */
   plain() {
-    const { epoch, byTask, ...members } = this;
+    const { epoch, ...members } = this;
     const listed = (map) => [...map.values()].sort((a, b) => a.id - b.id)
-      .map(({ epoch: _, ...value }) => value);
+      .map(({ epoch: _, ...value }) => {
+        for (const set of SETS) if (value[set]) value[set] = [...value[set]].sort((a, b) => a - b);
+        if (value.waits) {
+          value.waits = inOrder(value).map(({ on, ...wait }) => [on, wait]);
+        }
+        return value;
+      });
     for (const map of MAPS) members[map] = listed(this[map]);
     return members;
   }
@@ -78,7 +70,8 @@ export class Model {
     let value = this[map].get(id);
     if (value && value.epoch !== this.epoch) {
       value = { ...value, epoch: this.epoch };
-      if (value.waits) value.waits = value.waits.slice();
+      for (const set of SETS) if (value[set]) value[set] = new Set(value[set]);
+      if (value.waits) value.waits = new Map(value.waits);
       this[map].set(id, value);
     }
     return value;
@@ -144,6 +137,7 @@ export class Model {
           task.detached = true;
           return !before;
         });
+        this.endJoin(id);
         break;
       case K.output_taken:
         this.change(event, (task) => (task.output_taken = true) && hasEnded(task.state));
@@ -152,22 +146,61 @@ export class Model {
         this.change(event, (task) => (task.panic_unseen = true) && !!task.state.panicked
           && task.state.is === "done");
         break;
-      case K.waits_for_task: this.waits(event, { is: "task", id: a }); break;
-      case K.waits_for_source: this.waits(event, { is: "source", id: b, direction: a }); break;
+      case K.waits_for_task: {
+        // One task at a time waits for another: the one that polled the handle last.
+        const other = this.own("tasks", a);
+        if (!other || hasEnded(other.state)) break;
+        const on = { is: "task", id: a };
+        if (other.joiner !== id) this.endWait(other.joiner, on);
+        other.joiner = id;
+        this.beginWait(event, on);
+        break;
+      }
+      case K.task_wait_dropped: this.endJoin(a); break;
+      case K.waits_for_source: {
+        const source = this.own("sources", b);
+        if (!source) break;
+        source[a === 0 ? "readers" : "writers"].add(id);
+        this.beginWait(event, { is: "source", id: b, direction: a });
+        break;
+      }
+      case K.source_wait_dropped: {
+        const on = { is: "source", id: b, direction: a };
+        const wait = this.own("tasks", id)?.waits.get(waitKey(on));
+        if (wait?.futures > 1) {
+          this.tasks.get(id).waits.set(waitKey(on), { ...wait, futures: wait.futures - 1 });
+        } else {
+          this.endWait(id, on);
+          this.own("sources", b)?.[a === 0 ? "readers" : "writers"].delete(id);
+        }
+        break;
+      }
+      case K.waits_for_timer: case K.waits_for_job: {
+        const map = event.kind === K.waits_for_timer ? "timers" : "jobs";
+        const thing = this.own(map, a);
+        if (!thing) break;
+        const on = map === "jobs" ? { is: "job", id: a }
+          : { is: "timer", deadline: thing.deadline, id: a };
+        this.endWait(thing.task, on);
+        thing.task = id;
+        this.beginWait(event, on);
+        break;
+      }
       case K.timer_armed:
         this.insert(event, "timers", "a timer armed already",
           { id: a, task: id, deadline: b, event: this.next, at });
+        this.beginWait(event, { is: "timer", deadline: b, id: a });
         break;
       case K.timer_fired:
         this.totals.timers_fired++;
         if (b > this.totals.latest_timer) this.totals.latest_timer = b;
-        this.remove(event, "timers", a, "a timer that is not armed");
+        this.disarm(event, a);
         break;
-      case K.timer_dropped: this.remove(event, "timers", a, "a timer that is not armed"); break;
+      case K.timer_dropped: this.disarm(event, a); break;
       case K.source_registered:
         this.insert(event, "sources", "a source registered already", {
           id: b, kind: a, fd: c, task: id, event: this.next,
-          readable: 0, writable: 0, read: 0, written: 0,
+          readable: 0, writable: 0, read: 0, written: 0, readers: new Set(), writers: new Set(),
         });
         break;
       case K.source_ready:
@@ -176,6 +209,8 @@ export class Model {
           if (a) source.readable = this.next + 1;
           if (b) source.writable = this.next + 1;
         });
+        if (a) this.endSourceWaits(c, 0);
+        if (b) this.endSourceWaits(c, 1);
         break;
       case K.source_tried:
         this.source(event, c, (source) => {
@@ -185,14 +220,32 @@ export class Model {
         });
         break;
       case K.source_closed:
+        this.endSourceWaits(a, 0);
+        this.endSourceWaits(a, 1);
         this.remove(event, "sources", a, "a source that is not registered");
         break;
-      case K.job_queued: this.put("jobs", { id: a, task: id, event: this.next, at }); break;
-      case K.job_ended: this.remove(event, "jobs", a, "a job that was not queued"); break;
+      case K.job_queued:
+        this.put("jobs", { id: a, task: id, event: this.next, at });
+        this.beginWait(event, { is: "job", id: a });
+        break;
+      case K.job_ended: case K.job_dropped: {
+        const job = this.remove(event, "jobs", a, "a job that was not queued");
+        if (job) this.endWait(job.task, { is: "job", id: a });
+        break;
+      }
       case K.span_opened:
         this.put("spans", { id: a, task: id, parent: b, label: c, event: this.next });
+        this.own("tasks", id)?.spans.add(a);
         break;
-      case K.span_closed: this.remove(event, "spans", a, "a span that is not open"); break;
+      case K.span_closed: {
+        const span = this.remove(event, "spans", a, "a span that is not open");
+        if (span) this.own("tasks", span.task)?.spans.delete(a);
+        break;
+      }
+      case K.observer_paused:
+        this.totals.paused += a;
+        this.running_paused += a;
+        break;
     }
     this.next++;
   }
@@ -235,8 +288,65 @@ export class Model {
     if (before) this.illegalEvent(event, `told of ${told}`);
   }
 
+  /** Takes a value out of a map and gives it. */
   remove(event, map, id, told) {
+    const value = this[map].get(id);
     if (!this[map].delete(id)) this.illegalEvent(event, `told of ${told}`);
+    return value;
+  }
+
+  disarm(event, id) {
+    const timer = this.remove(event, "timers", id, "a timer that is not armed");
+    if (timer) this.endWait(timer.task, { is: "timer", deadline: timer.deadline, id });
+  }
+
+  beginWait(event, on) {
+    const task = this.own("tasks", event.id);
+    if (!task) return;
+    const before = task.waits.get(waitKey(on));
+    // Of the other kinds there is one wait for each thing.
+    const futures = on.is === "source" ? (before?.futures ?? 0) + 1 : 1;
+    task.waits.set(waitKey(on), { on, event: this.next, at: event.at, futures });
+  }
+
+  /** The wait of one task is over. */
+  endWait(id, on) {
+    this.own("tasks", id)?.waits.delete(waitKey(on));
+  }
+
+  /** What waited for this task to end waits no more. */
+  endJoin(id) {
+    const task = this.own("tasks", id);
+    if (!task) return;
+    this.endWait(task.joiner, { is: "task", id });
+    task.joiner = 0;
+  }
+
+  /** All tasks that wait in a direction of a source are woken. */
+  endSourceWaits(id, direction) {
+    const source = this.own("sources", id);
+    if (!source) return;
+    const side = direction === 0 ? "readers" : "writers";
+    for (const task of source[side]) this.endWait(task, { is: "source", id, direction });
+    source[side] = new Set();
+  }
+
+  /** A task that ends waits for nothing. */
+  endAll(id) {
+    const task = this.own("tasks", id);
+    if (!task) return;
+    for (const { on } of task.waits.values()) {
+      if (on.is === "task") {
+        const other = this.own("tasks", on.id);
+        if (other) other.joiner = 0;
+      } else if (on.is === "source") {
+        this.own("sources", on.id)?.[on.direction === 0 ? "readers" : "writers"].delete(id);
+      } else {
+        const thing = this.own(on.is === "job" ? "jobs" : "timers", on.id);
+        if (thing) thing.task = 0;
+      }
+    }
+    task.waits = new Map();
   }
 
   source(event, id, change) {
@@ -252,8 +362,8 @@ export class Model {
       id: event.id, parent, state: SCHEDULED, since: event.at, since_event: this.next,
       spawned: event.at, spawned_event: this.next, polls: 0, poll_event: 0, busy: 0, queued: 0,
       longest_poll: 0, longest_poll_event: 0, longest_queued: 0, wakes: 0, self_wakes: 0,
-      woken: null, holders: 0, cancel: null, detached: false, output_taken: false,
-      panic_unseen: false, waits: [],
+      woken: null, holders: 0, outside: 0, cancel: null, detached: false, output_taken: false,
+      panic_unseen: false, waits: new Map(), joiner: 0, spans: new Set(),
     });
     if (before) this.illegalEvent(event, "spawned already");
     this.ready.push(event.id);
@@ -298,6 +408,7 @@ export class Model {
     this.leaveReady(event.id);
     if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
     this.running = event.id;
+    this.running_paused = 0;
     // A look at readiness in the middle of a batch is over.
     this.phase = TURNING;
     this.totals.polls++;
@@ -315,16 +426,21 @@ export class Model {
 
   pollEnded(event, outcome, requeued, holders) {
     this.running = 0;
+    const paused = this.running_paused;
+    this.running_paused = 0;
     let ran = 0;
     this.change(event, (task) => {
       const legal = task.state.is === "running";
-      ran = Math.max(0, event.at - task.since);
+      ran = Math.max(0, event.at - task.since - paused);
       task.busy += ran;
       if (ran >= task.longest_poll) {
         task.longest_poll = ran;
         task.longest_poll_event = this.next;
       }
       task.holders = holders;
+      let inside = 0;
+      for (const wait of task.waits.values()) inside += wait.futures;
+      task.outside = Math.max(0, holders - inside);
       // Who woke it while it ran, a basic recording does not tell.
       if (outcome === 0 && requeued && task.woken?.event <= task.poll_event) task.woken = null;
       const pending = requeued ? SCHEDULED : IDLE;
@@ -337,130 +453,14 @@ export class Model {
 
   ended(event, state, legal) {
     this.leaveReady(event.id);
+    this.endJoin(event.id);
+    this.endAll(event.id);
     this.change(event, (task) => {
       const before = task.state.is;
-      task.waits = [];
       this.enter(task, state, event);
       return legal.includes(before);
     });
     if (state.is === "cancelled") this.totals.cancelled++;
     else this.totals.done++;
-  }
-
-  waits(event, on) {
-    this.change(event, (task) => {
-      const same = (wait) => wait.on.is === on.is && wait.on.id === on.id
-        && wait.on.direction === on.direction;
-      task.waits = task.waits.filter((wait) => !same(wait));
-      task.waits.push({ on, event: this.next, at: event.at, poll: task.polls });
-      return task.state.is === "running";
-    });
-  }
-
-  /** Why a task is not running: a verdict in words, and the numbers of the events that prove it. */
-  why(id) {
-    const task = this.tasks.get(id);
-    if (!task) return { why: "unknown", evidence: [], reasons: [] };
-    const evidence = [task.since_event];
-    const since = `since ${nanos(task.since)}`;
-    const behind = () => {
-      const n = Math.max(0, this.ready.indexOf(id));
-      return n === 0 ? "next in line" : `behind ${count(n, "other")}`;
-    };
-    let reasons = [];
-    let why;
-    switch (task.state.is) {
-      case "done": case "cancelled": why = `finished: ${stateWord(task.state)}`; break;
-      case "running": case "ending": why = `running ${since}`; break;
-      case "scheduled":
-        if (task.woken) evidence.push(task.woken.event);
-        why = `queued, ${behind()}, ${since}`;
-        if (task.cancel) {
-          evidence.push(task.cancel.event);
-          why = `queued to be cancelled, ${behind()}, ${since}`;
-        }
-        break;
-      default:
-        if (task.holders === 0) {
-          why = "stuck for ever: nobody holds its waker";
-          break;
-        }
-        reasons = this.reasons(task);
-        evidence.push(...reasons.map((reason) => reason.event));
-        why = reasons.length > 0 ? `waiting for ${reasons.map((r) => r.say()).join(" or ")}`
-          : `waiting for whoever holds its ${count(task.holders, "waker")}: `
-            + "a thread or another future";
-    }
-    return { why, reasons, evidence: evidence.filter((n, i) => n !== evidence[i - 1]) };
-  }
-
-  /**
-   * What keeps the loop from ending, one line each; empty if nothing does. Of more lines than `most`,
-   * only how many there are in all.
-   */
-  whyAlive(most = Infinity) {
-    const lines = [];
-    if (this.ready.length > 0) lines.push(`${count(this.ready.length, "task")} ready to run`);
-    const [next] = least(this.timers.values(), 1, sooner);
-    if (next) {
-      lines.push(`${count(this.timers.size, "timer")} armed, the next is timer #${next.id} `
-        + this.due(next.deadline));
-    }
-    if (this.jobs.size > 0) lines.push(`${count(this.jobs.size, "blocking job")} on the pool`);
-    let all = lines.length;
-    const idle = [...this.tasks.values()].filter((task) => task.state.is === "idle");
-    for (const task of idle.sort((a, b) => a.id - b.id)) {
-      const reasons = task.holders === 0 ? [] : this.reasons(task);
-      if (reasons.length > 0 && reasons.every((reason) => reason.is === "timer")) continue;
-      if (all++ < most) lines.push(`task ${task.id} is ${this.why(task.id).why}`);
-    }
-    return most === Infinity ? lines : { lines, all };
-  }
-
-  /** What an idle task waits for: its timers by deadline, then what its last poll waited on. */
-  reasons(task) {
-    const timers = this.of("timers", task.id).sort(sooner)
-      .map((timer) => ({
-        is: "timer", id: timer.id, event: timer.event,
-        say: () => `timer #${timer.id} ${this.due(timer.deadline)}`,
-      }));
-    const live = ({ on }) => on.is === "source" ? this.sources.has(on.id)
-      : this.tasks.has(on.id) && !hasEnded(this.tasks.get(on.id).state);
-    // A wait that the last poll did not renew may belong to a future that is gone; it counts only
-    // where that poll renewed none, as when one of several inner futures is polled alone.
-    const renewed = task.waits.some((wait) => wait.poll === task.polls && live(wait))
-      || timers.some((timer) => timer.event > task.poll_event);
-    const waits = task.waits
-      .filter((wait) => live(wait) && (!renewed || wait.poll === task.polls))
-      .map(({ on, event }) => ({
-        is: on.is, id: on.id, event,
-        say: () => (on.is === "task" ? `task ${on.id}`
-          : `source ${on.id} to become ${on.direction === 0 ? "readable" : "writable"}`),
-      }));
-    const jobs = this.of("jobs", task.id)
-      .sort((a, b) => a.id - b.id)
-      .map((job) => ({ is: "job", id: job.id, event: job.event, say: () => `blocking job ${job.id}` }));
-    return [...timers, ...waits, ...jobs];
-  }
-
-  /** What a task has of a map. Sorted out by tasks once for each state that is asked. */
-  of(map, task) {
-    if (this.byTask?.next !== this.next) {
-      this.byTask = { next: this.next };
-      for (const name of ["timers", "jobs"]) {
-        const sorted = this.byTask[name] = new Map();
-        for (const value of this[name].values()) {
-          if (sorted.has(value.task)) sorted.get(value.task).push(value);
-          else sorted.set(value.task, [value]);
-        }
-      }
-    }
-    return this.byTask[map].get(task) ?? [];
-  }
-
-  due(deadline) {
-    const ahead = deadline - this.now;
-    if (isNever(deadline)) return "due never";
-    return ahead >= 0 ? `due in ${nanos(ahead)}` : `overdue by ${nanos(-ahead)}`;
   }
 }

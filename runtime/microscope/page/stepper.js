@@ -1,8 +1,8 @@
 // The stepper: what the loop holds at the cursor, in boxes and one sentence, and the buttons that
 // move the cursor by event, poll and turn, or to the next event that a breakpoint describes.
 import { K, KIND_NAMES } from "./trace.js";
-import { big, count, nanos, sentence, shortName, taskName } from "./text.js";
-import { hasEnded, least, sooner, stateWord } from "./model.js";
+import { big, count, label, nanos, sentence, shortName, taskName } from "./text.js";
+import { hasEnded, least, sooner, stateWord } from "./why.js";
 import { lastAtMost } from "./history.js";
 import { GLYPH, fill, h } from "./dom.js";
 
@@ -237,12 +237,13 @@ export class Stepper {
     if (now.length > 0) fill(this.now, now.map((task) => this.chip(task.id, task.state.is)));
     else fill(this.now, h("span", { class: "quiet" }, asking ? "?" : this.phase(model)));
     this.chips(this.waiting, idle, (task) => {
-      const { reasons, why } = model.why(task.id);
-      const short = (r) => ({ task: "task ", timer: "timer #", source: "source ", job: "job " }[r.is] + r.id);
+      const { reasons } = model.why(task.id);
+      const short = (r) => (r.is === "outside" ? model.inside(task.id).map((n) => `"${label(run, n)}"`)[0]
+        ?? `${count(r.id, "waker")} outside`
+        : { task: "task ", timer: "timer #", source: "source ", job: "job " }[r.is] + r.id);
       const more = reasons.length > 2 ? ` and ${reasons.length - 2} more` : "";
       return this.chip(task.id, "idle", reasons.length
-        ? reasons.slice(0, 2).map(short).join(", ") + more
-        : why.startsWith("stuck") ? "nobody can wake it" : "a waker held elsewhere");
+        ? reasons.slice(0, 2).map(short).join(", ") + more : "nobody can wake it");
     }, "nobody");
     this.chips(this.timers, [...model.timers.values()], (timer) => this.link(timer.event,
       `#${timer.id} ${model.due(timer.deadline).replace(/^due /, "")}`,

@@ -1,6 +1,6 @@
 // The panels that are text: the tree of tasks, the table of tasks, the findings, the log.
 import { big, count, nanos, place, sentence, taskName } from "./text.js";
-import { hasEnded, stateWord } from "./model.js";
+import { hasEnded, stateWord } from "./why.js";
 import { badge, fill, h } from "./dom.js";
 
 /** Rows of a list in the document; of further ones only the number. */
@@ -79,7 +79,7 @@ export class Tree {
     return h("div", { class: `line${task.id === app.selected ? " chosen" : ""}` },
       h("button", { type: "button", class: "link", onclick: () => app.select(task.id) },
         taskName(app.run, task.id)), badge(stateWord(task.state)),
-      h("span", { class: "quiet" }, ended ? "" : model.why(task.id).why));
+      h("span", { class: "quiet" }, ended ? "" : model.whyInWords(app.run, task.id)));
   }
 }
 

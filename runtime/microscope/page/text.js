@@ -80,7 +80,7 @@ const CANCEL = [
   (task) => `${task} is to be cancelled after this poll`,
   (task) => `a cancel of ${task} changes nothing`,
 ];
-const ABLE = ["readable", "writable"];
+export const ABLE = ["readable", "writable"];
 const READY = [["neither readable nor writable", "writable"], ["readable", "readable and writable"]];
 
 /** One sentence that says what event `i` of a run is. */
@@ -108,9 +108,17 @@ export function sentence(run, i) {
     case K.cancel_requested: return CANCEL[a](task);
     case K.detached: return `the handle of ${task} is dropped: it goes on by itself`;
     case K.output_taken: return `the result of ${task} is read`;
-    case K.panic_unseen: return `nobody looked at the panic of ${task}: it is reported`;
+    case K.panic_unseen: return `the panic of ${task} was never looked at: it is reported`;
     case K.waits_for_task: return `${task} waits for ${taskName(run, a)} to end`;
     case K.waits_for_source: return `${task} waits for source ${b} to become ${ABLE[a]}`;
+    case K.task_wait_dropped: return `${taskName(run, a)} is waited for no more`;
+    case K.source_wait_dropped:
+      return `${task} waits no more for source ${b} to become ${ABLE[a]}`;
+    case K.waits_for_timer: return `${task} waits for timer #${a}`;
+    case K.waits_for_job: return `${task} waits for blocking job ${a}`;
+    case K.job_dropped: return `blocking job ${a} is waited for no more`;
+    case K.observer_paused:
+      return `the recorder kept the loop for ${nanos(a)}: nothing of the program's`;
     case K.loop_entered: return "the loop takes the thread";
     case K.loop_left: return LEFT[a];
     case K.turn_started: return `turn ${b} begins with ${count(a, "task")} ready`;

@@ -1,9 +1,9 @@
 // The timeline: a lane per task in its states, lanes for the loop, timers, sources and counters.
 // Drawn on one canvas, only what is visible; the same facts are in the other panels as text.
 import { K } from "./trace.js";
-import { big, cause, nanos, sentence, shortName, taskName, place } from "./text.js";
-import { Lane, SLICE, lastAtMost } from "./history.js";
-import { GLYPH, fit, h, niceStep, palette } from "./dom.js";
+import { big, cause, label, nanos, sentence, shortName, taskName, place } from "./text.js";
+import { LOST, Lane, SLICE, lastAtMost } from "./history.js";
+import { GLYPH, fit, h, niceStep, palette, timeTick } from "./dom.js";
 
 const AXIS = 26;
 const ROW = 24;
@@ -181,9 +181,12 @@ export class Timeline {
   drawGrid() {
     const { draw, colours, app } = this;
     const step = niceStep(app.view.to - app.view.from, (this.width - this.labels) / 110);
+    // The axis tells the time that events tell, also where a ring has forgotten the beginning.
+    const zero = app.axis === "time" ? app.run.start : 0;
     this.ticks = [];
-    for (let k = Math.ceil(app.view.from / step); k * step <= app.view.to; k++) {
-      const x = this.labels + (k * step - app.view.from) / (app.view.to - app.view.from)
+    this.step = step;
+    for (let k = Math.ceil((app.view.from + zero) / step); k * step <= app.view.to + zero; k++) {
+      const x = this.labels + (k * step - zero - app.view.from) / (app.view.to - app.view.from)
         * (this.width - this.labels);
       this.ticks.push([x, k * step]);
     }
@@ -205,7 +208,7 @@ export class Timeline {
     draw.textAlign = "center";
     for (const [x, value] of this.ticks) {
       if (x < this.labels + 24 || x > this.width - 24) continue;
-      draw.fillText(app.axis === "time" ? nanos(Math.round(value)) : big(Math.round(value)), x, AXIS / 2);
+      draw.fillText(app.axis === "time" ? timeTick(value, this.step) : big(Math.round(value)), x, AXIS / 2);
     }
     draw.textAlign = "left";
     const x = this.x(Math.max(0, app.cursor - 1));
@@ -347,8 +350,12 @@ export class Timeline {
       } else {
         draw.fillStyle = colours.idle;
         draw.fillRect(x, middle - 1.5, Math.max(1, width), 2);
-        if (width > 60 && lane.note[k] >= 0) {
-          this.boxed(this.waitText(lane.note[k]), x, width, middle - 0.5);
+        if (width > 60 && lane.note[k] === LOST) {
+          this.boxed("lost waker: nobody can wake it", x, width, middle - 0.5);
+        } else if (width > 60 && lane.note[k] >= 0) {
+          const end = Math.min(lane.end[k], this.app.run.n) - 1;
+          const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], end)];
+          this.boxed(waits.map((wait) => this.waitText(wait)).join(" › "), x, width, middle - 0.5);
         }
       }
     });
@@ -391,8 +398,10 @@ export class Timeline {
     const [a, b] = [run.f[0][i], run.f[1][i]];
     switch (run.kind[i]) {
       case K.timer_armed: return `timer #${a}`;
+      case K.waits_for_timer: return `timer #${a}`;
       case K.waits_for_source: return `source ${b} ${a === 0 ? "readable" : "writable"}`;
       case K.waits_for_task: return `for ${taskName(run, a)}`;
+      case K.span_opened: return label(run, run.f[2][i]);
       default: return `blocking job ${a}`;
     }
   }
@@ -461,23 +470,28 @@ export class Timeline {
     const room = row.height - 16;
     draw.fillStyle = colours.idle;
     draw.globalAlpha = 0.35;
-    // Of steps within a pixel, the highest.
+    // Of steps within a pixel, the highest; after that pixel, what the last of them left.
     let left = -Infinity;
     let high = 0;
+    let now = 0;
+    const bar = (from, to, value) => {
+      const height = room * value / row.max;
+      if (value > 0 && to > from) draw.fillRect(from, base - height, to - from, height);
+    };
     const upTo = (x) => {
-      const height = room * high / row.max;
-      if (high > 0) draw.fillRect(left, base - height, Math.max(1, x - left), height);
+      bar(left, left + 1, high);
+      bar(left + 1, x, now);
     };
     for (let k = Math.max(0, lastAtMost(row.at, this.first)); k < row.at.length; k++) {
       if (row.at[k] > this.last) break;
       const x = this.x(row.at[k]);
-      if (x < left + 1) {
-        high = Math.max(high, row.alive[k]);
-        continue;
+      if (x >= left + 1) {
+        upTo(x);
+        left = x;
+        high = 0;
       }
-      upTo(x);
-      left = x;
-      high = row.alive[k];
+      high = Math.max(high, row.alive[k]);
+      now = row.alive[k];
     }
     upTo(this.x(Math.min(this.last, app.run.n)));
     draw.globalAlpha = 1;

@@ -6,10 +6,12 @@ export const K = {
   clock_jumped: 7, decided: 8, advanced: 9,
   spawned: 20, woken: 21, poll_started: 22, poll_ended: 23, done: 24, cancelled: 25,
   cancel_requested: 26, detached: 27, output_taken: 28, panic_unseen: 29,
-  waits_for_task: 40, waits_for_source: 41,
+  waits_for_task: 40, waits_for_source: 41, waits_for_timer: 42, waits_for_job: 43,
+  task_wait_dropped: 44, source_wait_dropped: 45,
   timer_armed: 50, timer_fired: 51, timer_dropped: 52,
   source_registered: 60, source_ready: 61, source_tried: 62, source_closed: 63,
-  job_queued: 70, job_ended: 71, span_opened: 80, span_closed: 81, marked: 82,
+  job_queued: 70, job_ended: 71, job_dropped: 72, span_opened: 80, span_closed: 81, marked: 82,
+  observer_paused: 90,
 };
 export const KIND_NAMES = Object.fromEntries(Object.entries(K).map(([name, n]) => [n, name]));
 

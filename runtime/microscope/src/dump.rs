@@ -5,12 +5,21 @@ use std::fmt::Write as _;
 
 use crate::model::{Model, State, Task};
 use crate::text::{Nanos, Texts, count};
+use crate::trace::Trace;
 
 /// Lines of tasks in a dump; of further ones only the number is told.
 const MAX_TASKS: usize = 200;
 
 /// Deepest indentation.
 const MAX_DEPTH: usize = 16;
+
+impl Trace {
+    /// The state at the end as text: every task that has not ended, in the tree of spawns, and why
+    /// it is not running.
+    pub fn dump(&self) -> String {
+        dump(&self.model(), &self.texts)
+    }
+}
 
 /// Every task that has not ended, under the one that spawned it, and why it is not running.
 pub(crate) fn dump(model: &Model, texts: &Texts) -> String {
@@ -65,7 +74,7 @@ fn line(out: &mut String, model: &Model, texts: &Texts, depth: usize, task: &Tas
         state => state.word().to_owned(),
     };
     let since = Nanos(model.now.saturating_sub(task.since));
-    let why = model.why(task.id).why;
+    let why = model.why_in_words(task.id, texts);
     let polls = count(usize::try_from(task.polls).unwrap_or(usize::MAX), "poll");
     let busy = Nanos(task.busy);
     let place = texts.tasks.get(&task.id).map(crate::text::TaskText::place).unwrap_or_default();

@@ -12,10 +12,13 @@
 mod chain;
 mod finish;
 mod scan;
+mod spans;
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
-use crate::json::quoted;
 use crate::trace::Trace;
 
 /// Events listed as the evidence of one finding; the worst come first.
@@ -66,7 +69,7 @@ impl Default for Limits {
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $word:literal $title:literal $advice:literal;)*) => {
         /// What kind of thing was found. Worst first.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code { $($(#[$doc])* $variant),* }
 
@@ -164,24 +167,12 @@ pub struct Finding {
     pub what: String,
     /// Numbers of the events that prove it, at most [`MAX_EVIDENCE`], the one to look at first.
     pub evidence: Vec<u64>,
+    /// How often it was found, with the same cause.
+    pub count: usize,
     /// How bad, to compare with others of the same code.
     pub(crate) weight: u64,
-}
-
-impl Finding {
-    pub(crate) fn to_json(&self) -> String {
-        format!(
-            "{{\"code\":\"{}\",\"title\":{},\"task\":{},\"at\":{},\"what\":{},\"advice\":{},\
-             \"evidence\":{:?}}}",
-            self.code.word(),
-            quoted(self.code.title()),
-            self.task,
-            self.at,
-            quoted(&self.what),
-            quoted(self.code.advice()),
-            self.evidence,
-        )
-    }
+    /// Where in the program it comes from: where the task was spawned or the label written.
+    pub(crate) cause: String,
 }
 
 impl fmt::Display for Finding {
@@ -190,17 +181,43 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is found in a trace, worst first.
+impl Trace {
+    /// What is wrong with the program, with the events that prove it; worst first.
+    pub fn findings(&self) -> Vec<Finding> {
+        find(self, &Limits::default())
+    }
+}
+
+/// What is found in a trace, worst first. What has one cause is one finding, of its worst case, with a
+/// count.
 pub fn find(trace: &Trace, limits: &Limits) -> Vec<Finding> {
     let mut found = scan::scan(trace, limits);
-    for finding in &mut found {
-        finding.evidence.truncate(MAX_EVIDENCE);
-    }
-    found.sort_by_key(|finding| (finding.code, std::cmp::Reverse(finding.weight), finding.at));
+    found.sort_by_key(|finding| (finding.code, Reverse(finding.weight), finding.at));
     let mut kept: Vec<Finding> = Vec::new();
-    for code in Code::ALL {
-        kept.extend(found.iter().filter(|f| f.code == *code).take(MAX_OF_A_CODE).cloned());
+    let mut first: HashMap<(Code, String), usize> = HashMap::new();
+    for finding in found {
+        match first.entry((finding.code, finding.cause.clone())) {
+            Entry::Occupied(same) => {
+                let same: &mut Finding = &mut kept[*same.get()];
+                same.count += 1;
+                same.evidence.extend(finding.evidence.first());
+            }
+            Entry::Vacant(new) => {
+                new.insert(kept.len());
+                kept.push(finding);
+            }
+        }
     }
+    let mut of_code = 0;
+    let mut code = None;
+    kept.retain_mut(|finding| {
+        finding.evidence.truncate(MAX_EVIDENCE);
+        if finding.count > 1 {
+            finding.what += &format!(", the worst of {} from {}", finding.count, finding.cause);
+        }
+        of_code = if code.replace(finding.code) == Some(finding.code) { of_code + 1 } else { 0 };
+        of_code < MAX_OF_A_CODE
+    });
     kept
 }
 

@@ -23,13 +23,18 @@
 //! The lines of a streaming recorder are the same in pieces: a first line with everything up to
 //! `enums`, then a row, or `{"task":{…}}`, or `{"label":{…}}`, or `{"detail":"…"}`, per line.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use mainspring::observe::{Detail, Event};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::file::write_whole;
 use crate::model::Model;
 use crate::schema::{ENUMS, KINDS, decode, encode};
 use crate::text::{LabelText, TaskText, Texts};
@@ -89,10 +94,40 @@ impl fmt::Display for TraceError {
 
 impl std::error::Error for TraceError {}
 
-/// A text in JSON's quotes, also safe inside an HTML `script` element.
-pub(crate) fn quoted(text: &str) -> String {
-    let quoted = serde_json::to_string(text).unwrap_or_else(|_| String::from("\"\""));
-    in_script(&quoted)
+impl Trace {
+    /// The trace as JSON: one line per event, so that it can be looked at with plain tools.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+
+    /// Reads a trace from JSON, or from the lines that a streaming recorder wrote.
+    ///
+    /// # Errors
+    /// If the text is no trace, is cut off, or needs a newer reader than this one.
+    pub fn from_json(text: &str) -> Result<Trace, TraceError> {
+        from_json(text)
+    }
+
+    /// Reads a trace from a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no trace.
+    pub fn read(path: impl AsRef<Path>) -> io::Result<Trace> {
+        let path = path.as_ref();
+        let named = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+        Trace::from_json(&text)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
+    }
+
+    /// Writes the trace as JSON. The file is whole or not there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_json(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        write_whole(path.as_ref(), self.to_json().as_bytes())
+    }
 }
 
 /// JSON in which no text can end or open an HTML element, nor break a line of script.
@@ -100,21 +135,42 @@ pub(crate) fn in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-/// The members that say how to read rows, without braces.
-pub(crate) fn head(meta: &str) -> String {
-    let mut out = format!("\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"meta\":{meta},\n");
-    let kinds: Vec<String> = KINDS
-        .iter()
-        .map(|(number, name, fields)| {
-            let fields: String =
-                fields.iter().map(|(field, of)| format!(",[\"{field}\",\"{of}\"]")).collect();
-            format!("\"{number}\":[\"{name}\"{fields}]")
-        })
-        .collect();
-    let enums: Vec<String> =
-        ENUMS.iter().map(|(name, words)| format!("\"{name}\":{words:?}")).collect();
-    out += &format!("\"kinds\":{{{}}},\n\"enums\":{{{}}}", kinds.join(","), enums.join(","));
-    out
+/// What every trace says of itself before its events.
+#[derive(Serialize)]
+struct Head<'a> {
+    format: &'a str,
+    version: u64,
+    meta: Meta<'a>,
+    kinds: BTreeMap<u8, Vec<serde_json::Value>>,
+    enums: BTreeMap<&'a str, &'a [&'a str]>,
+}
+
+impl Head<'_> {
+    fn new(meta: Meta<'_>) -> Head<'_> {
+        let row = |(number, name, fields): &(u8, &str, &[(&str, &str)])| {
+            let fields = fields.iter().map(|(field, of)| json!([field, of]));
+            (*number, [json!(name)].into_iter().chain(fields).collect())
+        };
+        Head {
+            format: FORMAT,
+            version: VERSION,
+            meta,
+            kinds: KINDS.iter().map(row).collect(),
+            enums: ENUMS.iter().copied().collect(),
+        }
+    }
+}
+
+/// A value in one line, safe inside an HTML `script` element too.
+fn line(value: &impl Serialize) -> String {
+    // No key of ours is anything but a text or a number: writing cannot fail.
+    in_script(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// The first line of a stream.
+pub(crate) fn stream_head() -> String {
+    let meta = Meta { title: "mainspring run".into(), clock: "real".into(), ..Meta::default() };
+    line(&Head::new(meta))
 }
 
 /// Appends the row of an event; false if the kind is younger than this table.
@@ -146,8 +202,7 @@ struct Numbered<T> {
 }
 
 pub(crate) fn numbered(id: u64, text: impl Serialize) -> String {
-    // Texts have no keys that JSON could not write.
-    in_script(&serde_json::to_string(&Numbered { id, text }).unwrap_or_default())
+    line(&Numbered { id, text })
 }
 
 /// The texts by ascending number, one per line.
@@ -171,29 +226,51 @@ fn detail_of(word: &str) -> Detail {
     if word == "basic" { Detail::Basic } else { Detail::Full }
 }
 
+/// A finding, for viewers.
+#[derive(Serialize)]
+struct Found<'a> {
+    code: &'a str,
+    title: &'a str,
+    task: u64,
+    at: u64,
+    what: &'a str,
+    advice: &'a str,
+    evidence: &'a [u64],
+    count: usize,
+}
+
 pub(crate) fn to_json(trace: &Trace) -> String {
-    let seed = trace.seed.map_or_else(|| "null".into(), |seed| seed.to_string());
-    let clock = if trace.virtual_clock { "virtual" } else { "real" };
-    let meta = format!(
-        "{{\"title\":{},\"clock\":\"{clock}\",\"seed\":{seed},\"detail\":\"{}\",\"first\":{},\
-         \"lost\":{},\"hash\":\"{:016x}\"}}",
-        quoted(&trace.title),
-        word_for(trace.detail),
-        trace.first(),
-        trace.lost,
-        trace.hash()
-    );
+    let meta = Meta {
+        title: Cow::Borrowed(&trace.title),
+        clock: if trace.virtual_clock { "virtual" } else { "real" }.into(),
+        seed: trace.seed,
+        detail: word_for(trace.detail).into(),
+        first: trace.first(),
+        lost: trace.lost,
+        hash: format!("{:016x}", trace.hash()).into(),
+    };
+    let found = trace.findings();
+    let found = found.iter().map(|found| Found {
+        code: found.code.word(),
+        title: found.code.title(),
+        task: found.task,
+        at: found.at,
+        what: &found.what,
+        advice: found.code.advice(),
+        evidence: &found.evidence,
+        count: found.count,
+    });
+    let head = line(&Head::new(meta));
     let Texts { tasks, labels } = &trace.texts;
+    // The head is an object: its members, then those that are as long as the trace.
     let mut out = format!(
-        "{{{},\n\"tasks\":[{}],\n\"labels\":[{}],\n\"snapshot\":",
-        head(&meta),
+        "{},\n\"tasks\":[{}],\n\"labels\":[{}],\n\"snapshot\":{},\n\"findings\":[{}],\n\"events\":[",
+        head.strip_suffix('}').unwrap_or(&head),
         listed(tasks),
-        listed(labels)
+        listed(labels),
+        line(&trace.snapshot),
+        found.map(|found| line(&found)).collect::<Vec<_>>().join(",\n"),
     );
-    let snapshot = serde_json::to_string(&trace.snapshot).unwrap_or_else(|_| "null".into());
-    out += &in_script(&snapshot);
-    let findings: Vec<_> = trace.findings().iter().map(crate::findings::Finding::to_json).collect();
-    out += &format!(",\n\"findings\":[{}],\n\"events\":[", findings.join(",\n"));
     let (mut last, mut buf, mut separator) = (0, Vec::new(), "\n");
     for event in &trace.events {
         let length = out.len();
@@ -208,24 +285,22 @@ pub(crate) fn to_json(trace: &Trace) -> String {
     out
 }
 
-#[derive(Deserialize)]
-struct Meta {
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    clock: String,
-    #[serde(default)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Meta<'a> {
+    title: Cow<'a, str>,
+    clock: Cow<'a, str>,
     seed: Option<u64>,
-    #[serde(default)]
-    detail: String,
-    #[serde(default)]
+    detail: Cow<'a, str>,
+    first: u64,
     lost: u64,
+    hash: Cow<'a, str>,
 }
 
 /// The members of a trace. Of `kinds` only the names matter to a reader that has its own table.
 #[derive(Deserialize)]
 struct File {
-    meta: Meta,
+    meta: Meta<'static>,
     kinds: HashMap<String, Vec<serde_json::Value>>,
     #[serde(default)]
     tasks: Vec<Numbered<TaskText>>,
@@ -318,7 +393,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     texts.tasks.extend(file.tasks.into_iter().map(|task| (task.id, task.text)));
     let by_number = |label: Numbered<LabelText>| Some((u32::try_from(label.id).ok()?, label.text));
     texts.labels.extend(file.labels.into_iter().filter_map(by_number));
-    let mut detail = file.meta.detail;
+    let mut detail = file.meta.detail.into_owned();
     let mut lines = rest.split_inclusive('\n').filter(|line| !line.trim().is_empty()).peekable();
     while let Some(line) = lines.next() {
         match serde_json::from_str::<Line>(line) {
@@ -335,7 +410,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     }
     let snapshot = file.snapshot.map_or_else(|| Ok(Model::new()), snapshot)?;
     let mut trace = Trace::new(snapshot, reader.events, texts, file.meta.lost);
-    trace.title = file.meta.title;
+    trace.title = file.meta.title.into_owned();
     trace.seed = file.meta.seed;
     trace.detail = detail_of(&detail);
     trace.virtual_clock |= file.meta.clock == "virtual";

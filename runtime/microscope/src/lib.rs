@@ -36,14 +36,15 @@
 mod chrome;
 mod determinism;
 mod dump;
+mod env;
 pub mod experiments;
+mod file;
 pub mod findings;
 pub mod json;
 pub mod live;
-mod marks;
 pub mod model;
 pub mod page;
-mod perfetto;
+mod pauses;
 mod recorder;
 mod schema;
 mod stream;
@@ -52,6 +53,7 @@ mod text;
 mod trace;
 
 pub use determinism::{Difference, OrderBug, check_determinism, explore};
+pub use env::from_env;
 pub use model::Model;
 pub use recorder::{Recorder, RecorderObserver};
 pub use tape::DEFAULT_EVENTS;

@@ -12,7 +12,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::trace::{Trace, write_whole};
+use crate::file::write_whole;
+use crate::trace::Trace;
 
 /// Runs on one page, at most.
 pub const MAX_RUNS: usize = 3;
@@ -23,6 +24,7 @@ const STYLE: &str = include_str!("../page/style.css");
 const MODULES: &[(&str, &str)] = &[
     ("trace.js", include_str!("../page/trace.js")),
     ("text.js", include_str!("../page/text.js")),
+    ("why.js", include_str!("../page/why.js")),
     ("model.js", include_str!("../page/model.js")),
     ("history.js", include_str!("../page/history.js")),
     ("dom.js", include_str!("../page/dom.js")),
@@ -74,6 +76,17 @@ pub fn write(path: impl AsRef<Path>, traces: &[&Trace]) -> io::Result<()> {
     write_whole(path.as_ref(), html(traces).as_bytes())
 }
 
+impl Trace {
+    /// Writes a page that shows the run: one file that opens in any browser and loads nothing. The
+    /// file is whole or not there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        write(path, &[self])
+    }
+}
+
 /// All modules as one.
 fn script() -> String {
     let mut out = String::new();
@@ -104,7 +117,7 @@ mod tests {
     #[test]
     fn the_code_of_the_page_stays_small_and_can_stand_inside_a_script_element() {
         let script = script();
-        assert!(script.len() + STYLE.len() <= 120 * 1024, "{} bytes", script.len() + STYLE.len());
+        assert!(script.len() + STYLE.len() <= 140 * 1024, "{} bytes", script.len() + STYLE.len());
         assert!(!script.contains("</script") && !script.contains("<!--"));
     }
 }

@@ -153,6 +153,10 @@ kinds! {
     29 "panic_unseen" PanicUnseen {};
     40 "waits_for_task" WaitsForTask { on: u64 };
     41 "waits_for_source" WaitsForSource { direction: Direction, source: u32 };
+    42 "waits_for_timer" WaitsForTimer { timer: u32 };
+    43 "waits_for_job" WaitsForJob { job: u32 };
+    44 "task_wait_dropped" TaskWaitDropped { on: u64 };
+    45 "source_wait_dropped" SourceWaitDropped { direction: Direction, source: u32 };
     50 "timer_armed" TimerArmed { timer: u32, deadline: u64 };
     51 "timer_fired" TimerFired { timer: u32, late: u64 };
     52 "timer_dropped" TimerDropped { timer: u32 };
@@ -164,9 +168,11 @@ kinds! {
     63 "source_closed" SourceClosed { source: u32 };
     70 "job_queued" JobQueued { job: u32 };
     71 "job_ended" JobEnded { job: u32, ran: u64 };
+    72 "job_dropped" JobDropped { job: u32 };
     80 "span_opened" SpanOpened { span: u32, parent: u32, label: u32 };
     81 "span_closed" SpanClosed { span: u32, completed: bool, polls: u32 };
     82 "marked" Marked { label: u32 };
+    90 "observer_paused" ObserverPaused { took: u64 };
 }
 
 /// The name of a kind, or `unknown`.

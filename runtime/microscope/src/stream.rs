@@ -22,8 +22,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn create(path: &Path) -> io::Result<Stream> {
         let mut file = File::create(path)?;
-        let meta = "{\"title\":\"mainspring run\",\"clock\":\"real\",\"first\":0,\"lost\":0}";
-        file.write_all(format!("{{{}}}\n", json::head(meta)).as_bytes())?;
+        file.write_all((json::stream_head() + "\n").as_bytes())?;
         let file = Box::new(file);
         Ok(Stream { path: path.to_owned(), file, out: String::new(), last: 0, error: None })
     }

@@ -10,9 +10,12 @@
 //! - **full** keeps the beginning, and counts what came after its limit as lost;
 //! - **stream** keeps nothing: it writes everything to a file, whenever the loop is about to sleep.
 
+use std::time::Instant;
+
 use mainspring::observe::{Detail, Event, Kind};
 
 use crate::model::Model;
+use crate::pauses::Pauses;
 use crate::stream::Stream;
 use crate::text::{LabelText, TaskText, Texts};
 use crate::trace::Trace;
@@ -41,6 +44,7 @@ pub(crate) struct Tape {
     end: usize,
     first: u64,
     lost: u64,
+    pauses: Pauses,
     /// What the events held, and the model of those forgotten, may name.
     texts: Texts,
 }
@@ -105,6 +109,7 @@ impl Tape {
             end: 0,
             first: 0,
             lost: 0,
+            pauses: Pauses::default(),
             texts: Texts::default(),
         }
     }
@@ -135,20 +140,30 @@ impl Tape {
 
     #[inline]
     pub(crate) fn push(&mut self, event: &Event) {
+        if let Some(pause) = self.pauses.felt_before(event) {
+            self.keep(&pause);
+        }
+        self.keep(event);
+    }
+
+    #[inline]
+    fn keep(&mut self, event: &Event) {
         if !self.store(event) {
             self.push_into_new(event);
         }
         // The time to write a file is when the loop has nothing better to do.
         if matches!(event.kind, Kind::Parked { timeout: 1.. }) {
-            self.flush();
+            self.flush_before_sleep(event.at);
         }
     }
 
     #[cold]
     fn push_into_new(&mut self, event: &Event) {
+        let before = Instant::now();
         if !(self.make_room() && self.store(event)) {
             self.lost += 1;
         }
+        self.pauses.made(event.at, before);
     }
 
     #[inline]
@@ -191,6 +206,14 @@ impl Tape {
     /// Events that a ring forgets together.
     fn chunk(&self) -> usize {
         self.capacity / CHUNKS
+    }
+
+    fn flush_before_sleep(&mut self, at: u64) {
+        if self.next > 0 && matches!(self.old, Old::Streamed(_)) {
+            let before = Instant::now();
+            self.flush();
+            self.pauses.made(at, before);
+        }
     }
 
     pub(crate) fn flush(&mut self) {
@@ -302,6 +325,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn event(at: u64, kind: Kind) -> Event {
@@ -347,6 +372,93 @@ mod tests {
         let trace = tape.trace();
         assert_eq!(times(&trace), (0..10).collect::<Vec<_>>());
         assert_eq!((trace.lost, tape.told()), (15, 25));
+    }
+
+    /// What is told of joins of tasks, one after another.
+    fn joins(count: u64) -> impl Iterator<Item = Event> {
+        use mainspring::observe::{CauseKind, PollOutcome, WakeEffect};
+        let poll = |task, outcome| {
+            let ends = Kind::PollEnded { outcome, requeued: false, holders: 1 };
+            [(task, Kind::PollStarted), (task, ends)]
+        };
+        let main = [(1, Kind::Spawned { parent: 0 }), (1, Kind::PollStarted)];
+        let join = move |id| {
+            let [starts, pending] = poll(1, PollOutcome::Pending);
+            let [child_starts, child_ends] = poll(id, PollOutcome::Ready);
+            [
+                (id, Kind::Spawned { parent: 1 }),
+                (1, Kind::WaitsForTask { on: id }),
+                pending,
+                child_starts,
+                child_ends,
+                (id, Kind::Done { panicked: false, beat_cancel: false }),
+                (1, Kind::Woken { effect: WakeEffect::Scheduled, by: CauseKind::Join, id }),
+                starts,
+                (id, Kind::OutputTaken),
+            ]
+        };
+        let events = main.into_iter().chain((2..2 + count).flat_map(join));
+        events.map(|(task, kind)| Event { at: 0, task, kind })
+    }
+
+    #[test]
+    fn three_hundred_thousand_joins_leave_no_more_than_three_thousand() {
+        let (mut most, mut sizes) = (0, Vec::new());
+        for count in [30_000, 300_000] {
+            let mut tape = Tape::ring(DEFAULT_EVENTS);
+            for event in joins(count) {
+                if let Kind::Spawned { .. } = event.kind {
+                    let name = Some(format!("child {}", event.task));
+                    tape.task(event.task, TaskText { name, ..TaskText::default() });
+                }
+                tape.push(&event);
+            }
+            let Old::Modelled(tail) = &tape.old else { panic!("a ring has a model") };
+            // A chunk's worth of tasks at most, besides those that are kept for their names.
+            most = most.max(tail.model.tasks.len()).max(tape.texts.tasks.len());
+            assert!(tail.model.tasks.values().all(|task| task.waits.len() <= 1));
+            let trace = tape.trace();
+            assert_eq!((trace.model().illegal, trace.model().totals.spawned), (vec![], count + 1));
+            sizes.push(crate::page::html(&[&trace]).len());
+        }
+        assert!(most < 2 * ENDED_KEPT + DEFAULT_EVENTS / 9, "{most} tasks are known");
+        assert!(sizes[1] < 5_000_000 && sizes[1] < sizes[0] * 11 / 10, "{sizes:?}");
+    }
+
+    #[test]
+    fn a_pause_of_the_recorder_is_told_and_not_taken_for_a_poll() {
+        let poll = |holders| Kind::PollEnded {
+            outcome: mainspring::observe::PollOutcome::Pending,
+            requeued: false,
+            holders,
+        };
+        let mut tape = Tape::full(100);
+        let ms = 1_000_000;
+        for (at, kind) in [(0, Kind::Spawned { parent: 0 }), (0, Kind::PollStarted)] {
+            tape.push(&Event { at, task: 1, kind });
+        }
+        let long_ago = || Instant::now().checked_sub(Duration::from_millis(30)).unwrap();
+        tape.pauses.made(0, long_ago());
+        // The clock is read at the end of the poll: only then is it known that it is a real one.
+        tape.push(&Event { at: 0, task: 1, kind: Kind::Marked { label: 1 } });
+        tape.push(&Event { at: 60 * ms, task: 1, kind: poll(1) });
+        let trace = tape.trace();
+        let Kind::ObserverPaused { took } = trace.events[3].kind else { panic!("{trace:?}") };
+        assert!(took >= 30 * ms && trace.events[3].at == took);
+        assert_eq!(trace.model().task(1).unwrap().longest_poll, 60 * ms - took);
+        assert_eq!(trace.model().totals.paused, took);
+        // A virtual clock stands still meanwhile, and then jumps; and a short pause is nothing.
+        let told = tape.told();
+        let jump = Kind::ClockJumped { to: 900 * ms };
+        tape.pauses.made(60 * ms, long_ago());
+        for (at, kind) in
+            [(60 * ms, Kind::TurnEnded), (900 * ms, jump), (900 * ms, Kind::TurnEnded)]
+        {
+            tape.push(&Event { at, task: 0, kind });
+        }
+        tape.pauses.made(900 * ms, Instant::now());
+        tape.push(&Event { at: 2000 * ms, task: 0, kind: Kind::TurnEnded });
+        assert_eq!(tape.told(), told + 4);
     }
 
     #[test]

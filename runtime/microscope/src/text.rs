@@ -212,12 +212,21 @@ impl Texts {
             },
             Kind::Detached => format!("the handle of {task} is dropped: it goes on by itself"),
             Kind::OutputTaken => format!("the result of {task} is read"),
-            Kind::PanicUnseen => format!("nobody looked at the panic of {task}: it is reported"),
+            Kind::PanicUnseen => format!("the panic of {task} was never looked at: it is reported"),
             Kind::WaitsForTask { on } => format!("{task} waits for {} to end", self.task(on)),
             Kind::WaitsForSource { direction, source } => {
                 let able = able(direction);
                 format!("{task} waits for source {source} to become {able}")
             }
+            Kind::TaskWaitDropped { on } => {
+                format!("{} is waited for no more", self.task(on))
+            }
+            Kind::SourceWaitDropped { direction, source } => {
+                let able = able(direction);
+                format!("{task} waits no more for source {source} to become {able}")
+            }
+            Kind::WaitsForTimer { timer } => format!("{task} waits for timer #{timer}"),
+            Kind::WaitsForJob { job } => format!("{task} waits for blocking job {job}"),
             Kind::LoopEntered
             | Kind::LoopLeft { .. }
             | Kind::TurnStarted { .. }
@@ -226,7 +235,8 @@ impl Texts {
             | Kind::Unparked { .. }
             | Kind::ClockJumped { .. }
             | Kind::Decided { .. }
-            | Kind::Advanced { .. } => sentence_of_loop(event),
+            | Kind::Advanced { .. }
+            | Kind::ObserverPaused { .. } => sentence_of_loop(event),
             _ => self.sentence_of_things(event),
         }
     }
@@ -295,6 +305,7 @@ impl Texts {
             Kind::JobEnded { job, ran } => {
                 format!("blocking job {job} has ended after {}", Nanos(ran))
             }
+            Kind::JobDropped { job } => format!("blocking job {job} is waited for no more"),
             Kind::SpanOpened { label, .. } => format!("{task} begins \"{}\"", self.label(label)),
             Kind::SpanClosed { span, completed: true, polls } => {
                 format!("span {span} completes after {}", count(polls as usize, "poll"))
@@ -335,6 +346,9 @@ fn sentence_of_loop(event: &Event) -> String {
         Kind::Decided { among, chosen } => {
             format!("the scheduler draws number {chosen} of {among}")
         }
+        Kind::ObserverPaused { took } => {
+            format!("the recorder kept the loop for {}: nothing of the program's", Nanos(took))
+        }
         Kind::Advanced { count: tasks, .. } => {
             format!("the loop puts {} before the rest of the batch", count(tasks as usize, "task"))
         }
@@ -342,7 +356,7 @@ fn sentence_of_loop(event: &Event) -> String {
     }
 }
 
-fn able(direction: Direction) -> &'static str {
+pub(crate) fn able(direction: Direction) -> &'static str {
     match direction {
         Direction::Read => "readable",
         Direction::Write => "writable",

@@ -1,15 +1,10 @@
 //! A recorded stretch of a run: the state before it, its events, and the texts they name.
 
-use std::fmt;
-use std::io;
-use std::path::Path;
+use mainspring::observe::{Detail, Event, Kind, WakeEffect};
 
-use mainspring::observe::{Detail, Event, Kind};
-
-use crate::findings::{self, Finding};
-use crate::model::Model;
-use crate::text::Texts;
-use crate::{dump, json, schema};
+use crate::model::{Model, Reason, Why};
+use crate::schema;
+use crate::text::{Nanos, Texts};
 
 /// A recorded stretch of a run.
 ///
@@ -78,9 +73,31 @@ impl Trace {
         self.model_after(self.events.len())
     }
 
-    /// What is wrong with the program, with the events that prove it; worst first.
-    pub fn findings(&self) -> Vec<Finding> {
-        findings::find(self, &findings::Limits::default())
+    /// Why a task is not running in this state of the trace, in words and with what came of it: what a lock
+    /// or a channel of another crate does is unknown to a loop until the wake comes.
+    pub fn why(&self, model: &Model, task: u64) -> String {
+        let words = model.why_in_words(task, &self.texts);
+        let unknown = match model.why(task).why {
+            Why::Waiting(reasons) => matches!(reasons[0], Reason::Outside { .. }),
+            _ => false,
+        };
+        if !unknown {
+            return words;
+        }
+        let passed = usize::try_from(model.next.saturating_sub(self.first())).unwrap_or(usize::MAX);
+        let of_it = |event: &&Event| event.task == task;
+        let rest = self.events.iter().skip(passed).filter(of_it);
+        let mut wakes = rest.filter_map(|event| match event.kind {
+            Kind::Woken { effect: WakeEffect::Scheduled, by, id } => Some((event.at, by, id)),
+            _ => None,
+        });
+        match (wakes.next(), model.task(task)) {
+            (Some((at, by, id)), Some(waiting)) => {
+                let after = Nanos(at.saturating_sub(waiting.since));
+                format!("{words}: woken {after} later by {}", self.texts.cause(by, id))
+            }
+            _ => words,
+        }
     }
 
     /// A number that is the same for two runs which did the same.
@@ -90,7 +107,8 @@ impl Trace {
     pub fn hash(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut fields = Vec::new();
-        for event in &self.events {
+        let of_the_program = |event: &&Event| !matches!(event.kind, Kind::ObserverPaused { .. });
+        for event in self.events.iter().filter(of_the_program) {
             fields.clear();
             let kind = comparable(&event.kind);
             let number = schema::encode(&kind, &mut fields).unwrap_or(0);
@@ -104,73 +122,6 @@ impl Trace {
             }
         }
         hash
-    }
-
-    /// The trace as JSON: one line per event, so that it can be looked at with plain tools.
-    pub fn to_json(&self) -> String {
-        json::to_json(self)
-    }
-
-    /// Reads a trace from JSON, or from the lines that a streaming recorder wrote.
-    ///
-    /// # Errors
-    /// If the text is no trace, is cut off, or needs a newer reader than this one.
-    pub fn from_json(text: &str) -> Result<Trace, json::TraceError> {
-        json::from_json(text)
-    }
-
-    /// Reads a trace from a file.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is no trace.
-    pub fn read(path: impl AsRef<Path>) -> io::Result<Trace> {
-        let path = path.as_ref();
-        let named = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| io::Error::new(error.kind(), named(&error)))?;
-        Trace::from_json(&text)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
-    }
-
-    /// Writes the trace as JSON. The file is whole or not there.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_json(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        write_whole(path.as_ref(), self.to_json().as_bytes())
-    }
-
-    /// Writes a page that shows the run: one file that opens in any browser and loads nothing. The
-    /// file is whole or not there.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_html(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        crate::page::write(path, &[self])
-    }
-
-    /// Writes the trace for Perfetto (<https://ui.perfetto.dev>), as protobuf. The file is whole or
-    /// not there.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_perfetto(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        write_whole(path.as_ref(), &crate::perfetto::encode(self))
-    }
-
-    /// Writes the trace in Chrome's JSON format, which many viewers read. The file is whole or not
-    /// there.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_chrome(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        write_whole(path.as_ref(), crate::chrome::encode(self).as_bytes())
-    }
-
-    /// The state at the end as text: every task that has not ended, in the tree of spawns, and why
-    /// it is not running.
-    pub fn dump(&self) -> String {
-        dump::dump(&self.model(), &self.texts)
     }
 
     /// One line for each of the events numbered `numbers`: number, time, sentence.
@@ -194,23 +145,4 @@ pub(crate) fn comparable(kind: &Kind) -> Kind {
         Kind::JobEnded { job, .. } => Kind::JobEnded { job, ran: 0 },
         kind => kind,
     }
-}
-
-/// Writes a file beside its place and moves it there: a reader never sees half of it. A device or a
-/// pipe in that place is written to, not replaced.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
-    };
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return std::fs::write(path, bytes).map_err(named);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
-        // The first error is the one to report; that the remains stay is a consequence.
-        drop(std::fs::remove_file(&beside));
-        named(error)
-    })
 }

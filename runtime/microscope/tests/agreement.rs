@@ -302,6 +302,11 @@ proptest! {
         prop_assert_eq!(&last, &model);
         let before = whole.trace.model_after(ring.trace.first() as usize);
         prop_assert_eq!(&ring.trace.snapshot, &before);
+        // Whatever its size, it says the same of the present.
+        for events in [1, 16, 48, 256] {
+            let ring = run(&ops, scheduler, &Recorder::ring(events));
+            prop_assert_eq!(ring.trace.dump(), whole.trace.dump(), "in a ring of {}", events);
+        }
 
         // With less detail, the states and verdicts are the same.
         let basic = run(&ops, scheduler, &Recorder::full(1 << 20).with_detail(Detail::Basic));

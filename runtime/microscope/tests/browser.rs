@@ -84,6 +84,14 @@ async fn everything() {
     server.cancel();
     assert!(hostile.await.unwrap_err().is_cancelled());
     assert!(server.await.unwrap_err().is_cancelled());
+    // What another crate's lock looks like: a waker that the loop knows nothing of.
+    let (sender, receiver) = mainspring::future::oneshot();
+    let waiting = spawn(traced("lock the counter", receiver));
+    drop(spawn(async move {
+        sleep(ms(2)).await;
+        sender.set(()).unwrap();
+    }));
+    waiting.await.unwrap().unwrap();
     let failing = spawn(async { std::panic::resume_unwind(Box::new("on purpose")) });
     assert!(failing.await.unwrap_err().is_panic());
 }
@@ -159,7 +167,8 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
     let plain = browser.evaluate(&format!(
         "(() => {{ const m = microscope.runs[{run}].history.seek({count}); \
          return JSON.stringify([m.plain(), [...m.tasks.keys()].sort((a, b) => a - b)\
-         .map((id) => [id, m.why(id).why, m.why(id).evidence]), m.whyAlive()]); }})()"
+         .map((id) => [id, m.why(id).why, m.why(id).evidence, \
+         microscope.runs[{run}].history.why(id, {count})]), m.whyAlive()]); }})()"
     ));
     let plain: Value = serde_json::from_str(plain.as_str().unwrap()).unwrap();
     let model = trace.model_after(count);
@@ -168,7 +177,8 @@ fn same_state(browser: &mut Browser, run: usize, trace: &Trace, count: usize) {
         .iter()
         .map(|task| {
             let answer = model.why(task.id);
-            json!([task.id, answer.why.to_string(), answer.evidence])
+            let words = trace.why(&model, task.id);
+            json!([task.id, answer.why.to_string(), answer.evidence, words])
         })
         .collect();
     assert_eq!(plain[1], json!(why), "after {count} events");
@@ -197,6 +207,15 @@ fn the_page_shows_what_the_model_says_and_complains_of_nothing() {
     browser.open(&page.0, "");
     assert_eq!(browser.errors, Vec::<String>::new());
     assert_eq!(browser.evaluate("document.querySelector('.broken')?.innerText ?? ''"), "");
+    let mut model = all.snapshot.clone();
+    let locked = all.events.iter().find_map(|event| {
+        model.apply(event);
+        let waits = model.why_in_words(event.task, &all.texts).contains("`lock the counter`");
+        waits.then(|| all.why(&model, event.task))
+    });
+    let said = locked.expect("a wait for what the loop does not know");
+    let told = "waiting for 1 waker held outside of the loop, inside `lock the counter`: woken ";
+    assert!(said.starts_with(told) && said.contains(" ms later by task "), "{said}");
     for (run, trace) in [&all, &basic, &at_once].into_iter().enumerate() {
         let illegal = trace.model().illegal;
         let around = illegal.iter().flat_map(|one| one.event.saturating_sub(2)..one.event + 3);

@@ -1,6 +1,6 @@
 //! What other viewers get: read back by code that shares nothing with the code that wrote it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,143 +46,73 @@ impl Drop for File {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Wire {
-    Number(u64),
-    Bytes(Vec<u8>),
-}
-
-impl Wire {
-    fn number(&self) -> u64 {
-        match self {
-            Wire::Number(number) => *number,
-            Wire::Bytes(bytes) => panic!("{bytes:?} is no number"),
+/// The slices of a file: track, name, begin and end in microseconds. Every one has both.
+fn slices(json: &Value) -> Vec<(String, String, f64, f64)> {
+    let entries = json["traceEvents"].as_array().unwrap();
+    let mut open: HashMap<String, Vec<(String, f64)>> = HashMap::new();
+    let mut slices = Vec::new();
+    let mut last = 0.0;
+    for entry in entries {
+        let Some(at) = entry["ts"].as_f64() else { continue };
+        assert!(at >= last, "entries are in order of time");
+        last = at;
+        let track = format!("{} {} {}", entry["tid"], entry["cat"], entry["id"]);
+        match entry["ph"].as_str().unwrap() {
+            "B" | "b" => {
+                let name = entry["name"].as_str().unwrap().to_owned();
+                open.entry(track).or_default().push((name, at));
+            }
+            "E" | "e" => {
+                let begun = open.get_mut(&track).and_then(Vec::pop);
+                let (name, began) = begun.unwrap_or_else(|| panic!("{track} ends unbegun"));
+                slices.push((track, name, began, at));
+            }
+            _ => {}
         }
     }
-
-    fn message(&self) -> BTreeMap<u64, Wire> {
-        fields(self.bytes()).into_iter().collect()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Wire::Bytes(bytes) => bytes,
-            Wire::Number(number) => panic!("{number} is no message"),
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.bytes().to_vec()).unwrap()
-    }
-}
-
-/// The fields of a protobuf message, as the encoding guide of protobuf.dev says.
-fn fields(mut bytes: &[u8]) -> Vec<(u64, Wire)> {
-    fn varint(bytes: &mut &[u8]) -> u64 {
-        let end = bytes.iter().position(|byte| byte & 0x80 == 0).expect("an end") + 1;
-        let (number, rest) = bytes.split_at(end);
-        *bytes = rest;
-        number.iter().rev().fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f))
-    }
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes);
-        let value = match tag & 7 {
-            0 => Wire::Number(varint(&mut bytes)),
-            1 => {
-                let (number, rest) = bytes.split_at(8);
-                bytes = rest;
-                Wire::Number(u64::from_le_bytes(number.try_into().unwrap()))
-            }
-            2 => {
-                let length = varint(&mut bytes) as usize;
-                let (value, rest) = bytes.split_at(length);
-                bytes = rest;
-                Wire::Bytes(value.to_vec())
-            }
-            other => panic!("wire type {other}"),
-        };
-        found.push((tag >> 3, value));
-    }
-    found
+    assert!(open.values().all(Vec::is_empty), "{open:?}");
+    slices
 }
 
 #[test]
-fn perfetto_gets_tracks_nested_slices_and_arrows_from_wakes_to_polls() {
-    let file = File::new("run.pftrace");
-    trace().write_perfetto(&file.0).unwrap();
-    let packets = fields(&fs::read(&file.0).unwrap());
-    let mut tracks: HashMap<u64, String> = HashMap::new();
-    let mut open: HashMap<u64, Vec<(u64, String)>> = HashMap::new();
-    let mut slices: Vec<(String, String, u64, u64)> = Vec::new();
-    let (mut begun, mut ended) = (Vec::new(), Vec::new());
-    let mut last = 0;
-    for (field, packet) in &packets {
-        assert_eq!(*field, 1, "a trace consists of packets");
-        let packet = packet.message();
-        assert_eq!(packet[&10].number(), 1, "all packets are of one sequence");
-        if let Some(track) = packet.get(&60) {
-            let track = track.message();
-            tracks.insert(track[&1].number(), track[&2].text());
-            continue;
-        }
-        let at = packet[&8].number();
-        assert!(at >= last, "packets are in order of time");
-        last = at;
-        let event = packet[&11].message();
-        let track = event[&11].number();
-        assert!(tracks.contains_key(&track), "track {track} is described before its first use");
-        match event[&9].number() {
-            1 => open.entry(track).or_default().push((at, event[&23].text())),
-            2 => {
-                let (began, name) = open.get_mut(&track).unwrap().pop().expect("it was begun");
-                slices.push((tracks[&track].clone(), name, began, at));
-            }
-            3 | 4 => {}
-            other => panic!("event type {other}"),
-        }
-        begun.extend(event.get(&47).map(Wire::number));
-        ended.extend(event.get(&48).map(Wire::number));
-    }
-    assert!(open.values().all(Vec::is_empty), "every slice is ended");
+fn chrome_gets_tracks_nested_slices_and_arrows_from_wakes_to_polls() {
+    let file = File::new("run.json");
+    trace().write_chrome(&file.0).unwrap();
+    let json: Value = serde_json::from_str(&fs::read_to_string(&file.0).unwrap()).unwrap();
+    let slices = slices(&json);
+    let flows = |ph: &str| {
+        let entries = json["traceEvents"].as_array().unwrap().iter();
+        entries.filter(|e| e["ph"] == ph).map(|e| e["id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let (begun, ended) = (flows("s"), flows("f"));
     assert!(!ended.is_empty() && ended.iter().all(|flow| begun.contains(flow)));
-    let ms = 1_000_000;
-    let expect = |track: &str, name: &str, from: u64, to: u64| {
+    let expect = |track: &str, name: &str, from: f64, to: f64| {
         assert!(
             slices.contains(&(track.into(), name.into(), from, to)),
             "{track} {name} {from} {to}: {slices:#?}"
         );
     };
-    expect("task 2 \"short \"1\"\"", "idle: timer #1", 0, 3 * ms);
-    expect("task 3 \"long\"", "idle: timer #2", 0, 3 * ms);
-    expect("task 1 \"main\"", "idle: task 2 \"short \"1\"\"", 0, 3 * ms);
-    expect("timer #1", "timer #1 of task 2 \"short \"1\"\"", 0, 3 * ms);
-    expect("loop", "poll task 1 \"main\"", 0, 0);
+    let ms = 1000.0;
+    expect("2 null null", "idle: timer #1", 0.0, 3.0 * ms);
+    expect("3 null null", "idle: timer #2", 0.0, 3.0 * ms);
+    expect("1 null null", "idle: task 2 \"short \"1\"\"", 0.0, 3.0 * ms);
+    expect("0 \"timer\" 1", "timer #1 of task 2 \"short \"1\"\"", 0.0, 3.0 * ms);
+    expect("0 null null", "poll task 1 \"main\"", 0.0, 0.0);
 }
 
+/// A ring of any size begins in the middle of something.
 #[test]
-fn chrome_gets_json_with_balanced_slices_and_whole_arrows() {
-    let file = File::new("run.json");
-    trace().write_chrome(&file.0).unwrap();
-    let json: Value = serde_json::from_str(&fs::read_to_string(&file.0).unwrap()).unwrap();
-    let mut open: HashMap<String, i64> = HashMap::new();
-    let mut count: HashMap<String, u32> = HashMap::new();
-    for event in json["traceEvents"].as_array().unwrap() {
-        let kind = event["ph"].as_str().unwrap();
-        *count.entry(kind.to_owned()).or_default() += 1;
-        let step = match kind {
-            "B" | "b" => 1,
-            "E" | "e" => -1,
-            _ => continue,
-        };
-        let place = format!("{} {} {}", event["tid"], event["cat"], event["id"]);
-        let depth = open.entry(place.clone()).or_default();
-        *depth += step;
-        assert!(*depth >= 0, "{place} ends what it has not begun");
+fn every_beginning_has_its_end_wherever_a_ring_begins() {
+    let whole = trace();
+    for first in 0..whole.events.len() {
+        let mut part = whole.clone();
+        part.snapshot = whole.model_after(first);
+        part.events.drain(..first);
+        let file = File::new("part.json");
+        part.write_chrome(&file.0).unwrap();
+        let json = serde_json::from_str(&fs::read_to_string(&file.0).unwrap()).unwrap();
+        slices(&json);
     }
-    assert!(open.values().all(|depth| *depth == 0));
-    assert!(count["f"] > 0 && count["f"] <= count["s"], "{count:?}");
-    assert_eq!(count["b"], count["e"]);
 }
 
 #[test]

@@ -66,7 +66,6 @@ pub enum Kind {
         /// The position of the one it took.
         chosen: u32,
     },
-
     /// Tasks that a look in the middle of a batch made ready go before the rest of it.
     Advanced {
         /// The position in the ready queue of the first of them until now.
@@ -136,15 +135,37 @@ pub enum Kind {
         /// The other.
         on: u64,
     },
-    /// The task waits for a source to become ready.
+    /// The task waits for another no longer, though neither has that ended nor its handle been dropped.
+    TaskWaitDropped {
+        /// The other.
+        on: u64,
+    },
+    /// The task waits for a source to become ready. Ends when the source is, in that direction.
     WaitsForSource {
         /// In which direction.
         direction: Direction,
         /// The source.
         source: u32,
     },
+    /// A future of the task that waited for a source was dropped before the source was ready.
+    SourceWaitDropped {
+        /// In which direction it waited.
+        direction: Direction,
+        /// The source.
+        source: u32,
+    },
+    /// The task, and no other any more, waits for a timer that is armed already.
+    WaitsForTimer {
+        /// The timer.
+        timer: u32,
+    },
+    /// The task, and not the one that queued it, waits for a blocking job.
+    WaitsForJob {
+        /// The job.
+        job: u32,
+    },
 
-    // --- timers ---------------------------------------------------------------------------
+    // --- timers, sources, blocking jobs ------------------------------------------------------
     /// The task armed a timer.
     TimerArmed {
         /// The timer.
@@ -164,8 +185,6 @@ pub enum Kind {
         /// The timer.
         timer: u32,
     },
-
-    // --- sources --------------------------------------------------------------------------
     /// A source was registered with the poller.
     SourceRegistered {
         /// What it is.
@@ -200,8 +219,6 @@ pub enum Kind {
         /// The source.
         source: u32,
     },
-
-    // --- blocking jobs --------------------------------------------------------------------
     /// A blocking job was handed to the pool.
     JobQueued {
         /// The job.
@@ -215,7 +232,13 @@ pub enum Kind {
         ran: u64,
     },
 
-    // --- what the program says of itself ---------------------------------------------------
+    /// A blocking job is waited for no more; it may still run.
+    JobDropped {
+        /// The job.
+        job: u32,
+    },
+
+    // --- what the program, and what an observer, says of itself ----------------------------
     /// A future wrapped by `traced` was polled for the first time, inside the task; or it is about to
     /// be dropped without ever having been polled.
     SpanOpened {
@@ -239,6 +262,11 @@ pub enum Kind {
     Marked {
         /// Its text: see [`Observer::on_label`](super::Observer::on_label).
         label: u32,
+    },
+    /// The observer kept the loop waiting, up to now. Told by a recorder, not by the loop.
+    ObserverPaused {
+        /// For how long.
+        took: u64,
     },
 }
 
@@ -266,7 +294,7 @@ pub enum WakeEffect {
     Scheduled,
     /// It was in the ready queue already: nothing changed.
     Coalesced,
-    /// It was running: it will be scheduled when its poll returns.
+    /// It was running: it is scheduled when its poll returns.
     Deferred,
     /// It is done or cancelled: nothing changed.
     Stale,
@@ -333,7 +361,7 @@ pub enum CancelEffect {
 }
 
 /// A direction of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// Reading, or accepting.
     Read,

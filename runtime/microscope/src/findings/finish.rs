@@ -39,8 +39,9 @@ impl Scan<'_> {
     }
 
     fn finish_lives(&mut self) {
-        for parent in self.lives.keys().copied().collect::<Vec<_>>() {
-            self.end_chain(parent);
+        for task in self.lives.keys().copied().collect::<Vec<_>>() {
+            self.end_chain(task);
+            self.end_storm(task);
         }
         for (task, life) in std::mem::take(&mut self.lives) {
             if let Some((number, at)) = life.lost {

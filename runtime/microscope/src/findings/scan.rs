@@ -1,8 +1,6 @@
 //! One pass over a trace that evaluates every predicate.
-//!
-//! More than 400 lines: the predicates share the pass, and stand beside it in the order of their numbers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use mainspring::observe::{
     CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, TryOutcome,
@@ -11,8 +9,11 @@ use mainspring::observe::{
 
 use super::{Code, Finding, Limits};
 use crate::model::{Model, State};
-use crate::text::{Nanos, count};
+use crate::text::{Nanos, TaskText, count};
 use crate::trace::Trace;
+
+/// The latest pauses of the recorder that are looked at: one is rare, and shorter than any limit.
+const PAUSES_KEPT: usize = 16;
 
 /// What one task did, as far as predicates ask.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub(super) struct Life {
     /// Polls in a row that it woke itself for.
     pub(super) self_woken: u32,
     pub(super) first_self_wake: u64,
+    /// Number and time of the event that ended the last of them.
+    pub(super) last_self_woken: (u64, u64),
     /// Polls that changed nothing, and the last of them.
     pub(super) empty: Vec<u64>,
     /// The event of the herd that the current poll belongs to.
@@ -45,11 +48,11 @@ pub(super) struct Edge {
 
 /// An open span.
 pub(super) struct Open {
-    opened: u64,
+    pub(super) opened: u64,
     /// The poll of its task in which it was opened.
-    poll: u64,
+    pub(super) poll: u64,
     /// The event in which it read its last bytes.
-    read: Option<(u64, u32)>,
+    pub(super) read: Option<(u64, u32)>,
 }
 
 pub(super) struct Scan<'a> {
@@ -68,6 +71,8 @@ pub(super) struct Scan<'a> {
     /// The event that began the current cause: a poll's start or a readiness.
     pub(super) cause: u64,
     pub(super) turn: Option<Turn>,
+    /// Until when the recorder kept the loop, and for how long: none of it is the program's doing.
+    pub(super) pauses: VecDeque<(u64, u64)>,
     /// Late timers: lateness and event.
     pub(super) late: Vec<(u64, u64)>,
     /// Live tasks at each eighth of the trace.
@@ -96,6 +101,7 @@ pub(super) fn scan(trace: &Trace, limits: &Limits) -> Vec<Finding> {
         herds: HashMap::new(),
         cause: 0,
         turn: None,
+        pauses: VecDeque::new(),
         late: Vec::new(),
         alive: Vec::new(),
         alive_now: open,
@@ -116,7 +122,7 @@ pub(super) fn scan(trace: &Trace, limits: &Limits) -> Vec<Finding> {
 }
 
 impl Scan<'_> {
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.model.next
     }
 
@@ -133,7 +139,12 @@ impl Scan<'_> {
         evidence: Vec<u64>,
         weight: u64,
     ) {
-        self.found.push(Finding { code, task, at, what, evidence, weight });
+        let cause = match self.trace.texts.tasks.get(&task).map(TaskText::place) {
+            Some(place) if !place.is_empty() => place,
+            _ if task == 0 => "the loop".into(),
+            _ => format!("task {task}"),
+        };
+        self.found.push(Finding { code, task, at, what, evidence, count: 1, weight, cause });
     }
 
     pub(super) fn life(&mut self, task: u64) -> &mut Life {
@@ -172,10 +183,18 @@ impl Scan<'_> {
                 let reads = direction == Direction::Read;
                 self.waits(event.task, (if reads { 1 } else { 2 }, u64::from(source)));
                 let edge = self.edges.entry((source, reads)).or_default();
-                edge.waits = Some((number, event.task, event.at));
+                // Of those that wait again and again without trying, the first left what there was.
+                edge.waits.get_or_insert((number, event.task, event.at));
+            }
+            Kind::ObserverPaused { took } => {
+                self.pauses.push_back((event.at, took));
+                if self.pauses.len() > PAUSES_KEPT {
+                    self.pauses.pop_front();
+                }
             }
             Kind::TimerFired { late, .. } => {
                 self.cause = number;
+                let late = late.saturating_sub(self.paused_since(event.at.saturating_sub(late)));
                 if late > self.limits.late_timer {
                     self.late.push((late, number));
                 }
@@ -208,7 +227,8 @@ impl Scan<'_> {
     fn tried(&mut self, task: u64, source: u32, reads: bool, outcome: TryOutcome, bytes: u32) {
         let number = self.number();
         if outcome != TryOutcome::Cleared {
-            self.edges.entry((source, reads)).or_default().tried = Some((number, outcome));
+            let edge = self.edges.entry((source, reads)).or_default();
+            *edge = Edge { tried: Some((number, outcome)), waits: None, ..*edge };
         }
         if reads && bytes > 0 {
             let span = self.nesting.get(&task).and_then(|open| open.last());
@@ -218,8 +238,13 @@ impl Scan<'_> {
         }
     }
 
+    /// For how long the recorder has kept the loop since then.
+    fn paused_since(&self, since: u64) -> u64 {
+        self.pauses.iter().map(|(end, took)| (*took).min(end.saturating_sub(since))).sum()
+    }
+
     /// The running task did something that counts as progress.
-    fn told(&mut self, task: u64) {
+    pub(super) fn told(&mut self, task: u64) {
         if task != 0 && task == self.model.running {
             self.life(task).told += 1;
         }
@@ -272,10 +297,11 @@ impl Scan<'_> {
         if itself {
             self.told(event.task);
         }
-        let life = self.lives.entry(event.task).or_default();
         if !itself {
-            life.self_woken = 0;
-        } else if life.self_woken == 0 {
+            self.end_storm(event.task);
+        }
+        let life = self.lives.entry(event.task).or_default();
+        if itself && life.self_woken == 0 {
             life.first_self_wake = number;
         }
         let to_act = !matches!(by, CauseKind::Spawn | CauseKind::Cancel | CauseKind::Shutdown);
@@ -291,6 +317,7 @@ impl Scan<'_> {
         self.life(event.task).told = 0;
         let Some(task) = self.model.task(event.task) else { return };
         let queued = event.at.saturating_sub(task.since);
+        let queued = queued.saturating_sub(self.paused_since(task.since));
         if queued > self.limits.starvation {
             let since = task.since_event;
             let what =
@@ -304,7 +331,7 @@ impl Scan<'_> {
         let Some(task) = self.model.task(event.task) else { return };
         let (started, began) = (task.since_event, task.since);
         let (cancel, polls) = (task.cancel.is_some(), task.polls);
-        let ran = event.at.saturating_sub(began);
+        let ran = event.at.saturating_sub(began).saturating_sub(self.model.running_paused);
         if let Some(turn) = &mut self.turn {
             turn.busy += ran;
             turn.slow |= ran > self.limits.slow_poll;
@@ -314,7 +341,6 @@ impl Scan<'_> {
             self.add(Code::SlowPoll, event.task, began, what, vec![started, number], ran);
         }
         let pending = outcome == PollOutcome::Pending;
-        let storm = self.limits.storm;
         let life = self.lives.entry(event.task).or_default();
         // A basic recording tells neither of wakes without effect, which may be all that a poll was good
         // for, nor who woke a task while it ran.
@@ -331,14 +357,21 @@ impl Scan<'_> {
         life.lost = (pending && !requeued && holders == 0 && !cancel).then_some((number, event.at));
         if pending && requeued && told_all {
             life.self_woken += 1;
+            life.last_self_woken = (number, event.at);
         } else {
-            life.self_woken = 0;
+            self.end_storm(event.task);
         }
-        if life.self_woken == storm {
-            let first = life.first_self_wake;
-            let name = self.name(event.task);
-            let what = format!("{name} woke itself for {storm} polls in a row");
-            self.add(Code::SelfWakeStorm, event.task, event.at, what, vec![first, number], 0);
+    }
+
+    /// The task was not woken by itself for once.
+    pub(super) fn end_storm(&mut self, task: u64) {
+        let life = self.lives.entry(task).or_default();
+        let polls = std::mem::take(&mut life.self_woken);
+        let (first, (last, at)) = (life.first_self_wake, life.last_self_woken);
+        if polls >= self.limits.storm {
+            let what = format!("{} woke itself for {polls} polls in a row", self.name(task));
+            let evidence = vec![first, last];
+            self.add(Code::SelfWakeStorm, task, at, what, evidence, polls.into());
         }
     }
 
@@ -354,49 +387,6 @@ impl Scan<'_> {
             let spawned = task.spawned_event;
             let what = format!("the runtime ended before {} first ran", self.name(event.task));
             self.add(Code::NeverPolled, event.task, event.at, what, vec![number, spawned], 0);
-        }
-    }
-
-    fn span_closed(&mut self, event: &Event, span: u32, completed: bool, polls: u32) {
-        let number = self.number();
-        self.told(event.task);
-        if let Some(open) = self.nesting.get_mut(&event.task) {
-            open.retain(|other| *other != span);
-        }
-        let Some(open) = self.spans.remove(&span) else { return };
-        if completed {
-            return;
-        }
-        let label = self.model.spans.get(&u64::from(span)).map_or(0, |span| span.label);
-        let label = self.trace.texts.label(label);
-        if polls == 0 {
-            let what = format!("the future \"{label}\" was dropped without having been polled");
-            let evidence = vec![number, open.opened];
-            self.add(Code::NeverPolled, event.task, event.at, what, evidence, 0);
-            return;
-        }
-        let running = self.model.running == event.task;
-        let task_polls = self
-            .model
-            .task(event.task)
-            .map_or(0, |task| (task.polls + 1).saturating_sub(open.poll));
-        // The poll in which it is dropped may have done so before its turn came.
-        if task_polls > u64::from(polls) + 1 && running {
-            let what = format!(
-                "\"{label}\" in {} was polled in {polls} of its task's {task_polls} polls, then \
-                 dropped",
-                self.name(event.task)
-            );
-            self.add(Code::SetAside, event.task, event.at, what, vec![number, open.opened], 0);
-        }
-        if let (true, Some((read, bytes))) = (running, open.read) {
-            let bytes_read = count(bytes as usize, "byte");
-            let what = format!(
-                "\"{label}\" in {} had read {bytes_read} when it was dropped",
-                self.name(event.task)
-            );
-            let evidence = vec![number, read, open.opened];
-            self.add(Code::DroppedMidway, event.task, event.at, what, evidence, u64::from(bytes));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every predicate, on traces made for it.
 
 use super::*;
-use crate::{Model, Texts};
+use crate::{Model, TaskText, Texts};
 use mainspring::observe::{
     CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, SourceKind,
     TryOutcome, WakeEffect,
@@ -184,6 +184,57 @@ fn a_storm_is_a_task_that_wakes_itself_again_and_again() {
     assert_eq!(found(&storm), [("self-wake-storm", vec![2, 9])]);
     // Where it is not told who woke it, nobody is accused.
     assert_eq!(found_at(Detail::Basic, &storm), []);
+    // It counts what there was: to its end, and from the next one on anew.
+    let calm = [(0, 1, POLL), (0, 1, pending(1)), (0, 1, woken(CauseKind::Timer, 1))];
+    let storms = [&storm[..], &round, &round, &calm, &round, &round, &round].concat();
+    let said: Vec<_> = findings(&storms).into_iter().map(|f| (f.what, f.count)).collect();
+    let what = "task 1 woke itself for 5 polls in a row, the worst of 2 from task 1";
+    assert_eq!(said, [(what.into(), 2)]);
+}
+
+fn findings(rows: &[(u64, u64, Kind)]) -> Vec<Finding> {
+    let event = |(at, task, kind): &(u64, u64, Kind)| Event { at: *at, task: *task, kind: *kind };
+    let events = rows.iter().map(event).collect();
+    let trace = Trace::new(Model::new(), events, Texts::default(), 0);
+    find(&trace, &Limits { storm: 3, ..Limits::default() })
+}
+
+#[test]
+fn many_findings_with_one_cause_are_one_with_a_count() {
+    let mut texts = Texts::default();
+    let mut events = Vec::new();
+    for id in 1..=30 {
+        let file = if id == 30 { "other.rs" } else { "fetch.rs" };
+        let text = TaskText { file: file.into(), line: 4, column: 5, ..TaskText::default() };
+        texts.tasks.insert(id, text);
+        let at = id * 1000 * MS;
+        for (at, kind) in [(at, SPAWN), (at, POLL), (at + (20 + id) * MS, pending(1))] {
+            events.push(Event { at, task: id, kind });
+        }
+    }
+    let trace = Trace::new(Model::new(), events, texts, 0);
+    let said: Vec<_> = trace.findings().into_iter().map(|f| (f.what, f.count)).collect();
+    let worst = "poll 1 of task 29 took 49 ms, the worst of 29 from fetch.rs:4:5";
+    assert_eq!(said, [("poll 1 of task 30 took 50 ms".into(), 1), (worst.into(), 29)]);
+    assert_eq!(trace.findings()[1].evidence.len(), MAX_EVIDENCE);
+}
+
+#[test]
+fn a_pause_of_the_recorder_makes_no_poll_slow_and_no_timer_late() {
+    let armed = Kind::TimerArmed { timer: 1, deadline: 20 * MS };
+    let rows = |took| {
+        [
+            (0, 1, SPAWN),
+            (0, 1, POLL),
+            (0, 1, armed),
+            (50 * MS, 0, Kind::ObserverPaused { took }),
+            (50 * MS, 1, pending(1)),
+            (51 * MS, 1, Kind::TimerFired { timer: 1, late: 31 * MS }),
+        ]
+    };
+    assert_eq!(found(&rows(49 * MS)), []);
+    let codes: Vec<_> = found(&rows(1)).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, ["slow-poll", "late-timer"]);
 }
 
 #[test]
@@ -208,6 +259,11 @@ fn an_edge_is_undrained_only_if_silence_follows() {
     assert_eq!(found(&rows(TryOutcome::WouldBlock)), []);
     let more = (1, 0, ready);
     assert_eq!(found(&[&rows(TryOutcome::Done)[..], &[more]].concat()), []);
+    // The poll that left bytes is the one to look at, however often the task is polled afterwards.
+    let later =
+        [(1, 1, woken(CauseKind::Timer, 1)), (1, 1, POLL), (1, 1, waits), (1, 1, pending(1))];
+    let polled_again = [&rows(TryOutcome::Done)[..], &later, &later].concat();
+    assert_eq!(found(&polled_again), [("undrained", vec![5, 4, 3])]);
 }
 
 #[test]

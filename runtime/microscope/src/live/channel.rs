@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use mainspring::observe::{Event, Kind, Label, Observer, TaskInfo};
 
 use super::gate::{Break, Gate};
+use crate::pauses::Pauses;
 use crate::recorder::{Recorder, RecorderObserver};
 use crate::text::{LabelText, TaskText};
 use crate::trace::Trace;
@@ -189,6 +190,7 @@ pub struct LiveObserver {
     lost: u64,
     /// No event is told to have happened before this: see [`LiveObserver::hold`].
     floor: u64,
+    pauses: Pauses,
 }
 
 impl LiveObserver {
@@ -209,6 +211,7 @@ impl LiveObserver {
             kept: Batch::default(),
             lost: 0,
             floor: 0,
+            pauses: Pauses::default(),
         }
     }
 
@@ -240,7 +243,10 @@ impl LiveObserver {
             inner.drop_batch();
         }
         if inner.wants_trace {
+            // Copying the trace takes the loop's time, and not the program's.
+            let before = Instant::now();
             self.hand_over(&mut inner);
+            self.pauses.made(event.at, before);
         }
         if inner.gate.pass(event) {
             self.hold(inner, event.at);
@@ -306,8 +312,11 @@ impl Observer for LiveObserver {
 
     fn on_event(&mut self, event: &Event) {
         let event = Event { at: event.at.max(self.floor), ..*event };
-        self.to_recorder.on_event(&event);
-        self.tell(|batch| batch.events.push(event), Some(&event));
+        let pause = self.pauses.felt_before(&event);
+        for event in pause.into_iter().chain([event]) {
+            self.to_recorder.on_event(&event);
+            self.tell(|batch| batch.events.push(event), Some(&event));
+        }
     }
 }
 

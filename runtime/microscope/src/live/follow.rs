@@ -247,14 +247,16 @@ impl Follow {
 
     /// The innermost label that a task is in, or what it last waited for.
     fn last_wait(&self, task: &Task) -> Option<String> {
-        let spans = self.model.spans.values().filter(|span| span.task == task.id);
-        if let Some(span) = spans.max_by_key(|span| span.id) {
+        let innermost = task.spans.last().and_then(|span| self.model.spans.get(span));
+        if let Some(span) = innermost {
             return Some(format!("in \"{}\"", self.texts().label(span.label)));
         }
         let woken = task.woken.map(|wake| self.texts().cause(wake.by, wake.id));
-        let wait = task.waits.iter().max_by_key(|wait| wait.event).map(|wait| match wait.on {
-            WaitsOn::Task { id } => self.texts().task(id),
+        let wait = task.waits.iter().max_by_key(|(_, wait)| wait.event).map(|(on, _)| match on {
+            WaitsOn::Task { id } => self.texts().task(*id),
             WaitsOn::Source { id, .. } => format!("source {id}"),
+            WaitsOn::Job { id } => format!("blocking job {id}"),
+            WaitsOn::Timer { id, .. } => format!("timer #{id}"),
         });
         wait.map(|wait| format!("last waited for {wait}"))
             .or(woken.map(|cause| format!("woken by {cause}")))

@@ -105,10 +105,21 @@ impl Picture<'_> {
         line.row(4, &columns, &heads, reversed);
         let rows = self.rows(input);
         input.rows = rows.iter().map(|(_, id)| *id).collect();
-        input.page = usize::from(height);
         let selected = input.position();
-        let first = (selected + 1).saturating_sub(usize::from(height));
-        for (y, (depth, id)) in (5..5 + height).zip(rows.iter().skip(first)) {
+        // Where not all rows fit, the last line says how many are below.
+        let fits = rows.len() <= usize::from(height) || height < 2;
+        let room = if fits { usize::from(height) } else { usize::from(height) - 1 };
+        input.page = room;
+        let first = (selected + 1).saturating_sub(room);
+        if !fits {
+            let below = rows.len().saturating_sub(first + room);
+            let words = match below {
+                0 => "    the last of them".into(),
+                below => format!("    {} below", count(below, "more task")),
+            };
+            line.put(4 + height, &words, Style::new().add_modifier(Modifier::DIM));
+        }
+        for (y, (depth, id)) in (5..).zip(rows.iter().skip(first).take(room)) {
             let Some(task) = self.model().task(*id) else { continue };
             let style = style(task);
             let at_it = *id == rows[selected].1;
@@ -130,11 +141,9 @@ impl Picture<'_> {
         let room = usize::from(line.area.width).saturating_sub(title.chars().count());
         line.put(y, &format!("{title}{}", end_of(&place, room)), bold);
         let why = match self.model().why(task.id).why {
-            Why::Waiting(reasons) => {
-                let reasons: Vec<_> = reasons.iter().map(|one| self.one_reason(one)).collect();
-                format!("waiting for {}", reasons.join(" or "))
+            Why::Waiting(_) | Why::LostWaker => {
+                self.model().why_at(task.id, texts, self.follow.now(self.now))
             }
-            why @ (Why::HeldElsewhere { .. } | Why::LostWaker) => why.to_string(),
             _ => format!("{} for {}", task.state.word(), coarse(self.since(task))),
         };
         line.put(y + 1, &format!("  {why}"), Style::new());

@@ -2,17 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mainspring::observe::{CancelOrigin, Direction};
+use mainspring::observe::CancelOrigin;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::input::Input;
 use super::screen::Picture;
 use super::status::{coarse, short};
 use crate::model::{Reason, State, Task, Why};
-use crate::text::harmless;
+use crate::text::{able, count, harmless};
 
 /// Ended tasks shown.
 const ENDED: usize = 50;
+
+/// For how long they are shown, while the loop goes on: 10 s.
+const ENDED_FOR: u64 = 10_000_000_000;
 
 /// Deepest indentation of the tree.
 const MAX_DEPTH: usize = 16;
@@ -43,7 +46,7 @@ const COLUMNS: [Column; 11] = [
     left("NAME", 16),
     left("STATE", 9),
     left("WAITING FOR", 20),
-    right("SINCE", 7),
+    right("FOR", 7),
     right("POLLS", 6),
     right("BUSY", 7),
     right("LONGEST", 7),
@@ -87,11 +90,17 @@ impl Picture<'_> {
         let mut alive: Vec<&Task> = Vec::new();
         let mut ended: Vec<&Task> = Vec::new();
         for task in tasks.iter().filter(|task| !filtered || wanted(task)) {
-            if task.state.is_ended() { &mut ended } else { &mut alive }.push(task);
+            if !task.state.is_ended() {
+                alive.push(task);
+            } else if self.follow.told().left || self.since(task) <= ENDED_FOR {
+                ended.push(task);
+            }
         }
         if input.tree {
             return tree(&alive);
         }
+        ended.sort_by_key(|task| std::cmp::Reverse(task.since_event));
+        ended.truncate(ENDED);
         // In the order of the ready queue, so that the next to run is on top.
         let place: HashMap<u64, usize> = model.ready.iter().copied().zip(0..).collect();
         alive.sort_by_key(|task| match task.state {
@@ -99,8 +108,6 @@ impl Picture<'_> {
             State::Scheduled => (1, place.get(&task.id).copied().unwrap_or(usize::MAX)),
             _ => (2, 0),
         });
-        ended.sort_by_key(|task| std::cmp::Reverse(task.since_event));
-        ended.truncate(ENDED);
         alive.iter().chain(&ended).map(|task| (0, task.id)).collect()
     }
 
@@ -139,18 +146,14 @@ impl Picture<'_> {
         let model = self.model();
         match model.why(task.id).why {
             Why::Waiting(reasons) => {
-                // A timer beside something else is mostly that thing's time limit.
-                let is_timer = |reason: &&Reason| matches!(reason, Reason::Timer { .. });
-                let first = reasons.iter().find(|reason| !is_timer(reason)).or(reasons.first());
-                let first = first.map(|reason| self.one_reason(reason));
+                let first = reasons.first().map(|reason| self.one_reason(task, reason));
                 let more = match reasons.len() - 1 {
                     0 => String::new(),
                     more => format!(" +{more}"),
                 };
                 first.unwrap_or_default() + &more
             }
-            Why::HeldElsewhere { .. } => "a thread or future".into(),
-            Why::LostWaker => "NOBODY: lost waker".into(),
+            Why::LostWaker => "NOTHING: lost waker".into(),
             Why::Queued { behind: 0, .. } => "next".into(),
             Why::Queued { behind, .. } => format!("{behind} before it"),
             Why::CancelPending { .. } => "its cancel".into(),
@@ -163,7 +166,7 @@ impl Picture<'_> {
         }
     }
 
-    pub(super) fn one_reason(&self, reason: &Reason) -> String {
+    fn one_reason(&self, task: &Task, reason: &Reason) -> String {
         match reason {
             Reason::Timer { id, due_in } => {
                 let ahead = self.follow.now(self.now).saturating_sub(self.model().now);
@@ -174,17 +177,14 @@ impl Picture<'_> {
                 }
             }
             Reason::Source { id, direction } => {
-                let what = match direction {
-                    Direction::Read => "readable",
-                    Direction::Write => "writable",
-                };
-                match self.model().sources.get(id) {
-                    Some(source) if source.fd >= 0 => format!("fd {} {what}", source.fd),
-                    _ => format!("source {id} {what}"),
-                }
+                format!("source {id} {}", able(*direction))
             }
             Reason::Task { id } => format!("task {id}"),
             Reason::Job { id } => format!("blocking job {id}"),
+            Reason::Outside { wakers } => match self.model().inside(task.id).first() {
+                Some(label) => self.follow.texts().label(*label),
+                None => format!("{} outside", count(*wakers as usize, "waker")),
+            },
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What a model is made of: plain data, and how it is written into a trace's snapshot.
 
+use std::collections::BTreeSet;
+
 use mainspring::observe::{CancelOrigin, CauseKind, Direction, SourceKind};
 use serde::{Deserialize, Serialize};
 
+use super::waits::{Waits, pairs};
 use crate::schema::wire;
 
 /// What the loop is doing.
@@ -111,38 +114,6 @@ pub struct Cancel {
     pub by: u64,
 }
 
-/// What a task waits on, other than timers and jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum WaitsOn {
-    /// Another task's end.
-    Task {
-        /// The other.
-        id: u64,
-    },
-    /// A source's readiness.
-    Source {
-        /// The source.
-        id: u64,
-        /// In which direction.
-        #[serde(with = "wire")]
-        direction: Direction,
-    },
-}
-
-/// A wait, the event that tells of it, and the poll that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
-    /// What for.
-    pub on: WaitsOn,
-    /// Number of the event.
-    pub event: u64,
-    /// When.
-    pub at: u64,
-    /// The poll of the task in which it was made, counted from 1.
-    pub poll: u64,
-}
-
 /// A task. Times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
@@ -180,18 +151,25 @@ pub struct Task {
     pub self_wakes: u64,
     /// The wake that last scheduled it.
     pub woken: Option<Wake>,
-    /// Wakers of it that others held when its last poll ended.
+    /// Wakers of it that were held when its last poll ended: by what it waits on, and outside of the loop.
     pub holders: u32,
+    /// How many of them were held by nothing that the loop knows.
+    pub outside: u32,
     /// The first cancel request that was not ignored.
     pub cancel: Option<Cancel>,
-    /// Nobody holds its handle.
+    /// Its handle has been dropped.
     pub detached: bool,
-    /// Somebody read its result.
+    /// Its result has been read.
     pub output_taken: bool,
-    /// It panicked and nobody looked.
+    /// It panicked, and its result was dropped unread.
     pub panic_unseen: bool,
-    /// What it waits on, in the order in which it was last told.
-    pub waits: Vec<Wait>,
+    /// What it waits on.
+    #[serde(with = "pairs")]
+    pub waits: Waits,
+    /// The task that waits for this one, or 0.
+    pub joiner: u64,
+    /// Open spans in it: the latest is the innermost, or one arm beside others.
+    pub spans: BTreeSet<u64>,
 }
 
 impl Task {
@@ -215,11 +193,14 @@ impl Task {
             self_wakes: 0,
             woken: None,
             holders: 0,
+            outside: 0,
             cancel: None,
             detached: false,
             output_taken: false,
             panic_unseen: false,
-            waits: Vec::new(),
+            waits: Waits::new(),
+            joiner: 0,
+            spans: BTreeSet::new(),
         }
     }
 
@@ -235,7 +216,7 @@ impl Task {
 pub struct Timer {
     /// Its id.
     pub id: u64,
-    /// The task that armed it.
+    /// The task that waits for it, or 0.
     pub task: u64,
     /// When it is due.
     #[serde(with = "wire")]
@@ -247,7 +228,7 @@ pub struct Timer {
 }
 
 /// A registered source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Its id.
     pub id: u64,
@@ -268,6 +249,10 @@ pub struct Source {
     pub read: u64,
     /// Bytes written.
     pub written: u64,
+    /// Tasks that wait to read.
+    pub readers: BTreeSet<u64>,
+    /// Tasks that wait to write.
+    pub writers: BTreeSet<u64>,
 }
 
 impl Source {
@@ -277,6 +262,13 @@ impl Source {
             Direction::Write => (&mut self.writable, &mut self.written),
         }
     }
+
+    pub(super) fn waiting(&mut self, direction: Direction) -> &mut BTreeSet<u64> {
+        match direction {
+            Direction::Read => &mut self.readers,
+            Direction::Write => &mut self.writers,
+        }
+    }
 }
 
 /// A blocking job that has not ended.
@@ -284,7 +276,7 @@ impl Source {
 pub struct Job {
     /// Its id.
     pub id: u64,
-    /// The task that queued it.
+    /// The task that waits for it: the one that queued it, until another is told to.
     pub task: u64,
     /// Number of the event that queued it.
     pub event: u64,
@@ -332,6 +324,8 @@ pub struct Totals {
     pub busy: u64,
     /// Nanoseconds parked.
     pub parked: u64,
+    /// Nanoseconds for which the observer kept the loop: in nothing else.
+    pub paused: u64,
     /// Events that the state did not allow.
     pub illegal: u64,
 }

@@ -1,8 +1,10 @@
 //! What events mean for timers, sources, jobs and spans.
 
-use mainspring::observe::{Event, Kind, TryOutcome};
+use std::collections::BTreeSet;
 
-use super::{Job, Model, Source, Span, Timer};
+use mainspring::observe::{Direction, Event, Kind, TryOutcome};
+
+use super::{Job, Model, Source, Span, Timer, WaitsOn};
 
 impl Model {
     pub(super) fn apply_timer(&mut self, event: &Event) {
@@ -14,6 +16,7 @@ impl Model {
                 if self.timers.insert(id, armed).is_some() {
                     self.illegal(event, "told of a timer armed already");
                 }
+                self.begin_wait(event, WaitsOn::Timer { deadline, id });
             }
             Kind::TimerFired { timer, late } => {
                 self.totals.timers_fired += 1;
@@ -26,8 +29,11 @@ impl Model {
     }
 
     fn disarm(&mut self, event: &Event, timer: u32) {
-        if self.timers.remove(&u64::from(timer)).is_none() {
-            self.illegal(event, "told of a timer that is not armed");
+        match self.timers.remove(&u64::from(timer)) {
+            Some(Timer { id, task, deadline, .. }) => {
+                self.end_wait(task, WaitsOn::Timer { deadline, id });
+            }
+            None => self.illegal(event, "told of a timer that is not armed"),
         }
     }
 
@@ -45,6 +51,8 @@ impl Model {
                     writable: 0,
                     read: 0,
                     written: 0,
+                    readers: BTreeSet::new(),
+                    writers: BTreeSet::new(),
                 };
                 if self.sources.insert(id, source).is_some() {
                     self.illegal(event, "told of a source registered already");
@@ -62,6 +70,13 @@ impl Model {
                         source.writable = next + 1;
                     }
                 });
+                for (ready, direction) in
+                    [(readable, Direction::Read), (writable, Direction::Write)]
+                {
+                    if ready {
+                        self.end_source_waits(source.into(), direction);
+                    }
+                }
             }
             Kind::SourceTried { direction, outcome, source, bytes } => {
                 self.source(event, source, |source| {
@@ -75,6 +90,8 @@ impl Model {
             }
             Kind::SourceClosed { source } => {
                 let id = u64::from(source);
+                self.end_source_waits(id, Direction::Read);
+                self.end_source_waits(id, Direction::Write);
                 if self.sources.remove(&id).is_none() {
                     self.illegal(event, "told of a source that is not registered");
                 }
@@ -96,20 +113,30 @@ impl Model {
                 let id = u64::from(job);
                 let job = Job { id, task: event.task, event: self.next, at: event.at };
                 self.jobs.insert(id, job);
+                self.begin_wait(event, WaitsOn::Job { id });
             }
-            Kind::JobEnded { job, .. } => {
-                let known = self.jobs.remove(&u64::from(job)).is_some();
-                self.expect(event, known, "told of a job that was not queued");
+            Kind::JobEnded { job, .. } | Kind::JobDropped { job } => {
+                match self.jobs.remove(&u64::from(job)) {
+                    Some(job) => self.end_wait(job.task, WaitsOn::Job { id: job.id }),
+                    None => self.illegal(event, "told of a job that was not queued"),
+                }
             }
             Kind::SpanOpened { span, parent, label } => {
                 let (id, parent) = (u64::from(span), u64::from(parent));
                 let span = Span { id, task: event.task, parent, label, event: self.next };
                 self.spans.insert(id, span);
+                if let Some(task) = self.tasks.get_mut(&event.task) {
+                    task.spans.insert(id);
+                }
             }
-            Kind::SpanClosed { span, .. } => {
-                let known = self.spans.remove(&u64::from(span)).is_some();
-                self.expect(event, known, "told of a span that is not open");
-            }
+            Kind::SpanClosed { span, .. } => match self.spans.remove(&u64::from(span)) {
+                Some(span) => {
+                    if let Some(task) = self.tasks.get_mut(&span.task) {
+                        task.spans.remove(&span.id);
+                    }
+                }
+                None => self.illegal(event, "told of a span that is not open"),
+            },
             _ => {}
         }
     }

@@ -1,25 +1,24 @@
 //! Why is this task not running, and why does the loop not end: one verdict, with its evidence.
 //!
-//! Everything is read from the model; no future is ever polled to find out. A verdict is exact:
-//! where the events do not say what a task waits for, it says so instead of guessing.
+//! Everything is read from the model; no future is ever polled to find out. A verdict names all that can
+//! wake the task now, and is exact: where the events do not say what a task waits for, it says so instead
+//! of guessing.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::HashSet;
 
 use mainspring::observe::Direction;
 
-use super::{Job, Model, State, Timer, WaitsOn, by_id};
-use crate::text::{Nanos, count};
+use super::words::Due;
+use super::{Model, State, Task, WaitsOn, by_id};
+use crate::text::count;
 
 /// One reason for which a task is not running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// A timer that it armed has not fired.
-    Timer {
-        /// The timer.
+    /// A task whose result it wants has not ended.
+    Task {
+        /// The other.
         id: u64,
-        /// How long until it is due, in nanoseconds; negative if it is overdue.
-        due_in: i128,
     },
     /// A source that it asked for is not ready.
     Source {
@@ -28,15 +27,23 @@ pub enum Reason {
         /// In which direction.
         direction: Direction,
     },
-    /// A task whose result it wants has not ended.
-    Task {
-        /// The other.
-        id: u64,
-    },
     /// A blocking job of it has not ended.
     Job {
         /// The job.
         id: u64,
+    },
+    /// Wakers that are held by nothing that the loop knows: by a lock or a channel, another future or
+    /// another thread.
+    Outside {
+        /// How many.
+        wakers: u32,
+    },
+    /// A timer that it armed has not fired.
+    Timer {
+        /// The timer.
+        id: u64,
+        /// How long until it is due, in nanoseconds; negative if it is overdue.
+        due_in: i128,
     },
 }
 
@@ -66,15 +73,9 @@ pub enum Why {
         /// Since when.
         since: u64,
     },
-    /// Any of these will wake it.
+    /// Any of these will wake it: all of them, causes before time limits.
     Waiting(Vec<Reason>),
-    /// None of the loop's own things will wake it, but this many others hold its waker: another
-    /// thread, or another future.
-    HeldElsewhere {
-        /// How many.
-        holders: u32,
-    },
-    /// Nobody holds its waker: it can never run again.
+    /// Nothing holds its waker: it can never run again.
     LostWaker,
 }
 
@@ -87,36 +88,15 @@ pub struct Answer {
     pub evidence: Vec<u64>,
 }
 
-/// Armed timers and blocking jobs by the task that they are of: for asking about many tasks at once.
-struct Held<'a> {
-    timers: HashMap<u64, Vec<&'a Timer>>,
-    jobs: HashMap<u64, Vec<&'a Job>>,
-}
-
-impl<'a> Held<'a> {
-    fn new(
-        timers: impl Iterator<Item = &'a Timer>,
-        jobs: impl Iterator<Item = &'a Job>,
-    ) -> Held<'a> {
-        let mut held = Held { timers: HashMap::new(), jobs: HashMap::new() };
-        timers.for_each(|timer| held.timers.entry(timer.task).or_default().push(timer));
-        jobs.for_each(|job| held.jobs.entry(job.task).or_default().push(job));
-        held
-    }
-}
-
 impl Model {
     /// Why the task is not running.
     ///
-    /// Costs time in the number of armed timers and queued tasks.
+    /// Costs time in the number of what it waits on, or of queued tasks.
     pub fn why(&self, id: u64) -> Answer {
-        let timers = self.timers.values().filter(|timer| timer.task == id);
-        let jobs = self.jobs.values().filter(|job| job.task == id);
-        self.why_of(id, &Held::new(timers, jobs))
+        self.why_now(id, self.now)
     }
 
-    /// As [`Model::why`], from what has been sorted out before.
-    fn why_of(&self, id: u64, held: &Held<'_>) -> Answer {
+    pub(super) fn why_now(&self, id: u64, now: u64) -> Answer {
         let Some(task) = self.tasks.get(&id) else {
             return Answer { why: Why::Unknown, evidence: Vec::new() };
         };
@@ -136,51 +116,73 @@ impl Model {
                     None => Why::Queued { behind: behind(), since },
                 }
             }
-            State::Idle if task.holders == 0 => Why::LostWaker,
-            State::Idle => {
-                let reasons = self.reasons(id, held);
-                evidence.extend(reasons.iter().map(|(_, event)| *event));
-                if reasons.is_empty() {
-                    Why::HeldElsewhere { holders: task.holders }
-                } else {
-                    Why::Waiting(reasons.into_iter().map(|(reason, _)| reason).collect())
+            State::Idle => match Model::reasons(task, now) {
+                reasons if reasons.is_empty() => Why::LostWaker,
+                reasons => {
+                    evidence.extend(task.waits.values().map(|wait| wait.event));
+                    Why::Waiting(reasons)
                 }
-            }
+            },
         };
         evidence.dedup();
         Answer { why, evidence }
     }
 
-    /// What an idle task waits for: its timers by deadline, then what its last poll waited on.
-    fn reasons(&self, id: u64, held: &Held<'_>) -> Vec<(Reason, u64)> {
-        let task = &self.tasks[&id];
-        let mut timers = held.timers.get(&id).cloned().unwrap_or_default();
-        timers.sort_unstable_by_key(|timer| (timer.deadline, timer.id));
-        let newest_timer = timers.iter().map(|timer| timer.event).max();
-        let timers = timers.into_iter().map(|timer| {
-            let due_in = i128::from(timer.deadline) - i128::from(self.now);
-            (Reason::Timer { id: timer.id, due_in }, timer.event)
+    /// All that can wake an idle task. Its waits are in the order of being told: see [`WaitsOn`].
+    fn reasons(task: &Task, now: u64) -> Vec<Reason> {
+        if task.holders == 0 {
+            return Vec::new();
+        }
+        let told = task.waits.keys().map(|on| match *on {
+            WaitsOn::Task { id } => Reason::Task { id },
+            WaitsOn::Source { id, direction } => Reason::Source { id, direction },
+            WaitsOn::Job { id } => Reason::Job { id },
+            WaitsOn::Timer { id, deadline } => {
+                Reason::Timer { id, due_in: i128::from(deadline) - i128::from(now) }
+            }
         });
-        // A wait that the last poll did not renew may belong to a future that is gone; it counts
-        // only where that poll renewed none, as when one of several inner futures is polled alone.
-        let live = |on: &WaitsOn| match on {
-            WaitsOn::Task { id } => self.tasks.get(id).is_some_and(|task| !task.state.is_ended()),
-            WaitsOn::Source { id, .. } => self.sources.contains_key(id),
-        };
-        let renewed = task.waits.iter().any(|wait| wait.poll == task.polls && live(&wait.on))
-            || newest_timer.is_some_and(|event| event > task.poll_event);
-        let waits = task
-            .waits
-            .iter()
-            .filter(move |wait| live(&wait.on) && (!renewed || wait.poll == task.polls))
-            .map(|wait| match wait.on {
-                WaitsOn::Task { id } => (Reason::Task { id }, wait.event),
-                WaitsOn::Source { id, direction } => (Reason::Source { id, direction }, wait.event),
-            });
-        let mut jobs = held.jobs.get(&id).cloned().unwrap_or_default();
-        jobs.sort_unstable_by_key(|job| job.id);
-        let jobs = jobs.into_iter().map(|job| (Reason::Job { id: job.id }, job.event));
-        timers.chain(waits).chain(jobs).collect()
+        let mut reasons: Vec<Reason> = told.collect();
+        let outside = if reasons.is_empty() { task.outside.max(1) } else { task.outside };
+        if outside > 0 {
+            let is_timer = |reason: &Reason| matches!(reason, Reason::Timer { .. });
+            let timers = reasons.partition_point(|reason| !is_timer(reason));
+            reasons.insert(timers, Reason::Outside { wakers: outside });
+        }
+        reasons
+    }
+
+    /// The one task that an idle task waits for, if there is one and no more.
+    pub(super) fn waits_for_one(&self, id: u64) -> Option<u64> {
+        let task = self.tasks.get(&id).filter(|task| task.state == State::Idle)?;
+        let mut waits = task.waits.keys();
+        match (waits.next(), waits.next()) {
+            (_, Some(WaitsOn::Task { .. })) => None,
+            (Some(WaitsOn::Task { id }), _) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The tasks through which a task waits, each for the next, as long as each waits for one. Where they wait
+    /// for each other the last is in it twice, or is the task itself.
+    pub fn waits_through(&self, id: u64) -> Vec<u64> {
+        let (mut chain, mut seen) = (Vec::new(), HashSet::from([id]));
+        let mut at = id;
+        while let Some(next) = self.waits_for_one(at) {
+            chain.push(next);
+            if !seen.insert(next) {
+                break;
+            }
+            at = next;
+        }
+        chain
+    }
+
+    /// The labels of the open spans of a task that have no open span in them: where it is inside, arm by arm.
+    pub fn inside(&self, id: u64) -> Vec<u32> {
+        let Some(task) = self.tasks.get(&id) else { return Vec::new() };
+        let open = task.spans.iter().filter_map(|span| self.spans.get(span));
+        let around: HashSet<u64> = open.clone().map(|span| span.parent).collect();
+        open.filter(|span| !around.contains(&span.id)).map(|span| span.label).collect()
     }
 
     /// What keeps the loop from ending, one line each; empty if nothing does.
@@ -199,84 +201,17 @@ impl Model {
         if !self.jobs.is_empty() {
             lines.push(format!("{} on the pool", count(self.jobs.len(), "blocking job")));
         }
-        let held = Held::new(self.timers.values(), self.jobs.values());
         for task in open {
-            let answer = self.why_of(task.id, &held);
+            let answer = self.why(task.id);
             match &answer.why {
                 Why::Waiting(reasons)
                     if reasons.iter().all(|r| matches!(r, Reason::Timer { .. })) => {}
-                Why::Waiting(_) | Why::HeldElsewhere { .. } | Why::LostWaker => {
+                Why::Waiting(_) | Why::LostWaker => {
                     lines.push(format!("task {} is {}", task.id, answer.why));
                 }
                 _ => {}
             }
         }
         lines
-    }
-}
-
-/// "due in 18 ms", "overdue by 3 ms" or "due never".
-struct Due(i128);
-
-impl fmt::Display for Due {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match u64::try_from(self.0) {
-            Ok(ahead) if ahead > 1 << 53 => f.write_str("due never"),
-            Ok(ahead) => write!(f, "due in {}", Nanos(ahead)),
-            Err(_) => {
-                write!(f, "overdue by {}", Nanos(u64::try_from(-self.0).unwrap_or(u64::MAX)))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Timer { id, due_in } => write!(f, "timer #{id} {}", Due(*due_in)),
-            Reason::Source { id, direction: Direction::Read } => {
-                write!(f, "source {id} to become readable")
-            }
-            Reason::Source { id, direction: Direction::Write } => {
-                write!(f, "source {id} to become writable")
-            }
-            Reason::Task { id } => write!(f, "task {id}"),
-            Reason::Job { id } => write!(f, "blocking job {id}"),
-        }
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let behind = |n: usize| match n {
-            0 => String::from("next in line"),
-            n => format!("behind {}", count(n, "other")),
-        };
-        match self {
-            Why::Unknown => f.write_str("unknown"),
-            Why::Ended(State::Done { panicked: true, .. }) => f.write_str("finished: panicked"),
-            Why::Ended(State::Cancelled { .. }) => f.write_str("finished: cancelled"),
-            Why::Ended(_) => f.write_str("finished: done"),
-            Why::Running { since } => write!(f, "running since {}", Nanos(*since)),
-            Why::Queued { behind: n, since } => {
-                write!(f, "queued, {}, since {}", behind(*n), Nanos(*since))
-            }
-            Why::CancelPending { behind: n, since } => {
-                write!(f, "queued to be cancelled, {}, since {}", behind(*n), Nanos(*since))
-            }
-            Why::Waiting(reasons) => {
-                f.write_str("waiting for ")?;
-                for (i, reason) in reasons.iter().enumerate() {
-                    let and = if i == 0 { "" } else { " or " };
-                    write!(f, "{and}{reason}")?;
-                }
-                Ok(())
-            }
-            Why::HeldElsewhere { holders } => {
-                let wakers = count(*holders as usize, "waker");
-                write!(f, "waiting for whoever holds its {wakers}: a thread or another future")
-            }
-            Why::LostWaker => f.write_str("stuck for ever: nobody holds its waker"),
-        }
     }
 }

@@ -134,11 +134,11 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 497 ms), 1 fd, 20 events, 20 kept
 
 
-   ID NAME               STATE     WAITING FOR              SINCE  POLLS    BUSY
+   ID NAME               STATE     WAITING FOR                FOR  POLLS    BUSY
     5 日 本 語  parse       RUNNING                             1 ms      1    1 ms
     3 evil�[2J�name      ready     next                      0 ns      1    1 ms
     1 main               idle      task 2                    3 ms      1    2 ms
-    2 fetch /a/…h?page=2 idle      fd 9 readable +1          2 ms      1    1 ms
+    2 fetch /a/…h?page=2 idle      source 1 readable +1      2 ms      1    1 ms
     4                    cancelled by task 1                 1 ms      0    0 ns
 
 
@@ -146,7 +146,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 
 
 task 1 \"main\" from HERE
-  waiting for task 2
+  waiting for task 2 \"fetch /a/rather/long/path?page=2\", which waits for source
   1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 waker held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
@@ -169,7 +169,7 @@ mainspring  turn 1, 1 turns/s, busy 81 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 85 ms), 1 fd, 20 events, 20 kept
 !! task 5 \"日 本 語  parse\" has been polling for 412 ms
 spawned HERE
-   ID NAME               STATE     WAITING FOR              SINCE  POLLS    BUSY
+   ID NAME               STATE     WAITING FOR                FOR  POLLS    BUSY
     5 日 本 語  parse       RUNNING                           413 ms      1  413 ms
 task 5 \"日 本 語  parse\" from HERE
   running for 413 ms"
@@ -186,15 +186,15 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 497 ms), 1 fd, 20 events, 20 kept
 
 
-   ID NAME                           STATE     WAITING FOR                          SINCE  POLLS    BUSY LONGEST WAKES(SELF) WAKERS FROM
+   ID NAME                           STATE     WAITING FOR                            FOR  POLLS    BUSY LONGEST WAKES(SELF) WAKERS FROM
     1 main                           idle      task 2                                3 ms      1    2 ms    2 ms       0 (0)      1 …src/HERE
-    2   fetch /a/rath…ng/path?page=2 idle      fd 9 readable +1                      2 ms      1    1 ms    1 ms       0 (0)      2 …src/HERE
+    2   fetch /a/rath…ng/path?page=2 idle      source 1 readable +1                  2 ms      1    1 ms    1 ms       0 (0)      2 …src/HERE
     3     evil�[2J�name              ready     next                                  0 ns      1    1 ms    1 ms       1 (0)      1 …src/HERE
     5 日 本 語  parse                   RUNNING                                         1 ms      1    1 ms    1 ms       0 (0)      0 …src/HERE
 
 
 task 1 \"main\" from HERE
-  waiting for task 2
+  waiting for task 2 \"fetch /a/rather/long/path?page=2\", which waits for source 1 to become readable or timer #1 due in 497 ms
   1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 waker held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
@@ -217,15 +217,15 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 4 tasks, 1 timer (next in 497 ms), 1 fd, 20 events, 20 kept
 
 
-   ID NAME               STATE     WAITING FOR              SINCE  POLLS    BUSY
-    2 fetch /a/…h?page=2 idle      fd 9 readable +1          2 ms      1    1 ms
+   ID NAME               STATE     WAITING FOR                FOR  POLLS    BUSY
+    2 fetch /a/…h?page=2 idle      source 1 readable +1      2 ms      1    1 ms
 
 
 
 
 
 task 2 \"fetch /a/rather/long/path?page=2\" from …e/src/HERE
-  waiting for timer #1 in 497 ms or fd 9 readable
+  waiting for source 1 to become readable or timer #1 due in 497 ms
   1 poll, busy 1 ms, longest 1 ms; 0 wakes, 0 by itself; 2 wakers held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
