@@ -269,6 +269,7 @@ fn address(inbox: &Arc<LoopInbox>) -> usize {
 
 /// Whether the loop that this inbox belongs to runs on this thread; and if so, whether its observer wants to be told
 /// of wakes that change nothing.
+#[inline]
 pub(crate) fn runs_here(inbox: &Arc<LoopInbox>) -> Option<bool> {
     let here = HERE.get();
     (here.inbox == address(inbox)).then_some(here.wants_all)

@@ -87,7 +87,9 @@ impl EventLoop {
     /// With `may_park` false the loop does not wait; it checks instead, whether it has more to do or not.
     pub(crate) fn turn(&mut self, main: &mut Option<Main<'_>>, may_park: bool) -> TurnEnd {
         self.start_turn();
-        self.read_inbox(); // 1
+        if self.has_messages() {
+            self.read_inbox(); // 1
+        }
         if self.last_park_end.is_some() || self.core.time.kind() != Clock::Real {
             self.fire_timers(MAX_FIRED); // 2
         }
@@ -119,9 +121,6 @@ impl EventLoop {
     fn read_inbox(&mut self) {
         let core = &self.core;
         if self.messages.is_empty() {
-            if core.inbox.is_empty() {
-                return;
-            }
             core.inbox.collect(&mut self.messages);
         }
         let some = self.messages.len().min(self.check_interval as usize);
@@ -266,7 +265,11 @@ impl EventLoop {
     pub(crate) fn has_work(&self) -> bool {
         let tasks = self.core.tasks.borrow();
         let ready = tasks.ready.len() > 0 || !tasks.callbacks.is_empty();
-        ready || !self.messages.is_empty() || !self.core.inbox.is_empty()
+        ready || self.has_messages()
+    }
+
+    fn has_messages(&self) -> bool {
+        !self.core.inbox.is_empty() || !self.messages.is_empty()
     }
 
     /// Steps 4 and 5, when nothing is ready.
