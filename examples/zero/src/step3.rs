@@ -152,10 +152,8 @@ impl Core {
             let mut cx = Context::from_waker(&waker);
             match self.take(id) {
                 Some(future) => self.poll_task(id, future, &mut cx),
-                None => {
-                    main_done = main.as_mut().poll(&mut cx).is_ready();
-                    self.end_poll(MAIN, None);
-                }
+                None if main.as_mut().poll(&mut cx).is_ready() => main_done = true,
+                None => self.end_poll(MAIN, None),
             }
         }
         main_done
