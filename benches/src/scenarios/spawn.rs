@@ -79,7 +79,7 @@ fn bare(tasks: usize, repeats: usize) -> Figures {
 }
 
 /// The same on a runtime.
-fn work<R: Spawns>(tasks: usize, repeats: usize) -> Figures {
+pub(super) fn work<R: Spawns>(tasks: usize, repeats: usize) -> Figures {
     async fn pass<H: Future<Output = usize>>(
         handles: &mut Vec<H>,
         tasks: usize,
