@@ -27,16 +27,13 @@
 
 mod blocking;
 mod builder;
-mod context;
+mod event_loop;
 pub mod future;
-mod inbox;
 pub mod net;
 pub mod observe;
 mod reactor;
-mod ready;
 mod remote;
 mod runtime;
-mod stall;
 mod stats;
 mod task;
 pub mod time;
@@ -45,13 +42,12 @@ pub use blocking::spawn_blocking;
 pub use builder::{
     Builder, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_THREADS, DEFAULT_POLL_INTERVAL,
 };
-pub use context::current_task;
-pub use ready::Scheduler;
-pub use remote::{Gone, Remote};
+pub use event_loop::current_task;
+pub use event_loop::ready::Scheduler;
+pub use event_loop::stall::{Outside, StallReason, Stalled, StalledTask};
+pub use remote::{Remote, RuntimeDropped};
 pub use runtime::{Runtime, run, spawn, spawn_named};
-pub use stall::{Stalled, StalledTask};
 pub use stats::{Stats, Turn};
 pub use task::{
-    AbortOnDrop, CallbackId, JoinError, JoinHandle, MOST_CALLBACKS, Pending, StillPending, TaskId,
-    TaskState,
+    AbortOnDrop, CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState,
 };

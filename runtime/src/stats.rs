@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::context::Core;
+use crate::event_loop::Core;
 
-/// A counter of the loop's thread. What can be told from something else that is counted has none.
+/// A counter of the loop's thread. What follows from something else that is counted has none.
 #[derive(Default)]
 pub(crate) struct Counter(Cell<u64>);
 
@@ -31,7 +31,7 @@ pub(crate) struct Counters {
     pub(crate) cancelled: Counter,
     pub(crate) timers_fired: Counter,
     pub(crate) io_events: Counter,
-    pub(crate) letters: Counter,
+    pub(crate) messages: Counter,
     pub(crate) parks: Counter,
     pub(crate) parked_nanos: Counter,
 }
@@ -81,7 +81,7 @@ pub struct Stats {
     /// Readiness events that the operating system brought.
     pub io_events: u64,
     /// Wakes, spawns and cancels that came from other threads.
-    pub letters: u64,
+    pub messages: u64,
     /// Writes to the poller that they took: at most one per sleep.
     pub poller_writes: u64,
     /// Times that the loop waited for the operating system.
@@ -97,7 +97,7 @@ impl Core {
         Stats {
             turns: counters.turns.get(),
             polls: self.polls(),
-            woken: self.table.borrow().ready.pushed(),
+            woken: self.tasks.borrow().ready.pushed(),
             spawned,
             done: counters.done.get(),
             panicked: counters.panicked.get(),
@@ -107,8 +107,8 @@ impl Core {
             sources: self.reactor.len() as u64,
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),
-            letters: counters.letters.get(),
-            poller_writes: self.inbox.notifier().rung(),
+            messages: counters.messages.get(),
+            poller_writes: self.inbox.notifier().wakes(),
             parks: counters.parks.get(),
             parked: Duration::from_nanos(counters.parked_nanos.get()),
         }
@@ -116,7 +116,7 @@ impl Core {
 
     /// Polls made, the one that is being made included.
     pub(crate) fn polls(&self) -> u64 {
-        self.table.borrow().ready.popped() - self.counters.unpolled.get()
+        self.tasks.borrow().ready.popped() - self.counters.unpolled.get()
     }
 
     /// The running totals in the shape of a turn, for a difference of two.
@@ -124,7 +124,7 @@ impl Core {
         let counters = &self.counters;
         Turn {
             polled: self.polls(),
-            woken: self.table.borrow().ready.pushed(),
+            woken: self.tasks.borrow().ready.pushed(),
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),
             parked: Duration::from_nanos(counters.parked_nanos.get()),

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("future/", &["future", "task", "time"]),
     ("net/", &["context", "net", "observe", "reactor", "task", "time"]),
     ("observe/", &["context", "observe", "task"]),
-    ("reactor/", &["inbox", "observe", "reactor"]),
+    ("reactor/", &["context", "inbox", "observe", "panics", "reactor"]),
     ("stall.rs", &["context", "task"]),
     ("stats.rs", &["context"]),
     ("task/", &["context", "inbox", "observe", "ready", "task"]),

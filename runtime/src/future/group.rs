@@ -14,7 +14,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
-use crate::task::join::Arrivals;
+use crate::task::join::Completed;
 use crate::{JoinError, JoinHandle};
 
 /// Tasks that one future waits for.
@@ -22,20 +22,20 @@ pub(crate) struct Group<T> {
     /// By place, which is the order of the arguments. `None` once it is over and was handed out.
     members: Vec<Option<JoinHandle<T>>>,
     left: usize,
-    arrivals: Rc<Arrivals>,
+    completed: Rc<Completed>,
     registered: Option<WakerIdentity>,
 }
 
 impl<T> Group<T> {
     pub(crate) fn new(handles: impl IntoIterator<Item = JoinHandle<T>>) -> Group<T> {
-        let arrivals = Rc::<Arrivals>::default();
+        let completed = Rc::<Completed>::default();
         let join = |(place, handle): (usize, JoinHandle<T>)| {
-            handle.join_group(&arrivals, place);
+            handle.join_group(&completed, place);
             Some(handle)
         };
         let members: Vec<_> = handles.into_iter().enumerate().map(join).collect();
         let left = members.len();
-        Group { members, left, arrivals, registered: None }
+        Group { members, left, completed, registered: None }
     }
 
     /// How many members have not been handed out.
@@ -54,10 +54,10 @@ impl<T> Group<T> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let mut arrived = self.arrivals.borrow_mut().pop_front();
+        let mut arrived = self.completed.borrow_mut().pop_front();
         if arrived.is_none() && !self.registered.as_ref().is_some_and(|w| w.is(cx.waker())) {
             self.register(cx);
-            arrived = self.arrivals.borrow_mut().pop_front();
+            arrived = self.completed.borrow_mut().pop_front();
         }
         let Some(place) = arrived else { return Poll::Pending };
         let member = self.members[place].take().expect("a member arrives once");
@@ -98,7 +98,7 @@ impl<T> Group<T> {
         for (place, member) in self.members.iter().enumerate() {
             if member.as_ref().is_some_and(|member| member.poll_over(cx).is_ready()) {
                 // Not over, or it would be in the list; so it is the waiting task itself.
-                self.arrivals.borrow_mut().push_back(place);
+                self.completed.borrow_mut().push_back(place);
             }
         }
         self.registered = Some(WakerIdentity::of(cx.waker()));

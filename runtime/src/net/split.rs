@@ -2,79 +2,136 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::Shutdown;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use crate::net::tcp::Tcp;
+use crate::net::{Family, Stream};
 
-use crate::net::TcpStream;
+/// Makes `$half` an `AsyncRead`, by way of the stream that `$stream` finds in it.
+macro_rules! reads {
+    ($half:ty, $self:ident => $stream:expr) => {
+        impl<F: $crate::net::Family> futures_io::AsyncRead for $half {
+            fn poll_read(
+                $self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buffer: &mut [u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_read(&$stream, cx, buffer)
+            }
 
-/// The reading half of a borrowed connection: see [`TcpStream::split`].
+            fn poll_read_vectored(
+                $self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buffers: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_read_vectored(&$stream, cx, buffers)
+            }
+        }
+    };
+}
+
+/// As `reads!`, for `AsyncWrite`.
+macro_rules! writes {
+    ($half:ty, $self:ident => $stream:expr) => {
+        impl<F: $crate::net::Family> futures_io::AsyncWrite for $half {
+            fn poll_write(
+                $self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_write(&$stream, cx, bytes)
+            }
+
+            fn poll_write_vectored(
+                $self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                parts: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_write_vectored(&$stream, cx, parts)
+            }
+
+            fn poll_flush(
+                $self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn poll_close(
+                $self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready($stream.shutdown(std::net::Shutdown::Write))
+            }
+        }
+    };
+}
+
+/// The reading half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct ReadHalf<'a>(&'a TcpStream);
+pub struct ReadHalf<'a, F: Family = Tcp>(&'a Stream<F>);
 
-/// The writing half of a borrowed connection: see [`TcpStream::split`].
+/// The writing half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct WriteHalf<'a>(&'a TcpStream);
+pub struct WriteHalf<'a, F: Family = Tcp>(&'a Stream<F>);
 
-/// The reading half of a shared connection: see [`TcpStream::into_split`].
+/// The reading half of a shared connection: see [`Stream::into_split`].
 #[derive(Debug)]
-pub struct OwnedReadHalf(Rc<TcpStream>);
+pub struct OwnedReadHalf<F: Family = Tcp>(Rc<Stream<F>>);
 
-/// The writing half of a shared connection: see [`TcpStream::into_split`]. Dropping it closes the writing
+/// The writing half of a shared connection: see [`Stream::into_split`]. Dropping it closes the writing
 /// direction, so that the peer sees the end.
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
+pub struct OwnedWriteHalf<F: Family = Tcp> {
+    stream: Rc<Stream<F>>,
     reunited: bool,
 }
 
-pub(crate) fn borrowed(stream: &TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+pub(crate) fn borrowed<F: Family>(stream: &Stream<F>) -> (ReadHalf<'_, F>, WriteHalf<'_, F>) {
     (ReadHalf(stream), WriteHalf(stream))
 }
 
-pub(crate) fn owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(crate) fn owned<F: Family>(stream: Stream<F>) -> (OwnedReadHalf<F>, OwnedWriteHalf<F>) {
     let stream = Rc::new(stream);
     (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, reunited: false })
 }
 
-impl ReadHalf<'_> {
-    /// As [`TcpStream::read`].
+impl<F: Family> ReadHalf<'_, F> {
+    /// As [`Stream::read`]. Cancel-safe.
     ///
     /// # Errors
-    /// What the system says.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).await
+    /// As every operation of a [`Stream`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read(buffer)
     }
 }
 
-impl WriteHalf<'_> {
-    /// As [`TcpStream::write_all`].
+impl<F: Family> WriteHalf<'_, F> {
+    /// As [`Stream::write_all`]. Not cancel-safe.
     ///
     /// # Errors
-    /// What the system says.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).await
+    /// As [`Stream::write_all`].
+    pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.0.write_all(bytes)
     }
 }
 
-impl OwnedReadHalf {
-    /// As [`TcpStream::read`].
+impl<F: Family> OwnedReadHalf<F> {
+    /// As [`Stream::read`]. Cancel-safe.
     ///
     /// # Errors
-    /// What the system says.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).await
+    /// As every operation of a [`Stream`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read(buffer)
     }
 
     /// Puts the connection together again.
     ///
     /// # Errors
     /// If the halves are not of the same connection; they come back.
-    pub fn reunite(self, mut write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, mut write: OwnedWriteHalf<F>) -> Result<Stream<F>, ReuniteError<F>> {
         if !Rc::ptr_eq(&self.0, &write.stream) {
             return Err(ReuniteError(self, write));
         }
@@ -84,17 +141,17 @@ impl OwnedReadHalf {
     }
 }
 
-impl OwnedWriteHalf {
-    /// As [`TcpStream::write_all`].
+impl<F: Family> OwnedWriteHalf<F> {
+    /// As [`Stream::write_all`]. Not cancel-safe.
     ///
     /// # Errors
-    /// What the system says.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+    /// As [`Stream::write_all`].
+    pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.stream.write_all(bytes)
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<F: Family> Drop for OwnedWriteHalf<F> {
     fn drop(&mut self) {
         if !self.reunited {
             // An error means that the connection is gone, which is as closed as can be.
@@ -103,124 +160,24 @@ impl Drop for OwnedWriteHalf {
     }
 }
 
-/// The halves are not of the same connection.
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+reads!(ReadHalf<'_, F>, self => self.0);
+writes!(WriteHalf<'_, F>, self => self.0);
+reads!(OwnedReadHalf<F>, self => self.0);
+writes!(OwnedWriteHalf<F>, self => self.stream);
 
-impl fmt::Debug for ReuniteError {
+/// The halves are not of the same connection.
+pub struct ReuniteError<F: Family = Tcp>(pub OwnedReadHalf<F>, pub OwnedWriteHalf<F>);
+
+impl<F: Family> fmt::Debug for ReuniteError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReuniteError")
     }
 }
 
-impl fmt::Display for ReuniteError {
+impl<F: Family> fmt::Display for ReuniteError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are not of the same connection")
     }
 }
 
-impl Error for ReuniteError {}
-
-impl AsyncRead for ReadHalf<'_> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncRead for OwnedReadHalf {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, buffer)
-    }
-}
-
-/// Writes by way of the stream that `$stream` finds in the half.
-macro_rules! writes {
-    ($half:ty, $self:ident => $stream:expr) => {
-        impl AsyncWrite for $half {
-            fn poll_write(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                $stream.poll_write(cx, bytes)
-            }
-
-            fn poll_write_vectored(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                parts: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                $stream.poll_write_vectored(cx, parts)
-            }
-
-            fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready($stream.shutdown(Shutdown::Write))
-            }
-        }
-    };
-}
-
-writes!(WriteHalf<'_>, self => self.0);
-writes!(OwnedWriteHalf, self => self.stream);
-
-/// Gives a stream the traits that its shared reference has.
-macro_rules! by_shared_reference {
-    ($stream:ty) => {
-        impl AsyncRead for $stream {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffer: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_read(cx, buffer)
-            }
-
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffers: &mut [std::io::IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
-            }
-        }
-
-        impl AsyncWrite for $stream {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_write(cx, bytes)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                parts: &[std::io::IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_write_vectored(cx, parts)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut &*self).poll_flush(cx)
-            }
-
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut &*self).poll_close(cx)
-            }
-        }
-    };
-}
-
-pub(crate) use by_shared_reference;
+impl<F: Family> Error for ReuniteError<F> {}

@@ -35,7 +35,7 @@ pub enum Kind {
     /// The loop handed the thread back.
     LoopLeft {
         /// Why it did.
-        why: Left,
+        why: LoopExit,
     },
     /// A turn begins with this many tasks in the ready queue.
     TurnStarted {
@@ -246,7 +246,7 @@ pub enum Kind {
 
 /// Why the loop handed the thread back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum LoopExit {
     /// The future given to `block_on` completed.
     MainDone,
     /// The future given to `block_on` panicked.

@@ -4,16 +4,15 @@
 //! none, each hook is one test of an `Option`. Nothing here interprets or draws: that is the
 //! microscope's part, in a crate that this one does not know.
 
-mod event;
+pub(crate) mod event;
 mod recorder;
 mod recording;
+pub(crate) mod slot;
 mod span;
-pub(crate) mod tap;
-mod tell;
 
 pub use event::{
-    CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
-    TaskInfo, TryOutcome, WakeEffect,
+    CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, LoopExit, PollOutcome,
+    SourceKind, TaskInfo, TryOutcome, WakeEffect,
 };
 pub use recorder::{DEFAULT_EVENTS, MAX_LABELS, Recorder, RecorderObserver};
 pub use recording::{MAX_TEXT, Part, Recording, Sink, TaskText};

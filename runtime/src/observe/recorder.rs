@@ -18,8 +18,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
+use super::event::{Event, Kind, TaskInfo};
 use super::recording::{Part, Recording, Sink, TaskText, cut};
-use super::{Detail, Event, Kind, Observer, TaskInfo};
+use super::{Detail, Observer};
 
 /// Events kept by [`Recorder::default`]: 2 MiB, a few seconds of a busy loop.
 pub const DEFAULT_EVENTS: usize = 1 << 16;

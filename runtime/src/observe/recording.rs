@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::Event;
+use super::event::Event;
 
 /// Bytes kept of a task's name or of a label; what is longer is cut at a character's border.
 pub const MAX_TEXT: usize = 256;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use crate::observe::CancelOrigin;
+use crate::event_loop::Payload;
+use crate::observe::event::CancelOrigin;
 use crate::task::TaskId;
 use crate::task::join::{CancelRequest, Origin};
 use crate::task::state::TaskState;
@@ -27,7 +28,7 @@ struct Inner {
 enum Why {
     Cancelled { reason: Option<Cow<'static, str>>, origin: CancelOrigin, by: Option<TaskId> },
     // A payload is `Send` and not `Sync`; behind the mutex the error is both.
-    Panicked { message: String, payload: Mutex<Box<dyn Any + Send>> },
+    Panicked { message: String, payload: Mutex<Payload> },
     AwaitsItself,
 }
 
@@ -42,8 +43,8 @@ impl JoinError {
         JoinError::new(task, from, Why::Cancelled { reason, origin, by })
     }
 
-    pub(crate) fn panicked(task: TaskId, from: Origin, payload: Box<dyn Any + Send>) -> JoinError {
-        let message = message_of(&*payload).to_owned();
+    pub(crate) fn panicked(task: TaskId, from: Origin, payload: Payload) -> JoinError {
+        let message = payload.message();
         JoinError::new(task, from, Why::Panicked { message, payload: Mutex::new(payload) })
     }
 
@@ -112,7 +113,8 @@ impl JoinError {
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.0.why {
             Why::Panicked { payload, .. } => {
-                Ok(payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+                let payload = payload.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok(payload.into_inner())
             }
             _ => Err(self),
         }
@@ -159,7 +161,7 @@ impl fmt::Debug for JoinError {
 
 impl Error for JoinError {}
 
-/// The task is not over, so there is no result to read yet.
+/// The task is not finished, so there is no result to read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillPending {
     /// The task.
@@ -175,12 +177,3 @@ impl fmt::Display for StillPending {
 }
 
 impl Error for StillPending {}
-
-/// The text that a panic was made with.
-pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text")
-}

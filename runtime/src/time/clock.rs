@@ -18,11 +18,14 @@ pub enum Clock {
     /// would park, it jumps to the next deadline instead: a program of sleeps runs at once, in the order
     /// and with the times that it would have.
     ///
-    /// The world outside does not jump along. So while a source is registered or a blocking job runs,
-    /// the loop refuses to jump, with a panic that says so.
+    /// The world outside does not jump along. So while a source is registered, a blocking job runs or a
+    /// [`Remote`](crate::Remote) is held, the loop does not jump: [`try_block_on`](crate::Runtime::try_block_on)
+    /// returns that as an error, [`block_on`](crate::Runtime::block_on) panics. A waker that another thread holds
+    /// does not count, since it cannot be told from one in a channel between tasks: what such a thread
+    /// wakes may come after the jump.
     Virtual,
-    /// As [`Clock::Virtual`], but jumps also while sources are registered or blocking jobs run: the loop
-    /// looks at them once without waiting, then jumps. For tests that know that nothing more will come.
+    /// As [`Clock::Virtual`], but jumps also while the world outside is involved: the loop
+    /// checks for events once without waiting, then jumps. For tests that know that nothing more will come.
     VirtualDespiteIo,
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::context;
+use crate::event_loop;
 use crate::time::clock::nanos;
 use crate::time::sleep::{Sleep, now, sleep_until};
 
@@ -88,7 +88,7 @@ impl Interval {
             return Poll::Pending;
         }
         // Work that takes longer than a period would otherwise never let anybody else run.
-        let poll = context::current("an interval").polls();
+        let poll = event_loop::current("an interval").polls();
         if self.ticked_in == poll {
             cx.waker().wake_by_ref();
             return Poll::Pending;

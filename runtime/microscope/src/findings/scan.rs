@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mainspring::observe::{
-    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, Left, PollOutcome, TryOutcome,
+    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, TryOutcome,
     WakeEffect,
 };
 
@@ -144,7 +144,7 @@ impl Scan<'_> {
     fn look(&mut self, event: &Event) {
         let number = self.number();
         match event.kind {
-            Kind::LoopLeft { why: Left::Stalled } => self.stalled(event),
+            Kind::LoopLeft { why: LoopExit::Stalled } => self.stalled(event),
             Kind::TurnStarted { .. } => {
                 self.turn = Some(Turn { event: number, busy: 0, slow: false });
             }

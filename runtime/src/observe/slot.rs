@@ -1,0 +1,143 @@
+//! The observer of one runtime: what it is told, and with what time.
+//!
+//! The loop says `emit` at each transition and knows no more. Here it is decided what is a detail, and at which events
+//! the clock is read: at the end of a poll, around a park, and where something enters the ready queue.
+//! What happens in between has the time of the latest of these readings.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::Location;
+
+use super::event::{CauseKind, Event, Kind, TaskInfo, WakeEffect};
+use super::{Detail, Observer};
+use crate::event_loop::{catch, report};
+use crate::time::clock::Time;
+
+/// The observer, the time of the latest event, and what it has been told in words.
+pub(crate) struct ObserverSlot {
+    observer: RefCell<Option<Box<dyn Observer>>>,
+    wants_all: bool,
+    latest: Cell<u64>,
+    labels: RefCell<HashMap<Box<str>, u32>>,
+    last_span: Cell<u32>,
+    /// The innermost traced future that is being polled.
+    pub(crate) span: Cell<u32>,
+}
+
+impl ObserverSlot {
+    pub(crate) fn new(observer: impl Observer + 'static) -> ObserverSlot {
+        ObserverSlot {
+            wants_all: observer.detail() == Detail::Full,
+            observer: RefCell::new(Some(Box::new(observer))),
+            latest: Cell::new(0),
+            labels: RefCell::default(),
+            last_span: Cell::new(0),
+            span: Cell::new(0),
+        }
+    }
+
+    /// Whether it wants to be told of turns, and of wakes that change nothing.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.wants_all
+    }
+
+    #[inline(never)]
+    pub(crate) fn emit(&self, time: &Time, task: u64, kind: Kind) {
+        if is_detail(&kind) && !self.wants_all {
+            return;
+        }
+        if has_own_time(&kind) {
+            self.latest.set(time.now());
+        }
+        if matches!(kind, Kind::PollEnded { .. }) {
+            // A traced future that panicked has not put back the one around it.
+            self.span.set(0);
+        }
+        let event = Event { at: self.latest.get(), task, kind };
+        self.call(|observer| observer.on_event(&event));
+    }
+
+    /// The time of the events that follow, where it has been read already.
+    pub(crate) fn set_time(&self, now: u64) {
+        self.latest.set(now);
+    }
+
+    pub(crate) fn task(
+        &self,
+        id: u64,
+        name: Option<&str>,
+        spawned_at: &'static Location<'static>,
+        size: usize,
+    ) {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.call(|observer| observer.on_task(&TaskInfo { id, name, spawned_at, size }));
+    }
+
+    /// The number of a text, told to the observer when it is new.
+    pub(crate) fn label(&self, text: &str) -> u32 {
+        let known = self.labels.borrow().get(text).copied();
+        known.unwrap_or_else(|| {
+            let mut labels = self.labels.borrow_mut();
+            let label = labels.len() as u32 + 1;
+            labels.insert(text.into(), label);
+            drop(labels);
+            self.call(|observer| observer.on_label(label, text));
+            label
+        })
+    }
+
+    /// A number for a traced future.
+    pub(crate) fn next_span(&self) -> u32 {
+        self.last_span.set(self.last_span.get() + 1);
+        self.last_span.get()
+    }
+
+    fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
+        // What an observer causes while it is being told (it must not, but may drop something) is not told to
+        // it again.
+        let Ok(mut place) = self.observer.try_borrow_mut() else { return };
+        let Some(observer) = place.as_mut() else { return };
+        if let Err(payload) = catch(|| f(observer.as_mut())) {
+            let message = payload.message();
+            report(format_args!("the observer panicked and is told no more: {message}"));
+            // Its drop may panic, too.
+            let observer = place.take();
+            drop(place);
+            drop(catch(|| drop(observer)));
+        }
+    }
+}
+
+/// What [`Detail::Basic`] leaves out.
+fn is_detail(kind: &Kind) -> bool {
+    match kind {
+        Kind::TurnStarted { .. } | Kind::TurnEnded => true,
+        Kind::Woken { effect, .. } => *effect != WakeEffect::Scheduled,
+        _ => false,
+    }
+}
+
+/// Whether the clock is read for an event. It costs more than all the rest, so not where it was read just before:
+/// by the poll that ended, the park that ended or the timers that were fired.
+fn has_own_time(kind: &Kind) -> bool {
+    match kind {
+        Kind::LoopEntered
+        | Kind::LoopLeft { .. }
+        | Kind::Parked { .. }
+        | Kind::Unparked { .. }
+        | Kind::ClockJumped { .. }
+        | Kind::Spawned { .. }
+        | Kind::PollEnded { .. }
+        | Kind::Cancelled { .. }
+        | Kind::CancelRequested { .. } => true,
+        Kind::Woken { effect: WakeEffect::Scheduled, by, .. } => !matches!(
+            by,
+            CauseKind::Timer
+                | CauseKind::Source
+                | CauseKind::Join
+                | CauseKind::Spawn
+                | CauseKind::Cancel
+        ),
+        _ => false,
+    }
+}
