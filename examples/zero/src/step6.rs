@@ -350,17 +350,17 @@ impl Core {
 
     fn poll_task(&self, id: u64, mut future: BoxedTask, cx: &mut Context<'_>) {
         if self.tasks.borrow()[&id].cancel {
-            return self.end(id, future, Some(JoinError::Cancelled));
+            return self.finish(id, future, Some(JoinError::Cancelled));
         }
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => self.end_poll(id, Some(future)),
-            Ok(Poll::Ready(())) => self.end(id, future, None),
-            Err(payload) => self.end(id, future, Some(JoinError::Panicked(payload))),
+            Ok(Poll::Ready(())) => self.finish(id, future, None),
+            Err(payload) => self.finish(id, future, Some(JoinError::Panicked(payload))),
         }
     }
 
     /// The one place where a task ends. From here on it is not found, so a wake does nothing.
-    fn end(&self, id: u64, future: BoxedTask, error: Option<JoinError>) {
+    fn finish(&self, id: u64, future: BoxedTask, error: Option<JoinError>) {
         let task = self.tasks.borrow_mut().remove(&id).expect("a task ends once");
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
         let error = dropped.err().map(JoinError::Panicked).or(error);
