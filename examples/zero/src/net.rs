@@ -1,5 +1,4 @@
-//! Sockets, for steps 7 and 8. An operation is one system call, given to
-//! [`operate`](super::Registered::operate).
+//! Sockets, for steps 7 and 8. An operation is one system call, given to `Registered::operate`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -120,7 +120,10 @@ macro_rules! holds {
                 let main = async {
                     for number in 0..3 {
                         let last = Last(order.clone(), number);
-                        tasks.push(spawn(async move { sleep(Duration::MAX / 2).await; drop(last) }));
+                        tasks.push(spawn(async move {
+                            sleep(Duration::from_secs(3600)).await;
+                            drop(last);
+                        }));
                     }
                     assert!(!main_panics, "main");
                 };
