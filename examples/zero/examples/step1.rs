@@ -29,8 +29,8 @@ impl Future for Answer {
         if let Some(answer) = shared.answer {
             return Poll::Ready((answer, self.polls));
         }
-        // Whoever makes the answer has to know whom to wake. In this order: look, then leave the waker,
-        // both under the lock, so that no answer can come in between.
+        // First the look, then the waker is left for the other thread, and both under the lock, so that no
+        // answer can come in between.
         if shared.waker.replace(cx.waker().clone()).is_none() {
             println!("pending");
             let shared = self.shared.clone();
