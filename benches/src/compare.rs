@@ -133,6 +133,8 @@ pub fn run(options: &Options) -> ExitCode {
     }
     if table.lines.iter().any(|line| line.id.starts_with(zero::PREFIX)) {
         print!("{}", zero::table(&table.lines));
+    } else if !options.once {
+        print!("{}", table.summary());
     }
     ExitCode::SUCCESS
 }
@@ -142,7 +144,7 @@ fn observed(scenarios: &[Scenario]) -> &'static str {
     let observed = scenarios.iter().filter(|scenario| scenario.id.starts_with("observed")).count();
     match observed {
         0 => "no (no Observer is installed in any round)",
-        all if all == scenarios.len() => "yes (each round is run without and with a Recorder)",
+        all if all == scenarios.len() => "yes (each round is run without and with an observer)",
         _ => "only in the rows that say so",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mainspring::observe::{Event, Observer, TaskInfo};
+use mainspring::observe::{Event, Label, Observer, TaskInfo};
 use mainspring::{Builder, Runtime};
 use mainspring_microscope::{Recorder, Trace, page};
 
@@ -23,9 +23,6 @@ pub fn runtime(builder: Builder) -> Result<Runtime, Failure> {
 }
 
 /// A runtime to build whose run is recorded, if there is a recorder.
-///
-/// It is given the recorder's own observer, as it is: the loop knows that one, and calls it without
-/// a detour.
 pub fn recorded(builder: Builder, recorder: Option<&Recorder>) -> Builder {
     match recorder {
         Some(recorder) => builder.observer(recorder.observer()),
@@ -56,9 +53,9 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.on_task(task);
     }
 
-    fn on_label(&mut self, label: u32, text: &str) {
-        self.0.on_label(label, text);
-        self.1.on_label(label, text);
+    fn on_label(&mut self, label: &Label<'_>) {
+        self.0.on_label(label);
+        self.1.on_label(label);
     }
 
     fn on_event(&mut self, event: &Event) {

@@ -78,7 +78,7 @@ async fn text(client: &Client, url: &str) -> Result<String, Error> {
 async fn look_around() {
     let (here, there) = UnixStream::pair().unwrap();
     let mut byte = [0];
-    let (mut here, mut there) = (&here, &there);
+    let (here, there) = (&here, &there);
     let mut event = here.read(&mut byte);
     assert!((&mut event).now_or_never().is_none());
     there.write_all(b"!").await.unwrap();

@@ -12,10 +12,10 @@ use std::thread;
 use std::time::Duration;
 
 use mainspring::future::yield_now;
-use mainspring::observe::{Detail, Event, Kind, Observer, Recorder, WakeEffect};
+use mainspring::observe::{Detail, Event, Kind, Observer, WakeEffect};
 use mainspring::time::sleep;
 use mainspring::{Builder, Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
-use support::{Gate, Log, observed_runtime, virtual_builder};
+use support::{Events, Gate, Log, observed_runtime, virtual_builder};
 
 /// The lines about wakes of one task.
 fn wakes(log: &Log, task: u64) -> Vec<String> {
@@ -65,8 +65,8 @@ fn every_effect_of_a_wake_is_told() {
 
 /// What a program of wakes, timers and a cancel tells at this level.
 fn told_at(detail: Detail) -> Vec<Event> {
-    let recorder = Recorder::full(1000).with_detail(detail);
-    let mut runtime = virtual_builder().observer(recorder.observer()).build().unwrap();
+    let events = Events(Rc::default(), detail);
+    let mut runtime = virtual_builder().observer(events.clone()).build().unwrap();
     runtime.block_on(async {
         wake_to_every_effect().await;
         let long = spawn(sleep(Duration::from_secs(9)));
@@ -75,7 +75,7 @@ fn told_at(detail: Detail) -> Vec<Event> {
         assert!(long.await.is_err());
     });
     drop(runtime);
-    recorder.recording().events
+    events.0.take()
 }
 
 #[test]

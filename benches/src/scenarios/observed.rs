@@ -1,11 +1,14 @@
-//! What being observed costs: the same storm of yields without a recorder, with the core's ring at its
-//! basic level and at its full one, and with the microscope's, which also keeps a model of all that its
-//! ring has forgotten.
+//! What being observed costs: the same storm of yields without an observer, with one that keeps events in
+//! a ring, at its basic level and at its full one, and with the microscope's recorder, which also keeps a
+//! model of all that its ring has forgotten.
 
 use super::yield_::Yield;
 use crate::scenario::{Contestant, Figures, Goal, OURS, Row, Scenario, Unit, nanos_per};
-use mainspring::observe::{Detail, Recorder};
+use mainspring::observe::{Detail, Event, Kind, Observer};
 use mainspring::{Builder, Runtime};
+use mainspring_microscope::Recorder;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Events kept by each ring: it fills up and evicts many times in a round.
@@ -45,14 +48,41 @@ fn storm(id: &'static str, titles: [&'static str; 3], (tasks, yields): (usize, u
     }
 }
 
+/// The least that keeps the latest events.
+#[derive(Clone)]
+struct Ring(Rc<RefCell<(Vec<Event>, u64)>>, Detail);
+
+impl Ring {
+    fn new(detail: Detail) -> Ring {
+        let blank = Event { at: 0, task: 0, kind: Kind::LoopEntered };
+        Ring(Rc::new(RefCell::new((vec![blank; RING], 0))), detail)
+    }
+
+    fn told(&self) -> u64 {
+        self.0.borrow().1
+    }
+}
+
+impl Observer for Ring {
+    fn detail(&self) -> Detail {
+        self.1
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let (ring, told) = &mut *self.0.borrow_mut();
+        ring[*told as usize % RING] = *event;
+        *told += 1;
+    }
+}
+
 /// All four in turn, so that whatever the machine does meanwhile hits them alike.
 fn added(tasks: usize, yields: usize) -> Figures {
     let without = polls(Runtime::builder(), tasks, yields);
-    let basic = Recorder::ring(RING).with_detail(Detail::Basic);
-    let with_basic = polls(Runtime::builder().observer(basic.observer()), tasks, yields);
-    let ring = Recorder::ring(RING);
-    let with_ring = polls(Runtime::builder().observer(ring.observer()), tasks, yields);
-    let microscope = mainspring_microscope::Recorder::ring(RING);
+    let basic = Ring::new(Detail::Basic);
+    let with_basic = polls(Runtime::builder().observer(basic.clone()), tasks, yields);
+    let ring = Ring::new(Detail::Full);
+    let with_ring = polls(Runtime::builder().observer(ring.clone()), tasks, yields);
+    let microscope = Recorder::ring(RING);
     let with_all = polls(Runtime::builder().observer(microscope.observer()), tasks, yields);
     let done = (tasks * yields) as u64;
     assert!(basic.told() > 2 * done, "nothing has been recorded");

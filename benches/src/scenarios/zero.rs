@@ -38,7 +38,7 @@ macro_rules! with {
 pub fn scenarios() -> Vec<Scenario> {
     let find = |all: Vec<Scenario>, id| all.into_iter().find(|one| one.id == id).expect(id);
     vec![
-        with!("spawn", find(spawn::scenarios(), "spawn-1k"), spawn::work(1_000, 100)),
+        with!("spawn", find(spawn::scenarios(), "spawn-1k"), spawn::one_type(1_000, 100)),
         with!("yield-1", find(yield_::scenarios(), "yield-1"), yield_::work(1, 100_000)),
         with!("yield-1k", find(yield_::scenarios(), "yield-1k"), yield_::work(1_000, 100)),
         with!("ping-pong", find(pingpong::scenarios(), "ping-pong"), pingpong::work()),

@@ -209,7 +209,7 @@ impl World {
         begin(&mut lease);
         let number = number(&lease);
         // A connection that was handed on as its peer closed it is of no use any more.
-        let Some(mut peer) = self.peers.get(&number) else { return };
+        let Some(peer) = self.peers.get(&number) else { return };
         peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         poll_fn(|cx| lease.poll_send(cx)).await.unwrap();
         poll_fn(|cx| lease.poll_reply(cx)).await.unwrap();
@@ -233,7 +233,7 @@ impl World {
             return;
         }
         let (here, there) = UnixStream::pair().unwrap();
-        let (mut here, mut there) = (&here, &there);
+        let (here, there) = (&here, &there);
         let mut byte = [0];
         let mut event = here.read(&mut byte);
         assert!((&mut event).now_or_never().is_none());

@@ -1,6 +1,6 @@
 // The inspector: everything about one task at the cursor, and about the event under it.
 import { K, KIND_NAMES } from "./trace.js";
-import { big, cause, count, nanos, place, sentence, taskName } from "./text.js";
+import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
 import { hasEnded, stateWord } from "./model.js";
 import { badge, fill, h } from "./dom.js";
 
@@ -108,7 +108,7 @@ export class Inspector {
         task.state.is === "idle" && ["wakers held", big(task.holders)],
         task.cancel && ["cancel asked", this.event(task.cancel.event)],
         task.detached && ["handle", "dropped: detached"],
-        spans.length > 0 && ["inside", spans.map((span) => `"${run.labels[span.label]}"`).join(" › ")],
+        spans.length > 0 && ["inside", spans.map((span) => `"${label(run, span.label)}"`).join(" › ")],
         children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
           [i ? ", " : "", this.taskLink(child.id)])],
       ]),

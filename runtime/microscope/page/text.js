@@ -31,7 +31,7 @@ export function shortName(run, id) {
   return text && text.name !== null ? `${id} ${text.name}` : `task ${id}`;
 }
 
-export const label = (run, n) => run.labels[n] ?? `#${n}`;
+export const label = (run, n) => run.labels.get(n)?.text ?? `#${n}`;
 
 /** `src/crawl.rs:41:9`, or nothing. */
 export function place(run, id) {

@@ -54,9 +54,10 @@ export function load(json) {
   }
   const clean = (text) => ({ ...text, name: text.name == null ? null : harmless(text.name) });
   const byId = new Map(tasks.map((text) => [text.id, clean(text)]));
+  const labelled = new Map(labels.map((label) => [label.id, { ...label, text: harmless(label.text) }]));
   const cut = (column) => column.subarray(0, n);
   return {
-    title: harmless(String(meta.title)), meta, kinds, enums, labels: labels.map(harmless), snapshot, tasks: byId, n,
+    title: harmless(String(meta.title)), meta, kinds, enums, labels: labelled, snapshot, tasks: byId, n,
     first: snapshot.next, findings: json.findings ?? [],
     at: cut(at), kind: cut(kind), task: cut(task), f: f.map(cut),
     start: n ? at[0] : 0, end: n ? Math.max(at[n - 1], at[0] + 1) : 1,

@@ -6,7 +6,7 @@
 //!  "kinds":{"21":["woken",["effect","WakeEffect"],["by","CauseKind"],["id","number"]], …},
 //!  "enums":{"WakeEffect":["scheduled","coalesced","deferred","stale"], …},
 //!  "tasks":[{"id":1,"name":"main","file":"src/main.rs","line":4,"column":5,"size":96}, …],
-//!  "labels":["parse", …],
+//!  "labels":[{"id":1,"text":"parse","file":"src/main.rs","line":9,"column":5}, …],
 //!  "snapshot":{ the state before the first event: a `Model` },
 //!  "findings":[ what is wrong, for viewers; readers ignore it ],
 //!  "events":[
@@ -21,18 +21,18 @@
 //! `full`, which may be left out, or `basic`: without turns and without wakes that change nothing.
 //!
 //! The lines of a streaming recorder are the same in pieces: a first line with everything up to
-//! `enums`, then a row, or `{"task":{…}}`, or `{"label":n,"text":"…"}`, or `{"detail":"…"}`, per line.
+//! `enums`, then a row, or `{"task":{…}}`, or `{"label":{…}}`, or `{"detail":"…"}`, per line.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fmt::Write as _;
 
 use mainspring::observe::{Detail, Event};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Model;
 use crate::schema::{ENUMS, KINDS, decode, encode};
-use crate::text::{TaskText, Texts};
+use crate::text::{LabelText, TaskText, Texts};
 use crate::trace::Trace;
 
 /// What the first member of every trace says.
@@ -137,14 +137,25 @@ pub(crate) fn push_row(
     true
 }
 
-pub(crate) fn task_line(id: u64, text: &TaskText) -> String {
-    let name = text.name.as_deref().map_or_else(|| "null".into(), quoted);
-    let TaskText { file, line, column, size, .. } = text;
-    let file = quoted(file);
-    format!(
-        "{{\"id\":{id},\"name\":{name},\"file\":{file},\"line\":{line},\"column\":{column},\
-         \"size\":{size}}}"
-    )
+/// A text with the number of what it is of.
+#[derive(Serialize, Deserialize)]
+struct Numbered<T> {
+    id: u64,
+    #[serde(flatten)]
+    text: T,
+}
+
+pub(crate) fn numbered(id: u64, text: impl Serialize) -> String {
+    // Texts have no keys that JSON could not write.
+    in_script(&serde_json::to_string(&Numbered { id, text }).unwrap_or_default())
+}
+
+/// The texts by ascending number, one per line.
+fn listed<N: Copy + Ord + Into<u64>, T: Serialize>(texts: &HashMap<N, T>) -> String {
+    let mut texts: Vec<_> = texts.iter().collect();
+    texts.sort_unstable_by_key(|(id, _)| **id);
+    let lines: Vec<_> = texts.iter().map(|(id, text)| numbered((**id).into(), text)).collect();
+    lines.join(",\n")
 }
 
 /// The word for a level of detail.
@@ -172,13 +183,13 @@ pub(crate) fn to_json(trace: &Trace) -> String {
         trace.lost,
         trace.hash()
     );
-    let mut out = format!("{{{},\n\"tasks\":[", head(&meta));
-    let mut ids: Vec<_> = trace.texts.tasks.keys().copied().collect();
-    ids.sort_unstable();
-    let tasks: Vec<_> = ids.iter().map(|id| task_line(*id, &trace.texts.tasks[id])).collect();
-    out += &tasks.join(",\n");
-    let labels: Vec<_> = trace.texts.labels.iter().map(|label| quoted(label)).collect();
-    out += &format!("],\n\"labels\":[{}],\n\"snapshot\":", labels.join(","));
+    let Texts { tasks, labels } = &trace.texts;
+    let mut out = format!(
+        "{{{},\n\"tasks\":[{}],\n\"labels\":[{}],\n\"snapshot\":",
+        head(&meta),
+        listed(tasks),
+        listed(labels)
+    );
     let snapshot = serde_json::to_string(&trace.snapshot).unwrap_or_else(|_| "null".into());
     out += &in_script(&snapshot);
     let findings: Vec<_> = trace.findings().iter().map(crate::findings::Finding::to_json).collect();
@@ -211,22 +222,15 @@ struct Meta {
     lost: u64,
 }
 
-#[derive(Deserialize)]
-struct NumberedText {
-    id: u64,
-    #[serde(flatten)]
-    text: TaskText,
-}
-
 /// The members of a trace. Of `kinds` only the names matter to a reader that has its own table.
 #[derive(Deserialize)]
 struct File {
     meta: Meta,
     kinds: HashMap<String, Vec<serde_json::Value>>,
     #[serde(default)]
-    tasks: Vec<NumberedText>,
+    tasks: Vec<Numbered<TaskText>>,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Vec<Numbered<LabelText>>,
     #[serde(default)]
     snapshot: Option<serde_json::Value>,
     #[serde(default)]
@@ -238,8 +242,8 @@ struct File {
 #[serde(untagged)]
 enum Line {
     Row(Vec<i64>),
-    Task { task: NumberedText },
-    Label { label: usize, text: String },
+    Task { task: Numbered<TaskText> },
+    Label { label: Numbered<LabelText> },
     Detail { detail: String },
 }
 
@@ -310,8 +314,10 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     for row in &file.events {
         reader.take(row)?;
     }
-    let mut texts = Texts { tasks: HashMap::new(), labels: file.labels };
+    let mut texts = Texts::default();
     texts.tasks.extend(file.tasks.into_iter().map(|task| (task.id, task.text)));
+    let by_number = |label: Numbered<LabelText>| Some((u32::try_from(label.id).ok()?, label.text));
+    texts.labels.extend(file.labels.into_iter().filter_map(by_number));
     let mut detail = file.meta.detail;
     let mut lines = rest.split_inclusive('\n').filter(|line| !line.trim().is_empty()).peekable();
     while let Some(line) = lines.next() {
@@ -320,12 +326,7 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
             Ok(Line::Task { task }) => {
                 texts.tasks.insert(task.id, task.text);
             }
-            Ok(Line::Label { label, text }) => {
-                if label < mainspring::observe::MAX_LABELS {
-                    texts.labels.resize(texts.labels.len().max(label + 1), String::new());
-                    texts.labels[label] = text;
-                }
-            }
+            Ok(Line::Label { label }) => texts.labels.extend(by_number(label)),
             Ok(Line::Detail { detail: said }) => detail = said,
             // A program that died wrote half a line last: all before it is good.
             Err(_) if lines.peek().is_none() && !line.ends_with('\n') => {}

@@ -47,11 +47,13 @@ mod perfetto;
 mod recorder;
 mod schema;
 mod stream;
+mod tape;
 mod text;
 mod trace;
 
 pub use determinism::{Difference, OrderBug, check_determinism, explore};
 pub use model::Model;
-pub use recorder::Recorder;
-pub use text::{Nanos, TaskText, Texts, harmless};
+pub use recorder::{Recorder, RecorderObserver};
+pub use tape::DEFAULT_EVENTS;
+pub use text::{LabelText, MAX_TEXT, Nanos, TaskText, Texts, harmless};
 pub use trace::Trace;

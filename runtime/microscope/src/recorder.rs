@@ -1,19 +1,17 @@
-//! A recorder whose traces are always exact: the core's, with a model of all that it has forgotten.
+//! What a program holds of a recording, and what it gives to its runtime.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use mainspring::observe::{self, Detail, Kind, Part, RecorderObserver, Sink};
+use mainspring::observe::{Detail, Event, Label, Observer, TaskInfo};
 
-use crate::model::Model;
 use crate::stream::Stream;
-use crate::text::{TaskText, Texts};
+use crate::tape::{DEFAULT_EVENTS, Tape};
+use crate::text::{LabelText, TaskText};
 use crate::trace::Trace;
-
-/// Ended tasks that the model of what was forgotten still knows by name.
-const ENDED_KEPT: usize = 1024;
 
 /// Records what a runtime does, for a [`Trace`] of it.
 ///
@@ -21,55 +19,50 @@ const ENDED_KEPT: usize = 1024;
 /// the program while it runs, as well as afterwards.
 #[derive(Clone)]
 pub struct Recorder {
-    core: observe::Recorder,
-    tail: Rc<RefCell<Tail>>,
-    stream: Option<Rc<RefCell<Stream>>>,
+    tape: Rc<RefCell<Tape>>,
 }
 
-/// The state of the loop just before the oldest event that is still held.
-#[derive(Default)]
-struct Tail {
-    model: Model,
-    texts: Texts,
-    taken: u64,
-    /// A virtual clock jumped: the real one never does.
-    jumped: bool,
+/// The loop's end of a [`Recorder`]: see [`Recorder::observer`].
+pub struct RecorderObserver {
+    tape: Rc<RefCell<Tape>>,
 }
-
-struct ToTail(Rc<RefCell<Tail>>);
 
 impl Default for Recorder {
     fn default() -> Self {
-        Recorder::ring(observe::DEFAULT_EVENTS)
+        Recorder::ring(DEFAULT_EVENTS)
     }
 }
 
 impl Recorder {
     /// A flight recorder: keeps about the last `events` events, 32 bytes each, and the state of the
     /// loop before the first of them.
+    ///
+    /// The memory is reserved at once: `events` is rounded up to a multiple of 16, and at least 16. A
+    /// sixteenth of it is forgotten at a time.
     pub fn ring(events: usize) -> Recorder {
-        let tail = Rc::new(RefCell::new(Tail::default()));
-        let core = observe::Recorder::ring(events).evicting_to(ToTail(Rc::clone(&tail)));
-        Recorder { core, tail, stream: None }
+        Recorder::with(Tape::ring(events))
     }
 
     /// Keeps the first `limit` events and counts the rest as lost.
     pub fn full(limit: usize) -> Recorder {
-        Recorder { core: observe::Recorder::full(limit), tail: Rc::default(), stream: None }
+        Recorder::with(Tape::full(limit))
     }
 
-    /// Writes every event to a file while the loop is about to sleep, one line of JSON each, to be
-    /// read by [`Trace::read`].
+    /// Writes every event to a file, one line of JSON each, to be read by [`Trace::read`]: when the
+    /// loop is about to sleep, when 8,192 events wait to be written, at [`Recorder::flush`] and when the
+    /// last handle is dropped.
     ///
     /// If writing fails later, recording stops and the program goes on: see
     /// [`Recorder::stream_error`].
     ///
     /// # Errors
     /// If the file cannot be created.
-    pub fn stream(path: impl AsRef<Path>) -> std::io::Result<Recorder> {
-        let stream = Rc::new(RefCell::new(Stream::create(path.as_ref())?));
-        let core = observe::Recorder::stream(ToFile(Rc::clone(&stream)));
-        Ok(Recorder { core, tail: Rc::default(), stream: Some(stream) })
+    pub fn stream(path: impl AsRef<Path>) -> io::Result<Recorder> {
+        Ok(Recorder::with(Tape::stream(Stream::create(path.as_ref())?)))
+    }
+
+    fn with(tape: Tape) -> Recorder {
+        Recorder { tape: Rc::new(RefCell::new(tape)) }
     }
 
     /// Records this much: everything, unless set. [`Detail::Basic`] costs less and lets a ring reach back
@@ -79,45 +72,48 @@ impl Recorder {
     /// Said before the observer is given to a runtime.
     #[must_use]
     pub fn with_detail(self, detail: Detail) -> Recorder {
-        if let Some(stream) = &self.stream {
-            stream.borrow_mut().say_detail(detail);
+        let mut tape = self.tape.borrow_mut();
+        tape.detail = detail;
+        if let Some(stream) = tape.stream_behind() {
+            stream.say_detail(detail);
         }
-        Recorder { core: self.core.with_detail(detail), ..self }
+        drop(tape);
+        self
     }
 
     /// What to give to the runtime's builder.
     pub fn observer(&self) -> RecorderObserver {
-        self.core.observer()
+        RecorderObserver { tape: Rc::clone(&self.tape) }
     }
 
-    /// Hands what a streaming recorder holds to its file now.
+    /// Hands what a streaming recorder holds to its file now. Nothing to do for others.
     pub fn flush(&self) {
-        self.core.flush();
+        self.tape.borrow_mut().flush();
     }
 
     /// Why a streaming recorder has stopped writing, if it has.
     pub fn stream_error(&self) -> Option<String> {
-        self.stream.as_ref()?.borrow().error()
+        self.tape.borrow_mut().stream_behind()?.error()
     }
 
     /// Events told so far: kept, forgotten, and lost.
     pub fn told(&self) -> u64 {
-        self.core.told()
+        self.tape.borrow().told()
     }
 
-    /// The recording so far, as a trace.
+    /// The recording so far, as a trace. May be taken while the loop runs, from one of its tasks.
     pub fn trace(&self) -> Trace {
-        let recording = self.core.recording();
-        let tail = self.tail.borrow();
-        let mut texts = tail.texts.clone();
-        texts.tasks.extend(recording.tasks.iter().map(|text| (text.id, task_text(text))));
-        texts.labels = recording.labels.iter().map(|label| label.to_string()).collect();
-        // A streaming recorder has handed on what is not here: the trace begins in the middle.
-        let snapshot = Model { next: recording.first, ..tail.model.clone() };
-        let mut trace = Trace::new(snapshot, recording.events, texts, recording.lost);
-        trace.virtual_clock |= tail.jumped;
-        trace.detail = self.core.detail();
-        trace
+        self.tape.borrow().trace()
+    }
+}
+
+#[cfg(test)]
+impl Recorder {
+    /// Has a streaming recorder go on in another file.
+    pub(crate) fn write_on_to(&self, file: impl io::Write + Send + 'static) {
+        if let Some(stream) = self.tape.borrow_mut().stream_behind() {
+            stream.file = Box::new(file);
+        }
     }
 }
 
@@ -127,46 +123,32 @@ impl From<&Recorder> for Trace {
     }
 }
 
+impl Observer for RecorderObserver {
+    fn on_task(&mut self, task: &TaskInfo<'_>) {
+        self.tape.borrow_mut().task(task.id, TaskText::of(task));
+    }
+
+    fn on_label(&mut self, label: &Label<'_>) {
+        self.tape.borrow_mut().label(label.number, LabelText::of(label));
+    }
+
+    fn detail(&self) -> Detail {
+        self.tape.borrow().detail
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.tape.borrow_mut().push(event);
+    }
+}
+
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.core.fmt(f)
+        f.debug_struct("Recorder").field("told", &self.told()).finish_non_exhaustive()
     }
 }
 
-impl Sink for ToTail {
-    fn take(&mut self, part: Part<'_>) {
-        let mut tail = self.0.borrow_mut();
-        let Tail { model, texts, taken, jumped } = &mut *tail;
-        for event in part.events {
-            model.apply(event);
-            *jumped |= matches!(event.kind, Kind::ClockJumped { .. });
-        }
-        texts.tasks.extend(part.tasks.iter().map(|text| (text.id, task_text(text))));
-        // Forgetting looks at every task: rarely enough to cost next to nothing per event.
-        *taken += part.events.len() as u64;
-        if model.tasks.len() > 2 * ENDED_KEPT && *taken > model.tasks.len() as u64 {
-            *taken = 0;
-            model.forget_ended(ENDED_KEPT);
-            texts.tasks.retain(|id, _| model.tasks.contains_key(id));
-        }
-    }
-}
-
-/// Hands what a streaming recorder gives it to a file.
-pub(crate) struct ToFile(pub(crate) Rc<RefCell<Stream>>);
-
-impl Sink for ToFile {
-    fn take(&mut self, part: Part<'_>) {
-        self.0.borrow_mut().take(part);
-    }
-}
-
-pub(crate) fn task_text(text: &observe::TaskText) -> TaskText {
-    TaskText {
-        name: text.name.as_deref().map(String::from),
-        file: text.spawned_at.file().to_owned(),
-        line: text.spawned_at.line(),
-        column: text.spawned_at.column(),
-        size: text.size,
+impl fmt::Debug for RecorderObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderObserver").finish_non_exhaustive()
     }
 }

@@ -4,17 +4,18 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use mainspring::observe::{Detail, Part};
+use mainspring::observe::{Detail, Event};
 
 use crate::json;
-use crate::recorder::task_text;
+use crate::text::{LabelText, TaskText};
 
 /// The file behind a streaming recorder.
 pub(crate) struct Stream {
     path: PathBuf,
-    file: File,
+    pub(crate) file: Box<dyn Write + Send>,
+    /// Lines that have not been written.
+    out: String,
     last: u64,
-    labels: usize,
     error: Option<String>,
 }
 
@@ -23,7 +24,8 @@ impl Stream {
         let mut file = File::create(path)?;
         let meta = "{\"title\":\"mainspring run\",\"clock\":\"real\",\"first\":0,\"lost\":0}";
         file.write_all(format!("{{{}}}\n", json::head(meta)).as_bytes())?;
-        Ok(Stream { path: path.to_owned(), file, last: 0, labels: 0, error: None })
+        let file = Box::new(file);
+        Ok(Stream { path: path.to_owned(), file, out: String::new(), last: 0, error: None })
     }
 
     pub(crate) fn error(&self) -> Option<String> {
@@ -32,50 +34,42 @@ impl Stream {
 
     /// Writes how much will be told. A stream of which nothing is said tells everything.
     pub(crate) fn say_detail(&mut self, detail: Detail) {
-        self.write(&format!("{{\"detail\":\"{}\"}}\n", json::word_for(detail)));
+        self.out += &format!("{{\"detail\":\"{}\"}}\n", json::word_for(detail));
     }
 
-    pub(crate) fn take(&mut self, part: Part<'_>) {
-        let mut out = String::new();
-        for task in part.tasks {
-            let line = json::task_line(task.id, &task_text(task));
-            out += &format!("{{\"task\":{line}}}\n");
-        }
-        for (number, label) in (self.labels..).zip(part.labels) {
-            out += &format!("{{\"label\":{number},\"text\":{}}}\n", json::quoted(label));
-        }
-        self.labels += part.labels.len();
+    pub(crate) fn task(&mut self, id: u64, text: &TaskText) {
+        self.out += &format!("{{\"task\":{}}}\n", json::numbered(id, text));
+    }
+
+    pub(crate) fn label(&mut self, number: u32, text: &LabelText) {
+        self.out += &format!("{{\"label\":{}}}\n", json::numbered(number.into(), text));
+    }
+
+    /// Writes these events, and what was said before them.
+    pub(crate) fn take(&mut self, events: &[Event]) {
         let mut buf = Vec::new();
-        for event in part.events {
-            if json::push_row(&mut out, event, &mut self.last, &mut buf) {
-                out.push('\n');
+        for event in events {
+            if json::push_row(&mut self.out, event, &mut self.last, &mut buf) {
+                self.out.push('\n');
             }
         }
-        self.write(&out);
-    }
-
-    fn write(&mut self, text: &str) {
-        if self.error.is_some() {
-            return;
-        }
-        if let Err(error) = self.file.write_all(text.as_bytes()) {
+        if self.error.is_none()
+            && let Err(error) = self.file.write_all(self.out.as_bytes())
+        {
             // The observed program goes on; what is on disk up to here stays readable.
             let path = self.path.display();
             self.error = Some(format!("cannot write {path}: {error}; the trace ends here"));
         }
+        self.out.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    use mainspring::observe::{self, Event, Kind};
+    use mainspring::observe::{Event, Kind, Observer};
 
     use super::*;
-    use crate::Trace;
-    use crate::recorder::ToFile;
+    use crate::{Recorder, Trace};
 
     /// A trace file that goes away with the value.
     struct Place(PathBuf);
@@ -103,8 +97,7 @@ mod tests {
         use mainspring::time::{Clock, sleep};
 
         let place = Place::new("full");
-        let stream = Rc::new(RefCell::new(Stream::create(&place.0).unwrap()));
-        let recorder = observe::Recorder::stream(ToFile(stream.clone()));
+        let recorder = Recorder::stream(&place.0).unwrap();
         let builder = mainspring::Runtime::builder().clock(Clock::Virtual);
         let mut runtime = builder.observer(recorder.observer()).build().unwrap();
         let naps = runtime.block_on(async {
@@ -114,8 +107,8 @@ mod tests {
                 naps += 1;
                 if naps == 10 {
                     recorder.flush();
-                    stream.borrow_mut().file =
-                        File::options().write(true).open("/dev/full").unwrap();
+                    let full = File::options().write(true).open("/dev/full").unwrap();
+                    recorder.write_on_to(full);
                 }
             }
             naps
@@ -123,7 +116,7 @@ mod tests {
         drop(runtime);
         recorder.flush();
         assert_eq!(naps, 1000);
-        let error = stream.borrow().error().unwrap();
+        let error = recorder.stream_error().unwrap();
         let start = format!("cannot write {}: No space left on device", place.0.display());
         assert!(error.starts_with(&start) && error.ends_with("; the trace ends here"), "{error}");
         let trace = Trace::read(&place.0).unwrap();
@@ -136,14 +129,57 @@ mod tests {
         let place = Place::new("fails");
         let mut stream = Stream::create(&place.0).unwrap();
         let events = [Event { at: 7, task: 0, kind: Kind::LoopEntered }];
-        let part = Part { first: 0, events: &events, tasks: &[], labels: &[] };
-        stream.take(part);
+        stream.take(&events);
         // What cannot be written to behaves like a disk that is full.
-        stream.file = File::open(&place.0).unwrap();
-        stream.take(part);
-        stream.take(part);
+        stream.file = Box::new(File::open(&place.0).unwrap());
+        stream.take(&events);
+        stream.take(&events);
         let error = stream.error().unwrap();
         assert!(error.ends_with("; the trace ends here"), "{error}");
         assert_eq!(Trace::read(&place.0).unwrap().events, events);
+    }
+
+    #[test]
+    fn a_stream_writes_when_the_loop_is_about_to_sleep() {
+        let place = Place::new("sleeps");
+        let recorder = Recorder::stream(&place.0).unwrap();
+        let mut observer = recorder.observer();
+        let mut tell = |kind| observer.on_event(&Event { at: 7, task: 0, kind });
+        let written = || Trace::read(&place.0).unwrap().events.len();
+        tell(Kind::LoopEntered);
+        tell(Kind::Parked { timeout: 0 });
+        assert_eq!(written(), 0);
+        tell(Kind::Parked { timeout: 7 });
+        assert_eq!(written(), 3);
+        tell(Kind::LoopEntered);
+        assert_eq!(written(), 3);
+        drop((observer, recorder));
+        assert_eq!(written(), 4);
+    }
+
+    #[test]
+    fn a_writer_that_panicked_is_not_called_again() {
+        struct Panics(std::sync::Arc<std::sync::atomic::AtomicU32>);
+        impl Write for Panics {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                panic!("this writer writes nothing")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (place, calls) = (Place::new("panics"), std::sync::Arc::default());
+        let recorder = Recorder::stream(&place.0).unwrap();
+        recorder.write_on_to(Panics(std::sync::Arc::clone(&calls)));
+        let builder = mainspring::Runtime::builder();
+        let mut runtime = builder.observer(recorder.observer()).build().unwrap();
+        for _ in 0..3 {
+            let nap = mainspring::time::sleep(std::time::Duration::from_millis(1));
+            runtime.block_on(nap);
+            recorder.flush();
+        }
+        drop((runtime, recorder));
+        assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 }

@@ -1,10 +1,12 @@
 //! Words for people: durations, counts, one sentence per event, and names made harmless.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
 use mainspring::observe::{
-    CancelEffect, CauseKind, Direction, Event, Kind, LoopExit, PollOutcome, TryOutcome, WakeEffect,
+    CancelEffect, CauseKind, Direction, Event, Kind, Label, LoopExit, PollOutcome, TaskInfo,
+    TryOutcome, WakeEffect,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,15 +54,29 @@ pub fn harmless(text: &str) -> String {
     text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// Bytes kept of a task's name or of a label; what is longer is cut at a character's border.
+pub const MAX_TEXT: usize = 256;
+
+/// A copy of `text` of at most [`MAX_TEXT`] bytes.
+fn cut(text: &str) -> String {
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+/// `src/crawl.rs:41:9`, or nothing.
+fn place(file: &str, line: u32, column: u32) -> String {
+    if file.is_empty() { String::new() } else { format!("{file}:{line}:{column}") }
+}
+
 /// What is known of a task beside its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskText {
-    /// The name it was given.
+    /// The name it was given, cut to [`MAX_TEXT`] bytes.
     #[serde(default)]
     pub name: Option<String>,
     /// The file it was spawned in.
     #[serde(default)]
-    pub file: String,
+    pub file: Cow<'static, str>,
     /// The line.
     #[serde(default)]
     pub line: u32,
@@ -73,12 +89,51 @@ pub struct TaskText {
 }
 
 impl TaskText {
+    pub(crate) fn of(task: &TaskInfo<'_>) -> TaskText {
+        TaskText {
+            name: task.name.map(cut),
+            file: Cow::Borrowed(task.spawned_at.file()),
+            line: task.spawned_at.line(),
+            column: task.spawned_at.column(),
+            size: task.size,
+        }
+    }
+
     /// `src/crawl.rs:41:9`, or nothing.
     pub fn place(&self) -> String {
-        if self.file.is_empty() {
-            return String::new();
+        place(&self.file, self.line, self.column)
+    }
+}
+
+/// The text of a span or a mark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelText {
+    /// What it says, cut to [`MAX_TEXT`] bytes.
+    pub text: String,
+    /// The file it was written in.
+    #[serde(default)]
+    pub file: Cow<'static, str>,
+    /// The line.
+    #[serde(default)]
+    pub line: u32,
+    /// The column.
+    #[serde(default)]
+    pub column: u32,
+}
+
+impl LabelText {
+    pub(crate) fn of(label: &Label<'_>) -> LabelText {
+        LabelText {
+            text: cut(label.text),
+            file: Cow::Borrowed(label.written_at.file()),
+            line: label.written_at.line(),
+            column: label.written_at.column(),
         }
-        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+
+    /// `src/crawl.rs:41:9`, or nothing.
+    pub fn place(&self) -> String {
+        place(&self.file, self.line, self.column)
     }
 }
 
@@ -87,8 +142,8 @@ impl TaskText {
 pub struct Texts {
     /// By task.
     pub tasks: HashMap<u64, TaskText>,
-    /// By label.
-    pub labels: Vec<String>,
+    /// By label: those of the events held, and of spans that are open before them.
+    pub labels: HashMap<u32, LabelText>,
 }
 
 impl Texts {
@@ -102,7 +157,7 @@ impl Texts {
 
     /// The text of a label, made harmless.
     pub fn label(&self, label: u32) -> String {
-        self.labels.get(label as usize).map_or_else(|| format!("#{label}"), |text| harmless(text))
+        self.labels.get(&label).map_or_else(|| format!("#{label}"), |label| harmless(&label.text))
     }
 
     /// Who made a wake happen.

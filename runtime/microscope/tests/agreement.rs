@@ -10,13 +10,11 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use mainspring::future::yield_now;
-use mainspring::observe::{
-    Detail, Event, Kind, Observer, RecorderObserver, TaskInfo, WakeEffect, traced,
-};
+use mainspring::observe::{Detail, Event, Kind, Label, Observer, TaskInfo, WakeEffect, traced};
 use mainspring::time::{Clock, sleep, timeout};
 use mainspring::{JoinHandle, Pending, Runtime, Scheduler, TaskState, spawn};
 use mainspring_microscope::model::{Phase, State, Task};
-use mainspring_microscope::{Model, Recorder, Trace};
+use mainspring_microscope::{Model, Recorder, RecorderObserver, Trace};
 use proptest::prelude::*;
 
 /// What a task does, one after another. Numbers name tasks, modulo how many there are.
@@ -175,8 +173,8 @@ impl Observer for Judge {
         self.record.on_task(task);
     }
 
-    fn on_label(&mut self, label: u32, text: &str) {
-        self.record.on_label(label, text);
+    fn on_label(&mut self, label: &Label<'_>) {
+        self.record.on_label(label);
     }
 
     fn detail(&self) -> Detail {

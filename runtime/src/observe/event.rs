@@ -7,8 +7,6 @@
 //! Ids are never used twice in the life of a runtime: tasks count from 1 (task 1 is the future given
 //! to the first `block_on`), timers, sources and blocking jobs each from 1. Zero means "none".
 
-use std::fmt;
-
 /// One thing that happened, when, and to which task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -369,29 +367,6 @@ pub enum TryOutcome {
     Eof,
     /// Any other error.
     Failed,
-}
-
-/// What is known of a task when it is spawned.
-#[derive(Clone, Copy)]
-pub struct TaskInfo<'a> {
-    /// Its id.
-    pub id: u64,
-    /// The name it was given.
-    pub name: Option<&'a str>,
-    /// Where it was spawned.
-    pub spawned_at: &'static std::panic::Location<'static>,
-    /// Size of its future, in bytes.
-    pub size: u32,
-}
-
-impl fmt::Debug for TaskInfo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.id)?;
-        if let Some(name) = self.name {
-            write!(f, " {name:?}")?;
-        }
-        write!(f, " spawned at {}", self.spawned_at)
-    }
 }
 
 #[cfg(test)]

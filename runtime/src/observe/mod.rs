@@ -1,21 +1,20 @@
 //! Seeing the loop at work: the events it tells, and who may listen.
 //!
 //! The loop calls one optional [`Observer`] at every transition, saying what happened and why. With
-//! none, each hook is one test of an `Option`. Nothing here interprets or draws: that is the
+//! none, each hook is one test of an `Option`. Nothing here keeps, interprets or draws: that is the
 //! microscope's part, in a crate that this one does not know.
 
+use std::fmt;
+use std::panic::Location;
+
 pub(crate) mod event;
-mod recorder;
-mod recording;
 pub(crate) mod slot;
 mod span;
 
 pub use event::{
     CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, LoopExit, PollOutcome,
-    SourceKind, TaskInfo, TryOutcome, WakeEffect,
+    SourceKind, TryOutcome, WakeEffect,
 };
-pub use recorder::{DEFAULT_EVENTS, MAX_LABELS, Recorder, RecorderObserver};
-pub use recording::{MAX_TEXT, Part, Recording, Sink, TaskText};
 pub use span::{Traced, mark, traced};
 
 /// How much of what happens an observer is told.
@@ -45,9 +44,9 @@ pub trait Observer {
         let _ = task;
     }
 
-    /// A text that later events name by number. Called once for each, before the first of them.
-    fn on_label(&mut self, label: u32, text: &str) {
-        let _ = (label, text);
+    /// A text of the program. Called just before the one event that names it by its number.
+    fn on_label(&mut self, label: &Label<'_>) {
+        let _ = label;
     }
 
     /// How much it wants to be told. Asked once, when it is given to a runtime's builder.
@@ -57,4 +56,38 @@ pub trait Observer {
 
     /// Something happened.
     fn on_event(&mut self, event: &Event);
+}
+
+/// What is known of a task when it is spawned.
+#[derive(Clone, Copy)]
+pub struct TaskInfo<'a> {
+    /// Its id.
+    pub id: u64,
+    /// The name it was given.
+    pub name: Option<&'a str>,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+    /// Size of its future, in bytes.
+    pub size: u32,
+}
+
+/// What a program calls one of its futures, or a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// Its number: that of one span or mark.
+    pub number: u32,
+    /// The text, of any length.
+    pub text: &'a str,
+    /// Where [`traced`] or [`mark`] was called.
+    pub written_at: &'static Location<'static>,
+}
+
+impl fmt::Debug for TaskInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.id)?;
+        if let Some(name) = self.name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, " spawned at {}", self.spawned_at)
+    }
 }

@@ -5,20 +5,19 @@
 //! What happens in between has the time of the latest of these readings.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::panic::Location;
 
-use super::event::{CauseKind, Event, Kind, TaskInfo, WakeEffect};
-use super::{Detail, Observer};
-use crate::event_loop::{catch, report};
+use super::event::{CauseKind, Event, Kind, WakeEffect};
+use super::{Detail, Label, Observer, TaskInfo};
+use crate::event_loop::{Payload, catch, report};
 use crate::time::clock::Time;
 
-/// The observer, the time of the latest event, and what it has been told in words.
+/// The observer, the time of the latest event, and the numbers of labels and spans.
 pub(crate) struct ObserverSlot {
     observer: RefCell<Option<Box<dyn Observer>>>,
     wants_all: bool,
     latest: Cell<u64>,
-    labels: RefCell<HashMap<Box<str>, u32>>,
+    last_label: Cell<u32>,
     last_span: Cell<u32>,
     /// The innermost traced future that is being polled.
     pub(crate) span: Cell<u32>,
@@ -30,7 +29,7 @@ impl ObserverSlot {
             wants_all: observer.detail() == Detail::Full,
             observer: RefCell::new(Some(Box::new(observer))),
             latest: Cell::new(0),
-            labels: RefCell::default(),
+            last_label: Cell::new(0),
             last_span: Cell::new(0),
             span: Cell::new(0),
         }
@@ -73,17 +72,13 @@ impl ObserverSlot {
         self.call(|observer| observer.on_task(&TaskInfo { id, name, spawned_at, size }));
     }
 
-    /// The number of a text, told to the observer when it is new.
-    pub(crate) fn label(&self, text: &str) -> u32 {
-        let known = self.labels.borrow().get(text).copied();
-        known.unwrap_or_else(|| {
-            let mut labels = self.labels.borrow_mut();
-            let label = labels.len() as u32 + 1;
-            labels.insert(text.into(), label);
-            drop(labels);
-            self.call(|observer| observer.on_label(label, text));
-            label
-        })
+    /// Tells a text and gives its number, for the event that comes next. No text is kept here, so that a
+    /// program may leave any number of marks.
+    pub(crate) fn label(&self, text: &str, written_at: &'static Location<'static>) -> u32 {
+        let number = self.last_label.get().wrapping_add(1);
+        self.last_label.set(number);
+        self.call(|observer| observer.on_label(&Label { number, text, written_at }));
+        number
     }
 
     /// A number for a traced future.
@@ -98,14 +93,19 @@ impl ObserverSlot {
         let Ok(mut place) = self.observer.try_borrow_mut() else { return };
         let Some(observer) = place.as_mut() else { return };
         if let Err(payload) = catch(|| f(observer.as_mut())) {
-            let message = payload.message();
-            report(format_args!("the observer panicked and is told no more: {message}"));
-            // Its drop may panic, too.
-            let observer = place.take();
-            drop(place);
-            drop(catch(|| drop(observer)));
+            give_up(&mut place, &payload);
         }
     }
+}
+
+/// Apart from the call, whose registers it would take.
+#[cold]
+#[inline(never)]
+fn give_up(place: &mut Option<Box<dyn Observer>>, payload: &Payload) {
+    report(format_args!("the observer panicked and is told no more: {}", payload.message()));
+    // Its drop may panic, too.
+    let observer = place.take();
+    drop(catch(|| drop(observer)));
 }
 
 /// What [`Detail::Basic`] leaves out.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,13 +14,19 @@ use crate::event_loop::{self, Core};
 
 /// Tells the observer when `future` is first polled, and when it completes or is dropped midway. Nested
 /// ones form the await tree of their task. Without an observer it costs one test per poll.
+#[track_caller]
 pub fn traced<F: Future>(label: impl Into<Cow<'static, str>>, future: F) -> Traced<F> {
-    Traced { future, span: Span { label: label.into(), id: 0, polls: 0, completed: false } }
+    let (label, written_at) = (label.into(), Location::caller());
+    Traced { future, span: Span { label, written_at, id: 0, polls: 0, completed: false } }
 }
 
 /// Leaves a mark in the record, at the time of the latest event. Nothing happens without an observer.
+#[track_caller]
 pub fn mark(text: &str) {
-    if_observed(|core, observer| core.emit_running(Kind::Marked { label: observer.label(text) }));
+    let written_at = Location::caller();
+    if_observed(|core, observer| {
+        core.emit_running(Kind::Marked { label: observer.label(text, written_at) });
+    });
 }
 
 fn if_observed(f: impl FnOnce(&Core, &ObserverSlot)) {
@@ -44,6 +51,7 @@ pin_project! {
 #[derive(Debug)]
 struct Span {
     label: Cow<'static, str>,
+    written_at: &'static Location<'static>,
     /// 0 until the first poll.
     id: u32,
     polls: u32,
@@ -74,7 +82,7 @@ impl Span {
         if self.id == 0 {
             self.id = observer.next_span();
             let (span, parent) = (self.id, observer.span.get());
-            let label = observer.label(&self.label);
+            let label = observer.label(&self.label, self.written_at);
             core.emit_running(Kind::SpanOpened { span, parent, label });
         }
     }

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use mainspring::observe::{Event, Kind, Observer, PollOutcome, TaskInfo, WakeEffect};
+use mainspring::observe::{Detail, Event, Kind, Observer, PollOutcome, TaskInfo, WakeEffect};
 use mainspring::time::Clock;
 use mainspring::{Builder, Runtime};
 
@@ -36,6 +36,20 @@ impl Log {
     /// An observer that writes into this log.
     pub fn observer(&self) -> impl Observer + 'static {
         Scribe(self.clone())
+    }
+}
+
+/// Keeps every event it is told, at its level of detail.
+#[derive(Clone)]
+pub struct Events(pub Rc<RefCell<Vec<Event>>>, pub Detail);
+
+impl Observer for Events {
+    fn detail(&self) -> Detail {
+        self.1
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        self.0.borrow_mut().push(*event);
     }
 }
 

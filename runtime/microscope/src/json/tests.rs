@@ -12,7 +12,9 @@ fn sample() -> Trace {
         (9, 0, Kind::Parked { timeout: u64::MAX }),
     ];
     let events = kinds.into_iter().map(|(at, task, kind)| Event { at, task, kind }).collect();
-    let mut texts = Texts { labels: vec!["</script><b>".into()], ..Texts::default() };
+    let mut texts = Texts::default();
+    let (text, file) = ("</script><b>".into(), "b.rs".into());
+    texts.labels.insert(7, LabelText { text, file, line: 4, column: 5 });
     let name = Some("<img onerror=x>\u{2028}\"\n\u{1b}[2J".to_owned());
     texts.tasks.insert(1, TaskText { name, file: "a.rs".into(), line: 1, column: 2, size: 3 });
     let mut snapshot = Model::new();

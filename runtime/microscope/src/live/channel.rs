@@ -4,23 +4,21 @@
 //! with a batch; should the loop find it taken, it keeps its events for the next one. A watcher that
 //! falls behind by [`MAX_BATCH`] events loses the whole batch, which is counted, and what it then
 //! knows is void: it asks for a copy of the recorder, whose trace begins in an exact state, and goes
-//! on from there. Nothing is allocated per event: both batches keep their memory.
+//! on from there. Nothing is allocated per event but its texts: both batches keep their memory.
 //!
 //! Only a loop that is to be held, or looks out for a breakpoint, waits for the lock: it must not run
 //! past the place at which it is to stop.
 
 use std::fmt;
-use std::ops::Range;
-use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use mainspring::observe::{Event, Kind, MAX_TEXT, Observer, RecorderObserver, TaskInfo};
+use mainspring::observe::{Event, Kind, Label, Observer, TaskInfo};
 
 use super::gate::{Break, Gate};
-use crate::recorder::Recorder;
-use crate::text::TaskText;
+use crate::recorder::{Recorder, RecorderObserver};
+use crate::text::{LabelText, TaskText};
 use crate::trace::Trace;
 
 /// Events that wait for the watcher at most: 2 MiB.
@@ -30,18 +28,8 @@ pub(super) const MAX_BATCH: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
-    tasks: Vec<TaskRow>,
-    labels: Vec<(u32, Range<usize>)>,
-    /// The names and labels themselves, one after another.
-    text: String,
-}
-
-#[derive(Debug)]
-struct TaskRow {
-    id: u64,
-    name: Option<Range<usize>>,
-    spawned_at: &'static Location<'static>,
-    size: u32,
+    pub(super) tasks: Vec<(u64, TaskText)>,
+    pub(super) labels: Vec<(u32, LabelText)>,
 }
 
 impl Batch {
@@ -49,55 +37,17 @@ impl Batch {
         self.events.clear();
         self.tasks.clear();
         self.labels.clear();
-        self.text.clear();
     }
 
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.tasks.is_empty() && self.labels.is_empty()
     }
 
-    fn put(&mut self, text: &str) -> Range<usize> {
-        let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-        let from = self.text.len();
-        self.text += &text[..end.unwrap_or(0)];
-        from..self.text.len()
-    }
-
-    fn put_task(&mut self, task: &TaskInfo<'_>) {
-        let name = task.name.map(|name| self.put(name));
-        let TaskInfo { id, spawned_at, size, .. } = *task;
-        self.tasks.push(TaskRow { id, name, spawned_at, size });
-    }
-
     /// Takes over what is in `other`.
     fn append(&mut self, other: &mut Batch) {
-        let by = self.text.len();
-        let moved = |range: Range<usize>| range.start + by..range.end + by;
-        self.text += &other.text;
         self.events.append(&mut other.events);
-        let rows = other.tasks.drain(..);
-        self.tasks.extend(rows.map(|row| TaskRow { name: row.name.map(moved), ..row }));
-        self.labels.extend(other.labels.drain(..).map(|(label, text)| (label, moved(text))));
-        other.clear();
-    }
-
-    /// The tasks in it, by id.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (u64, TaskText)> {
-        self.tasks.iter().map(|row| {
-            let text = TaskText {
-                name: row.name.clone().map(|name| self.text[name].to_owned()),
-                file: row.spawned_at.file().to_owned(),
-                line: row.spawned_at.line(),
-                column: row.spawned_at.column(),
-                size: row.size,
-            };
-            (row.id, text)
-        })
-    }
-
-    /// The labels in it, by number.
-    pub(super) fn labels(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.labels.iter().map(|(label, text)| (*label as usize, &self.text[text.clone()]))
+        self.tasks.append(&mut other.tasks);
+        self.labels.append(&mut other.labels);
     }
 }
 
@@ -346,18 +296,12 @@ impl LiveObserver {
 impl Observer for LiveObserver {
     fn on_task(&mut self, task: &TaskInfo<'_>) {
         self.to_recorder.on_task(task);
-        self.tell(|batch| batch.put_task(task), None);
+        self.tell(|batch| batch.tasks.push((task.id, TaskText::of(task))), None);
     }
 
-    fn on_label(&mut self, label: u32, text: &str) {
-        self.to_recorder.on_label(label, text);
-        self.tell(
-            |batch| {
-                let text = batch.put(text);
-                batch.labels.push((label, text));
-            },
-            None,
-        );
+    fn on_label(&mut self, label: &Label<'_>) {
+        self.to_recorder.on_label(label);
+        self.tell(|batch| batch.labels.push((label.number, LabelText::of(label))), None);
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -390,6 +334,7 @@ mod tests {
     use super::*;
     use crate::live::follow::Follow;
     use mainspring::observe::PollOutcome;
+    use std::panic::Location;
 
     fn observed() -> (Arc<Channel>, LiveObserver, Recorder) {
         let channel = Arc::new(Channel::default());
@@ -416,14 +361,15 @@ mod tests {
         spawn(&mut observer, 1, "first");
         let taken = channel.lock();
         spawn(&mut observer, 2, "second");
-        observer.on_label(0, "label");
+        let written_at = Location::caller();
+        observer.on_label(&Label { number: 1, text: "label", written_at });
         drop(taken);
         spawn(&mut observer, 3, "third");
         let mut follow = Follow::default();
         follow.take(&channel, Duration::ZERO);
         let names = [1, 2, 3].map(|id| follow.texts().task(id));
         assert_eq!(names, ["task 1 \"first\"", "task 2 \"second\"", "task 3 \"third\""]);
-        assert_eq!(follow.texts().label(0), "label");
+        assert_eq!(follow.texts().label(1), "label");
         assert_eq!((follow.model().next, follow.model().totals.illegal), (3, 0));
     }
 

@@ -6,19 +6,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mainspring::observe::{DEFAULT_EVENTS, Event, Kind};
+use mainspring::observe::{Event, Kind};
 
 use super::channel::{Batch, Channel, Told};
 use crate::dump;
 use crate::model::{Model, Task, WaitsOn};
-use crate::text::{Nanos, TaskText, Texts};
+use crate::tape::{DEFAULT_EVENTS, Tape};
+use crate::text::{Nanos, Texts};
 use crate::trace::Trace;
 
 /// Ended tasks that are still known by name.
 const ENDED_KEPT: usize = 1024;
-
-/// Events that leave the recorder of this side together.
-const CHUNK: usize = DEFAULT_EVENTS / 16;
 
 /// Between two requests for a trace to begin anew from: taking one costs the loop a millisecond.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -51,13 +49,10 @@ pub(super) enum Notice {
     Over { task: u64, took: u64 },
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Follow {
     model: Model,
-    texts: Texts,
-    /// The state before `events`.
-    tail: Model,
-    events: VecDeque<Event>,
+    tape: Tape,
     told: Told,
     batch: Batch,
     asked: Option<Duration>,
@@ -84,13 +79,8 @@ impl Follow {
             self.begin_anew(trace);
         }
         self.told = told;
-        self.texts.tasks.extend(batch.tasks());
-        for (label, text) in batch.labels() {
-            if label >= self.texts.labels.len() {
-                self.texts.labels.resize(label + 1, String::new());
-            }
-            text.clone_into(&mut self.texts.labels[label]);
-        }
+        batch.tasks.drain(..).for_each(|(id, text)| self.tape.task(id, text));
+        batch.labels.drain(..).for_each(|(number, text)| self.tape.label(number, text));
         if !batch.events.is_empty() {
             self.fresh = now;
         }
@@ -98,7 +88,9 @@ impl Follow {
             self.apply(event);
         }
         self.batch = batch;
-        self.forget();
+        if self.model.tasks.len() > 2 * ENDED_KEPT {
+            self.model.forget_ended(ENDED_KEPT);
+        }
     }
 
     fn apply(&mut self, event: &Event) {
@@ -114,39 +106,13 @@ impl Follow {
             let took = event.at.saturating_sub(running);
             self.notices.push(Notice::Over { task: event.task, took });
         }
-        self.events.push_back(*event);
+        self.tape.push(event);
     }
 
     fn begin_anew(&mut self, trace: Trace) {
         self.model = trace.model();
-        self.texts = trace.texts;
-        self.tail = trace.snapshot;
-        self.events = trace.events.into();
+        self.tape = Tape::resumed(DEFAULT_EVENTS, trace);
         self.samples.clear();
-    }
-
-    /// Keeps to the limits of memory.
-    fn forget(&mut self) {
-        if self.events.len() > DEFAULT_EVENTS {
-            let surplus = (self.events.len() - DEFAULT_EVENTS).max(CHUNK);
-            for event in self.events.drain(..surplus) {
-                self.tail.apply(&event);
-            }
-        }
-        for model in [&mut self.model, &mut self.tail] {
-            if model.tasks.len() > 2 * ENDED_KEPT {
-                model.forget_ended(ENDED_KEPT);
-            }
-        }
-        let known = 2 * (self.model.tasks.len() + self.tail.tasks.len()) + ENDED_KEPT;
-        if self.texts.tasks.len() > known {
-            let oldest = self.events.front().map_or(0, |event| event.task);
-            let (model, tail) = (&self.model, &self.tail);
-            let needed = |id: &u64, _: &mut TaskText| {
-                *id >= oldest || model.tasks.contains_key(id) || tail.tasks.contains_key(id)
-            };
-            self.texts.tasks.retain(needed);
-        }
     }
 
     /// Looks at the poll that runs, if one does. Called after every take.
@@ -215,7 +181,7 @@ impl Follow {
     }
 
     pub(super) fn texts(&self) -> &Texts {
-        &self.texts
+        self.tape.texts()
     }
 
     pub(super) fn told(&self) -> &Told {
@@ -227,20 +193,21 @@ impl Follow {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.events.len()
+        self.tape.held()
     }
 
     /// The latest events as sentences, newest last.
     #[cfg(feature = "live")]
     pub(super) fn latest(&self, count: usize) -> Vec<String> {
-        let from = self.events.len().saturating_sub(count);
-        self.events.range(from..).map(|event| self.texts.sentence(event)).collect()
+        let newest_first = self.tape.latest().take(count);
+        let mut lines: Vec<_> = newest_first.map(|event| self.texts().sentence(event)).collect();
+        lines.reverse();
+        lines
     }
 
     /// What has been watched, as far as it is held.
     pub(super) fn trace(&self) -> Trace {
-        let events = self.events.iter().copied().collect();
-        Trace::new(self.tail.clone(), events, self.texts.clone(), 0)
+        self.tape.trace()
     }
 
     /// Every task that has not ended, and why it is not running; what runs too long on top.
@@ -256,14 +223,14 @@ impl Follow {
             out += &self.slow_words(&slow);
             out.push('\n');
         }
-        out + &dump::dump(&model, &self.texts)
+        out + &dump::dump(&model, self.texts())
     }
 
     /// `task 7 "parse" has been polling for 412 ms · thread in hrtimer_nanosleep · …`
     pub(super) fn slow_words(&self, slow: &SlowPoll) -> String {
         let mut words = format!(
             "{} has been polling for {}",
-            self.texts.task(slow.task),
+            self.texts().task(slow.task),
             Nanos(u64::try_from(slow.lasting.as_millis()).unwrap_or(u64::MAX) * 1_000_000)
         );
         if let Some(channel) = self.told.thread.as_deref().and_then(wait_channel) {
@@ -272,7 +239,7 @@ impl Follow {
         if let Some(last) = self.model.task(slow.task).and_then(|task| self.last_wait(task)) {
             words += &format!(" · {last}");
         }
-        if let Some(text) = self.texts.tasks.get(&slow.task) {
+        if let Some(text) = self.texts().tasks.get(&slow.task) {
             words += &format!(" · spawned {}", text.place());
         }
         words
@@ -282,11 +249,11 @@ impl Follow {
     fn last_wait(&self, task: &Task) -> Option<String> {
         let spans = self.model.spans.values().filter(|span| span.task == task.id);
         if let Some(span) = spans.max_by_key(|span| span.id) {
-            return Some(format!("in \"{}\"", self.texts.label(span.label)));
+            return Some(format!("in \"{}\"", self.texts().label(span.label)));
         }
-        let woken = task.woken.map(|wake| self.texts.cause(wake.by, wake.id));
+        let woken = task.woken.map(|wake| self.texts().cause(wake.by, wake.id));
         let wait = task.waits.iter().max_by_key(|wait| wait.event).map(|wait| match wait.on {
-            WaitsOn::Task { id } => self.texts.task(id),
+            WaitsOn::Task { id } => self.texts().task(id),
             WaitsOn::Source { id, .. } => format!("source {id}"),
         });
         wait.map(|wait| format!("last waited for {wait}"))
