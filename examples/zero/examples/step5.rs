@@ -15,14 +15,14 @@ async fn say_after(n: u64) {
 
 fn main() {
     block_on(async {
-        let tasks = [300, 100, 200].map(|n| spawn(say_after(n)));
+        let tasks = [600, 200, 400].map(|n| spawn(say_after(n)));
         println!("main waits for three");
         for task in tasks {
             task.await.unwrap();
         }
-        let early = sleep(ms(300));
+        let early = sleep(ms(500));
         println!("made, not awaited; main sleeps for longer than that");
-        sleep(ms(310)).await;
+        sleep(ms(510)).await;
         match timeout(ms(30), early).await {
             Some(()) => println!("it was over already"),
             None => println!("it had not begun"),

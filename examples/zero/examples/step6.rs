@@ -33,7 +33,7 @@ fn main() {
         println!("{}", if at_once { "woken at once" } else { "slept through" });
 
         let work = spawn_blocking(|| {
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(300));
             println!("a thread has worked");
             6 * 7
         });

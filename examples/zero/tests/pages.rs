@@ -206,8 +206,9 @@ fn rustc(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The poller's crate as cargo has built it, perhaps for several sets of features.
-fn mio() -> Vec<String> {
+/// The arguments that bring in the poller's crate as cargo has built it, perhaps several times: for other
+/// features, or by another compiler. The newest is first.
+fn mio() -> Vec<Vec<String>> {
     let files = fs::read_dir(built()).unwrap().map(|entry| entry.unwrap().path());
     let named = |file: &PathBuf| {
         let name = file.file_name().unwrap().to_string_lossy();
@@ -215,7 +216,8 @@ fn mio() -> Vec<String> {
     };
     let mut found: Vec<PathBuf> = files.filter(named).collect();
     found.sort_by_key(|file| fs::metadata(file).and_then(|data| data.modified()).ok());
-    found.iter().rev().map(|file| format!("mio={}", file.display())).collect()
+    let arguments = |file: &PathBuf| vec!["--extern".into(), format!("mio={}", file.display())];
+    found.iter().rev().map(arguments).collect()
 }
 
 /// Builds the demo of one step on a copy of another, in which a bug is planted.
@@ -239,11 +241,15 @@ fn with_bug(step: usize, demo: usize) -> PathBuf {
         let arguments = ["--crate-name", "zero", "--crate-type", "rlib", "-o", &library];
         rustc(&[&arguments, more, &[&file("lib.rs")]].concat())
     };
-    let compiled = match step {
-        1..=5 => compile(&[]),
-        // The first of them that fits; or what is wrong with the last.
-        _ => mio().iter().map(|mio| compile(&["--extern", mio])).reduce(Result::or).unwrap(),
-    };
+    let mut compiled = Err(String::from("the poller's crate is not built"));
+    let externs = if step <= 5 { vec![vec![]] } else { mio() };
+    for externs in externs {
+        let externs: Vec<&str> = externs.iter().map(String::as_str).collect();
+        compiled = compile(&externs);
+        if compiled.is_ok() {
+            break;
+        }
+    }
     compiled.unwrap_or_else(|error| panic!("step {step} with its bug: {error}"));
     let zero = format!("zero={library}");
     let here = format!("{}=examples/zero", place.display());
