@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::event_loop::{self, Core, Payload, catch, for_each, report};
 use crate::observe::event::Kind;
+use crate::observe::slot;
 use crate::task::handle::JoinHandle;
 use crate::time::clock::nanos;
 
@@ -107,7 +108,7 @@ impl Pool {
             let ran = nanos(before.elapsed());
             let before = std::mem::replace(&mut *lock(&place), Slot::Ended(outcome, ran));
             if let Slot::Waiting(Some(waker)) = before {
-                event_loop::caused_by_job(number, || waker.wake());
+                slot::caused_by_job(number, || waker.wake());
             }
         }));
         if let Err((error, job)) = refused {

@@ -45,8 +45,9 @@ pub struct Builder {
     observer: Option<ObserverSlot>,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Builder {
+impl Runtime {
+    /// Sets up a runtime.
+    pub fn builder() -> Builder {
         Builder {
             name: "mainspring".to_owned(),
             clock: Clock::Real,
@@ -57,7 +58,9 @@ impl Builder {
             observer: None,
         }
     }
+}
 
+impl Builder {
     /// The runtime's name, also that of its blocking threads. "mainspring" by default.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = name.into();

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
-use crate::event_loop::{self, Core, LoopInbox, Message};
+use crate::event_loop::{Core, LoopInbox, Message};
 use crate::observe::event::{CancelOrigin, CauseKind};
+use crate::observe::slot;
 use crate::task::TaskId;
 use crate::task::join::CancelRequest;
 
@@ -78,14 +79,13 @@ impl Remote {
         F: Future + 'static,
     {
         let spawned_at = Location::caller();
-        let thread = event_loop::thread_number();
-        let message = Message::Spawn(Box::new(move |core: &Rc<Core>| {
-            let (core, future) = (core.clone(), make());
-            core.clone().caused_by(CauseKind::Thread, thread, || {
-                drop(core.spawn(None, spawned_at, future))
+        let thread = slot::thread_number();
+        self.send(Message::Spawn(Box::new(move |core: &Rc<Core>| {
+            let future = make();
+            core.caused_by(CauseKind::Thread, thread, || {
+                drop(core.clone().spawn(None, spawned_at, future))
             });
-        }));
-        self.guard.inbox.send(message).map_err(|_| RuntimeDropped)
+        })))
     }
 
     /// Asks for a task to be cancelled. Its future is dropped by the loop, on the loop's thread. Nothing happens to a
@@ -94,7 +94,8 @@ impl Remote {
     /// # Errors
     /// [`RuntimeDropped`] if the runtime has been dropped.
     pub fn cancel(&self, task: TaskId) -> Result<(), RuntimeDropped> {
-        self.send_cancel(task, None)
+        let request = CancelRequest { reason: None, origin: CancelOrigin::Remote, by: None };
+        self.send(Message::Cancel { task, request })
     }
 
     /// As [`cancel`](Remote::cancel), and says why.
@@ -106,16 +107,12 @@ impl Remote {
         task: TaskId,
         reason: impl Into<Cow<'static, str>>,
     ) -> Result<(), RuntimeDropped> {
-        self.send_cancel(task, Some(reason.into()))
+        let (reason, origin) = (Some(reason.into()), CancelOrigin::Remote);
+        self.send(Message::Cancel { task, request: CancelRequest { reason, origin, by: None } })
     }
 
-    fn send_cancel(
-        &self,
-        task: TaskId,
-        reason: Option<Cow<'static, str>>,
-    ) -> Result<(), RuntimeDropped> {
-        let request = CancelRequest { reason, origin: CancelOrigin::Remote, by: None };
-        self.guard.inbox.send(Message::Cancel { task, request }).map_err(|_| RuntimeDropped)
+    fn send(&self, message: Message) -> Result<(), RuntimeDropped> {
+        self.guard.inbox.send(message).map_err(|_| RuntimeDropped)
     }
 }
 

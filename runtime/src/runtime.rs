@@ -7,13 +7,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::builder::Builder;
 use crate::event_loop::poll::Main;
-use crate::event_loop::stall::{StallReason, Stalled};
+use crate::event_loop::stall::StallReason;
 use crate::event_loop::turn::{EventLoop, TurnEnd};
 use crate::event_loop::{self, Core, Entered, catch, for_each};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, LoopExit};
 use crate::remote::Remote;
+use crate::stalled::Stalled;
 use crate::stats::{Stats, Turn};
 use crate::task::TaskId;
 use crate::task::handle::JoinHandle;
@@ -80,11 +80,6 @@ impl Runtime {
             Ok(runtime) => runtime,
             Err(error) => panic!("the operating system refuses a poller: {error}"),
         }
-    }
-
-    /// Sets up a runtime.
-    pub fn builder() -> Builder {
-        Builder::new()
     }
 
     pub(crate) fn with(event_loop: EventLoop) -> Runtime {
@@ -183,14 +178,14 @@ impl Runtime {
     #[track_caller]
     pub fn turn(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core().so_far();
+        let before = self.stats();
         // A stall is no news to a caller that turns the loop by hand: the turn has done nothing.
         let end = self.event_loop.turn(&mut None, true);
         self.event_loop.leave(LoopExit::TurnDone);
         if let TurnEnd::Stalled(reason @ StallReason::ClockWouldJump(_)) = end {
             panic!("{}", Stalled::new(self.core(), reason, self.core().entered_at.get()));
         }
-        self.core().so_far().since(before)
+        Turn::between(&before, &self.stats())
     }
 
     /// Makes turns until nothing is ready, without waiting for anything. Returns their sum.
@@ -200,13 +195,13 @@ impl Runtime {
     #[track_caller]
     pub fn run_until_idle(&mut self) -> Turn {
         let _entered = self.enter(Location::caller());
-        let before = self.core().so_far();
+        let before = self.stats();
         self.event_loop.check();
         while self.event_loop.has_work() {
             self.event_loop.turn(&mut None, false);
         }
         self.event_loop.leave(LoopExit::Idle);
-        self.core().so_far().since(before)
+        Turn::between(&before, &self.stats())
     }
 
     fn enter(&mut self, place: &'static Location<'static>) -> Entered {
@@ -256,13 +251,19 @@ impl Drop for Runtime {
         let _entered = Entered::new(&core, core.entered_at.get());
         // Whatever panics on the way, the rest is dropped and woken, too. A message may be a spawn with a future.
         let left = catch(|| {
-            for_each(self.event_loop.take_messages().into_iter().chain(core.inbox.close()), drop)
+            for_each(
+                std::mem::take(&mut self.event_loop.messages).into_iter().chain(core.inbox.close()),
+                drop,
+            )
         });
         drop(left);
         core.pool.close();
         core.step.set((CauseKind::Shutdown, 0));
-        let tasks = core.tasks.borrow().ids();
-        let woken = catch(|| for_each(tasks.into_iter(), |id| core.shut_down(id.slot())));
+        let tasks = core.tasks.borrow();
+        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot())).collect();
+        drop(tasks);
+        ids.sort_unstable();
+        let woken = catch(|| for_each(ids.into_iter(), |id| core.shut_down(id.slot())));
         while let Some((task, callback)) = core.next_callback() {
             drop(catch(|| drop((task, callback))));
         }

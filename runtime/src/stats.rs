@@ -118,28 +118,16 @@ impl Core {
     pub(crate) fn polls(&self) -> u64 {
         self.tasks.borrow().ready.popped() - self.counters.unpolled.get()
     }
-
-    /// The running totals in the shape of a turn, for a difference of two.
-    pub(crate) fn so_far(&self) -> Turn {
-        let counters = &self.counters;
-        Turn {
-            polled: self.polls(),
-            woken: self.tasks.borrow().ready.pushed(),
-            timers_fired: counters.timers_fired.get(),
-            io_events: counters.io_events.get(),
-            parked: Duration::from_nanos(counters.parked_nanos.get()),
-        }
-    }
 }
 
 impl Turn {
-    pub(crate) fn since(self, before: Turn) -> Turn {
+    pub(crate) fn between(before: &Stats, after: &Stats) -> Turn {
         Turn {
-            polled: self.polled - before.polled,
-            woken: self.woken - before.woken,
-            timers_fired: self.timers_fired - before.timers_fired,
-            io_events: self.io_events - before.io_events,
-            parked: self.parked - before.parked,
+            polled: after.polls - before.polls,
+            woken: after.woken - before.woken,
+            timers_fired: after.timers_fired - before.timers_fired,
+            io_events: after.io_events - before.io_events,
+            parked: after.parked - before.parked,
         }
     }
 }

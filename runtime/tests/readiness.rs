@@ -308,7 +308,7 @@ fn selections(n: usize) -> impl Iterator<Item = Vec<usize>> {
 }
 
 /// One, two or three wait; any of them leave, before the event, or after it and before they are polled. All
-/// others are woken by it, once, and nobody else; and all end, those too that first find nothing.
+/// others are woken by it, once, and no others; and all end, those too that first find nothing.
 #[test]
 fn an_event_wakes_all_who_wait_and_is_lost_with_none_that_leaves() {
     let number = run(async { cases().await.len() });
@@ -844,5 +844,27 @@ fn a_function_may_be_written_for_both_kinds() {
         let (near, far): (Stream<Tcp>, Stream<Tcp>) = tcp().await;
         greet(&near).await;
         assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 2);
+    });
+}
+
+/// A read stops before a byte that the peer has marked as urgent, however much follows: that it is short does
+/// not mean that nothing is left.
+#[test]
+fn urgent_data_does_not_hide_what_follows() {
+    let mut runtime = Runtime::builder().clock(Clock::VirtualDespiteIo).build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = tcp().await;
+        drain(&near);
+        assert_eq!(far.try_write(b"ab").unwrap(), 2);
+        assert_eq!(far.socket().send_out_of_band(b"!").unwrap(), 1);
+        assert_eq!(far.try_write(b"cd").unwrap(), 2);
+        let mut received = Vec::new();
+        while received.len() < 4 {
+            let mut buffer = [0; 64];
+            let reading = mainspring::time::timeout(Duration::from_secs(1), near.read(&mut buffer));
+            let n = reading.await.expect("there is more").unwrap();
+            received.extend_from_slice(&buffer[..n]);
+        }
+        assert_eq!(received, b"abcd");
     });
 }

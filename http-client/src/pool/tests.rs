@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::connection::Connection;
 use crate::proto::{Limits, RequestKind};
 use crate::transport::{Socket, Transport};
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use futures::FutureExt;
 use mainspring::Runtime;
 use mainspring::net::UnixStream;
 use proptest::prelude::*;

@@ -24,10 +24,9 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-pub(crate) use panics::{Payload, catch, for_each, report};
+pub(crate) use panics::{Payload, catch, for_each, report, shortened};
 
 use crate::blocking::Pool;
 use crate::observe::event::{CancelEffect, CauseKind, Kind, WakeEffect};
@@ -49,12 +48,14 @@ use inbox::Inbox;
 /// at once: others get their turn, and what was written is read while the cache still holds it.
 pub(crate) const TRANSFER_BUDGET: usize = 64 * 1024;
 
+pub(crate) type RemoteSpawn = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
 /// What other threads send to the loop.
 pub(crate) enum Message {
     /// A waker of this task was used there.
     Wake { header: Arc<Header>, by: (CauseKind, u64) },
     /// Make a future and spawn it.
-    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    Spawn(RemoteSpawn),
     /// Cancel a task.
     Cancel { task: TaskId, request: CancelRequest },
     /// The last [`Remote`](crate::Remote) was dropped: nothing more of the last two kinds will come.
@@ -182,7 +183,6 @@ impl Core {
     }
 
     /// Tells the observer what happened: to a task, by its number, or to the loop as a whole (0).
-    #[inline]
     pub(crate) fn emit(&self, task: u64, kind: Kind) {
         if let Some(observer) = &self.observer {
             observer.emit(&self.time, task, kind);
@@ -190,7 +190,6 @@ impl Core {
     }
 
     /// Tells the observer what the running task did.
-    #[inline]
     pub(crate) fn emit_running(&self, kind: Kind) {
         if self.is_observed() {
             self.emit(self.running.get().map_or(0, TaskId::get), kind);
@@ -209,7 +208,6 @@ impl Core {
     }
 
     /// Whether this loop runs on this thread, and goes on: the only place where its timers and sources work.
-    #[inline]
     pub(crate) fn is_current(&self) -> bool {
         HERE.get().inbox == address(&self.inbox) && !self.closing.get()
     }
@@ -218,16 +216,8 @@ impl Core {
     #[cold]
     pub(crate) fn not_current(&self, what: &str) -> String {
         let why = if self.closing.get() { "has been dropped" } else { "does not run here" };
-        let (name, place) = (shortened(&self.name), self.entered_at.get());
+        let (name, place) = (shortened(format_args!("{}", self.name)), self.entered_at.get());
         format!("{what} belongs to the runtime {name:?} entered at {place}, which {why}")
-    }
-}
-
-/// At most eighty characters of a text, for a message.
-pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
     }
 }
 
@@ -243,9 +233,6 @@ thread_local! {
     static HERE: Cell<Here> = const { Cell::new(Here { inbox: 0, wants_all: false }) };
     static CURRENT: Cell<ManuallyDrop<Option<Rc<Core>>>> =
         const { Cell::new(ManuallyDrop::new(None)) };
-    static THREAD: Cell<u64> = const { Cell::new(0) };
-    /// The blocking job whose end this thread is reporting, or 0.
-    static JOB: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes a loop the thread's current one until it is dropped, then the one before.
@@ -288,14 +275,12 @@ impl Core {
 
 /// Whether the loop that this inbox belongs to runs on this thread; and if so, whether its observer wants to be told
 /// of wakes that change nothing.
-#[inline]
 pub(crate) fn runs_here(inbox: &Arc<LoopInbox>) -> Option<bool> {
     let here = HERE.get();
     (here.inbox == address(inbox)).then_some(here.wants_all)
 }
 
 /// The loop that runs on this thread.
-#[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     CURRENT.with(|place| {
         let current = place.replace(ManuallyDrop::new(None));
@@ -306,7 +291,6 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
-#[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
     match try_current() {
@@ -326,28 +310,4 @@ pub(crate) fn entered_at() -> Option<&'static Location<'static>> {
 /// The task that is being polled on this thread.
 pub fn current_task() -> Option<TaskId> {
     try_current().and_then(|core| core.running.get())
-}
-
-/// What causes a wake that another thread sends: the end of a blocking job, or anything else on that thread.
-pub(crate) fn cause_from_afar() -> (CauseKind, u64) {
-    match JOB.get() {
-        0 => (CauseKind::Thread, thread_number()),
-        job => (CauseKind::Job, u64::from(job)),
-    }
-}
-
-/// Runs `f` with the end of a blocking job as the cause of every wake in it.
-pub(crate) fn caused_by_job(job: u32, f: impl FnOnce()) {
-    JOB.set(job);
-    f();
-    JOB.set(0);
-}
-
-/// A number for the calling thread, counted from 1 in the order of asking.
-pub(crate) fn thread_number() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if THREAD.get() == 0 {
-        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-    }
-    THREAD.get()
 }

@@ -1,4 +1,4 @@
-//! Panics of a user's code, in whatever place: caught, told, and never lost to a second one.
+//! Panics of a user's code, in whatever place: caught, told, and never lost to a second one. And what is told.
 //!
 //! The loop calls code of a user in many places: polls, wakers, callbacks, and the drops of futures, results,
 //! closures and panic payloads. Whatever one of them does, the others have their turn.
@@ -16,7 +16,7 @@ impl Payload {
         Payload(Some(payload))
     }
 
-    /// The text of the panic, shortened: it is for a message.
+    /// The text of the panic.
     pub(crate) fn message(&self) -> String {
         let payload = self.0.as_deref();
         let text = payload.and_then(|payload| {
@@ -70,4 +70,23 @@ pub(crate) fn for_each<I: Iterator>(mut items: I, mut f: impl FnMut(I::Item)) {
 /// better place to tell of that.
 pub(crate) fn report(line: fmt::Arguments<'_>) {
     drop(writeln!(std::io::stderr(), "mainspring: {line}"));
+}
+
+/// The first eighty characters of a text, on one line. What writes it may be a user's, and is stopped there.
+pub(crate) fn shortened(text: fmt::Arguments<'_>) -> String {
+    struct Line(String, usize);
+    impl fmt::Write for Line {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for character in text.chars() {
+                self.1 = self.1.checked_sub(1).ok_or(fmt::Error)?;
+                self.0.push(if character == '\n' { ' ' } else { character });
+            }
+            Ok(())
+        }
+    }
+    let mut line = Line(String::new(), 80);
+    if fmt::Write::write_fmt(&mut line, text).is_err() {
+        line.0.push('…');
+    }
+    line.0
 }

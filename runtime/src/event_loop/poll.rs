@@ -14,7 +14,7 @@ use futures_task::waker_ref;
 use super::{Core, Payload, TRANSFER_BUDGET, catch, report};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, PollOutcome};
 use crate::task::TaskId;
-use crate::task::error::JoinError;
+use crate::task::error::{JoinError, Why};
 use crate::task::join::CancelRequest;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN};
@@ -127,9 +127,9 @@ impl Core {
     fn fail(&self, id: TaskId, task: &mut BoxedTask, payload: Payload) {
         // If it was the drop of the future that panicked, there is a value, and its drop may panic too. The first
         // panic is the one that explains.
-        drop(catch(|| task.as_mut().clear()));
         let origin = self.tasks.borrow().origin(id.slot());
-        task.as_mut().fail(JoinError::panicked(id, origin, payload));
+        let error = JoinError::panicked(id, origin, payload);
+        drop(catch(|| task.as_mut().clear(Some(error))));
         self.counters.panicked.add(1);
     }
 
@@ -146,7 +146,7 @@ impl Core {
     /// Drops the future of a task whose state says cancelled.
     #[cold]
     fn cancel(&self, id: TaskId, mut task: BoxedTask) {
-        if let Err(payload) = catch(|| task.as_mut().clear()) {
+        if let Err(payload) = catch(|| task.as_mut().clear(None)) {
             // The task is cancelled all the same.
             let message = payload.message();
             report(format_args!("{id} panicked while its cancelled future was dropped: {message}"));
@@ -161,7 +161,7 @@ impl Core {
         let request = request.unwrap_or(shutdown);
         let kind =
             Kind::Cancelled { origin: request.origin, by: request.by.map_or(0, TaskId::get) };
-        task.as_mut().fail(JoinError::cancelled(id, origin, request));
+        task.as_mut().clear(Some(JoinError::new(id, origin, Why::Cancelled(request))));
         self.counters.cancelled.add(1);
         self.emit(id.get(), kind);
         self.finish(id, task);
@@ -207,7 +207,7 @@ impl Core {
             report(format_args!("nobody looked at the result of this task: {error}"));
             self.emit(id.get(), Kind::PanicUnseen);
         }
-        let dropped = catch(|| task.as_mut().clear());
+        let dropped = catch(|| task.as_mut().clear(None));
         let mut tasks = self.tasks.borrow_mut();
         tasks.put_back(slot, task);
         let left = tasks.free(slot);

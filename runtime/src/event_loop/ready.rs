@@ -47,12 +47,10 @@ impl ReadyQueue {
         ReadyQueue { batch, taken: 0, next, popped: 0, check_at: 0, rng }
     }
 
-    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.batch.len() - self.taken + self.next.len()
     }
 
-    #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
         self.next.push(slot);
     }
@@ -66,7 +64,6 @@ impl ReadyQueue {
     }
 
     /// Makes a batch of all that is ready now. What a panic left of the last one comes first.
-    #[inline]
     pub(crate) fn start_batch(&mut self) {
         if self.taken == self.batch.len() {
             self.batch.clear();
@@ -79,7 +76,6 @@ impl ReadyQueue {
     }
 
     /// Takes the next task of the batch.
-    #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
         let slot = *self.batch.get(self.taken)?;
         self.taken += 1;
@@ -97,7 +93,6 @@ impl ReadyQueue {
         self.check_at = self.check_at.saturating_sub(units as u64);
     }
 
-    #[inline]
     pub(crate) fn check_is_due(&self) -> bool {
         self.popped >= self.check_at
     }
@@ -133,16 +128,14 @@ impl ReadyQueue {
 
     /// Chooses which task of the batch is next, where the order is random and there is a choice.
     pub(crate) fn choose(&mut self) -> Option<Choice> {
+        let rng = self.rng.as_mut()?;
         let left = &mut self.batch[self.taken..];
-        let rng = self.rng.as_mut().filter(|_| left.len() > 1)?;
+        if left.len() < 2 {
+            return None;
+        }
         let chosen = rng.below(left.len());
         left.swap(0, chosen);
         Some(Choice { among: left.len() as u32, chosen: chosen as u32 })
-    }
-
-    #[inline]
-    pub(crate) fn is_seeded(&self) -> bool {
-        self.rng.is_some()
     }
 }
 

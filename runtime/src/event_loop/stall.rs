@@ -13,25 +13,12 @@
 //! thread that drops the last of them unused tells nothing. A look at all tasks is O(n), so the loop remembers the
 //! task that it found to have such a waker, its witness, and looks at the others only when that has none any more.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::error::Error;
-use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 
 use crate::event_loop::Core;
 use crate::remote::Remote;
 use crate::task::TaskId;
-
-/// A loop that can never go on: nothing is ready, nothing will be, and tasks are pending. Or a virtual clock
-/// that would have to jump over the world outside.
-#[derive(Clone, Debug)]
-pub struct Stalled {
-    reason: StallReason,
-    tasks: Vec<StalledTask>,
-    entered_at: &'static Location<'static>,
-}
 
 /// Why a loop cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,81 +52,9 @@ impl Outside {
     }
 }
 
-/// A task that can never be woken again.
-#[derive(Clone, Debug)]
-pub struct StalledTask {
-    /// The task.
-    pub id: TaskId,
-    /// Its name, if it was given one.
-    pub name: Option<Cow<'static, str>>,
-    /// Where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-    /// The pending task that it awaits. `None`: its waker is held nowhere.
-    pub awaits: Option<TaskId>,
-}
-
-impl Stalled {
-    pub(crate) fn new(
-        core: &Core,
-        reason: StallReason,
-        entered_at: &'static Location<'static>,
-    ) -> Stalled {
-        let tasks = match reason {
-            StallReason::NothingCanWake => find(core).unwrap_or_default(),
-            StallReason::ClockWouldJump(_) => Vec::new(),
-        };
-        Stalled { reason, tasks, entered_at }
-    }
-
-    /// Why the loop cannot go on.
-    pub fn reason(&self) -> StallReason {
-        self.reason
-    }
-
-    /// The tasks that nothing can wake any more, in the order of spawning.
-    pub fn tasks(&self) -> &[StalledTask] {
-        &self.tasks
-    }
-}
-
-impl fmt::Display for Stalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let StallReason::ClockWouldJump(Outside { sources, jobs, remote }) = self.reason {
-            let (comma, held) = if remote { (",", " and a Remote is held") } else { (" and", "") };
-            return write!(
-                f,
-                "the virtual clock will not jump while the world outside is involved: {sources} \
-                 sources are registered{comma} {jobs} blocking jobs are under way{held}, and their \
-                 time does not jump along. Use the real clock, or Clock::VirtualDespiteIo if nothing \
-                 more will come from them"
-            );
-        }
-        write!(
-            f,
-            "the loop entered at {} can never go on: nothing is ready, no timer is armed, no source \
-             registered, no blocking job under way. Pending for ever:",
-            self.entered_at
-        )?;
-        for task in &self.tasks {
-            write!(f, "\n  {}", task.id)?;
-            if let Some(name) = &task.name {
-                write!(f, " {name:?}")?;
-            }
-            write!(f, " spawned at {}: ", task.spawned_at)?;
-            match task.awaits {
-                Some(other) => write!(f, "awaits {other}")?,
-                None => f.write_str("nobody holds its waker")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Error for Stalled {}
-
-/// The tasks that are pending for ever, in the order of spawning, if the loop has stalled. `None` if
+/// The tasks that are pending for ever, each with the pending task that it awaits, if the loop has stalled. `None` if
 /// a waker exists that can move it. O(n) in the tasks that live, unless the last witness still has one.
-pub(crate) fn find(core: &Core) -> Option<Vec<StalledTask>> {
+pub(crate) fn find(core: &Core) -> Option<Vec<(TaskId, Option<TaskId>)>> {
     let mut tasks = core.tasks.borrow_mut();
     if tasks.witness_holds() {
         return None;
@@ -154,20 +69,18 @@ pub(crate) fn find(core: &Core) -> Option<Vec<StalledTask>> {
     }
     let (mut stalled, mut witness) = (Vec::new(), None);
     for header in tasks.all_living() {
-        let (slot, joins) = (header.slot(), awaits.get(&Arc::as_ptr(header).cast::<()>()));
-        let count = joins.map_or(0, |(count, _)| *count);
-        if header.wakers() > count {
-            witness = Some((slot, count));
+        let awaited = awaits.get(&Arc::as_ptr(header).cast::<()>());
+        let joins = awaited.map_or(0, |(count, _)| *count);
+        if header.wakers() > joins {
+            witness = Some((header.slot(), joins));
             break;
         }
-        let (id, origin) = (tasks.id(slot), tasks.origin(slot));
-        let (name, spawned_at) = (origin.name, origin.spawned_at);
-        stalled.push(StalledTask { id, name, spawned_at, awaits: joins.map(|(_, other)| *other) });
+        stalled.push((tasks.id(header.slot()), awaited.map(|(_, task)| *task)));
     }
     if let Some((slot, joins)) = witness {
         tasks.set_witness(slot, joins);
         return None;
     }
-    stalled.sort_by_key(|task| task.id);
+    stalled.sort_unstable();
     Some(stalled)
 }

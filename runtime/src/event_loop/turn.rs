@@ -2,7 +2,6 @@
 //!
 //! Read [`EventLoop::turn`], then what it calls, from top to bottom.
 
-use std::cell::RefMut;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::resume_unwind;
@@ -19,7 +18,6 @@ use super::{Core, Message, catch, for_each, report};
 use crate::observe::event::{CauseKind, Kind, LoopExit};
 use crate::reactor::Ready;
 use crate::task::join::{Callback, TaskRef};
-use crate::task::table::Table;
 use crate::task::waker::Header;
 use crate::time::clock::{Clock, nanos};
 use crate::time::queue::Fired;
@@ -48,7 +46,7 @@ pub(crate) struct EventLoop {
     /// When the last sleep ended, if timers have not been fired since. Their clock need not be read again then.
     last_park_end: Option<Instant>,
     /// Read from the inbox, and not handled yet.
-    messages: VecDeque<Message>,
+    pub(crate) messages: VecDeque<Message>,
     // Kept from step to step for their memory.
     fired: Vec<Fired>,
     ready_sources: Vec<Ready>,
@@ -118,15 +116,11 @@ impl EventLoop {
 
     /// Step 1. Handles as many messages as polls are made between two checks; more wait for the next time.
     fn read_inbox(&mut self) {
-        if !self.core.inbox.is_empty() || !self.messages.is_empty() {
-            self.handle_messages();
-        }
-    }
-
-    #[cold]
-    fn handle_messages(&mut self) {
         let core = &self.core;
         if self.messages.is_empty() {
+            if core.inbox.is_empty() {
+                return;
+            }
             core.inbox.collect(&mut self.messages);
         }
         let count = self.messages.len().min(self.check_interval as usize);
@@ -179,18 +173,12 @@ impl EventLoop {
         });
     }
 
+    /// Calls the done-callbacks that are queued, at most as many as polls are made between two checks.
     fn run_callbacks(&self) {
-        if !self.core.tasks.borrow().callbacks.is_empty() {
-            self.call_queued();
-        }
-    }
-
-    #[cold]
-    fn call_queued(&self) {
         let queued = self.core.tasks.borrow().callbacks.len().min(self.check_interval as usize);
-        self.core.tasks.borrow_mut().ready.count_work(queued);
         for _ in 0..queued {
             let Some((task, callback)) = self.core.next_callback() else { return };
+            self.core.tasks.borrow_mut().ready.count_work(1);
             let id = task.id();
             if let Err(payload) = catch(|| callback(task)) {
                 let message = payload.message();
@@ -210,8 +198,10 @@ impl EventLoop {
                 self.check_mid_batch();
                 continue;
             }
-            if tasks.ready.is_seeded() {
-                tasks = self.choose_next(tasks);
+            if let Some(Choice { among, chosen }) = tasks.ready.choose() {
+                drop(tasks);
+                self.core.emit(0, Kind::Decided { among, chosen });
+                tasks = self.core.tasks.borrow_mut();
             }
             let Some(slot) = tasks.ready.pop() else { return main_done };
             if let Some(task) = tasks.take(slot) {
@@ -223,14 +213,6 @@ impl EventLoop {
                 main_done |= self.poll_main(main);
             }
         }
-    }
-
-    #[cold]
-    fn choose_next<'a>(&'a self, mut tasks: RefMut<'a, Table>) -> RefMut<'a, Table> {
-        let Some(Choice { among, chosen }) = tasks.ready.choose() else { return tasks };
-        drop(tasks);
-        self.core.emit(0, Kind::Decided { among, chosen });
-        self.core.tasks.borrow_mut()
     }
 
     fn poll_main(&self, main: &mut Option<Main<'_>>) -> bool {
@@ -378,11 +360,6 @@ impl EventLoop {
     /// The loop hands the thread back.
     pub(crate) fn leave(&self, why: LoopExit) {
         self.core.emit(0, Kind::LoopLeft { why });
-    }
-
-    /// What the drop of the runtime drops unread.
-    pub(crate) fn take_messages(&mut self) -> VecDeque<Message> {
-        std::mem::take(&mut self.messages)
     }
 }
 

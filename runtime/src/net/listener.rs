@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::net::{Family, Stream};
+use crate::event_loop::TRANSFER_BUDGET;
+use crate::net::Family;
 use crate::observe::event::{Direction, SourceKind};
 use crate::reactor::Waiter;
-use crate::reactor::registered::{Registered, TRANSFER_BUDGET};
+use crate::reactor::registered::Registered;
 use crate::time::sleep;
 
 /// What one accept counts for in a task's transfer budget: sixteen, then others get a turn.
@@ -74,7 +75,7 @@ impl<F: Family> Listener<F> {
     /// As [`poll_accept`](Listener::poll_accept); and [`WouldBlock`](ErrorKind::WouldBlock) if no connection
     /// waits: [`readable`](Listener::readable) then waits for one.
     pub fn try_accept(&self) -> io::Result<F::Accepted> {
-        self.io.try_now(Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT).and_then(finish::<F>)
+        self.io.try_now(Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT)
     }
 
     readable!();
@@ -85,20 +86,15 @@ fn poll_accept<F: Family>(
     cx: &mut Context<'_>,
     waiter: &Waiter,
 ) -> Poll<io::Result<F::Accepted>> {
-    let accepted = io.poll_try(cx, waiter, Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT);
-    accepted.map(|result| result.and_then(finish::<F>))
+    io.poll_try(cx, waiter, Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT)
 }
 
-fn accept<F: Family>(listener: &F::Listener) -> io::Result<(F::Socket, F::Peer)> {
+fn accept<F: Family>(listener: &F::Listener) -> io::Result<F::Accepted> {
     F::accept(listener).map_err(|error| match error.kind() {
         // Another may wait behind it.
         ErrorKind::ConnectionAborted => ErrorKind::Interrupted.into(),
         _ => error,
     })
-}
-
-fn finish<F: Family>((socket, peer): (F::Socket, F::Peer)) -> io::Result<F::Accepted> {
-    Ok(F::accepted(Stream::new(socket)?, peer))
 }
 
 /// `ENFILE` and `EMFILE` have no name in the standard library; they are 23 and 24 on every Unix.

@@ -1,7 +1,7 @@
 //! Sockets that suspend the task instead of the thread.
 //!
-//! Every operation is tried first, and waits only if it would block. All work by shared reference: any number of
-//! tasks may wait on one socket at once. When it becomes ready, all that wait in that direction are woken, in
+//! Every operation is tried first, and waits only if it would block. All work by shared reference: any number
+//! of tasks may wait on one socket at once. When it becomes ready, all that wait in that direction are woken, in
 //! the order in which they began to wait; those that find nothing wait again.
 //!
 //! ```
@@ -23,10 +23,10 @@
 //!
 //! # Three ways to wait
 //! Each socket has its operations as futures (`read`), as `poll_*` methods for futures of your own, and as
-//! `try_*` methods that never wait. `readable` and `writable`, and the `poll_*` methods of that name, wait until
-//! an operation is worth a try; a `try_*` that answers [`WouldBlock`](std::io::ErrorKind::WouldBlock) has them
+//! `try_*` methods that never wait. `readable` and `writable`, and their `poll_*` methods, wait until an
+//! operation is worth a try; a `try_*` that answers [`WouldBlock`](std::io::ErrorKind::WouldBlock) has them
 //! wait for the next event. All callers of the `poll_*` methods of one direction of a socket count as one
-//! waiter, of whom the last is woken, as the futures traits have it; every future waits by itself.
+//! waiter: the last of them is woken, as the futures traits have it. Every future waits by itself.
 //!
 //! # Fairness
 //! A task that has moved 64 KiB in one poll, or has made 256 operations, failed ones included, yields at its

@@ -2,68 +2,66 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::net::tcp::Tcp;
 use crate::net::{Family, Stream};
 
-/// Makes `$half` an `AsyncRead`, by way of the stream that `$stream` finds in it.
+/// Makes `$half` an [`AsyncRead`], by way of the stream that `$stream` finds in it.
 macro_rules! reads {
     ($half:ty, $self:ident => $stream:expr) => {
-        impl<F: $crate::net::Family> futures_io::AsyncRead for $half {
+        impl<F: Family> AsyncRead for $half {
             fn poll_read(
-                $self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
                 buffer: &mut [u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_read(&$stream, cx, buffer)
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_read(&$stream, cx, buffer)
             }
 
             fn poll_read_vectored(
-                $self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buffers: &mut [std::io::IoSliceMut<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_read_vectored(&$stream, cx, buffers)
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffers: &mut [IoSliceMut<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_read_vectored(&$stream, cx, buffers)
             }
         }
     };
 }
 
-/// As `reads!`, for `AsyncWrite`.
+/// As `reads!`, for [`AsyncWrite`].
 macro_rules! writes {
     ($half:ty, $self:ident => $stream:expr) => {
-        impl<F: $crate::net::Family> futures_io::AsyncWrite for $half {
+        impl<F: Family> AsyncWrite for $half {
             fn poll_write(
-                $self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
                 bytes: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_write(&$stream, cx, bytes)
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_write(&$stream, cx, bytes)
             }
 
             fn poll_write_vectored(
-                $self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                parts: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_write_vectored(&$stream, cx, parts)
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                parts: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_write_vectored(&$stream, cx, parts)
             }
 
-            fn poll_flush(
-                $self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(Ok(()))
+            fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
             }
 
-            fn poll_close(
-                $self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready($stream.shutdown(std::net::Shutdown::Write))
+            fn poll_close($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready($stream.shutdown(Shutdown::Write))
             }
         }
     };

@@ -5,8 +5,10 @@ use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::ops::{Deref, Range};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_io::{AsyncRead, AsyncWrite};
 use mio::event::Source as Pollable;
 use socket2::SockRef;
 
@@ -26,21 +28,16 @@ pub trait Family: fmt::Debug + Sized + 'static {
     type Socket: Socket;
     #[doc(hidden)]
     type Listener: Pollable + fmt::Debug + Unpin;
-    #[doc(hidden)]
-    type Peer;
     /// What accepting a connection gives.
     type Accepted;
     #[doc(hidden)]
-    fn accept(listener: &Self::Listener) -> io::Result<(Self::Socket, Self::Peer)>;
-    #[doc(hidden)]
-    fn accepted(stream: Stream<Self>, peer: Self::Peer) -> Self::Accepted;
+    fn accept(listener: &Self::Listener) -> io::Result<Self::Accepted>;
 }
 
 /// What a connection needs of its system socket.
 pub trait Socket: Pollable + fmt::Debug + Unpin {
     fn io(&self) -> impl Read + Write;
     fn options(&self) -> SockRef<'_>;
-    fn fd(&self) -> i32;
 }
 
 macro_rules! socket {
@@ -53,10 +50,6 @@ macro_rules! socket {
             fn options(&self) -> SockRef<'_> {
                 SockRef::from(self)
             }
-
-            fn fd(&self) -> i32 {
-                descriptor(self)
-            }
         }
     };
 }
@@ -68,8 +61,7 @@ socket!(mio::net::UnixStream);
 /// A connection: [`TcpStream`](crate::net::TcpStream) or [`UnixStream`](crate::net::UnixStream).
 ///
 /// It reads and writes by shared reference, so one task may read while another writes. It is also an
-/// [`AsyncRead`] and [`AsyncWrite`] of futures-io, and so is a reference to it. Dropping it closes the
-/// connection.
+/// [`AsyncRead`] and [`AsyncWrite`], and so is a reference to it. Dropping it closes the connection.
 ///
 /// Each future that reads or writes waits by itself. All callers of a `poll_*` method of one direction are one
 /// waiter: the last of them is woken.
@@ -164,7 +156,7 @@ fn check_connected(socket: &impl Socket) -> io::Result<()> {
 impl<F: Family> Stream<F> {
     #[track_caller]
     pub(super) fn new(socket: F::Socket) -> io::Result<Stream<F>> {
-        let fd = socket.fd();
+        let fd = descriptor(&*socket.options());
         Ok(Stream { io: Registered::new(socket, SourceKind::Stream, fd)? })
     }
 

@@ -24,16 +24,12 @@ pub enum Tcp {}
 impl Family for Tcp {
     type Socket = mio::net::TcpStream;
     type Listener = mio::net::TcpListener;
-    type Peer = SocketAddr;
     /// The connection and the peer's address.
     type Accepted = (TcpStream, SocketAddr);
 
-    fn accept(listener: &mio::net::TcpListener) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
-        listener.accept()
-    }
-
-    fn accepted(stream: TcpStream, peer: SocketAddr) -> (TcpStream, SocketAddr) {
-        (stream, peer)
+    fn accept(listener: &mio::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = listener.accept()?;
+        Ok((Stream::new(socket)?, peer))
     }
 }
 
@@ -139,7 +135,7 @@ impl Stream<Tcp> {
             if buffer.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            io.poll_try(cx, waiter, Direction::Read, 0, |io| io.peek(buffer), |_| 0)
+            io.poll_try(cx, waiter, Direction::Read, 0, |io| io.peek(buffer), |n| *n)
         })
     }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
 
@@ -25,16 +24,11 @@ pub enum Unix {}
 impl Family for Unix {
     type Socket = mio::net::UnixStream;
     type Listener = mio::net::UnixListener;
-    type Peer = SocketAddr;
     /// The connection: most peers have no address.
     type Accepted = UnixStream;
 
-    fn accept(listener: &mio::net::UnixListener) -> io::Result<(mio::net::UnixStream, SocketAddr)> {
-        listener.accept()
-    }
-
-    fn accepted(stream: UnixStream, _: SocketAddr) -> UnixStream {
-        stream
+    fn accept(listener: &mio::net::UnixListener) -> io::Result<UnixStream> {
+        Stream::new(listener.accept()?.0)
     }
 }
 
@@ -241,7 +235,7 @@ impl<T: AsFd> AsyncFd<T> {
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
         self.io.operation(direction, move |io, cx, waiter| {
-            io.poll_try(cx, waiter, direction, 0, |io| operation(&io.inner), |_| 0)
+            io.poll_try(cx, waiter, direction, 0, |io| operation(&io.inner), |_| 1)
         })
     }
 
@@ -254,7 +248,7 @@ impl<T: AsFd> AsyncFd<T> {
         &self,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.try_now(Direction::Read, 0, |io| operation(&io.inner), |_| 0)
+        self.io.try_now(Direction::Read, 0, |io| operation(&io.inner), |_| 1)
     }
 
     /// As [`try_read_with`](AsyncFd::try_read_with), for writing.
@@ -265,7 +259,7 @@ impl<T: AsFd> AsyncFd<T> {
         &self,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 0)
+        self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 1)
     }
 
     readable!();

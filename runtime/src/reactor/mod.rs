@@ -1,4 +1,4 @@
-//! 13 of 14. What does the loop know of a descriptor, and who waits? Next: `registered`.
+//! 13 of 14. What does the loop know of a descriptor, and what waits for it? Next: `registered.rs`.
 //!
 //! A *source* is a registered descriptor with two directions, read and write. It is registered once, for
 //! both, edge-triggered: the poller reports that a direction becomes ready, not that it is. So each
@@ -7,7 +7,7 @@
 //! of tasks: none comes between an operation that would block and the clearing of its direction.
 //!
 //! A *waiter* waits in one direction of a source. A future (`read`, `accept`, `readable`) is a waiter of its
-//! own; all callers of a socket's `poll_*` methods in that direction are one together, of whom the last
+//! own; all callers of a socket's `poll_*` methods in that direction are one together: the last of them
 //! counts. Every waiter has a node in one slab, and the nodes that wait in a direction are a list. An event
 //! takes all their wakers, in the order of arrival: each tries, and waits again if it finds nothing. So no
 //! wake is lost with a future that is dropped, and waiters do not wake each other.
@@ -35,12 +35,18 @@ use mio::{Events, Interest, Poll, Token};
 use crate::event_loop::inbox::Notify;
 use crate::observe::event::Direction;
 pub(crate) use waiters::Waiter;
-use waiters::{NONE, Waiters};
+use waiters::Waiters;
 
 /// Events taken from the operating system at a time. More wait for the next check.
 const EVENTS_CAPACITY: usize = 1024;
 /// The token of the waker that other threads use.
 const WAKER: Token = Token(usize::MAX);
+/// Both directions; and urgent data, where that is reported apart.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+/// Both directions.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// epoll and kqueue report every arrival as a new edge. mio's emulation on Windows arms itself only when
 /// an operation has answered "would block".
 const SHORT_MEANS_DRAINED: bool = cfg!(unix);
@@ -82,40 +88,36 @@ struct Poller {
     _waker: Arc<mio::Waker>,
 }
 
+#[derive(Default)]
 struct Sources {
-    entries: Vec<Option<Source>>,
+    /// By place. Where none is registered, the last one stays, with a number that is no source's.
+    entries: Vec<Source>,
     free: Vec<u32>,
     last_id: u32,
     waiters: Waiters,
 }
 
 impl Sources {
-    fn get(&mut self, place: u32) -> (&mut Source, &mut Waiters) {
-        match &mut self.entries[place as usize] {
-            Some(source) => (source, &mut self.waiters),
-            None => unreachable!("a place belongs to its source until that is deregistered"),
-        }
-    }
-
     fn wait(&mut self, place: u32, direction: Direction, key: u32, waker: Waker) -> Option<Waker> {
-        let (source, waiters) = self.get(place);
-        waiters.wait(&mut source.waiting[index(direction)], key, waker)
+        let first = &mut self.entries[place as usize].waiting[direction as usize];
+        self.waiters.wait(first, key, waker)
     }
 
     fn leave(&mut self, place: u32, direction: Direction, waiter: &Waiter) -> Option<Waker> {
-        let (source, waiters) = self.get(place);
-        waiters.leave(&mut source.waiting[index(direction)], waiter)
+        let first = &mut self.entries[place as usize].waiting[direction as usize];
+        self.waiters.leave(first, waiter)
     }
 }
 
-/// A registered descriptor. What is known of its two directions stands in pairs, read first.
+/// A registered descriptor.
+#[derive(Default)]
 pub(crate) struct Source {
-    /// The first waiter of each direction.
+    /// The first waiter of each direction, read first.
     waiting: [u32; 2],
     ready: [Cell<bool>; 2],
-    /// The peer has closed its side, or the descriptor is in error: a read answers that at once, for ever,
-    /// and no further edge comes for it.
-    read_closed: bool,
+    /// The peer has closed its side or the descriptor is in error, for which no further edge comes; or urgent
+    /// data has come, before which a read stops whatever follows.
+    reads_stop_short: bool,
     id: u32,
 }
 
@@ -127,28 +129,20 @@ impl Source {
 
     /// Whether an operation is worth trying.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        self.ready[index(direction)].get()
+        self.ready[direction as usize].get()
     }
 
     /// An operation would have blocked: only a new event makes the direction ready again.
     pub(crate) fn would_block(&self, direction: Direction) {
-        self.ready[index(direction)].set(false);
+        self.ready[direction as usize].set(false);
     }
 
     /// An operation moved less than it could have, so the next one would block: where the platform promises
-    /// an event for what comes after, there is no need to try. A read side that is closed stays ready, since
-    /// no event will report its end again.
+    /// an event for what comes after, there is no need to try. Not so if reads stop for another reason.
     pub(crate) fn short(&self, direction: Direction) {
-        if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.read_closed) {
+        if SHORT_MEANS_DRAINED && (direction == Direction::Write || !self.reads_stop_short) {
             self.would_block(direction);
         }
-    }
-}
-
-fn index(direction: Direction) -> usize {
-    match direction {
-        Direction::Read => 0,
-        Direction::Write => 1,
     }
 }
 
@@ -167,11 +161,9 @@ impl Reactor {
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let poller_waker = PollerWaker { waker: Arc::downgrade(&waker), wakes: AtomicU64::new(0) };
         let events = Events::with_capacity(EVENTS_CAPACITY);
-        let waiters = Waiters::default();
-        let sources = Sources { entries: Vec::new(), free: Vec::new(), last_id: 0, waiters };
         let reactor = Reactor {
             poller: RefCell::new(Some(Poller { poll, events, _waker: waker })),
-            sources: RefCell::new(sources),
+            sources: RefCell::default(),
         };
         Ok((reactor, poller_waker))
     }
@@ -189,19 +181,18 @@ impl Reactor {
     /// If the system refuses it, or the reactor is closed.
     pub(crate) fn register(&self, io: &mut impl Pollable) -> io::Result<u32> {
         let poller = self.poller.borrow();
-        let poller = poller.as_ref().ok_or_else(|| io::Error::other("the poller is closed"))?;
+        let poller =
+            poller.as_ref().ok_or_else(|| io::Error::other("the runtime is being dropped"))?;
         let mut sources = self.sources.borrow_mut();
         let place = sources.free.last().copied().unwrap_or(sources.entries.len() as u32);
-        let id = sources.last_id.wrapping_add(1);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poller.poll.registry().register(io, token(place, id), interest)?;
+        let id = sources.last_id.wrapping_add(1).max(1);
+        poller.poll.registry().register(io, token(place, id), INTEREST)?;
         sources.last_id = id;
         if sources.free.pop().is_none() {
-            sources.entries.push(None);
+            sources.entries.push(Source::default());
         }
         let ready = [Cell::new(true), Cell::new(true)];
-        sources.entries[place as usize] =
-            Some(Source { waiting: [NONE; 2], ready, read_closed: false, id });
+        sources.entries[place as usize] = Source { ready, id, ..Source::default() };
         Ok(place)
     }
 
@@ -219,8 +210,8 @@ impl Reactor {
         }
         let mut wakers = Vec::new();
         let Sources { entries, free, waiters, .. } = &mut *self.sources.borrow_mut();
-        let waiting = entries[place as usize].take().map_or([NONE; 2], |source| source.waiting);
-        for (mut first, own) in waiting.into_iter().zip(own) {
+        let source = std::mem::take(&mut entries[place as usize]);
+        for (mut first, own) in source.waiting.into_iter().zip(own) {
             waiters.remove_all(&mut first, &mut wakers);
             waiters.leave(&mut first, own);
         }
@@ -231,10 +222,7 @@ impl Reactor {
     /// Reads what is known of a registered source, or changes it. `f` must run no code of a user.
     #[inline]
     pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&Source) -> R) -> R {
-        match &self.sources.borrow().entries[place as usize] {
-            Some(source) => f(source),
-            None => unreachable!("a place belongs to its source until that is deregistered"),
-        }
+        f(&self.sources.borrow().entries[place as usize])
     }
 
     /// Has the next event in a direction of a registered source wake `waker` for `waiter`.
@@ -257,7 +245,6 @@ impl Reactor {
     }
 
     /// Forgets a waiter of a registered source, who waits no more.
-    #[inline]
     pub(crate) fn stop_waiting(&self, place: u32, direction: Direction, waiter: &Waiter) {
         if waiter.has_node() {
             let waker = self.sources.borrow_mut().leave(place, direction, waiter);
@@ -284,7 +271,7 @@ impl Reactor {
         let events = poller.iter().flat_map(|poller| &poller.events);
         for event in events.filter(|event| event.token() != WAKER) {
             let (place, id) = split(event.token());
-            let Some(Some(source)) = entries.get_mut(place as usize) else { continue };
+            let Some(source) = entries.get_mut(place as usize) else { continue };
             // A token of 32 bits has no room for the number; what protects there is deregistering before
             // closing alone.
             if usize::BITS >= 64 && source.id != id {
@@ -293,7 +280,7 @@ impl Reactor {
             let closed = event.is_read_closed() || event.is_error();
             let readable = event.is_readable() || closed;
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-            source.read_closed |= closed;
+            source.reads_stop_short |= closed || event.is_priority();
             let before = wakers.len();
             for (direction, is_ready) in [readable, writable].into_iter().enumerate() {
                 if is_ready {
@@ -312,7 +299,7 @@ impl Reactor {
         drop(self.poller.take());
         let mut wakers = Vec::new();
         let Sources { entries, waiters, .. } = &mut *self.sources.borrow_mut();
-        for first in entries.iter_mut().flatten().flat_map(|source| &mut source.waiting) {
+        for first in entries.iter_mut().flat_map(|source| &mut source.waiting) {
             waiters.remove_all(first, &mut wakers);
         }
         wakers

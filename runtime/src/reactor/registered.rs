@@ -1,4 +1,4 @@
-//! 14 of 14, the last. How does an operation try, wait, and give way?
+//! 14 of 14. How does an operation try, wait, and give way? With this one you have read the loop.
 //!
 //! An operation is tried first, and waits for an event only if it would block. A task that has moved
 //! [`TRANSFER_BUDGET`] bytes in one poll gives way at its next operation, so that a fast peer cannot keep the
@@ -17,8 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use mio::event::Source as Pollable;
 
 use super::{Source, Waiter};
-pub(crate) use crate::event_loop::TRANSFER_BUDGET;
-use crate::event_loop::{self, Core, for_each};
+use crate::event_loop::{self, Core, TRANSFER_BUDGET, for_each};
 use crate::observe::event::{Direction, Kind, SourceKind, TryOutcome};
 
 /// What a try counts for at least, in bytes: reading byte by byte takes as many system calls.
@@ -65,7 +64,6 @@ impl<S: Pollable> Registered<S> {
     }
 
     /// Whether an operation in `direction` is worth trying.
-    #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.source(|source| source.is_ready(direction))
     }
@@ -88,15 +86,11 @@ impl<S: Pollable> Registered<S> {
 
     /// The waiter that all callers of the `poll_*` methods are in a direction.
     pub(crate) fn own(&self, direction: Direction) -> &Waiter {
-        match direction {
-            Direction::Read => &self.own[0],
-            Direction::Write => &self.own[1],
-        }
+        &self.own[direction as usize]
     }
 
     /// Waits until an operation in `direction` is worth trying. Where nothing can be waited for, that is at
     /// once: the try then says why.
-    #[inline]
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
@@ -197,7 +191,7 @@ impl<S: Pollable> Registered<S> {
     /// The task has moved its share for this poll: others have a turn first.
     #[cold]
     fn give_way(&self, waker: &Waker, direction: Direction) {
-        // Who waits for what this task wrote is woken first. Nobody waits for what it read.
+        // What this task wrote may be waited for by others, who should be woken first; what it read is not.
         if direction == Direction::Write {
             self.core.tasks.borrow_mut().ready.check_after(0);
         }

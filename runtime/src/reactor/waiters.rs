@@ -3,32 +3,28 @@
 use std::cell::Cell;
 use std::task::Waker;
 
-/// No node of the slab.
-pub(super) const NONE: u32 = u32::MAX;
+/// No node: keys count from 1.
+const NONE: u32 = 0;
 
 /// The key of a waiter's node, kept where the waiter is. It has no node before it waits for the first time.
+#[derive(Default)]
 pub(crate) struct Waiter(Cell<u32>);
 
-impl Default for Waiter {
-    fn default() -> Waiter {
-        Waiter(Cell::new(NONE))
-    }
-}
-
 impl Waiter {
-    #[inline]
     pub(super) fn has_node(&self) -> bool {
         self.0.get() != NONE
     }
 }
 
 /// The slab of waiters. The nodes that wait in a direction are a ring: the last comes before the first.
+#[derive(Default)]
 pub(super) struct Waiters {
     pub(super) nodes: Vec<Node>,
     /// The first free node; each names the next.
     free: u32,
 }
 
+#[derive(Default)]
 pub(super) struct Node {
     /// There while the node is in a ring.
     waker: Option<Waker>,
@@ -36,24 +32,17 @@ pub(super) struct Node {
     next: u32,
 }
 
-impl Default for Waiters {
-    fn default() -> Waiters {
-        Waiters { nodes: Vec::new(), free: NONE }
-    }
-}
-
 impl Waiters {
     fn node(&mut self, key: u32) -> &mut Node {
-        &mut self.nodes[key as usize]
+        &mut self.nodes[key as usize - 1]
     }
 
     /// Gives a waiter a node, if it has none.
     pub(super) fn key(&mut self, waiter: &Waiter) -> u32 {
         if !waiter.has_node() {
             if self.free == NONE {
-                let key = u32::try_from(self.nodes.len()).expect("fewer than 2^32 waiters at once");
-                self.nodes.push(Node { waker: None, previous: NONE, next: NONE });
-                self.free = key;
+                self.nodes.push(Node::default());
+                self.free = u32::try_from(self.nodes.len()).expect("fewer than 2^32 waiters");
             }
             waiter.0.set(self.free);
             self.free = self.node(waiter.0.get()).next;

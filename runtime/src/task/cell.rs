@@ -22,10 +22,9 @@ pub(crate) trait Task {
     /// Polls the future with the task's own waker. When it is ready, it is dropped and its value stored. If it
     /// panics, it is dropped while the thread unwinds, so that a lock guard in it poisons its lock.
     fn poll(self: Pin<&mut Self>) -> Poll<()>;
-    /// Drops the future, or the result. What it holds may panic; it is gone all the same.
-    fn clear(self: Pin<&mut Self>);
-    /// Stores why there is no value. The cell must be empty.
-    fn fail(self: Pin<&mut Self>, error: JoinError);
+    /// Drops the future, or the result, and stores why there is no value. What is dropped may panic; it is gone
+    /// all the same.
+    fn clear(self: Pin<&mut Self>, error: Option<JoinError>);
     /// Where the result is until it is read: see [`slot_of`]. `None` if the task is not finished.
     fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any>;
     /// Why there is no value, if the result says so and has not been read.
@@ -96,12 +95,8 @@ where
         polled.map(|value| this.stage.set(Stage::Finished { result: Some(Ok(value)) }))
     }
 
-    fn clear(self: Pin<&mut Self>) {
-        self.project().stage.set(Stage::Finished { result: None });
-    }
-
-    fn fail(self: Pin<&mut Self>, error: JoinError) {
-        self.project().stage.set(Stage::Finished { result: Some(Err(error)) });
+    fn clear(self: Pin<&mut Self>, error: Option<JoinError>) {
+        self.project().stage.set(Stage::Finished { result: error.map(Err) });
     }
 
     fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any> {

@@ -1,7 +1,6 @@
 //! Why a task has no value to give.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
@@ -20,41 +19,30 @@ pub struct JoinError(Box<Inner>);
 
 struct Inner {
     task: TaskId,
-    name: Option<Cow<'static, str>>,
-    spawned_at: &'static Location<'static>,
+    origin: Origin,
     why: Why,
 }
 
-enum Why {
-    Cancelled { reason: Option<Cow<'static, str>>, origin: CancelOrigin, by: Option<TaskId> },
+pub(crate) enum Why {
+    Cancelled(CancelRequest),
     // A payload is `Send` and not `Sync`; behind the mutex the error is both.
     Panicked { message: String, payload: Mutex<Payload> },
     AwaitsItself,
 }
 
 impl JoinError {
-    fn new(task: TaskId, origin: Origin, why: Why) -> JoinError {
-        let Origin { name, spawned_at } = origin;
-        JoinError(Box::new(Inner { task, name, spawned_at, why }))
+    pub(crate) fn new(task: TaskId, origin: Origin, why: Why) -> JoinError {
+        JoinError(Box::new(Inner { task, origin, why }))
     }
 
-    pub(crate) fn cancelled(task: TaskId, from: Origin, request: CancelRequest) -> JoinError {
-        let CancelRequest { reason, origin, by } = request;
-        JoinError::new(task, from, Why::Cancelled { reason, origin, by })
-    }
-
-    pub(crate) fn panicked(task: TaskId, from: Origin, payload: Payload) -> JoinError {
+    pub(crate) fn panicked(task: TaskId, origin: Origin, payload: Payload) -> JoinError {
         let message = payload.message();
-        JoinError::new(task, from, Why::Panicked { message, payload: Mutex::new(payload) })
-    }
-
-    pub(crate) fn awaits_itself(task: TaskId, from: Origin) -> JoinError {
-        JoinError::new(task, from, Why::AwaitsItself)
+        JoinError::new(task, origin, Why::Panicked { message, payload: Mutex::new(payload) })
     }
 
     /// The task was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.why, Why::Cancelled { .. })
+        matches!(self.0.why, Why::Cancelled(_))
     }
 
     /// The task panicked.
@@ -74,18 +62,18 @@ impl JoinError {
 
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
+        self.0.origin.name.as_deref()
     }
 
     /// Where the task was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.spawned_at
+        self.0.origin.spawned_at
     }
 
     /// The reason given with the cancel, if there was one.
     pub fn reason(&self) -> Option<&str> {
         match &self.0.why {
-            Why::Cancelled { reason, .. } => reason.as_deref(),
+            Why::Cancelled(request) => request.reason.as_deref(),
             _ => None,
         }
     }
@@ -93,7 +81,7 @@ impl JoinError {
     /// Who cancelled it, if it was cancelled.
     pub fn cancelled_by(&self) -> Option<(CancelOrigin, Option<TaskId>)> {
         match &self.0.why {
-            Why::Cancelled { origin, by, .. } => Some((*origin, *by)),
+            Why::Cancelled(request) => Some((request.origin, request.by)),
             _ => None,
         }
     }
@@ -125,7 +113,7 @@ impl JoinError {
         match &self.0.why {
             Why::Panicked { message, .. } => format!("panicked: {message}"),
             Why::AwaitsItself => "awaits itself, which can never end".to_owned(),
-            Why::Cancelled { reason, origin, by } => {
+            Why::Cancelled(CancelRequest { reason, origin, by }) => {
                 let mut text = String::from("cancelled");
                 match (origin, by) {
                     (CancelOrigin::Shutdown, _) => text += " by the runtime's shutdown",
@@ -146,10 +134,10 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.task)?;
-        if let Some(name) = &self.0.name {
+        if let Some(name) = &self.0.origin.name {
             write!(f, " {name:?}")?;
         }
-        write!(f, " (spawned at {}) {}", self.0.spawned_at, self.outcome())
+        write!(f, " (spawned at {}) {}", self.0.origin.spawned_at, self.outcome())
     }
 }
 

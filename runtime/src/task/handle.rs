@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,12 +13,9 @@ use crate::event_loop::shortened;
 use crate::observe::event::{CancelOrigin, Kind};
 use crate::task::TaskId;
 use crate::task::cell::slot_of;
-use crate::task::error::{JoinError, StillPending};
+use crate::task::error::{JoinError, StillPending, Why};
 use crate::task::join::{Callback, CallbackId, Completed, TaskRef};
 use crate::task::state::TaskState;
-
-/// The longest part of a result or error that a handle's `Debug` prints, in characters.
-const DEBUG_RESULT_LIMIT: usize = 80;
 
 /// The done-callbacks that may wait for a task's end: more are a mistake in a loop.
 const MAX_CALLBACKS: usize = 65_534;
@@ -88,6 +84,11 @@ impl<T> JoinHandle<T> {
         self.task.request_cancel(None, CancelOrigin::Handle);
     }
 
+    /// Asks for the task to be cancelled, since its handle is dropped.
+    pub(crate) fn cancel_by_drop(&self) {
+        self.task.request_cancel(None, CancelOrigin::HandleDropped);
+    }
+
     /// Asks for the task to be cancelled, and says why. The first reason given is the one kept.
     pub fn cancel_with(&self, reason: impl Into<Cow<'static, str>>) {
         self.task.request_cancel(Some(reason.into()), CancelOrigin::Handle);
@@ -125,11 +126,6 @@ impl<T> JoinHandle<T> {
             Some(meta.callbacks.remove(at))
         });
         removed.is_some()
-    }
-
-    /// Turns the handle into one that cancels its task when it is dropped.
-    pub fn abort_on_drop(self) -> AbortOnDrop<T> {
-        AbortOnDrop { handle: self }
     }
 
     /// Makes the task a member of a group: its end, or that it is over, adds `place` to `completed`.
@@ -192,7 +188,6 @@ impl<T: 'static> JoinHandle<T> {
     }
 
     /// Moves the result out of the task's slot. `None` if it is not over, or was read before.
-    #[inline]
     fn take(&self) -> Option<Result<T, JoinError>> {
         let mut tasks = self.task.core.tasks.borrow_mut();
         slot_of(tasks.task(self.task.slot())?.as_mut().result()?).take()
@@ -236,7 +231,11 @@ impl<T: 'static> Future for JoinHandle<T> {
             self.read_twice()
         }
         if self.task.is_running() {
-            return Poll::Ready(Err(JoinError::awaits_itself(self.id(), self.task.origin())));
+            return Poll::Ready(Err(JoinError::new(
+                self.id(),
+                self.task.origin(),
+                Why::AwaitsItself,
+            )));
         }
         self.task.await_end(cx);
         Poll::Pending
@@ -248,7 +247,7 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
         let state = self.state();
         write!(f, "<{}", self.id())?;
         if let Some(name) = self.name() {
-            write!(f, " {:?}", shortened(&name))?;
+            write!(f, " {:?}", shortened(format_args!("{name}")))?;
         }
         write!(f, " {state}")?;
         if self.task.is_cancel_requested() {
@@ -257,72 +256,13 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
         write!(f, " spawned at {}", self.spawned_at())?;
         if state.is_finished() {
             self.with_result(|result| match result {
-                Some(Ok(value)) => write_bounded(f, " result=", format_args!("{value:?}")),
+                Some(Ok(value)) => write!(f, " result={}", shortened(format_args!("{value:?}"))),
                 Some(Err(error)) => {
-                    write_bounded(f, " error=", format_args!("{}", error.outcome()))
+                    write!(f, " error={}", shortened(format_args!("{}", error.outcome())))
                 }
                 None => f.write_str(" result was read"),
             })?;
         }
         f.write_str(">")
-    }
-}
-
-/// Writes the beginning of a text, on one line.
-fn write_bounded(f: &mut fmt::Formatter<'_>, what: &str, text: fmt::Arguments<'_>) -> fmt::Result {
-    struct Bounded(String, usize);
-    impl fmt::Write for Bounded {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for character in text.chars() {
-                if self.1 == 0 {
-                    self.0.push('…');
-                    return Err(fmt::Error);
-                }
-                self.1 -= 1;
-                self.0.push(if character == '\n' { ' ' } else { character });
-            }
-            Ok(())
-        }
-    }
-    let mut bounded = Bounded(String::new(), DEBUG_RESULT_LIMIT);
-    // An error means that the rest does not fit.
-    let _cut = fmt::Write::write_fmt(&mut bounded, text);
-    write!(f, "{what}{}", bounded.0)
-}
-
-/// A [`JoinHandle`] that cancels its task when it is dropped. Made by
-/// [`JoinHandle::abort_on_drop`].
-#[must_use = "dropping it cancels the task"]
-pub struct AbortOnDrop<T> {
-    handle: JoinHandle<T>,
-}
-
-impl<T> Deref for AbortOnDrop<T> {
-    type Target = JoinHandle<T>;
-
-    fn deref(&self) -> &JoinHandle<T> {
-        &self.handle
-    }
-}
-
-impl<T: 'static> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        if !self.handle.is_finished() {
-            self.handle.task.request_cancel(None, CancelOrigin::HandleDropped);
-        }
-    }
-}
-
-impl<T: fmt::Debug + 'static> fmt::Debug for AbortOnDrop<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handle.fmt(f)
     }
 }

@@ -68,12 +68,10 @@ impl TaskRef {
         TaskRef { core, packed: u64::from(slot) }
     }
 
-    #[inline]
     pub(super) fn slot(&self) -> u32 {
         self.packed as u32
     }
 
-    #[inline]
     pub(super) fn mark_taken(&mut self) {
         self.packed |= TAKEN;
     }
@@ -102,7 +100,6 @@ impl TaskRef {
     }
 
     /// Whether the task is finished and can be asked for its result.
-    #[inline]
     pub(super) fn is_finished(&self) -> bool {
         self.core.tasks.borrow().is_finished(self.slot())
     }
@@ -133,7 +130,6 @@ impl TaskRef {
         self.core.request_cancel(self.id(), CancelRequest { reason, origin, by });
     }
 
-    #[inline]
     pub(super) fn emit(&self, kind: Kind) {
         if self.core.is_observed() {
             self.core.emit(self.id().get(), kind);
@@ -159,7 +155,6 @@ impl TaskRef {
 }
 
 impl Drop for TaskRef {
-    #[inline]
     fn drop(&mut self) {
         let mut tasks = self.core.tasks.borrow_mut();
         if !tasks.drop_reference(self.slot()) {

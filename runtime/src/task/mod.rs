@@ -20,7 +20,7 @@ pub(crate) mod table;
 pub(crate) mod waker;
 
 pub use error::{JoinError, StillPending};
-pub use handle::{AbortOnDrop, JoinHandle};
+pub use handle::JoinHandle;
 pub use join::CallbackId;
 pub use state::{Pending, TaskState};
 

@@ -165,7 +165,6 @@ impl State {
     }
 
     /// The next task in this slot; the last one must be finished.
-    #[inline]
     pub(crate) fn respawn(&self) {
         let old = self.bits();
         assert!(old & STATE >= DONE, "a {} task's slot was given away", name(old));
@@ -173,7 +172,6 @@ impl State {
     }
 
     /// Idle → scheduled; a running task is marked as woken. In every other state a wake changes nothing.
-    #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
         // Idle and running differ in one bit: one comparison tells them from all else.
@@ -194,7 +192,6 @@ impl State {
     }
 
     /// Scheduled → running, or → cancelled if that was requested.
-    #[inline]
     pub(crate) fn take(&self) -> OnTake {
         let old = self.bits();
         if old == SCHEDULED {
@@ -207,7 +204,6 @@ impl State {
     }
 
     /// Running → idle, scheduled or cancelled: its poll returned pending.
-    #[inline]
     pub(crate) fn end_poll(&self) -> OnPending {
         let old = self.bits();
         if old == RUNNING {
@@ -225,7 +221,6 @@ impl State {
 
     /// Running → done: its poll returned a value or panicked. Completion beats a late cancel; says
     /// whether there was one to beat.
-    #[inline]
     pub(crate) fn complete(&self) -> bool {
         let old = self.bits();
         assert!(old & STATE == RUNNING, "a {} task completed", name(old));
@@ -234,7 +229,6 @@ impl State {
     }
 
     /// Asks for a cancel. It takes effect when the loop next holds the task.
-    #[inline]
     pub(crate) fn request_cancel(&self) -> OnCancel {
         let old = self.bits();
         if old & CANCEL != 0 {
@@ -265,7 +259,6 @@ impl State {
     }
 
     /// Where the task is now.
-    #[inline]
     pub(crate) fn get(&self) -> TaskState {
         match self.bits() & STATE {
             IDLE => TaskState::Pending(Pending::Idle),
@@ -281,12 +274,10 @@ impl State {
         self.bits() & CANCEL != 0
     }
 
-    #[inline]
     fn bits(&self) -> u8 {
         self.0.load(Relaxed)
     }
 
-    #[inline]
     fn set(&self, bits: u8) {
         self.0.store(bits, Relaxed);
     }

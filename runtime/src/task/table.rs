@@ -141,13 +141,11 @@ impl Table {
     }
 
     /// Moves a task out of its slot, to be polled or dropped where nothing is borrowed.
-    #[inline]
     pub(crate) fn take(&mut self, slot: u32) -> Option<BoxedTask> {
         self.slots[slot as usize].task.take()
     }
 
     /// Puts a task back into its slot.
-    #[inline]
     pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask) {
         let empty = self.slots[slot as usize].task.replace(task);
         debug_assert!(empty.is_none());
@@ -156,7 +154,6 @@ impl Table {
     }
 
     /// The header of the task that a slot belongs to.
-    #[inline]
     pub(crate) fn header(&self, slot: u32) -> &Arc<Header> {
         match &self.slots[slot as usize].header {
             Some(header) => header,
@@ -164,7 +161,6 @@ impl Table {
         }
     }
 
-    #[inline]
     pub(crate) fn id(&self, slot: u32) -> TaskId {
         TaskId::new(self.header(slot).number(), slot, self.runtime)
     }
@@ -181,21 +177,12 @@ impl Table {
         headers.filter(|header| !header.state.get().is_finished())
     }
 
-    /// Every task that is not finished, in the order of spawning.
-    pub(crate) fn ids(&self) -> Vec<TaskId> {
-        let mut ids: Vec<_> = self.all_living().map(|header| self.id(header.slot())).collect();
-        ids.sort_unstable();
-        ids
-    }
-
     /// The cell in a slot, unless it was moved out. Whether its task is finished, it says itself.
-    #[inline]
     pub(crate) fn task(&mut self, slot: u32) -> Option<&mut BoxedTask> {
         self.slots[slot as usize].task.as_mut()
     }
 
     /// Whether the task in a slot is finished and its result in place.
-    #[inline]
     pub(crate) fn is_finished(&self, slot: u32) -> bool {
         self.slots[slot as usize].task.is_some() && self.header(slot).state.get().is_finished()
     }
@@ -207,21 +194,18 @@ impl Table {
     }
 
     /// Drops a reference to a task. True if it was the last.
-    #[inline]
     pub(crate) fn drop_reference(&mut self, slot: u32) -> bool {
         let references = &mut self.joins[slot as usize].references;
         *references -= 1;
         *references == 0
     }
 
-    #[inline]
     pub(crate) fn is_referenced(&self, slot: u32) -> bool {
         self.joins[slot as usize].references > 0
     }
 
     /// Frees the slot of a task that is finished, that has no reference and whose cell is empty. Header and
     /// cell stay for the next task; gives the cell back, to be dropped where nothing is borrowed, if too much is kept.
-    #[inline]
     #[must_use]
     pub(crate) fn free(&mut self, slot: u32) -> (Option<BoxedTask>, Option<Box<TaskMeta>>) {
         self.free.push(slot);
@@ -245,7 +229,6 @@ impl Table {
         before
     }
 
-    #[inline]
     pub(crate) fn take_joiner(&mut self, slot: u32) -> Option<Waker> {
         let joiner = self.joins[slot as usize].joiner.take()?;
         if let Some(witness) = &mut self.witness {
@@ -297,7 +280,6 @@ impl Table {
     }
 
     /// The same, if it has any.
-    #[inline]
     pub(crate) fn known_meta(&mut self, slot: u32) -> Option<&mut TaskMeta> {
         self.joins[slot as usize].meta.as_deref_mut()
     }

@@ -14,6 +14,7 @@ use futures_task::ArcWake;
 
 use crate::event_loop::inbox::WakeSent;
 use crate::event_loop::{self, LoopInbox, Message};
+use crate::observe::slot;
 use crate::task::state::{OnWake, State};
 
 /// What the loop and the wakers of a task share.
@@ -38,13 +39,11 @@ impl Header {
     }
 
     /// The number of the task that has this header now.
-    #[inline]
     pub(crate) fn number(&self) -> u64 {
         self.number.load(Relaxed)
     }
 
     /// The task's place in the table, and its entry in the ready queue.
-    #[inline]
     pub(crate) fn slot(&self) -> u32 {
         self.slot
     }
@@ -56,7 +55,6 @@ impl Header {
 
     /// Hands the header, with the cell that it was made with, to the next task in the slot, if no waker of the last
     /// one is left. Only the loop's own references count then, and nothing can clone another.
-    #[inline]
     pub(crate) fn reuse(self: &Arc<Header>, number: u64) -> bool {
         if Arc::strong_count(self) != OWN_REFERENCES {
             return false;
@@ -102,7 +100,7 @@ fn woken(header: &Header, change: OnWake) {
 #[cold]
 fn send_wake(header: Arc<Header>) {
     let inbox = header.inbox.clone();
-    let message = Message::Wake { header, by: event_loop::cause_from_afar() };
+    let message = Message::Wake { header, by: slot::cause_of_this_thread() };
     // A closed inbox gives the message back: the task ended with its runtime, the wake is stale.
     drop(inbox.send(message));
 }

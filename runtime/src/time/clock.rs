@@ -45,7 +45,6 @@ impl Time {
     }
 
     /// Nanoseconds since the start.
-    #[inline]
     pub(crate) fn now(&self) -> u64 {
         match self.kind {
             Clock::Real => nanos(self.start.elapsed()),
@@ -61,18 +60,22 @@ impl Time {
 
     /// The same instant as the standard library writes it, or as late as that can.
     pub(crate) fn instant(&self, at: u64) -> Instant {
-        let mut after = Duration::from_nanos(at);
-        loop {
-            match self.start.checked_add(after) {
-                Some(instant) => return instant,
-                None => after /= 2,
-            }
-        }
+        later(self.start, Duration::from_nanos(at))
     }
 
     /// The same instant as the runtime counts it. One before the start is the start.
     pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
         nanos(instant.saturating_duration_since(self.start))
+    }
+}
+
+/// The instant `by` after `start`, or as late as the platform can count.
+pub(crate) fn later(start: Instant, mut by: Duration) -> Instant {
+    loop {
+        match start.checked_add(by) {
+            Some(instant) => return instant,
+            None => by /= 2,
+        }
     }
 }
 

@@ -70,7 +70,6 @@ impl TimerQueue {
     }
 
     /// Arms a timer.
-    #[inline]
     pub(crate) fn arm(&mut self, deadline: u64, waker: Waker) -> TimerKey {
         self.last_number += 1;
         let number = self.last_number;
@@ -107,7 +106,6 @@ impl TimerQueue {
 
     /// Disarms a timer. Gives its waker back, to be dropped where nothing is borrowed; none if it
     /// has fired.
-    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
         if self.places[key.place as usize].number != key.number {
             return None;
@@ -128,7 +126,6 @@ impl TimerQueue {
     }
 
     /// The next deadline, if a timer is armed.
-    #[inline]
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         if self.armed == 0 { None } else { self.first_of_heap() }
     }

@@ -152,7 +152,11 @@ impl Future for Sleep {
 impl Armed {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.core.is_current() {
-            self.refuse();
+            let here = match event_loop::entered_at() {
+                Some(place) => format!("in the loop entered at {place}"),
+                None => "where no loop runs".to_owned(),
+            };
+            panic!("{}; it is polled {here}", self.core.not_current("this sleep"));
         }
         let timers = self.core.timers.borrow();
         let Some(waker) = timers.waker(self.key) else { return Poll::Ready(()) };
@@ -164,17 +168,6 @@ impl Armed {
             drop(before);
         }
         Poll::Pending
-    }
-}
-
-impl Armed {
-    #[cold]
-    fn refuse(&self) -> ! {
-        let here = match event_loop::entered_at() {
-            Some(place) => format!("it is polled in the loop entered at {place}"),
-            None => "it is polled where no loop runs".to_owned(),
-        };
-        panic!("{}; {here}", self.core.not_current("this sleep"));
     }
 }
 
