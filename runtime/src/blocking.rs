@@ -57,7 +57,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     /// Jobs whose outcome a task still waits for.
-    jobs: Cell<usize>,
+    pub(crate) jobs: Cell<usize>,
     last_job: Cell<u32>,
 }
 
@@ -82,11 +82,6 @@ impl Pool {
         let shared =
             Shared { queue: Mutex::new(queue), changed: Condvar::new(), name, limit, idle };
         Pool { shared: Arc::new(shared), jobs: Cell::new(0), last_job: Cell::new(0) }
-    }
-
-    /// How many jobs are under way or queued for a task that waits.
-    pub(crate) fn jobs(&self) -> usize {
-        self.jobs.get()
     }
 
     fn submit<T: Send + 'static>(
@@ -118,7 +113,7 @@ impl Pool {
         }
         self.jobs.set(self.jobs.get() + 1);
         core.emit_running(Kind::JobQueued { job: number });
-        Outcome { result, core: core.clone(), job: number }
+        Outcome { result, core: core.clone(), job: number, ended: false }
     }
 
     /// Drops what has not started; what runs goes on by itself.
@@ -217,12 +212,13 @@ struct Outcome<T> {
     result: Arc<Mutex<Slot<T>>>,
     core: Rc<Core>,
     job: u32,
+    ended: bool,
 }
 
 impl<T> Future for Outcome<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         if let Slot::Waiting(Some(known)) = &*lock(&self.result)
             && known.will_wake(cx.waker())
         {
@@ -234,11 +230,14 @@ impl<T> Future for Outcome<T> {
         if let Slot::Waiting(place) = &mut *slot {
             std::mem::swap(place, &mut waker);
             drop(slot);
-            drop(waker);
+            if waker.take().is_none() {
+                self.core.emit_running(Kind::WaitsForBlocking { job: self.job });
+            }
             return Poll::Pending;
         }
         let ended = std::mem::replace(&mut *slot, Slot::Waiting(None));
         drop(slot);
+        self.ended = true;
         let Slot::Ended(outcome, ran) = ended else { unreachable!("it does not wait") };
         self.core.emit_running(Kind::JobEnded { job: self.job, ran });
         Poll::Ready(outcome.unwrap_or_else(|payload| resume_unwind(payload.into_inner())))
@@ -248,5 +247,8 @@ impl<T> Future for Outcome<T> {
 impl<T> Drop for Outcome<T> {
     fn drop(&mut self) {
         self.core.pool.jobs.set(self.core.pool.jobs.get() - 1);
+        if !self.ended {
+            self.core.emit_running(Kind::JobDropped { job: self.job });
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use crate::event_loop::poll::Main;
 use crate::event_loop::stall::StallReason;
@@ -211,7 +212,8 @@ impl Runtime {
                  await the future there, or spawn it"
             );
         }
-        self.event_loop.enter();
+        // Time has passed outside: timers may be due.
+        self.event_loop.last_park_end = Some(Instant::now());
         let entered = Entered::new(self.core(), place);
         self.core().emit(0, Kind::LoopEntered);
         entered

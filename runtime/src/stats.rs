@@ -100,7 +100,7 @@ impl Core {
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),
             messages: counters.messages.get(),
-            poller_writes: self.inbox.notifier().wakes(),
+            poller_writes: self.inbox.notifier.wakes(),
             parks: counters.parks.get(),
             parked: Duration::from_nanos(counters.parked_nanos.get()),
         }

@@ -255,7 +255,8 @@ impl Drop for Entered {
 }
 
 fn swap_current(next: Option<Rc<Core>>) -> Option<Rc<Core>> {
-    let wants_all = |core: &Rc<Core>| core.observer.as_ref().is_some_and(ObserverSlot::wants_all);
+    let wants_all =
+        |core: &Rc<Core>| core.observer.as_ref().is_some_and(|observer| observer.wants_all);
     HERE.set(Here {
         inbox: next.as_ref().map_or(0, |core| address(&core.inbox)),
         wants_all: next.as_ref().is_some_and(wants_all),

@@ -54,7 +54,6 @@ impl Core {
         self.finish(id, task);
     }
 
-    #[inline(always)]
     fn start_poll(&self, id: TaskId) {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
@@ -85,7 +84,6 @@ impl Core {
     }
 
     /// The state of a task whose poll returned a value, or panicked.
-    #[inline(always)]
     fn complete(&self, id: TaskId, outcome: PollOutcome) {
         let beat_cancel = self.tasks.borrow().header(id.slot()).state.complete();
         let panicked = outcome == PollOutcome::Panicked;
@@ -156,8 +154,7 @@ impl Core {
         let origin = tasks.origin(id.slot());
         drop(tasks);
         // The drop of the runtime is the one cancel without a request.
-        let (reason, by) = (None, None);
-        let shutdown = CancelRequest { reason, origin: CancelOrigin::Shutdown, by };
+        let shutdown = CancelRequest { reason: None, origin: CancelOrigin::Shutdown, by: None };
         let request = request.unwrap_or(shutdown);
         let kind =
             Kind::Cancelled { origin: request.origin, by: request.by.map_or(0, TaskId::get) };

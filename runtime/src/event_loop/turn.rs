@@ -45,7 +45,7 @@ pub(crate) struct EventLoop {
     /// How many polls a busy loop makes from one check of inbox, timers and events to the next.
     check_interval: u32,
     /// When the last sleep ended, if timers have not been fired since. Their clock need not be read again then.
-    last_park_end: Option<Instant>,
+    pub(crate) last_park_end: Option<Instant>,
     /// Read from the inbox, and not handled yet.
     pub(crate) messages: VecDeque<Message>,
     // Kept from step to step for their memory.
@@ -60,11 +60,6 @@ impl EventLoop {
         let (messages, fired, ready_sources, wakers) = Default::default();
         let last_park_end = None;
         EventLoop { core, check_interval, last_park_end, messages, fired, ready_sources, wakers }
-    }
-
-    /// Time has passed outside of the loop: timers may be due.
-    pub(crate) fn enter(&mut self) {
-        self.last_park_end = Some(Instant::now());
     }
 
     /// One turn of the loop.
@@ -87,10 +82,8 @@ impl EventLoop {
     /// With `may_park` false the loop does not wait; it checks instead, whether it has more to do or not.
     pub(crate) fn turn(&mut self, main: &mut Option<Main<'_>>, may_park: bool) -> TurnEnd {
         self.start_turn();
-        if self.has_messages() {
-            self.read_inbox(); // 1
-        }
-        if self.last_park_end.is_some() || self.core.time.kind() != Clock::Real {
+        self.read_inbox(); // 1
+        if self.last_park_end.is_some() || self.core.time.kind != Clock::Real {
             self.fire_timers(MAX_FIRED); // 2
         }
         self.run_callbacks(); // of tasks that ended before this turn
@@ -119,6 +112,13 @@ impl EventLoop {
 
     /// Step 1. Handles as many messages as polls are made between two checks; more wait for the next time.
     fn read_inbox(&mut self) {
+        if self.has_messages() {
+            self.handle_messages();
+        }
+    }
+
+    #[cold]
+    fn handle_messages(&mut self) {
         let core = &self.core;
         if self.messages.is_empty() {
             core.inbox.collect(&mut self.messages);
@@ -154,14 +154,14 @@ impl EventLoop {
         }
         let now = match last_park_end {
             // What an observer was told since then has a later time.
-            Some(end) if !core.is_observed() && core.time.kind() == Clock::Real => {
+            Some(end) if !core.is_observed() && core.time.kind == Clock::Real => {
                 core.time.nanos_at(end)
             }
             _ => core.time.now(),
         };
         core.timers.borrow_mut().expire(now, max, &mut self.fired);
         if let Some(observer) = &core.observer {
-            observer.set_time(now);
+            observer.latest.set(now);
         }
         if self.fired.len() == max {
             self.last_park_end = last_park_end;
@@ -284,7 +284,7 @@ impl EventLoop {
             self.wait(None, wakers_only);
             return TurnEnd::Continue;
         };
-        match core.time.kind() {
+        match core.time.kind {
             Clock::Real => {
                 self.wait(Some(deadline), false);
                 return TurnEnd::Continue;

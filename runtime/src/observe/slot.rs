@@ -17,8 +17,10 @@ use crate::time::clock::Time;
 /// The observer, the time of the latest event, and the numbers of labels and spans.
 pub(crate) struct ObserverSlot {
     observer: RefCell<Option<Box<dyn Observer>>>,
-    wants_all: bool,
-    latest: Cell<u64>,
+    /// It wants to be told of turns, and of wakes that change nothing.
+    pub(crate) wants_all: bool,
+    /// The time of the events that follow, until the clock is read again.
+    pub(crate) latest: Cell<u64>,
     last_label: Cell<u32>,
     last_span: Cell<u32>,
     /// The innermost traced future that is being polled.
@@ -37,11 +39,6 @@ impl ObserverSlot {
         }
     }
 
-    /// Whether it wants to be told of turns, and of wakes that change nothing.
-    pub(crate) fn wants_all(&self) -> bool {
-        self.wants_all
-    }
-
     #[inline(never)]
     pub(crate) fn emit(&self, time: &Time, task: u64, kind: Kind) {
         if is_detail(&kind) && !self.wants_all {
@@ -56,11 +53,6 @@ impl ObserverSlot {
         }
         let event = Event { at: self.latest.get(), task, kind };
         self.call(|observer| observer.on_event(&event));
-    }
-
-    /// The time of the events that follow, where it has been read already.
-    pub(crate) fn set_time(&self, now: u64) {
-        self.latest.set(now);
     }
 
     /// Tells a text and gives its number, for the event that comes next. No text is kept here, so that a

@@ -58,7 +58,6 @@ impl<F: Future + 'static> TaskCell<F> {
 }
 
 /// The slot for a result, behind what [`Task::result`] gives.
-#[inline]
 pub(super) fn slot_of<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
     any.downcast_mut().expect("a handle is of the type of its task")
 }

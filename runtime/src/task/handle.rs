@@ -140,7 +140,9 @@ impl<T> JoinHandle<T> {
     /// Ends the membership, and lets go of the waker of whoever waited through this handle.
     pub(crate) fn leave_group(&self) {
         drop(self.task.meta(|meta| meta.group.take()));
-        drop(self.task.take_joiner());
+        if self.task.take_joiner().is_some() {
+            self.task.core.emit_running(Kind::TaskWaitDropped { on: self.id().get() });
+        }
     }
 
     /// Waits as awaiting the handle does, without reading the result: ready means that awaiting it gives

@@ -20,7 +20,7 @@ use crate::time::queue::TimerKey;
 #[track_caller]
 pub fn advance(duration: Duration) {
     let core = event_loop::current("advance");
-    assert!(core.time.kind() != Clock::Real, "only a virtual clock can be advanced");
+    assert!(core.time.kind != Clock::Real, "only a virtual clock can be advanced");
     let to = core.time.now().saturating_add(nanos(duration));
     core.time.jump(to);
     core.emit(0, Kind::ClockJumped { to });
@@ -163,6 +163,7 @@ impl Armed {
             let waker = cx.waker().clone();
             let before = self.core.timers.borrow_mut().set_waker(self.key, waker);
             drop(before);
+            self.core.emit_running(Kind::WaitsForTimer { timer: self.key.id() });
         }
         Poll::Pending
     }
