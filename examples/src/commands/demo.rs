@@ -13,7 +13,7 @@ use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Bounds, Frontier, Job};
-use crate::crawl::scope;
+use crate::crawl::scope::Scope;
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::live;
@@ -120,7 +120,7 @@ struct Harvest {
 async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Harvest {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
-    let mut frontier = Frontier::new(bounds, Pace::unlimited(), scope::same_hosts(&seeds));
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
@@ -156,7 +156,7 @@ async fn fetch(web: Web, url: Url) -> Fetched<Found> {
             Err(reason) => return Fetched::Failed(reason),
         },
     };
-    Fetched::Page { found, moved_to: None, links, bytes }
+    Fetched::Page { found, links, bytes }
 }
 
 /// Path and query: what tells the pages of one site apart.

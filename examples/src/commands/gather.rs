@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -15,27 +16,32 @@ use scraper::Selector;
 use serde::de::IgnoredAny;
 use url::Url;
 
-use super::keeper::{Found, Keeper};
+use super::result_writer::{Found, ResultWriter};
 use crate::cli::Asking;
-use crate::crawl::account::{Budget, Totals, Watch};
+use crate::crawl::account::{Budget, End, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
-use crate::crawl::frontier::{Errand, Frontier, Job};
+use crate::crawl::frontier::{Frontier, Job, WorkItem};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
-use crate::extract;
+use crate::crawl::scope::Scope;
+use crate::credentials::{Credentials, take_userinfo};
+use crate::extract::{self, MAX_STEPS};
 use crate::failure::Failure;
 use crate::live;
 use crate::output::{OutDir, check, names};
 use crate::report::progress;
 use crate::stop::Stop;
-use crate::text::Printable;
+use crate::text::{STDERR, Text};
 use crate::trace;
 use crate::value::millis;
-use crate::web::{Answer, Connections, Options, Web, trusting};
+use crate::web::{Answer, Connections, Miss, Options, Web, trusting};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.
 const PARSED_ON_THE_LOOP: usize = 64 * 1024;
+
+/// How many steps that may take; a small page that is nested deep takes more.
+const STEPS_ON_THE_LOOP: usize = 1_000_000;
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -51,6 +57,10 @@ pub struct Plan {
     pub journal: Option<Journal>,
     /// Pages of earlier runs.
     pub earlier: Vec<Record>,
+    /// What could not be had before the crawl began: one sentence each.
+    pub failures: Vec<String>,
+    /// What limits have cut before the crawl began: one sentence each.
+    pub cuts: Vec<String>,
 }
 
 /// What came of it.
@@ -64,30 +74,65 @@ pub struct Gathered {
     pub earlier: usize,
     /// Links that were not followed because of the bound on pages.
     pub left_out: usize,
+    /// Whether there are to be pages at all: there are none where no time was given for them.
+    pub expects_pages: bool,
+    /// Links that were not followed because the robots.txt of their host could not be had.
+    pub unasked: usize,
+    /// What else failed: one sentence each.
+    pub failures: Vec<String>,
+    /// What limits have cut that is no page: one sentence each.
+    pub cuts: Vec<String>,
+    /// What a person should know of how it went on: one sentence each.
+    pub notes: Vec<String>,
     /// How connections were used.
     pub connections: Connections,
 }
 
 impl Gathered {
-    /// What a script wants to know: 130 after a stop, 1 after a failure, else 0.
+    /// What a script wants to know: 130 after a stop, 1 after a failure and where nothing was had of
+    /// what was asked for, else 0.
     #[must_use]
     pub fn exit_code(&self, stop: &Stop) -> ExitCode {
-        match (stop.is_asked(), self.totals.failures) {
+        let failed = self.totals.failures > 0 || !self.failures.is_empty();
+        match (stop.is_asked(), failed || !self.has_any()) {
             (true, _) => ExitCode::from(130),
-            (false, 0) => ExitCode::SUCCESS,
-            (false, _) => ExitCode::FAILURE,
+            (false, true) => ExitCode::FAILURE,
+            (false, false) => ExitCode::SUCCESS,
         }
     }
 
-    /// Says on stderr which pages failed and why.
-    pub fn tell_failures(&self) {
-        let mut stderr = std::io::stderr().lock();
-        for record in &self.records {
-            if let Some(error) = &record.error {
-                let url = Printable(record.url.as_str());
-                writeln!(stderr, "failed: {url}: {}", Printable(error)).unwrap_or_default();
+    /// Whether any page was had, in this run or an earlier one, or none was expected.
+    fn has_any(&self) -> bool {
+        !self.expects_pages || self.records.iter().any(Record::is_had)
+    }
+
+    /// Says on stderr which pages failed and why, what was left alone, and what a limit has cut.
+    pub fn tell(&self) {
+        let mut said = String::new();
+        let mut say = |what: &str, url: &Url, why: &str| {
+            let (url, why) = (Text(url.as_str(), STDERR), Text(why, STDERR));
+            writeln!(said, "{what}: {url}: {why}").expect("a String takes any text");
+        };
+        for record in &self.records[self.earlier..] {
+            let is_told = record.depth == 0 || record.redirects.is_empty();
+            for (what, why) in [
+                ("failed", &record.error),
+                ("not read", if is_told { &record.skipped } else { &None }),
+                ("cut", &record.cut),
+            ] {
+                why.iter().for_each(|why| say(what, &record.url, why));
             }
         }
+        for (what, told) in [("failed", &self.failures), ("cut", &self.cuts), ("note", &self.notes)]
+        {
+            for line in told {
+                writeln!(said, "{what}: {}", Text(line, STDERR)).expect("a String takes any text");
+            }
+        }
+        if !self.has_any() && self.totals.end != End::Asked {
+            said.push_str("crawl: nothing was fetched of what was asked for\n");
+        }
+        std::io::stderr().write_all(said.as_bytes()).unwrap_or_default();
     }
 }
 
@@ -99,13 +144,14 @@ impl Gathered {
 /// until then is kept as far as it can be.
 pub fn gather(
     asking: &Asking,
+    credentials: Credentials,
     title: &'static str,
     concurrency: usize,
     stop: &Stop,
     plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
     check(asking.trace.iter().chain(&asking.har))?;
-    let web = web(asking, concurrency)?;
+    let web = web(asking, credentials, concurrency)?;
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
@@ -115,24 +161,26 @@ pub fn gather(
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
-    let Harvest { totals, keeper, earlier, left_out } = harvest?;
-    let records = keeper.finish()?;
+    let (writer, gathered) = harvest?;
+    let records = writer.finish()?;
     web.write_archive(asking.har.as_deref())?;
     if let Some(path) = &asking.trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
-    Ok(Gathered { totals, records, earlier, left_out, connections: web.connections() })
+    Ok(Gathered { records, connections: web.connections(), ..gathered })
 }
 
 /// The client that a command line asks for.
-fn web(asking: &Asking, connections: usize) -> Result<Web, Failure> {
+fn web(asking: &Asking, credentials: Credentials, connections: usize) -> Result<Web, Failure> {
+    let removed = asking.header.iter().filter(|(_, value)| value.is_none());
     let options = Options {
         connections,
-        timeout: Some(asking.timeout),
+        timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
         max_size: asking.max_size,
         user_agent: asking.user_agent.clone(),
-        headers: asking.header.clone(),
-        proxy: asking.proxy.clone(),
+        removed: removed.map(|(name, _)| name.clone()).collect(),
+        credentials,
+        proxy: asking.proxy.as_ref().map(|via| via.proxy.clone()),
         archive: asking.har.is_some(),
         timed: true,
         cookies: asking.cookies,
@@ -141,43 +189,49 @@ fn web(asking: &Asking, connections: usize) -> Result<Web, Failure> {
     Ok(Web::with(trusting(asking.cacert.as_deref())?, &options))
 }
 
-/// What a crawl has brought home.
-struct Harvest {
-    totals: Totals,
-    keeper: Keeper,
-    earlier: usize,
-    left_out: usize,
-}
-
-async fn carry_out(mut plan: Plan, asking: &Asking, web: &Web, stop: &Stop) -> Harvest {
-    let reader = Arc::new(Reader {
+/// Carries a plan out; the results are still to be finished.
+async fn carry_out(
+    mut plan: Plan,
+    asking: &Asking,
+    web: &Web,
+    stop: &Stop,
+) -> (ResultWriter, Gathered) {
+    let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
+    let shelf = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| Shelf {
+        dir,
+        json: asking.json,
+        taken: RefCell::new(taken),
+        trouble: RefCell::default(),
+    });
+    let reader = Reader {
         select: asking.select.clone(),
         attribute: asking.attr.clone(),
         assets: plan.assets,
+    };
+    let fetcher = Rc::new(Fetcher {
+        web: web.clone(),
+        scope: plan.frontier.scope(),
+        reader: Arc::new(reader),
+        shelf,
     });
-    let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let shelf = plan
-        .out
-        .clone()
-        .filter(|_| asking.bodies || asking.json)
-        .map(|dir| Rc::new(Shelf { dir, json: asking.json, taken: RefCell::new(taken) }));
     let watch = Watch::default();
     let progress = (!asking.live).then(|| progress::show(watch.clone()));
-    let fetch = |job: &Job| {
-        let name = format!("fetch {}", job.url);
-        (name, fetch(web.clone(), reader.clone(), shelf.clone(), job.clone()))
-    };
+    let fetch = |job: &Job| (format!("fetch {}", job.url), fetcher.clone().fetch(job.clone()));
     let earlier = plan.earlier.len();
-    let mut keeper = Keeper::new(asking, plan.out, plan.journal, plan.earlier);
-    let mut keep = |over| match over {
-        Over::Page(page) => {
-            let laps = web.laps(&page.job.url);
-            keeper.take(page, laps);
-            if keeper.is_in_trouble() {
-                stop.ask();
+    let mut writer = ResultWriter::new(asking, plan.out, plan.journal, plan.earlier);
+    let mut keep = |over| {
+        match over {
+            Over::Page(page) => {
+                let timings = web.timings(&page.job.url);
+                writer.take(page, timings);
             }
+            Over::Left { job, place, why } => writer.leave(&job, place, &why),
         }
-        Over::Forbidden { place } => keeper.pass_over(place),
+        let full = fetcher.shelf.as_ref().and_then(|shelf| shelf.trouble.take());
+        full.into_iter().for_each(|reason| writer.give_up(reason));
+        if writer.is_in_trouble() {
+            stop.abort();
+        }
     };
     let over = |over| match &progress {
         Some(progress) => progress.print(|| keep(over)),
@@ -187,57 +241,91 @@ async fn carry_out(mut plan: Plan, asking: &Asking, web: &Web, stop: &Stop) -> H
     if let Some(progress) = progress {
         progress.end().await;
     }
-    Harvest { totals, keeper, earlier, left_out: plan.frontier.left_out() }
+    let gathered = Gathered {
+        totals,
+        records: Vec::new(),
+        earlier,
+        left_out: plan.frontier.left_out(),
+        expects_pages: true,
+        unasked: plan.frontier.unasked(),
+        failures: plan.failures,
+        cuts: plan.cuts,
+        notes: plan.frontier.notes().to_vec(),
+        connections: Connections::default(),
+    };
+    (writer, gathered)
 }
 
-async fn fetch(
+/// Fetches pages and reads them.
+struct Fetcher {
     web: Web,
+    scope: Scope,
     reader: Arc<Reader>,
-    shelf: Option<Rc<Shelf>>,
-    job: Job,
-) -> Fetched<Found> {
-    if job.errand == Errand::Robots {
-        return web.robots(&job.url).await;
-    }
-    let start = now();
-    let answer = match web.get(&job.url).await {
-        Ok(answer) => Arc::new(answer),
-        Err(miss) => return miss.into(),
-    };
-    let took = now().duration_since(start);
-    let reading = reader.clone();
-    let (links, selected) = if answer.body.len() <= PARSED_ON_THE_LOOP {
-        reading.read(&answer)
-    } else {
-        let answer = answer.clone();
-        match spawn_blocking(move || reading.read(&answer)).await {
-            Ok(read) => read,
-            Err(error) => return Fetched::Failed(error.to_string()),
+    shelf: Option<Shelf>,
+}
+
+impl Fetcher {
+    async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
+        if job.item == WorkItem::Robots {
+            return self.web.robots(&job.url, &self.scope).await;
         }
-    };
-    let mut file = None;
-    if let Some(shelf) = shelf {
-        match shelf.put(&job.url, answer.clone()).await {
-            Ok(name) => file = Some(name),
-            Err(reason) => return Fetched::Failed(reason),
+        let start = now();
+        let is_wanted = |content_type: &str| {
+            job.is_beginning() || self.shelf.is_some() || self.reader.is_for(content_type)
+        };
+        let answer = match self.web.get_if(&job.url, is_wanted).await {
+            Ok(answer) => Arc::new(answer),
+            Err(Miss::Unread { status, content_type, reason }) => {
+                let (status, skipped) = (Some(status.as_u16()), Some(reason));
+                let took_ms = millis(now().duration_since(start));
+                let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
+                let found = Found { record, leads_to: Vec::new() };
+                return Fetched::Page { found, links: Vec::new(), bytes: 0 };
+            }
+            Err(miss) => {
+                if let Miss::Moved { .. } = miss {
+                    // What is told of the page is how long it takes where it is.
+                    let _timings = self.web.timings(&job.url);
+                }
+                return miss.into();
+            }
+        };
+        let took = now().duration_since(start);
+        let reader = self.reader.clone();
+        let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
+        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+        let read = match read.filter(|read| read.is_whole) {
+            Some(read) => read,
+            None => {
+                let answer = answer.clone();
+                match spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await {
+                    Ok(read) => read,
+                    Err(error) => return Fetched::Failed(error.to_string()),
+                }
+            }
+        };
+        let mut file = None;
+        if let Some(shelf) = &self.shelf {
+            match shelf.put(job.found_at(), answer.clone()).await {
+                Ok(name) => file = Some(name),
+                Err(reason) => return Fetched::Failed(reason),
+            }
         }
+        let bytes = answer.body.len() as u64;
+        let record = Record {
+            status: Some(answer.status.as_u16()),
+            content_type: answer.content_type.clone(),
+            bytes,
+            took_ms: millis(took),
+            links: read.links.len(),
+            file,
+            selected: read.selected,
+            cut: read.cut,
+            ..Record::of(&job)
+        };
+        let found = Found { record, leads_to: read.links.clone() };
+        Fetched::Page { found, links: read.links, bytes }
     }
-    let bytes = answer.body.len() as u64;
-    let moved_to = Some(answer.url.clone()).filter(|url| *url != job.url);
-    let record = Record {
-        moved_to: moved_to.clone(),
-        status: Some(answer.status.as_u16()),
-        depth: job.depth,
-        content_type: answer.content_type.clone(),
-        bytes,
-        took_ms: millis(took),
-        links: links.len(),
-        file,
-        selected,
-        ..Record::new(job.url)
-    };
-    let found = Found { record, leads_to: links.clone() };
-    Fetched::Page { found, moved_to, links, bytes }
 }
 
 /// Where bodies are kept.
@@ -246,6 +334,8 @@ struct Shelf {
     /// Whether they are to be JSON, and named after the last part of their address.
     json: bool,
     taken: RefCell<HashSet<String>>,
+    /// Why nothing more can be kept.
+    trouble: RefCell<Option<String>>,
 }
 
 impl Shelf {
@@ -266,11 +356,13 @@ impl Shelf {
         let written =
             spawn_blocking(move || dir.prepare(&file, |file| file.write_all(&answer.body))).await;
         let at = self.dir.path().display();
-        match written {
-            Ok(Ok(())) => Ok(name),
-            Ok(Err(error)) => Err(format!("cannot write to {at}: {error}")),
+        let written = match written {
+            Ok(written) => written.map_err(|error| format!("cannot write to {at}: {error}")),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        // A disk that is full stays so: to fetch on would be for nothing.
+        written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
+        Ok(name)
     }
 }
 
@@ -281,22 +373,47 @@ struct Reader {
     assets: bool,
 }
 
+/// What was read from a page.
+struct Read {
+    /// No limit has cut the page short.
+    is_whole: bool,
+    links: Vec<Url>,
+    selected: Vec<String>,
+    /// What limits have cut.
+    cut: Option<String>,
+}
+
 impl Reader {
+    /// Whether a linked body of this type is of use: it may hold links, is a text, or is of the kind
+    /// that pages show and the command line asks for.
+    fn is_for(&self, content_type: &str) -> bool {
+        let kind = content_type.trim_start().to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| kind.contains(part));
+        !kind.contains('/')
+            || has(&["text/", "html", "xml", "json", "javascript"])
+            || (self.assets && has(&["image/", "audio/", "video/", "font"]))
+    }
+
     /// The links of a page, and what was selected from it.
-    fn read(&self, answer: &Answer) -> (Vec<Url>, Vec<String>) {
+    fn read(&self, answer: &Answer, max_steps: usize) -> Read {
         if !answer.is_html() {
-            return (Vec::new(), Vec::new());
+            return Read { is_whole: true, links: Vec::new(), selected: Vec::new(), cut: None };
         }
-        let html = extract::html(&answer.text());
+        let (html, is_whole) = extract::html(&answer.text(), max_steps);
         // Links are relative to where redirects have led, not to where the link pointed.
-        let mut links = extract::links(&html, &answer.url);
+        let (mut links, mut left_out) = extract::links(&html, &answer.url);
         if self.assets {
-            links.extend(extract::assets(&html, &answer.url));
+            let (assets, more) = extract::assets(&html, &answer.url);
+            links.extend(assets);
+            left_out += more;
         }
-        let selected = self
-            .select
-            .as_ref()
-            .map(|selector| extract::select(&html, selector, self.attribute.as_deref()));
-        (links, selected.unwrap_or_default())
+        // Credentials in a link are the page's, not ours: they are neither sent nor kept.
+        links.iter_mut().for_each(|link| drop(take_userinfo(link)));
+        let select = |selector| extract::select(&html, selector, self.attribute.as_deref());
+        let selected = self.select.as_ref().map(select).unwrap_or_default();
+        let deep = (!is_whole).then(|| "its elements are nested too deep to read all".to_owned());
+        let many = (left_out > 0).then(|| format!("{left_out} links are too many or too long"));
+        let cut: Vec<String> = deep.into_iter().chain(many).collect();
+        Read { is_whole, links, selected, cut: (!cut.is_empty()).then(|| cut.join(", ")) }
     }
 }

@@ -5,7 +5,7 @@ pub mod demo;
 pub mod fetch;
 pub mod gather;
 pub mod get;
-pub mod keeper;
+pub mod result_writer;
 pub mod serve;
 pub mod site;
 pub mod sweep;

@@ -10,5 +10,6 @@ pub mod frontier;
 mod invariants;
 pub mod journal;
 pub mod record;
+pub mod redirect;
 pub mod scope;
 pub mod sitemap;
