@@ -19,9 +19,9 @@ pub const MAX_URL: usize = 4 * 1024;
 /// How many steps the reading of one page may take; what comes after them is not read.
 ///
 /// For every element that begins, HTML has all open ones looked through, so that the steps are about
-/// the elements times how deep they are nested. Ten thousand nested elements take half of them; a page
+/// the elements times how deep they are nested. Nine thousand nested elements take most of them; a page
 /// of a megabyte that is nothing but nested elements would keep a processor busy for hours.
-pub const MAX_STEPS: usize = 100_000_000;
+pub const MAX_STEPS: usize = 50_000_000;
 
 /// How much of a page is read between two looks at how deep it is, in bytes.
 const PIECE: usize = 4 * 1024;

@@ -1,6 +1,5 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +16,7 @@ use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS};
 use crate::crawl::scope::Scope;
 use crate::crawl::sitemap::MAX_UNPACKED;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, hide_in};
 use crate::output::Draft;
 use crate::polite::robots::{self, PRODUCT, Robots};
 use crate::text::shortened;
@@ -396,7 +395,6 @@ async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), Miss> {
 }
 
 /// A client to set up that does not send these fields by itself.
-#[must_use]
 pub fn without(mut client: ClientBuilder, removed: &[HeaderName]) -> ClientBuilder {
     for name in removed {
         client = client.without_default_header(name);
@@ -425,7 +423,9 @@ pub fn trusting(roots: Option<&Path>) -> Result<ClientBuilder, String> {
 /// One sentence that names the file.
 pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
     let written = Draft::create(path).and_then(|mut file| {
-        file.write_all(archive.to_json().as_bytes())?;
+        let mut told = serde_json::from_str(&archive.to_json())?;
+        hide_in(&mut told);
+        serde_json::to_writer(&mut file, &told)?;
         file.publish()
     });
     written.map_err(|error| format!("cannot write {}: {error}", path.display()))
