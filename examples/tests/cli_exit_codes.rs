@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 
 use cli_support::{Canned, Hosts, Ran, Scratch, Site, crawl, moved, pages, path_of, run, status};
 
@@ -34,7 +35,7 @@ fn the_readme_has_a_row_for_every_code() {
         .map(|line| line.split(' ').next().expect("a cell"))
         .filter(|cell| cell.bytes().all(|byte| byte.is_ascii_digit()))
         .collect();
-    assert_eq!(codes, ["0", "0", "0", "1", "1", "1", "1", "1", "1", "1", "2", "130", "130"]);
+    assert_eq!(codes, ["0", "0", "0", "1", "1", "1", "1", "1", "1", "2", "130", "130"]);
 }
 
 #[test]
@@ -385,6 +386,46 @@ fn every_signal_that_asks_for_an_end_ends_as_ctrl_c_does() {
             assert!(fs::exists(&har).expect("it can be asked"), "{signal}");
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_ctrl_c_ends_the_process_at_once() {
+    let (asked, heard) = mpsc::channel();
+    let canned = Canned::start(move |_| {
+        asked.send(()).expect("the test waits");
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"
+    });
+    let scratch = Scratch::new("second");
+    let out = scratch.path("out");
+    let args = ["fetch", &canned.url("/slow"), "--timeout", "1h", "--out", &out];
+    let mut child = crawl(&args).stderr(Stdio::null()).spawn().expect("it runs");
+    heard.recv().expect("a request");
+    // The first may be taken for the second before it is dealt with: as many as it takes.
+    while child.try_wait().expect("it can be asked").is_none() {
+        cli_support::signal(&child, "-INT");
+    }
+    assert_eq!(child.wait().expect("it has ended").code(), Some(130));
+    assert!(!fs::exists(format!("{out}/pages.jsonl")).expect("it can be asked"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_is_code_0_and_the_index_is_written() {
+    let canned = endless();
+    let scratch = Scratch::new("gone");
+    let out = scratch.path("out");
+    let args = ["site", &canned.url("/0"), "--ignore-robots", "--pause", "0s", "--depth", "9999"];
+    let mut child = crawl(&[&args[..], &["--out", &out]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    stdout.read_line(&mut String::new()).expect("a line");
+    drop(stdout);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(fs::exists(format!("{out}/pages.jsonl")).expect("it can be asked"));
 }
 
 #[cfg(target_os = "linux")]

@@ -124,7 +124,7 @@ fn a_page_cannot_send_commands_to_the_terminal_and_a_pipe_gets_its_text() {
     ] {
         let ran = run(args);
         assert_eq!(ran.stdout.trim_end_matches('\n'), text, "{args:?}");
-        let shown = on_a_terminal(args);
+        let shown = on_a_terminal(200, args);
         let escaped = "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}x \\u{200e}y\\u{7f}";
         assert!(shown.contains(escaped) && !shown.contains("\x1b]0"), "{args:?}: {shown:?}");
     }
