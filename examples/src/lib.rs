@@ -25,6 +25,7 @@ pub mod failure;
 mod hostile;
 pub mod live;
 pub mod machine;
+pub mod options;
 pub mod output;
 pub mod phases;
 pub mod polite;

@@ -6,66 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{
-    Client, ClientBuilder, CookieJar, HarRecorder, Hook, Proxy, Response, Signal, decode_text,
-};
+use http::{HeaderValue, StatusCode};
+use mainspring_http::{Client, ClientBuilder, HarRecorder, Hook, Response, Signal, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS};
 use crate::crawl::scope::Scope;
-use crate::crawl::sitemap::MAX_UNPACKED;
 use crate::credentials::{Credentials, hide_in};
+use crate::options::Options;
 use crate::output::Draft;
-use crate::polite::robots::{self, PRODUCT, Robots};
+use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
 use crate::timings::{RequestTimer, Timings};
-
-/// How pages are to be asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Connections at once.
-    pub connections: usize,
-    /// The longest a page may take in all, the wait for a connection not counted.
-    pub timeout: Option<Duration>,
-    /// The longest body that is taken, in bytes.
-    pub max_size: u64,
-    /// What to call ourselves.
-    pub user_agent: Option<HeaderValue>,
-    /// Header fields that a client sends by itself, and this one is not to.
-    pub removed: Vec<HeaderName>,
-    /// Header fields to send, and where each may go.
-    pub credentials: Credentials,
-    /// The proxy to go through.
-    pub proxy: Option<Proxy>,
-    /// Whether to keep an archive of what was asked and answered.
-    pub archive: bool,
-    /// Whether to time each phase of each request: see [`Web::timings`].
-    pub timed: bool,
-    /// Whether to keep the cookies that sites set, and to send them back.
-    pub cookies: bool,
-    /// Whether any certificate is taken for good, which is dangerous.
-    pub accept_invalid_certs: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            connections: 100,
-            timeout: None,
-            max_size: 10 << 20,
-            user_agent: None,
-            removed: Vec::new(),
-            credentials: Credentials::default(),
-            proxy: None,
-            archive: false,
-            timed: false,
-            cookies: false,
-            accept_invalid_certs: false,
-        }
-    }
-}
 
 /// The web, as far as one crawl sees it. Clones share its connections.
 #[derive(Clone)]
@@ -198,29 +151,7 @@ impl Web {
     /// The same from a client that has been set up in part.
     #[must_use]
     pub fn with(client: ClientBuilder, options: &Options) -> Web {
-        let ours =
-            HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-        debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
-        let mut client = client
-            .max_connections(options.connections)
-            .max_connections_per_host(options.connections)
-            .max_idle_connections(options.connections)
-            // Redirects are for the crawl to judge.
-            .max_redirects(0)
-            // What each kind of answer may be long is told with the request.
-            .max_body_bytes(options.max_size.max(MAX_UNPACKED as u64))
-            .danger_accept_invalid_certs(options.accept_invalid_certs)
-            .user_agent(options.user_agent.clone().unwrap_or(ours));
-        if let Some(timeout) = options.timeout {
-            client = client.timeout(timeout);
-        }
-        client = without(client, &options.removed);
-        if let Some(proxy) = &options.proxy {
-            client = client.proxy(proxy.clone());
-        }
-        if options.cookies {
-            client = client.cookies(CookieJar::new());
-        }
+        let mut client = options.set_up(client);
         let hooks = Hooks {
             archive: options.archive.then(HarRecorder::new),
             timer: options.timed.then(RequestTimer::default),
@@ -392,29 +323,6 @@ async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), Miss> {
         }
     }
     Ok((body.freeze(), true))
-}
-
-/// A client to set up that does not send these fields by itself.
-pub fn without(mut client: ClientBuilder, removed: &[HeaderName]) -> ClientBuilder {
-    for name in removed {
-        client = client.without_default_header(name);
-    }
-    client
-}
-
-/// A client to set up that trusts the certificates in this file, if there is one, besides those
-/// that the system trusts.
-///
-/// # Errors
-/// One sentence that names the file: it cannot be read, or holds no certificate.
-pub fn trusting(roots: Option<&Path>) -> Result<ClientBuilder, String> {
-    let client = Client::builder();
-    let Some(path) = roots else { return Ok(client) };
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("cannot take certificates from {}: {error}", path.display())
-    };
-    let pem = std::fs::read(path).map_err(|error| cannot(&error))?;
-    client.add_root_certificates(&pem).map_err(|error| cannot(&error))
 }
 
 /// Writes an archive to a file, which appears once it is whole.

@@ -12,12 +12,14 @@ use url::Url;
 use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
-use crate::crawl::frontier::{Bounds, Frontier, Job};
+use crate::crawl::frontier::{Bounds, Frontier};
+use crate::crawl::job::Job;
 use crate::crawl::scope::Scope;
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::output::{OutDir, check, movies};
 use crate::polite::pace::Pace;
 use crate::report::progress;
@@ -30,7 +32,7 @@ use crate::stop::Stop;
 use crate::text::Printable;
 use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Options, Web};
+use crate::web::{Connections, Web};
 
 /// Failures that are listed one by one; a site that is down should not fill the screen.
 const LISTED: usize = 20;

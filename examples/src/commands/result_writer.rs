@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::cli::Asking;
 use crate::crawl::engine::Page;
-use crate::crawl::frontier::{Job, Left};
+use crate::crawl::job::{Job, Left};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
 use crate::failure::{Failure, print};

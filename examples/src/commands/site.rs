@@ -233,8 +233,12 @@ fn report(gathered: &Gathered) -> String {
         (totals.retries, "tried again", "since their host was busy"),
         (totals.forbidden, "forbidden", "by robots.txt"),
         (totals.led_away, "led away", "redirects to pages known already or out of scope"),
-        (gathered.unasked as u64, "not asked for", "links to hosts without a readable robots.txt"),
-        (gathered.left_out as u64, "left out", "links past the limit of pages"),
+        (
+            gathered.counts.unasked as u64,
+            "not asked for",
+            "links to hosts without a readable robots.txt",
+        ),
+        (gathered.counts.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),
     ] {
         if count > 0 {

@@ -15,7 +15,8 @@ use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
 use super::account::{Budget, End, Totals, Watch};
-use super::frontier::{Frontier, Job, Left, WorkItem};
+use super::frontier::Frontier;
+use super::job::{Job, Left, WorkItem};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
@@ -178,7 +179,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.forbidden += frontier.refused() as u64;
+    totals.forbidden += frontier.counts().refused as u64;
     totals.wall = now().duration_since(start);
     totals
 }

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use url::Url;
 
+use super::job::{Counts, Job, Left, WorkItem};
 use super::redirect::{Hop, MAX_REDIRECTS};
 use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
@@ -30,63 +31,6 @@ pub struct Bounds {
     pub depth: u32,
     /// Pages in all.
     pub pages: usize,
-}
-
-/// Something to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Where it is.
-    pub url: Url,
-    /// What it is for.
-    pub item: WorkItem,
-    /// How many links it is away from the beginning.
-    pub depth: u32,
-    /// How many fetches, one after another, had to end before this one could begin.
-    pub after: u32,
-    /// How often it has been tried already.
-    pub tries: u32,
-    /// The redirects that have led to `url`.
-    pub via: Vec<Hop>,
-    host: usize,
-}
-
-impl Job {
-    /// Where the page was found: before any redirect.
-    #[must_use]
-    pub fn found_at(&self) -> &Url {
-        self.via.first().map_or(&self.url, |hop| &hop.url)
-    }
-
-    /// Whether it was asked for, and is not a link that was found.
-    #[must_use]
-    pub fn is_beginning(&self) -> bool {
-        self.depth == 0
-    }
-}
-
-/// Why a page is left alone that could have been fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// A rule of its host's robots.txt forbids it.
-    Forbidden,
-    /// A redirect has led to a page that is known already, and is fetched by itself.
-    Known,
-    /// A redirect has led out of the scope.
-    OtherHost,
-    /// A redirect has led to what `--include` or `--exclude` leaves out.
-    Excluded,
-    /// It cannot be had: why.
-    Failed(String),
-}
-
-/// What a fetch is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkItem {
-    /// To read what a host asks of crawlers.
-    Robots,
-    /// To have the page; with its place among all pages, in the order in which they were found,
-    /// from 0.
-    Page(usize),
 }
 
 /// What is known of a host's robots.txt.
@@ -123,9 +67,7 @@ pub struct Frontier {
     bounds: Bounds,
     pace: Pace,
     scope: Scope,
-    left_out: usize,
-    refused: usize,
-    unasked: usize,
+    counts: Counts,
     left: Vec<(Job, Left)>,
     notes: Vec<String>,
 }
@@ -145,9 +87,7 @@ impl Frontier {
             bounds,
             pace,
             scope,
-            left_out: 0,
-            refused: 0,
-            unasked: 0,
+            counts: Counts::default(),
             left: Vec::new(),
             notes: Vec::new(),
         }
@@ -186,18 +126,18 @@ impl Frontier {
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
         if self.found >= self.bounds.pages {
-            self.left_out += usize::from(!self.seen.contains(&key));
+            self.counts.left_out += usize::from(!self.seen.contains(&key));
         } else if !self.seen.contains(&key) {
             let host = self.host(&url);
             // What will not be fetched takes no page's place, and is not even remembered: there may
             // be any number.
             match &self.hosts[host].wishes {
                 Wishes::Known(robots) if !robots.allows(&url) => {
-                    self.refused += 1;
+                    self.counts.refused += 1;
                     return;
                 }
                 Wishes::Lost(_) if depth > 0 => {
-                    self.unasked += 1;
+                    self.counts.unasked += 1;
                     return;
                 }
                 _ => {}
@@ -415,24 +355,10 @@ impl Frontier {
         self.queued == 0
     }
 
-    /// How many links were not followed because the bound on pages was reached. A link found on
-    /// several pages counts each time.
+    /// How many links were not followed, and why.
     #[must_use]
-    pub fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    /// How many links were not followed because a robots.txt was known to forbid it. A link found
-    /// on several pages counts each time.
-    #[must_use]
-    pub fn refused(&self) -> usize {
-        self.refused
-    }
-
-    /// How many links were not followed because the robots.txt of their host could not be had.
-    #[must_use]
-    pub fn unasked(&self) -> usize {
-        self.unasked
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The pages that were left alone when they could have begun, since this was asked last.
@@ -532,7 +458,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.left_out(), 1);
+            assert_eq!(frontier.counts().left_out, 1);
         });
     }
 
@@ -613,7 +539,8 @@ mod tests {
             let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
-            assert_eq!((frontier.refused(), frontier.left_out()), (2, 0));
+            let counts = Counts { refused: 2, ..Counts::default() };
+            assert_eq!(frontier.counts(), counts);
             assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }

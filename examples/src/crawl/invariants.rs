@@ -11,7 +11,8 @@ use url::Url;
 
 use super::account::{Budget, Watch};
 use super::engine::{Fetched, Over, crawl};
-use super::frontier::{Bounds, Frontier, Job, WorkItem};
+use super::frontier::{Bounds, Frontier};
+use super::job::{Job, WorkItem};
 use super::scope::Scope;
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
