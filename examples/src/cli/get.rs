@@ -11,7 +11,7 @@ use super::values::{Via, header, header_value, limit, proxy, seed, user};
 use crate::credentials::Field;
 
 /// `crawl get`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = "\
 Examples:
   crawl get -i http://localhost:8080/hello

@@ -559,4 +559,68 @@ mod tests {
             assert_eq!((again.item, again.tries), (WorkItem::Robots, 1));
         });
     }
+
+    #[test]
+    fn a_redirect_goes_on_in_the_queue_of_the_host_that_it_leads_to() {
+        let pace = Pace { per_host: 1, obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            frontier.seed(url("http://g/old"));
+            frontier.seed(url("http://h/busy"));
+            for asking in [frontier.begin(now), frontier.begin(now)] {
+                let asking = asking.expect("a robots.txt");
+                frontier.ended(&asking);
+                frontier.heed(&asking, Ok(Robots::allow_all()));
+            }
+            let old = frontier.begin(now).expect("g's page");
+            let busy = frontier.begin(now).expect("h's page");
+            frontier.ended(&old);
+            frontier.redirect(old, 301, url("http://h/new"), 1).expect("it is followed");
+            assert_eq!(frontier.begin(now), None, "h has one place, and it is taken");
+            frontier.ended(&busy);
+            let new = frontier.begin(now).expect("the target");
+            assert_eq!(
+                (new.url.as_str(), new.found_at().as_str()),
+                ("http://h/new", "http://g/old")
+            );
+            assert_eq!((new.depth, new.item, new.after), (0, WorkItem::Page(0), 1));
+            assert_eq!(new.via, [Hop { url: url("http://g/old"), status: 301 }]);
+            frontier.follow(0, 1, vec![url("http://h/new"), url("http://g/old")]);
+            assert!(frontier.is_empty(), "both addresses are known");
+        });
+    }
+
+    #[test]
+    fn why_a_redirect_goes_no_further() {
+        let scope = Scope::same_hosts(&[url("http://h/")]);
+        let scope = scope.narrowed(None, regex_lite::Regex::new("/no$").ok());
+        for (depth, to, expected) in [
+            (1, "http://h/seen", Left::Known),
+            (1, "http://h/SEEN/..//seen#x", Left::Known),
+            (1, "http://g/", Left::OtherHost),
+            (1, "https://h/", Left::OtherHost),
+            (1, "http://h/no", Left::Excluded),
+            (0, "http://h/no", Left::Excluded),
+            (0, "http://h/seen", Left::Known),
+            (1, "http://h/forbidden", Left::Forbidden),
+        ] {
+            let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+            on_a_loop(|now| {
+                let bounds = Bounds { depth: 9, pages: 9 };
+                let mut frontier = Frontier::new(bounds, pace, scope.clone());
+                frontier.seed(url("http://h/from"));
+                let asking = frontier.begin(now).expect("the robots.txt");
+                frontier.ended(&asking);
+                frontier.heed(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /forbidden")));
+                frontier.seed(url("http://h/seen"));
+                let mut job = frontier.begin(now).expect("a page");
+                job.depth = depth;
+                frontier.ended(&job);
+                let to = to.replace("SEEN/..//", "x/../");
+                let (job, left) = frontier.redirect(job, 302, url(&to), 1).expect_err("judged");
+                assert_eq!(left, expected, "{to}");
+                assert_eq!((job.url, job.via.len()), (url(&to), 1));
+            });
+        }
+    }
 }
