@@ -78,7 +78,7 @@ impl Answer {
 
 /// Why a page was not to be had.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Miss {
+pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
@@ -108,25 +108,25 @@ pub enum Miss {
     Failed(String),
 }
 
-impl std::fmt::Display for Miss {
+impl std::fmt::Display for FetchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Miss::Busy { status, .. } | Miss::Refused(status) => write!(f, "{status}"),
-            Miss::Moved { status, to } => write!(f, "{status} to {to}"),
-            Miss::Unread { reason, .. } | Miss::Failed(reason) => f.write_str(reason),
+            FetchError::Busy { status, .. } | FetchError::Refused(status) => write!(f, "{status}"),
+            FetchError::Moved { status, to } => write!(f, "{status} to {to}"),
+            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
         }
     }
 }
 
-impl<T> From<Miss> for Fetched<T> {
-    fn from(miss: Miss) -> Fetched<T> {
-        match miss {
-            Miss::Busy { retry_after, .. } => {
-                Fetched::Busy { reason: miss.to_string(), retry_after }
+impl<T> From<FetchError> for Fetched<T> {
+    fn from(error: FetchError) -> Fetched<T> {
+        match error {
+            FetchError::Busy { retry_after, .. } => {
+                Fetched::Busy { reason: error.to_string(), retry_after }
             }
-            Miss::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
-            Miss::Refused(_) | Miss::Unread { .. } | Miss::Failed(_) => {
-                Fetched::Failed(miss.to_string())
+            FetchError::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
+            FetchError::Refused(_) | FetchError::Unread { .. } | FetchError::Failed(_) => {
+                Fetched::Failed(error.to_string())
             }
         }
     }
@@ -179,19 +179,23 @@ impl Web {
     ///
     /// # Errors
     /// Why it was not to be had: a status from 300 on, a body that is too long, or no whole answer.
-    pub async fn get(&self, url: &Url) -> Result<Answer, Miss> {
+    pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
         self.get_if(url, |_| true).await
     }
 
     /// Fetches a page if its `Content-Type` is wanted; otherwise its body is not read.
     ///
     /// # Errors
-    /// As [`Web::get`], and [`Miss::Unread`] for a type that is not wanted.
-    pub async fn get_if(&self, url: &Url, wanted: impl Fn(&str) -> bool) -> Result<Answer, Miss> {
+    /// As [`Web::get`], and [`FetchError::Unread`] for a type that is not wanted.
+    pub async fn get_if(
+        &self,
+        url: &Url,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Answer, FetchError> {
         let (head, response) = self.ask(url).await?;
         let unread = |reason| {
             let Answer { status, content_type, .. } = head.clone();
-            Err(Miss::Unread { status, content_type, reason })
+            Err(FetchError::Unread { status, content_type, reason })
         };
         if !wanted(&head.content_type) {
             return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
@@ -202,7 +206,7 @@ impl Web {
         }
         let (body, is_whole) = read(response, max).await?;
         if !is_whole {
-            return Err(Miss::Failed(format!("its body is larger than {max} bytes")));
+            return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
         }
         Ok(Answer { body, ..head })
     }
@@ -218,7 +222,7 @@ impl Web {
         max: usize,
         redirects: usize,
         scope: &Scope,
-    ) -> Result<(Answer, bool), Miss> {
+    ) -> Result<(Answer, bool), FetchError> {
         let mut at = url.clone();
         for _ in 0..=redirects {
             let asked = self.ask(&at).await;
@@ -230,18 +234,20 @@ impl Web {
                     let body = body.slice(..body.len().min(max));
                     return Ok((Answer { body, ..head }, is_whole));
                 }
-                Err(Miss::Moved { to, .. }) => {
-                    scope.allows_redirect(&at, &to).map_err(Miss::Failed)?;
+                Err(FetchError::Moved { to, .. }) => {
+                    scope.allows_redirect(&at, &to).map_err(FetchError::Failed)?;
                     at = to;
                 }
-                Err(miss) => return Err(miss),
+                Err(error) => return Err(error),
             }
         }
-        Err(Miss::Failed(format!("it redirects more than {redirects} times, at last to {at}")))
+        Err(FetchError::Failed(format!(
+            "it redirects more than {redirects} times, at last to {at}"
+        )))
     }
 
     /// Sends the request and looks at the status; the body is yet to be read.
-    async fn ask(&self, url: &Url) -> Result<(Answer, Response), Miss> {
+    async fn ask(&self, url: &Url) -> Result<(Answer, Response), FetchError> {
         let mut request = self.client.get(url);
         let fields = self.credentials.fields_for(url);
         // Without fields of its own, a request takes those of the client in one copy.
@@ -251,16 +257,18 @@ impl Web {
         let response = request.send().await.map_err(failed(url))?;
         let (status, headers) = (response.status(), response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(Miss::Busy {
+            return Err(FetchError::Busy {
                 status,
                 retry_after: retry_after(headers, SystemTime::now()),
             });
         }
         if status.is_client_error() || status.is_server_error() {
-            return Err(Miss::Refused(status));
+            return Err(FetchError::Refused(status));
         }
         if let Some(target) = redirect::target(status, headers, url) {
-            return Err(target.map_or_else(Miss::Failed, |to| Miss::Moved { status, to }));
+            return Err(
+                target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
+            );
         }
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let content_type = String::from_utf8_lossy(content_type).into_owned();
@@ -275,10 +283,10 @@ impl Web {
             Ok((answer, _)) => {
                 Fetched::Robots(Robots::parse(&String::from_utf8_lossy(&answer.body)))
             }
-            Err(Miss::Refused(status)) if status.is_client_error() => {
+            Err(FetchError::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())
             }
-            Err(miss) => miss.into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -299,17 +307,17 @@ impl Web {
 
 /// The client's words on a request for `url` that failed, without the request: what shows them says
 /// which page it was.
-fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> Miss + use<> {
+fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
     let request = format!("GET {url}: ");
     move |error| {
         let reason = error.to_string();
-        Miss::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
+        FetchError::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
     }
 }
 
 /// Reads a body until it is over or longer than `max` bytes; says whether it was over. Of a longer
 /// one, a little more than `max` bytes may come.
-async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), Miss> {
+async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
     let failed = failed(response.url());
     let is_coded = response.headers().contains_key(CONTENT_ENCODING);
     if !is_coded && response.content_length().is_some_and(|bytes| bytes <= max) {

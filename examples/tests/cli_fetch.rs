@@ -42,7 +42,7 @@ fn without_a_selector_every_page_is_a_line() {
 #[test]
 fn failures_are_listed_with_their_reasons() {
     let site = Site::start(&["--pages", "2"]);
-    // A port that was free a moment ago, and that nobody listens on.
+    // A port that was free a moment ago, without a listener.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let refused = format!("http://{}/", closed.expect("a port"));
     let gone = site.url("/nope");
@@ -248,7 +248,7 @@ fn a_crawl_goes_on_where_its_journal_ends() {
 }
 
 /// A chain of pages, each of which links to the next two, so that a crawl finds them bit by bit;
-/// whoever asks for one is noted.
+/// each request is noted.
 fn chain(last: u32) -> (Canned, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = asked.clone();

@@ -1,4 +1,4 @@
-//! `crawl` and certificates: whom it trusts, and what it says of those that it does not.
+//! `crawl` and certificates: which it trusts, and what it says of those that it does not.
 
 mod cli_support;
 
@@ -74,7 +74,7 @@ impl Drop for Secure {
 }
 
 #[test]
-fn a_certificate_is_trusted_if_somebody_says_so() {
+fn a_certificate_is_trusted_if_the_command_line_says_so() {
     let site = Secure::start();
     let scratch = Scratch::new("tls");
     let (roots, none) = (scratch.path("roots.pem"), scratch.path("none.pem"));

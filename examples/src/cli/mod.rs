@@ -71,7 +71,7 @@ pub enum Command {
     Sweep(Sweep),
     /// Fetch pages, follow their links if asked to, select from them
     Fetch(Box<Fetch>),
-    /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
+    /// Crawl whole sites politely: robots.txt, pauses, budgets, a journal to resume from
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
     Get(Box<Get>),

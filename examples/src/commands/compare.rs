@@ -42,7 +42,7 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
     let (address, pages) = (site.address(), args.pages);
     let (mut measured, mut runs) = (Vec::new(), Vec::new());
     for Way { name, why, fetch, shown } in ways(args) {
-        // Progress for whoever watches: the slow ways take a while.
+        // Progress, since the slow ways take a while.
         writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
         let recorder = (shown && args.trace.is_some()).then(Recorder::default);
         let start = Instant::now();

@@ -20,7 +20,7 @@ use crate::credentials::take_userinfo;
 use crate::extract::{self, MAX_STEPS};
 use crate::output::{OutDir, names};
 use crate::value::millis;
-use crate::web::{Answer, Miss, Web};
+use crate::web::{Answer, FetchError, Web};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.
@@ -34,7 +34,7 @@ pub(super) struct Fetcher {
     pub(super) web: Web,
     pub(super) scope: Scope,
     pub(super) reader: Arc<Reader>,
-    pub(super) shelf: Option<Shelf>,
+    pub(super) bodies: Option<BodyStore>,
 }
 
 impl Fetcher {
@@ -45,23 +45,23 @@ impl Fetcher {
         }
         let start = now();
         let is_wanted = |content_type: &str| {
-            job.is_beginning() || self.shelf.is_some() || self.reader.is_for(content_type)
+            job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
         };
         let answer = match self.web.get_if(&job.url, is_wanted).await {
             Ok(answer) => Arc::new(answer),
-            Err(Miss::Unread { status, content_type, reason }) => {
+            Err(FetchError::Unread { status, content_type, reason }) => {
                 let (status, skipped) = (Some(status.as_u16()), Some(reason));
                 let took_ms = millis(now().duration_since(start));
                 let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
                 let found = Found { record, leads_to: Vec::new() };
                 return Fetched::Page { found, links: Vec::new(), bytes: 0 };
             }
-            Err(miss) => {
-                if let Miss::Moved { .. } = miss {
+            Err(error) => {
+                if let FetchError::Moved { .. } = error {
                     // What is told of the page is how long it takes where it is.
                     let _timings = self.web.timings(&job.url);
                 }
-                return miss.into();
+                return error.into();
             }
         };
         let took = now().duration_since(start);
@@ -79,8 +79,8 @@ impl Fetcher {
             }
         };
         let mut file = None;
-        if let Some(shelf) = &self.shelf {
-            match shelf.put(job.found_at(), answer.clone()).await {
+        if let Some(bodies) = &self.bodies {
+            match bodies.put(job.found_at(), answer.clone()).await {
                 Ok(name) => file = Some(name),
                 Err(reason) => return Fetched::Failed(reason),
             }
@@ -103,7 +103,7 @@ impl Fetcher {
 }
 
 /// Where bodies are kept.
-pub(super) struct Shelf {
+pub(super) struct BodyStore {
     pub(super) dir: OutDir,
     /// Whether they are to be JSON, and named after the last part of their address.
     pub(super) json: bool,
@@ -112,7 +112,7 @@ pub(super) struct Shelf {
     pub(super) trouble: RefCell<Option<String>>,
 }
 
-impl Shelf {
+impl BodyStore {
     /// Writes a body where it is not yet in its place; returns the name that it will have.
     async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
         let name = if self.json {

@@ -12,7 +12,7 @@ use mainspring::Runtime;
 use mainspring_microscope::Recorder;
 use url::Url;
 
-use super::fetcher::{Fetcher, Reader, Shelf};
+use super::fetcher::{BodyStore, Fetcher, Reader};
 use super::result_writer::ResultWriter;
 use crate::cli::Asking;
 use crate::crawl::account::{Budget, End, Totals, Watch};
@@ -184,7 +184,7 @@ async fn carry_out(
     stop: &Stop,
 ) -> (ResultWriter, Gathered) {
     let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let shelf = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| Shelf {
+    let bodies = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
         dir,
         json: asking.json,
         taken: RefCell::new(taken),
@@ -199,7 +199,7 @@ async fn carry_out(
         web: web.clone(),
         scope: plan.frontier.scope(),
         reader: Arc::new(reader),
-        shelf,
+        bodies,
     });
     let watch = Watch::default();
     let progress = (!asking.live).then(|| progress::show(watch.clone()));
@@ -214,7 +214,7 @@ async fn carry_out(
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),
         }
-        let full = fetcher.shelf.as_ref().and_then(|shelf| shelf.trouble.take());
+        let full = fetcher.bodies.as_ref().and_then(|bodies| bodies.trouble.take());
         full.into_iter().for_each(|reason| writer.give_up(reason));
         if writer.is_in_trouble() {
             stop.abort();

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
 use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
 
-use super::talk::{Talk, answer_text, head, start_line, tell};
+use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
 use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
@@ -46,8 +46,8 @@ fn output(args: &Get) -> Option<&PathBuf> {
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
-    let talk = Talk {
-        verbose: args.verbose,
+    let verbose = Verbose {
+        on: args.verbose,
         via: args.proxy.clone(),
         body: body.as_ref().map(Vec::len),
         method: RefCell::default(),
@@ -57,7 +57,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Hooks(stopwatch.clone(), archive.clone(), talk));
+        .hook(Hooks(stopwatch.clone(), archive.clone(), verbose));
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
     }
@@ -213,7 +213,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
 }
 
 /// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
-struct Hooks(Stopwatch, HarRecorder, Talk);
+struct Hooks(Stopwatch, HarRecorder, Verbose);
 
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {

@@ -10,4 +10,4 @@ pub mod result_writer;
 pub mod serve;
 pub mod site;
 pub mod sweep;
-mod talk;
+mod verbose;

@@ -1,4 +1,4 @@
-//! `crawl site`: whole sites, with manners, budgets and a journal to resume from.
+//! `crawl site`: whole sites, politely, with budgets and a journal to resume from.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};

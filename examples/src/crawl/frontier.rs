@@ -1,6 +1,6 @@
 //! The frontier: pages known of and not yet fetched, each of them once, and when each may begin.
 //!
-//! Pages wait in one queue per host, since manners are owed to hosts: so many pages of it at once,
+//! Pages wait in one queue per host, since politeness is towards hosts: so many pages of it at once,
 //! so long between two of them, and none before its robots.txt has been read.
 //!
 //! ```text
@@ -35,13 +35,13 @@ pub struct Bounds {
 
 /// What is known of a host's robots.txt.
 #[derive(Debug)]
-enum Wishes {
+enum RobotsState {
     /// It has been tried so often.
-    Unasked(u32),
-    Asking,
+    Unknown(u32),
+    Requested,
     Known(Robots),
     /// It cannot be had, for this reason: nothing is fetched (RFC 9309 §2.3.1.4).
-    Lost(String),
+    Failed(String),
 }
 
 struct Host {
@@ -49,7 +49,7 @@ struct Host {
     queue: VecDeque<Job>,
     in_flight: usize,
     not_before: Instant,
-    wishes: Wishes,
+    robots_state: RobotsState,
 }
 
 /// Pages known of, in the order in which they were found.
@@ -131,12 +131,12 @@ impl Frontier {
             let host = self.host(&url);
             // What will not be fetched takes no page's place, and is not even remembered: there may
             // be any number.
-            match &self.hosts[host].wishes {
-                Wishes::Known(robots) if !robots.allows(&url) => {
+            match &self.hosts[host].robots_state {
+                RobotsState::Known(robots) if !robots.allows(&url) => {
                     self.counts.refused += 1;
                     return;
                 }
-                Wishes::Lost(_) if depth > 0 => {
+                RobotsState::Failed(_) if depth > 0 => {
                     self.counts.unasked += 1;
                     return;
                 }
@@ -215,9 +215,9 @@ impl Frontier {
             return Some(Left::Known);
         }
         let host = self.host(&job.url);
-        match &self.hosts[host].wishes {
-            Wishes::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
-            Wishes::Lost(reason) => Some(Left::Failed(reason.clone())),
+        match &self.hosts[host].robots_state {
+            RobotsState::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
+            RobotsState::Failed(reason) => Some(Left::Failed(reason.clone())),
             _ => None,
         }
     }
@@ -227,13 +227,13 @@ impl Frontier {
         let origin = url.origin().ascii_serialization();
         *self.by_origin.entry(origin).or_insert_with(|| {
             let robots_txt = url.join("/robots.txt").unwrap_or_else(|_| url.clone());
-            let wishes = match self.pace.obey_robots {
-                true => Wishes::Unasked(0),
-                false => Wishes::Known(Robots::allow_all()),
+            let robots_state = match self.pace.obey_robots {
+                true => RobotsState::Unknown(0),
+                false => RobotsState::Known(Robots::allow_all()),
             };
             let not_before = mainspring::time::now();
             let queue = VecDeque::new();
-            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, wishes });
+            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, robots_state });
             self.hosts.len() - 1
         })
     }
@@ -249,23 +249,23 @@ impl Frontier {
             }
             let (_, id) = self.ready.pop_first()?;
             let host = &mut self.hosts[id];
-            let job = match &host.wishes {
-                Wishes::Unasked(tries) => {
+            let job = match &host.robots_state {
+                RobotsState::Unknown(tries) => {
                     let tries = *tries;
-                    host.wishes = Wishes::Asking;
+                    host.robots_state = RobotsState::Requested;
                     let (url, item) = (host.robots_txt.clone(), WorkItem::Robots);
                     Some(Job { url, item, depth: 0, after: 0, tries, via: Vec::new(), host: id })
                 }
-                Wishes::Asking => None,
-                wishes => {
+                RobotsState::Requested => None,
+                robots_state => {
                     let job = host.queue.pop_front().expect("a ready host has a page");
                     self.queued -= 1;
-                    match wishes {
-                        Wishes::Known(robots) if robots.allows(&job.url) => {
+                    match robots_state {
+                        RobotsState::Known(robots) if robots.allows(&job.url) => {
                             host.not_before = now + self.pace.pause(robots.delay);
                             Some(job)
                         }
-                        Wishes::Lost(reason) => {
+                        RobotsState::Failed(reason) => {
                             self.left.push((job, Left::Failed(reason.clone())));
                             None
                         }
@@ -292,11 +292,11 @@ impl Frontier {
     }
 
     /// Takes note of what the host of `job` asks of crawlers, or of why that cannot be had.
-    pub fn heed(&mut self, job: &Job, robots: Result<Robots, String>) {
+    pub fn take_robots(&mut self, job: &Job, robots: Result<Robots, String>) {
         self.unlist(job.host);
-        self.hosts[job.host].wishes = match robots {
-            Ok(robots) => Wishes::Known(robots),
-            Err(reason) => Wishes::Lost(format!("its {} cannot be had: {reason}", job.url)),
+        self.hosts[job.host].robots_state = match robots {
+            Ok(robots) => RobotsState::Known(robots),
+            Err(reason) => RobotsState::Failed(format!("its {} cannot be had: {reason}", job.url)),
         };
         self.list(job.host);
     }
@@ -309,7 +309,7 @@ impl Frontier {
         host.not_before = host.not_before.max(at);
         let id = job.host;
         match job.item {
-            WorkItem::Robots => host.wishes = Wishes::Unasked(job.tries),
+            WorkItem::Robots => host.robots_state = RobotsState::Unknown(job.tries),
             WorkItem::Page(_) => {
                 host.queue.push_front(job);
                 self.queued += 1;
@@ -331,7 +331,7 @@ impl Frontier {
         let host = &self.hosts[id];
         let rests = host.queue.is_empty()
             || host.in_flight >= self.pace.per_host
-            || matches!(host.wishes, Wishes::Asking);
+            || matches!(host.robots_state, RobotsState::Requested);
         if !rests {
             self.waiting.insert((host.not_before, id));
         }
@@ -517,7 +517,7 @@ mod tests {
             assert_eq!((frontier.begin(now), frontier.next_at()), (None, None));
             frontier.ended(&asking);
             let robots = Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2");
-            frontier.heed(&asking, Ok(robots));
+            frontier.take_robots(&asking, Ok(robots));
             assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
             let left = frontier.left();
             assert_eq!((left[0].0.url.as_str(), &left[0].1), ("http://h/a", &Left::Forbidden));
@@ -534,7 +534,7 @@ mod tests {
             frontier.seed(url("http://h/"));
             let asking = frontier.begin(now).expect("the robots.txt");
             frontier.ended(&asking);
-            frontier.heed(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
+            frontier.take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
             assert_eq!(urls(&mut frontier, now), ["http://h/"]);
             let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
             frontier.follow(0, 1, links.map(url).to_vec());
@@ -570,7 +570,7 @@ mod tests {
             for asking in [frontier.begin(now), frontier.begin(now)] {
                 let asking = asking.expect("a robots.txt");
                 frontier.ended(&asking);
-                frontier.heed(&asking, Ok(Robots::allow_all()));
+                frontier.take_robots(&asking, Ok(Robots::allow_all()));
             }
             let old = frontier.begin(now).expect("g's page");
             let busy = frontier.begin(now).expect("h's page");
@@ -611,7 +611,8 @@ mod tests {
                 frontier.seed(url("http://h/from"));
                 let asking = frontier.begin(now).expect("the robots.txt");
                 frontier.ended(&asking);
-                frontier.heed(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /forbidden")));
+                frontier
+                    .take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /forbidden")));
                 frontier.seed(url("http://h/seen"));
                 let mut job = frontier.begin(now).expect("a page");
                 job.depth = depth;

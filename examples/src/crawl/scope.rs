@@ -153,7 +153,7 @@ pub fn same_site(from: &Url, to: &Url) -> bool {
     from.origin() == to.origin() || to_https || domain(from).is_some_and(|d| Some(d) == domain(to))
 }
 
-/// The part of a name that somebody can register: one label below a public suffix, by the list of
+/// The part of a name that can be registered: one label below a public suffix, by the list of
 /// <https://publicsuffix.org>.
 fn registrable(name: &str) -> Option<&str> {
     let name = name.trim_end_matches('.');

@@ -13,8 +13,9 @@ use crate::credentials::{HIDDEN, shown, shown_url};
 use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
 /// Shows each request as it is sent, and the heads of the answers that redirect.
-pub(super) struct Talk {
-    pub(super) verbose: bool,
+pub(super) struct Verbose {
+    /// Whether `-v` is given.
+    pub(super) on: bool,
     pub(super) via: Option<Via>,
     /// Bytes of the body of the first request, if it has one.
     pub(super) body: Option<usize>,
@@ -22,9 +23,9 @@ pub(super) struct Talk {
     pub(super) method: RefCell<Option<Method>>,
 }
 
-impl Hook for Talk {
+impl Hook for Verbose {
     fn signal(&self, signal: &Signal<'_>) {
-        if !self.verbose {
+        if !self.on {
             return;
         }
         match signal.kind {
@@ -41,7 +42,7 @@ impl Hook for Talk {
     }
 }
 
-impl Talk {
+impl Verbose {
     /// The head of a request. The request names all that goes on the wire but where the body ends, what
     /// is said to a proxy, and the host.
     fn request_text(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Vec<u8> {
