@@ -273,7 +273,7 @@ mod tests {
             "Ocp-Apim-Subscription-Key",
             "X-Session-Id",
             "X_PASSWORD",
-            "X-Hub-Signature-256",
+            "X-Amz-Signature",
         ] {
             assert!(is_secret(&name.parse().expect(name)), "{name}");
         }

@@ -11,7 +11,7 @@ use mainspring_http::{Client, ClientBuilder, HarRecorder, Hook, Response, Signal
 use url::Url;
 
 use crate::crawl::engine::Fetched;
-use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS};
+use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
 use crate::credentials::{Credentials, hide_in};
 use crate::options::Options;
@@ -241,9 +241,9 @@ impl Web {
                 Err(error) => return Err(error),
             }
         }
-        Err(FetchError::Failed(format!(
-            "it redirects more than {redirects} times, at last to {at}"
-        )))
+        let at = shortened(at.as_str(), SHOWN);
+        let why = format!("it redirects more than {redirects} times, at last to {at}");
+        Err(FetchError::Failed(why))
     }
 
     /// Sends the request and looks at the status; the body is yet to be read.

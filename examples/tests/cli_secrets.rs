@@ -44,7 +44,7 @@ fn credentials_go_to_the_origins_of_the_command_line_and_to_no_others() {
         "X-Auth-Token: s3cr3t",
         "Proxy-Authorization: Basic s3cr3t",
         "Private-Token: s3cr3t",
-        "X-Csrf-Session: s3cr3t",
+        "X-Csrf-Token: s3cr3t",
     ] {
         let name = field.split(':').next().expect("a name");
         let (other, seen_there) = noting(|_| Canned::page("<h1>there"));
@@ -332,5 +332,60 @@ fn what_get_shows_of_a_request_is_what_it_sends() {
         shown.sort();
         sent.sort();
         assert_eq!(shown, sent, "{args:?}");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_dead_or_refuses_is_told_without_its_password() {
+    let refuses = Canned::start(|_| status("407 Who"));
+    let dead =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let dead = dead.expect("a port").to_string();
+    let refuses = refuses.url("").replace("http://", "");
+    for proxy in [
+        format!("http://me:s3cr3t@{dead}"),
+        format!("me:s3cr3t@{dead}"),
+        format!("socks5://me:s3cr3t@{dead}"),
+        "me:s3cr3t@no-such-host.invalid:1".to_owned(),
+        format!("http://me:s3cr3t@{refuses}"),
+    ] {
+        for command in ["get", "fetch", "site"] {
+            for url in ["http://h.test/", "https://h.test/"] {
+                let ran = run(&[command, url, "-x", &proxy]);
+                // An answer is an answer for `get`; for a crawl, a robots.txt of 4xx allows all.
+                let answers = proxy.ends_with(&refuses) && url.starts_with("http:");
+                let code = i32::from(command != "get" || !answers);
+                assert_eq!(ran.code, code, "{command} {url} {proxy}: {}", ran.stderr);
+                check(&[command, url, &proxy], "stderr", &ran.stderr);
+                check(&[command, url, &proxy], "stdout", &ran.stdout);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_holds_a_password_gives_it_to_no_other_file() {
+    let scratch = Scratch::new("journal");
+    let (journal, out) = (scratch.path("journal"), scratch.path("out"));
+    let url = |path: &str| format!("http://me:s3cr3t@h.test/{path}");
+    let entry = serde_json::json!({
+        "url": url(""), "moved_to": url("x"), "status": 200, "depth": 0, "content_type": "", "bytes": 0,
+        "began_ms": 0.0, "took_ms": 0.0, "links": 1, "leads_to": [url("y")],
+    });
+    let head = serde_json::json!({ "journal": "crawl", "version": 1 });
+    fs::write(&journal, format!("{head}\n{entry}\n")).expect("a file");
+    let hosts = Hosts::start(|url| match url.ends_with("/robots.txt") {
+        true => status("404 None"),
+        false => Canned::page(""),
+    });
+    let ran = hosts.run(&["site", "http://h.test/", "--resume", &journal, "--out", &out]);
+    assert_eq!(
+        (ran.code, hosts.asked()),
+        (0, vec!["http://h.test/y".to_owned()]),
+        "{}",
+        ran.stderr
+    );
+    for file in ["pages.jsonl", "pages.csv"] {
+        check(&[], file, &fs::read_to_string(format!("{out}/{file}")).expect("a file"));
     }
 }

@@ -44,13 +44,19 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         seeds.append(&mut listed);
     }
     let without = without_credentials(&seeds, &credentials);
-    let (journal, entries) = match &args.resume {
+    let (journal, mut entries) = match &args.resume {
         Some(path) => {
             let (journal, entries) = Journal::open(path)?;
             (Some(journal), entries)
         }
         None => (None, Vec::new()),
     };
+    for entry in &mut entries {
+        // As a version before this one may have kept them.
+        let record = &mut entry.record;
+        let urls = entry.leads_to.iter_mut().chain(&mut record.moved_to).chain([&mut record.url]);
+        urls.for_each(|url| drop(take_userinfo(url)));
+    }
     if let Some(out) = &out {
         put_in_place(out, &entries)?;
     }

@@ -18,11 +18,12 @@ use std::time::Instant;
 use url::Url;
 
 use super::job::{Counts, Job, Left, WorkItem};
-use super::redirect::{Hop, MAX_REDIRECTS};
+use super::redirect::{Hop, MAX_REDIRECTS, SHOWN};
 use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
+use crate::text::shortened;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +190,7 @@ impl Frontier {
         // A site may send a visitor in a circle once, to set a cookie on the way.
         let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
         if times > 1 {
+            let to = shortened(to.as_str(), SHOWN);
             return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
         }
         if job.via.len() > MAX_REDIRECTS {
@@ -202,10 +204,7 @@ impl Frontier {
                 }
             }
             Verdict::OtherHost if job.is_beginning() => {
-                let flag = self.scope.flag();
-                return Some(Left::Failed(format!(
-                    "it redirects to {to}, which is another site; {flag} allows it"
-                )));
+                return Some(Left::Failed(self.scope.left(to)));
             }
             Verdict::OtherHost => return Some(Left::OtherHost),
             Verdict::Excluded => return Some(Left::Excluded),
