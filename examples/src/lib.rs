@@ -29,7 +29,6 @@ pub mod live;
 pub mod machine;
 pub mod options;
 pub mod output;
-pub mod phases;
 pub mod polite;
 pub mod report;
 pub mod site;
