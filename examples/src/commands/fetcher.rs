@@ -38,7 +38,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// What a job brings home.
+    /// Does what a job asks for.
     pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
         if job.item == WorkItem::Robots {
             return self.web.robots(&job.url, &self.scope).await;

@@ -142,13 +142,13 @@ pub fn gather(
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
-    let harvest = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let plan = plan(&web).await?;
         Ok::<_, Failure>(carry_out(plan, asking, &web, stop).await)
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
-    let (writer, gathered) = harvest?;
+    let (writer, gathered) = outcome?;
     let records = writer.finish()?;
     web.write_archive(asking.har.as_deref())?;
     if let Some(path) = &asking.trace {
