@@ -303,7 +303,7 @@ pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

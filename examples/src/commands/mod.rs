@@ -6,6 +6,8 @@ pub mod fetch;
 pub mod gather;
 pub mod get;
 pub mod keeper;
+pub mod send;
 pub mod serve;
 pub mod site;
 pub mod sweep;
+pub mod worker;
