@@ -212,6 +212,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends no header field of this name unless a request sets one: not those that a client sends by
+    /// itself (`User-Agent`, `Accept`), nor one set before. `Host` and the length of a body are always
+    /// sent. Without `Accept-Encoding`, nothing is decoded either: see [`ClientBuilder::decompress`].
+    pub fn without_default_header(mut self, name: &header::HeaderName) -> Self {
+        self.defaults.remove(name);
+        self.decompress &= *name != header::ACCEPT_ENCODING;
+        self
+    }
+
     /// Keeps the cookies that servers set in this jar, and sends those that fit. Default: none are
     /// kept. A request with a `Cookie` field of its own gets no others.
     #[cfg(feature = "cookies")]

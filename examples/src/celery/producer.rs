@@ -85,8 +85,12 @@ impl Producer {
     /// # Errors
     /// The error that it ended with, as `class: message`; what Redis refuses.
     pub async fn run(&self, mut call: Call) -> Result<Value, String> {
+        call.id = self.new_id();
+        self.end_of(call).await
+    }
+
+    async fn end_of(&self, call: Call) -> Result<Value, String> {
         let shared = &self.0;
-        call.id = id_of(shared.family | u128::from(fastrand::u64(..)));
         let (sender, receiver) = oneshot();
         // Waiting first: the result may be there before the answer to the sending is.
         shared.waiting.borrow_mut().insert(call.id.clone(), sender);
@@ -97,10 +101,20 @@ impl Producer {
         result.unwrap_or_else(|_| Err("nobody waits for it any more".to_owned()))
     }
 
-    /// Has a result deleted that was received: see [`Producer::run`]'s id.
-    pub fn settled(&self) -> impl Future<Output = ()> {
-        let link = self.0.store.link.clone();
-        async move { link.settled().await }
+    /// The same, and leaves no result behind.
+    ///
+    /// # Errors
+    /// As [`Producer::run`].
+    pub async fn run_once(&self, mut call: Call) -> Result<Value, String> {
+        call.id = self.new_id();
+        let key = self.0.store.result_key(&call.id);
+        let result = self.end_of(call).await;
+        drop(self.0.store.link.call(&[b"DEL", key.as_bytes()]));
+        result
+    }
+
+    fn new_id(&self) -> String {
+        id_of(self.0.family | u128::from(fastrand::u64(..)))
     }
 }
 

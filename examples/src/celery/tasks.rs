@@ -1,27 +1,30 @@
 //! What a worker can be asked to do: fetch a page, or a movie of the demo site.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderValue};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
 use mainspring_http::Client;
 use scraper::Selector;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::guard;
 use super::message::{Call, Fault, show};
-use crate::extract;
+use crate::commands::fetcher::Reader;
+use crate::crawl::redirect::{MAX_REDIRECTS, target};
+use crate::extract::{self, MAX_STEPS};
 use crate::polite::pace::back_off;
-use crate::web::{Answer, retry_after};
+use crate::web::{Answer, read, retry_after};
 
 /// Fetches a page.
 pub const FETCH: &str = "mainspring.fetch";
@@ -29,27 +32,11 @@ pub const FETCH: &str = "mainspring.fetch";
 pub const CRAWL: &str = "tasks.crawl";
 /// What coordinator and workers must have in common: it changes with what they tell each other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How the error begins that tells of two versions.
+pub const OTHER_VERSION: &str = "the worker is of version ";
 
-/// How long a page may take to be read.
-const READING: Duration = Duration::from_secs(10);
-/// How long a page may take to be fetched, unless the call says otherwise.
+/// How long a page may take, unless the call says otherwise.
 const FETCHING: Duration = Duration::from_secs(30);
-/// The names that a fetch may be given arguments by, besides the URL.
-const OPTIONS: [&str; 13] = [
-    "assets",
-    "attr",
-    "body",
-    "content_type",
-    "final_url",
-    "headers",
-    "links",
-    "max_retries",
-    "redirects",
-    "select",
-    "timeout",
-    "url",
-    "version",
-];
 
 /// Why a task has no value.
 #[derive(Debug)]
@@ -74,6 +61,7 @@ pub struct Tasks {
     demo: Client,
     site: Url,
     allow_private: bool,
+    max_size: u64,
     /// What a fetch is called by.
     names: BTreeSet<String>,
 }
@@ -90,17 +78,12 @@ impl Tasks {
     ) -> Tasks {
         let builder = || {
             let ours = concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION"));
-            Client::builder()
-                .max_connections(connections)
-                .max_connections_per_host(connections)
-                .max_body_bytes(max_size)
-                .max_redirects(0)
-                .user_agent(HeaderValue::from_static(ours))
+            let builder = Client::builder().max_connections(connections).max_redirects(0);
+            builder.max_connections_per_host(connections).user_agent(HeaderValue::from_static(ours))
         };
         let web = if allow_private { builder() } else { builder().resolver(guard::PublicOnly) };
         let names = names.iter().map(String::as_str).chain([FETCH]).map(str::to_owned).collect();
-        let (web, demo) = (web.build(), builder().max_redirects(10).build());
-        Tasks { web, demo, site, allow_private, names }
+        Tasks { web: web.build(), demo: builder().build(), site, allow_private, max_size, names }
     }
 
     /// The names of the tasks.
@@ -113,114 +96,87 @@ impl Tasks {
     /// # Errors
     /// Why there is no value, in Python's words.
     pub async fn run(&self, call: &Call) -> Result<Value, NoValue> {
-        if self.names.contains(&call.task) {
-            return self.fetch(call).await;
+        match &*call.task {
+            name if self.names.contains(name) => self.fetch(call).await,
+            CRAWL => Ok(self.crawl(call).await?),
+            name => Err(Fault::celery("NotRegistered", name).into()),
         }
-        if call.task == CRAWL {
-            return Ok(self.crawl(call).await?);
-        }
-        Err(Fault::celery("NotRegistered", call.task.as_str()).into())
     }
 
     async fn crawl(&self, call: &Call) -> Result<Value, Fault> {
-        let arguments = Arguments::of(call, "id", &["id"])?;
+        let arguments = Arguments::of(call, "id", &[])?;
         let id = arguments.first.as_u64().ok_or_else(|| arguments.wrong("id", "a whole number"))?;
-        let path = format!("/detail/{id}");
-        let wrong = |error: &dyn std::fmt::Display| Fault::new("ValueError", error.to_string());
-        let url = self.site.join(&path).map_err(|error| wrong(&error))?;
-        let response =
-            self.demo.get(&url).timeout(FETCHING).send().await.map_err(|e| no_answer(&e))?;
+        let url = self.site.join(&format!("/detail/{id}")).map_err(|error| value_error(&error))?;
+        let answer = self.demo.get(&url).timeout(FETCHING).send().await;
+        let response = answer.map_err(|error| no_answer(&error))?;
         if !response.status().is_success() {
-            return Err(wrong(&format!("{url}: {}", response.status())));
+            return Err(value_error(&format!("{url}: {}", response.status())));
         }
         let page = response.text().await.map_err(|error| no_answer(&error))?;
-        let movie = extract::movie(&extract::html(&page)).map_err(|error| wrong(&error))?;
-        Ok(Value::String(movie.title))
+        let movie = extract::movie(&extract::html(&page, MAX_STEPS).0);
+        movie.map(|movie| Value::String(movie.title)).map_err(|error| value_error(&error))
     }
 
     async fn fetch(&self, call: &Call) -> Result<Value, NoValue> {
         let arguments = Arguments::of(call, "url", &OPTIONS)?;
         let asked = arguments.first.as_str().ok_or_else(|| arguments.wrong("url", "a string"))?;
         let options = Options::read(&arguments)?;
-        let wrong = |text: String| Fault::new("ValueError", text);
-        let url = Url::parse(asked).map_err(|error| wrong(format!("{asked}: {error}")))?;
-        let again = |fault: Fault, after: Option<Duration>| match call.retries < options.max_retries
-        {
-            true => NoValue::Again(fault, back_off(call.retries.min(30) as u32, after)),
-            false => NoValue::Failed(fault),
-        };
-        let whole = timeout(options.timeout, self.get(&url, &options));
-        let late =
-            |_| Err(Fault::new("TimeoutError", format!("no answer within {:?}", options.timeout)));
-        let page = match whole.await.unwrap_or_else(late) {
-            Ok(page) => page,
-            Err(fault @ Fault { class: "ConnectionError" | "TimeoutError", .. }) => {
-                return Err(again(fault, None));
+        if let Some(theirs) = options.version.as_deref().filter(|theirs| *theirs != VERSION) {
+            let theirs = show(&json!(theirs));
+            let text = format!("{OTHER_VERSION}{VERSION}, the coordinator of {theirs}");
+            return Err(Fault::new("RuntimeError", text).into());
+        }
+        let reader = options.reader()?;
+        let limit = options
+            .timeout
+            .map_or(Ok(FETCHING), Duration::try_from_secs_f64)
+            .map_err(|_| arguments.wrong("timeout", "a number of seconds"))?;
+        let url = Url::parse(asked).map_err(|error| value_error(&format!("{asked}: {error}")))?;
+        let again = |fault: Fault, after: Option<Duration>| match options.max_retries {
+            most if call.retries < most => {
+                NoValue::Again(fault, back_off(call.retries.min(30) as u32, after))
             }
-            Err(fault) => return Err(fault.into()),
+            _ => NoValue::Failed(fault),
         };
-        let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        if busy.contains(&page.answer.status) && call.retries < options.max_retries {
-            let fault = Fault::new("ConnectionError", page.answer.status.to_string());
-            return Err(again(fault, page.retry_after));
+        let page = timeout(limit, self.get(url, &options)).await;
+        let late = |_| Err(Fault::new("TimeoutError", format!("no answer within {limit:?}")));
+        let page = page.unwrap_or_else(late).map_err(|fault| match fault.class {
+            "ConnectionError" | "TimeoutError" => again(fault, None),
+            _ => NoValue::Failed(fault),
+        })?;
+        let status = page.answer.status;
+        if matches!(status.as_u16(), 429 | 503) && call.retries < options.max_retries {
+            return Err(again(Fault::new("ConnectionError", status.to_string()), page.retry_after));
         }
-        let mut value = json!({
-            "url": asked, "status": page.answer.status.as_u16(), "len": page.answer.body.len(),
-            "crc32": crc32(&page.answer.body),
-        });
-        if options.flag("final_url") {
-            value["final_url"] = json!(page.answer.url);
-        }
-        if options.flag("content_type") {
-            value["content_type"] = json!(page.answer.content_type);
-        }
-        if let Some(location) = page.location {
-            value["location"] = json!(location);
-        }
-        if let Some(after) = page.retry_after {
-            value["retry_after"] = json!(after.as_secs());
-        }
-        if options.flag("body") {
-            value["body"] = json!(STANDARD.encode(&page.answer.body));
-        }
-        if options.flag("version") {
-            value["version"] = json!(VERSION);
-        }
-        if options.reads() {
-            let (links, selected) = read(page.answer, &options).await?;
-            value["links"] = json!(links);
-            if options.select.is_some() {
-                value["selected"] = json!(selected);
-            }
-        }
-        Ok(value)
+        Ok(options.value(asked, page, reader).await?)
     }
 
     /// Gets a page, redirects followed as far as the options say, each judged as the first URL is.
-    async fn get(&self, url: &Url, options: &Options) -> Result<Page, Fault> {
-        let (mut url, mut headers) = (url.clone(), options.headers.clone());
-        let mut left = options.redirects;
-        loop {
+    async fn get(&self, mut url: Url, options: &Options) -> Result<Page, Fault> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let field =
+                name.parse::<http::HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
+            let bad = || value_error(&format!("{} is no header field", show(&json!(name))));
+            let (name, value) = field.ok_or_else(bad)?;
+            headers.append(name, value);
+        }
+        let most = options.redirects.unwrap_or(MAX_REDIRECTS);
+        for redirects in 0.. {
             if !matches!(url.scheme(), "http" | "https") {
-                let text = format!("{} is not http or https", url.scheme());
-                return Err(Fault::new("ValueError", text));
+                return Err(value_error(&format!("{} is not http or https", url.scheme())));
             }
             if !self.allow_private {
                 guard::check(&url).map_err(|text| Fault::new("PermissionError", text))?;
             }
-            let request = self.web.get(&url).headers(headers.clone());
-            let response = request.send().await.map_err(|error| no_answer(&error))?;
+            let request = self.web.get(&url).headers(headers.clone()).send();
+            let response = request.await.map_err(|error| no_answer(&error))?;
             let (status, fields) = (response.status(), response.headers());
-            let text = |name: HeaderName| {
-                String::from_utf8_lossy(fields.get(name).map_or(&[], |v| v.as_bytes())).into_owned()
-            };
-            let location =
-                Some(text(LOCATION)).filter(|to| status.is_redirection() && !to.is_empty());
-            let location = location.and_then(|to| url.join(&to).ok());
-            if let Some(to) = &location
-                && left > 0
+            let moved =
+                target(status, fields, &url).transpose().map_err(|text| value_error(&text))?;
+            if let Some(to) = &moved
+                && redirects < most
             {
-                left -= 1;
                 if to.origin() != url.origin() {
                     for secret in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
                         headers.remove(secret);
@@ -229,133 +185,151 @@ impl Tasks {
                 url = to.clone();
                 continue;
             }
-            if location.is_some() && options.redirects > 0 {
-                let text = format!("more than {} redirects", options.redirects);
+            if moved.is_some() && most > 0 {
+                let text = format!("it redirects more than {redirects} times, at last to {url}");
                 return Err(Fault::new("OSError", text));
             }
-            let content_type = text(CONTENT_TYPE);
-            let retry_after = fields
-                .contains_key(RETRY_AFTER)
-                .then(|| retry_after(fields, SystemTime::now()))
-                .flatten();
-            let body = response.bytes().await.map_err(|error| no_answer(&error))?;
+            let retry_after = retry_after(fields, SystemTime::now());
+            let content_type = fields.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+            let content_type = String::from_utf8_lossy(content_type).into_owned();
+            let max = options.max_size.unwrap_or(self.max_size).min(self.max_size);
+            let announced = response.content_length().filter(|bytes| *bytes > max);
+            let unwanted =
+                options.only_pages && status.is_success() && !options.is_for(&content_type);
+            let unread = match announced {
+                _ if unwanted => Some(format!("nothing asks for {}", show(&json!(content_type)))),
+                Some(bytes) => {
+                    Some(format!("it announces {bytes} bytes, and {max} are read at most"))
+                }
+                None => None,
+            };
+            let (mut body, mut whole) = (Bytes::new(), true);
+            if unread.is_none() {
+                let miss = |miss: crate::web::Miss| Fault::new("ConnectionError", miss.to_string());
+                (body, whole) = read(response, max).await.map_err(miss)?;
+            }
+            if !whole || (unread.is_some() && options.version.is_none()) {
+                return Err(value_error(&format!("its body is larger than {max} bytes")));
+            }
             let answer = Answer { url, status, content_type, body };
-            return Ok(Page { answer, location, retry_after });
+            return Ok(Page { answer, moved, retry_after, unread });
         }
+        unreachable!("a page redirects not for ever")
     }
 }
 
-/// A page, and where it leads if it is a redirect that was not followed.
+/// A page, where it leads if it is a redirect that was not followed, and why it was not read.
 struct Page {
     answer: Answer,
-    location: Option<Url>,
+    moved: Option<Url>,
     retry_after: Option<Duration>,
+    unread: Option<String>,
 }
 
 /// What a call may ask of a fetch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Options {
-    given: Map<String, Value>,
-    headers: HeaderMap,
-    select: Option<Selector>,
+    assets: bool,
     attr: Option<String>,
-    timeout: Duration,
-    redirects: u64,
+    body: bool,
+    content_type: bool,
+    final_url: bool,
+    headers: BTreeMap<String, String>,
+    links: bool,
     max_retries: u64,
+    max_size: Option<u64>,
+    /// A coordinator's: bodies of other kinds, and those that are too long, are left unread.
+    only_pages: bool,
+    redirects: Option<usize>,
+    select: Option<String>,
+    timeout: Option<f64>,
+    version: Option<String>,
 }
+
+/// The names of those.
+const OPTIONS: [&str; 14] = [
+    "assets",
+    "attr",
+    "body",
+    "content_type",
+    "final_url",
+    "headers",
+    "links",
+    "max_retries",
+    "max_size",
+    "only_pages",
+    "redirects",
+    "select",
+    "timeout",
+    "version",
+];
 
 impl Options {
     fn read(arguments: &Arguments<'_>) -> Result<Options, Fault> {
-        let given = arguments.named;
-        let get = |name: &str| given.get(name).filter(|value| !value.is_null());
-        let wrong = |name: &str, kind: &str| arguments.wrong(name, kind);
-        for flag in ["assets", "body", "content_type", "final_url", "links"] {
-            if get(flag).is_some_and(|value| !value.is_boolean()) {
-                return Err(wrong(flag, "a bool"));
+        let given =
+            arguments.named.iter().filter(|(name, value)| *name != "url" && !value.is_null());
+        let mut all = Map::new();
+        for (name, value) in given {
+            all.insert(name.clone(), value.clone());
+            // Read again with each, it is known which one is wrong.
+            if let Err(error) = Options::deserialize(Value::Object(all.clone())) {
+                let text = format!("argument '{name}': {}", show(&json!(error.to_string())));
+                return Err(arguments.fault(&text));
             }
         }
-        if let Some(theirs) = get("version")
-            && theirs != VERSION
-        {
-            let text = format!(
-                "this worker is of version {VERSION} and the coordinator of version {}: \
-                 run the same one everywhere",
-                show(theirs)
-            );
-            return Err(Fault::new("RuntimeError", text));
-        }
-        let text = |name: &str| match get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(name, "a string")),
-        };
-        let count = |name: &str, default: u64| match get(name) {
-            None => Ok(default),
-            Some(value) => value.as_u64().ok_or_else(|| wrong(name, "a whole number")),
-        };
-        let select = text("select")?.map(|css| {
-            let bad =
-                |error| Fault::new("ValueError", format!("{css} is no CSS selector: {error}"));
-            Selector::parse(&css).map_err(bad)
-        });
-        let seconds = get("timeout").map(|value| {
-            let limit =
-                value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            limit.ok_or_else(|| wrong("timeout", "a number of seconds"))
-        });
-        let mut headers = HeaderMap::new();
-        for (name, value) in
-            get("headers").map(|v| v.as_object()).unwrap_or_default().into_iter().flatten()
-        {
-            let field = HeaderName::try_from(name.as_str()).ok();
-            let content = value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
-            let bad =
-                || Fault::new("ValueError", format!("{} is no header field", show(&json!(name))));
-            let (field, content) = field.zip(content).ok_or_else(bad)?;
-            headers.append(field, content);
-        }
-        Ok(Options {
-            headers,
-            select: select.transpose()?,
-            attr: text("attr")?,
-            timeout: seconds.transpose()?.unwrap_or(FETCHING),
-            redirects: count("redirects", 10)?.min(50),
-            max_retries: count("max_retries", 0)?,
-            given: given.clone(),
-        })
+        Ok(Options::deserialize(Value::Object(all)).unwrap_or_default())
     }
 
-    fn flag(&self, name: &str) -> bool {
-        self.given.get(name).is_some_and(|value| !value.is_null() && value != false)
+    fn reader(&self) -> Result<Option<Reader>, Fault> {
+        let bad = |css: &str, error| value_error(&format!("{css} is no CSS selector: {error}"));
+        let select =
+            self.select.as_deref().map(|css| Selector::parse(css).map_err(|e| bad(css, e)));
+        let (select, attribute, assets) = (select.transpose()?, self.attr.clone(), self.assets);
+        let reads = self.links || assets || select.is_some();
+        Ok(reads.then_some(Reader { select, attribute, assets }))
     }
 
-    fn reads(&self) -> bool {
-        self.flag("links") || self.flag("assets") || self.select.is_some()
+    fn is_for(&self, content_type: &str) -> bool {
+        Reader { select: None, attribute: None, assets: self.assets }.is_for(content_type)
+    }
+
+    /// What is told of a page.
+    async fn value(&self, asked: &str, page: Page, reader: Option<Reader>) -> Result<Value, Fault> {
+        let Page { answer, moved, retry_after, unread } = page;
+        let mut crc = flate2::Crc::new();
+        crc.update(&answer.body);
+        let mut value = json!({
+            "url": asked, "status": answer.status.as_u16(), "len": answer.body.len(),
+            "crc32": crc.sum(),
+        });
+        let mut add = |name: &str, wanted: bool, what: Value| {
+            if wanted && !what.is_null() {
+                value[name] = what;
+            }
+        };
+        add("final_url", self.final_url, json!(answer.url));
+        add("content_type", self.content_type, json!(answer.content_type));
+        add("location", true, json!(moved));
+        add("retry_after", true, json!(retry_after.map(|after| after.as_secs())));
+        add("unread", true, json!(unread));
+        add("body", self.body, json!(STANDARD.encode(&answer.body)));
+        add("version", self.version.is_some(), json!(VERSION));
+        if let Some(reader) = reader {
+            let (select, answer) = (self.select.is_some(), Arc::new(answer));
+            // Never on the loop, which a single page could hold up.
+            let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
+            let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
+            add("links", self.links || self.assets, json!(read.links));
+            add("selected", select, json!(read.selected));
+            add("cut", true, json!(read.cut));
+        }
+        Ok(value)
     }
 }
 
-/// Reads a page: where it leads, and what is selected from it. However it is made, that ends in time.
-async fn read(answer: Answer, options: &Options) -> Result<(Vec<Url>, Vec<String>), Fault> {
-    if !answer.is_html() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let (links, assets) = (options.flag("links"), options.flag("assets"));
-    let (select, attr) = (options.select.clone(), options.attr.clone());
-    let reading = move || {
-        let html = extract::html(&answer.text());
-        let mut found = if links { extract::links(&html, &answer.url) } else { Vec::new() };
-        if assets {
-            found.extend(extract::assets(&html, &answer.url));
-        }
-        let selected = select.map(|css| extract::select(&html, &css, attr.as_deref()));
-        (answer.body.len(), found, selected.unwrap_or_default())
-    };
-    let late =
-        || Fault::new("TimeoutError", format!("the page takes more than {READING:?} to read"));
-    let reading = spawn_blocking(reading);
-    let read = timeout(READING, reading).await.map_err(|_| late())?;
-    let (_, found, selected) =
-        read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
-    Ok((found, selected))
+fn value_error(text: &dyn Display) -> Fault {
+    Fault::new("ValueError", text.to_string())
 }
 
 fn no_answer(error: &mainspring_http::Error) -> Fault {
@@ -368,13 +342,6 @@ fn no_answer(error: &mainspring_http::Error) -> Fault {
     Fault::new(class, text)
 }
 
-/// The checksum of zlib, gzip and PNG.
-fn crc32(bytes: &Bytes) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
 /// The arguments of a call, as Python binds them: one by position or by name, the others by name.
 struct Arguments<'a> {
     task: &'a str,
@@ -385,30 +352,27 @@ struct Arguments<'a> {
 impl<'a> Arguments<'a> {
     fn of(call: &'a Call, first: &str, names: &[&str]) -> Result<Arguments<'a>, Fault> {
         let Call { task, args, kwargs, .. } = call;
-        let wrong = |text: String| Fault::new("TypeError", format!("{task}() {text}"));
-        if let Some(name) = kwargs.keys().find(|name| !names.contains(&name.as_str())) {
+        let bound = Arguments { task, first: &Value::Null, named: kwargs };
+        let unexpected = |name: &&String| *name != first && !names.contains(&name.as_str());
+        if let Some(name) = kwargs.keys().find(unexpected) {
             let name = show(&json!(name));
-            return Err(wrong(format!("got an unexpected keyword argument '{name}'")));
+            return Err(bound.fault(&format!("got an unexpected keyword argument '{name}'")));
         }
-        let bound = match (&args[..], kwargs.get(first)) {
-            ([one], None) => one,
-            ([], Some(one)) => one,
-            ([], None) => {
-                return Err(wrong(format!("missing 1 required positional argument: '{first}'")));
-            }
-            ([_], Some(_)) => {
-                return Err(wrong(format!("got multiple values for argument '{first}'")));
-            }
-            (many, _) => {
-                let count = many.len();
-                return Err(wrong(format!("takes 1 positional argument but {count} were given")));
-            }
+        let wrong = match (&args[..], kwargs.get(first)) {
+            ([one], None) | ([], Some(one)) => return Ok(Arguments { first: one, ..bound }),
+            ([], None) => format!("missing 1 required positional argument: '{first}'"),
+            ([_], Some(_)) => format!("got multiple values for argument '{first}'"),
+            (many, _) => format!("takes 1 positional argument but {} were given", many.len()),
         };
-        Ok(Arguments { task, first: bound, named: kwargs })
+        Err(bound.fault(&wrong))
     }
 
     fn wrong(&self, name: &str, kind: &str) -> Fault {
-        Fault::new("TypeError", format!("{}() argument '{name}' must be {kind}", self.task))
+        self.fault(&format!("argument '{name}' must be {kind}"))
+    }
+
+    fn fault(&self, text: &str) -> Fault {
+        Fault::new("TypeError", format!("{}() {text}", self.task))
     }
 }
 
@@ -436,15 +400,21 @@ mod tests {
             (fetch(json!(["u"]), json!({"url": "u"})), "() got multiple values for argument 'url'"),
             (fetch(json!([]), json!({"uri": "u"})), "() got an unexpected keyword argument 'uri'"),
             (fetch(json!([7]), json!({})), "() argument 'url' must be a string"),
-            (fetch(json!(["u"]), json!({"links": 1})), "() argument 'links' must be a bool"),
-            (fetch(json!(["u"]), json!({"select": 1})), "() argument 'select' must be a string"),
+            (
+                fetch(json!(["u"]), json!({"links": 1})),
+                "() argument 'links': invalid type: number, expected a boolean",
+            ),
+            (
+                fetch(json!(["u"]), json!({"select": 1})),
+                "() argument 'select': invalid type: number, expected a string",
+            ),
             (
                 fetch(json!(["u"]), json!({"timeout": -1})),
                 "() argument 'timeout' must be a number of seconds",
             ),
             (
                 fetch(json!(["u"]), json!({"redirects": "x"})),
-                "() argument 'redirects' must be a whole number",
+                "() argument 'redirects': invalid type: string \"x\", expected usize",
             ),
         ] {
             assert_eq!(said, format!("TypeError: {FETCH}{expected}"));
@@ -463,7 +433,7 @@ mod tests {
         assert_eq!(fetch("file:///etc/passwd"), "ValueError: file is not http or https");
         assert_eq!(fetch("nothing"), "ValueError: nothing: relative URL without a base");
         let other = faults(FETCH, json!(["http://h/"]), json!({"version": "0.0.0"}));
-        assert!(other.starts_with("RuntimeError: this worker is of version"), "{other}");
+        assert!(other.starts_with("RuntimeError: the worker is of version"), "{other}");
         let css = faults(FETCH, json!(["http://h/"]), json!({"select": "a["}));
         assert!(css.starts_with("ValueError: a[ is no CSS selector"), "{css}");
     }

@@ -14,9 +14,9 @@ mod workers;
 
 use crate::value::duration;
 pub use complaint::complaint;
-pub use gathering::{Asking, Fetch, Scope, Site};
+pub use gathering::{Asking, Fetch, Reach, Site};
 pub use get::Get;
-pub use values::{Seeds, seed};
+pub use values::{Seeds, Via, seed};
 use values::{at_least_one, page_count};
 pub use workers::{Redis, Send, Worker};
 
@@ -210,7 +210,7 @@ mod tests {
             ),
             (
                 "crawl fetch h -H x",
-                "invalid value 'x' for '--header <NAME: VALUE>': write it like 'Name: value'; \
+                "invalid value '***' for '--header <NAME: VALUE>': write it like 'Name: value'; \
                  see crawl fetch --help",
             ),
             (

@@ -13,13 +13,14 @@ use url::Url;
 use crate::cli::Compare;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::report::bars::bar;
 use crate::report::table::Table;
 use crate::site::host::{Host, check_room};
 use crate::site::server::Site;
 use crate::trace;
 use crate::value::{Count, Took};
-use crate::web::{Options, Web};
+use crate::web::Web;
 
 /// One way of waiting, measured.
 struct Measured {

@@ -12,12 +12,14 @@ use url::Url;
 use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
-use crate::crawl::frontier::{Bounds, Frontier, Job};
-use crate::crawl::scope;
+use crate::crawl::frontier::{Bounds, Frontier};
+use crate::crawl::job::Job;
+use crate::crawl::scope::Scope;
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::output::{OutDir, check, movies};
 use crate::polite::pace::Pace;
 use crate::report::progress;
@@ -30,7 +32,7 @@ use crate::stop::Stop;
 use crate::text::Printable;
 use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Options, Web};
+use crate::web::{Connections, Web};
 
 /// Failures that are listed one by one; a site that is down should not fill the screen.
 const LISTED: usize = 20;
@@ -120,7 +122,7 @@ struct Harvest {
 async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Harvest {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
-    let mut frontier = Frontier::new(bounds, Pace::unlimited(), scope::same_hosts(&seeds));
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
@@ -156,7 +158,7 @@ async fn fetch(web: Web, url: Url) -> Fetched<Found> {
             Err(reason) => return Fetched::Failed(reason),
         },
     };
-    Fetched::Page { found, moved_to: None, links, bytes }
+    Fetched::Page { found, links, bytes }
 }
 
 /// Path and query: what tells the pages of one site apart.

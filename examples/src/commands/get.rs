@@ -1,54 +1,71 @@
 //! `crawl get`: one request, as with curl.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::fs;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
 use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
 
+use super::talk::{Talk, answer_text, head, start_line, tell};
 use crate::cli::Get;
+use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
 use crate::output::{Draft, check};
 use crate::phases::{Phases, Stopwatch};
-use crate::text::{Printable, printable_lines};
+use crate::text::{STDOUT, Text, printable_lines};
 use crate::value::{Size, Took};
-use crate::web;
+use crate::{options, web};
 
-/// Redirects that `-L` follows.
-const REDIRECTS: usize = 10;
+/// Redirects that `-L` follows, as with curl.
+const REDIRECTS: usize = 50;
+
+/// What `--compressed` asks for: what the client can unpack.
+const CODINGS: HeaderValue = HeaderValue::from_static("deflate, gzip, br, zstd");
 
 /// Sends the request and prints what comes.
 ///
 /// # Errors
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
-    check(args.har.iter().chain(&args.output))?;
+    check(args.har.iter().chain(output(args)))?;
     let body = body(args)?;
     let mut runtime = crate::trace::runtime(Runtime::builder().name("get"))?;
     runtime.block_on(get(args, body))
 }
 
+/// The file to write the body to; none for `-o -`.
+fn output(args: &Get) -> Option<&PathBuf> {
+    args.output.as_ref().filter(|path| path.as_os_str() != "-")
+}
+
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
-    let mut client = web::trusting(args.cacert.as_deref())?
-        .timeout(args.timeout)
+    let talk = Talk {
+        verbose: args.verbose,
+        via: args.proxy.clone(),
+        body: body.as_ref().map(Vec::len),
+        method: RefCell::default(),
+    };
+    let removed: Vec<HeaderName> = args.header.iter().filter_map(removed).collect();
+    let client = options::trusting(args.cacert.as_deref())?.decompress(args.compressed);
+    let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Both(stopwatch.clone(), archive.clone()));
-    if let Some(proxy) = &args.proxy {
-        client = client.proxy(proxy.clone());
+        .hook(Hooks(stopwatch.clone(), archive.clone(), talk));
+    if !args.timeout.is_zero() {
+        client = client.timeout(args.timeout);
+    }
+    if let Some(via) = &args.proxy {
+        client = client.proxy(via.proxy.clone());
     }
     let client = client.build();
     let request = request(args, &client, body)?;
-    if args.verbose {
-        tell(&request_text(&request));
-    }
     let outcome = exchange(args, &client, request, &stopwatch).await;
     if let Some(path) = &args.har {
         web::write_har(path, &archive)?;
@@ -67,16 +84,23 @@ async fn exchange(
     let response = client.execute(request).await.map_err(failed)?;
     let facts = Facts::of(&response);
     if args.verbose {
-        tell(&answer_text(&response, &facts));
+        for hop in response.history() {
+            tell(format!("* redirected from {}\n", shown_url(hop)).as_bytes());
+        }
+        if !facts.address.is_empty() {
+            tell(format!("* connected to {}\n", facts.address).as_bytes());
+        }
+        let start = start_line(response.version(), response.status(), &response.reason());
+        tell(&answer_text(&start, response.headers()));
     }
     if args.include || args.head {
-        print(&head(&response))?;
+        print_bytes(&head(&response))?;
     }
     let failure = args.fail && facts.status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
     let phases = stopwatch.phases();
     if args.verbose {
-        tell(&phases_text(&phases, size));
+        tell(phases_text(&phases, size).as_bytes());
     }
     if let Some(format) = &args.write_out {
         print(&facts.written(format, &phases, size))?;
@@ -121,28 +145,44 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     };
     let mut headers = HeaderMap::new();
     for (name, value) in &args.header {
-        headers.append(name.clone(), value.clone());
+        if let Some(value) = value {
+            headers.append(name.clone(), value.clone());
+        }
     }
-    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    let mut url = args.url.clone();
+    let in_url = take_userinfo(&mut url);
+    let user = args.user.as_ref().or(in_url.as_ref());
     let ours = HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-    let agent = args.user_agent.clone().unwrap_or(ours);
-    headers.entry(http::header::USER_AGENT).or_insert(agent);
-    let mut request = client.request(method, &args.url);
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let own = [
+        (AUTHORIZATION, user.map(|(name, password)| basic(name, password))),
+        (USER_AGENT, Some(args.user_agent.clone().unwrap_or(ours))),
+        (ACCEPT, Some(HeaderValue::from_static("*/*"))),
+        (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
+        (CONTENT_TYPE, body.as_ref().map(|_| form)),
+    ];
+    for (name, value) in own {
+        let is_removed = args.header.iter().filter_map(removed).any(|removed| removed == name);
+        if let Some(value) = value.filter(|_| !is_removed) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    let mut request = client.request(method, &url);
     if let Some(body) = body {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.entry(CONTENT_TYPE).or_insert(form);
         request = request.body(body);
     }
-    if let Some((user, password)) = &args.user {
-        request = request.basic_auth(user, password);
-    }
     request.headers(headers).build().map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// The name of a field that is not to be sent.
+fn removed((name, value): &Field) -> Option<HeaderName> {
+    value.is_none().then(|| name.clone())
 }
 
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
-    if args.output.is_none() && io::stdout().is_terminal() {
+    if args.output.is_none() && **STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
@@ -153,7 +193,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         return Ok(body.len() as u64);
     }
     let at = |path: &Path, error: &io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    let mut draft = match &args.output {
+    let mut draft = match output(args) {
         Some(path) => Some((Draft::create(path).map_err(|error| at(path, &error))?, path)),
         None => None,
     };
@@ -172,13 +212,14 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     Ok(size)
 }
 
-/// Two hooks in the place of one.
-struct Both(Stopwatch, HarRecorder);
+/// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
+struct Hooks(Stopwatch, HarRecorder, Talk);
 
-impl Hook for Both {
+impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.signal(signal);
         self.1.signal(signal);
+        self.2.signal(signal);
     }
 }
 
@@ -214,7 +255,7 @@ impl Facts {
         Facts {
             status: response.status().as_u16(),
             version: format!("{:?}", response.version()),
-            url: response.url().to_string(),
+            url: shown_url(response.url()),
             redirects: response.history().len(),
             content_type: String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned(),
             address: response.remote_addr().map(|address| address.to_string()).unwrap_or_default(),
@@ -233,7 +274,7 @@ impl Facts {
             let known =
                 named.and_then(|(name, after)| Some((self.value(name, phases, size)?, after)));
             let (piece, after) = match known {
-                Some((value, after)) => (Printable(&value).to_string(), after),
+                Some((value, after)) => (Text(&value, STDOUT).to_string(), after),
                 None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
                 None if rest.starts_with("\\t") => ("\t".to_owned(), &rest[2..]),
                 None => (rest[..1].to_owned(), &rest[1..]),
@@ -266,56 +307,6 @@ impl Facts {
     }
 }
 
-/// The head of an answer, as near to the wire as it can be told.
-fn head(response: &Response) -> String {
-    let status = response.status();
-    let mut text =
-        format!("{:?} {} {}\n", response.version(), status.as_u16(), Printable(&response.reason()));
-    push_fields(&mut text, "", response.headers());
-    text.push('\n');
-    text
-}
-
-fn request_text(request: &Request) -> String {
-    let path = &request.url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut text = format!("> {} {path} HTTP/1.1\n", request.method);
-    let host = &request.url[url::Position::BeforeHost..url::Position::AfterPort];
-    writeln!(text, "> host: {host}").expect("a String takes any text");
-    push_fields(&mut text, "> ", &request.headers);
-    text
-}
-
-fn answer_text(response: &Response, facts: &Facts) -> String {
-    let mut text = String::new();
-    for hop in response.history() {
-        writeln!(text, "* redirected from {}", Printable(hop.as_str()))
-            .expect("a String takes any text");
-    }
-    if !facts.address.is_empty() {
-        writeln!(text, "* connected to {}", facts.address).expect("a String takes any text");
-    }
-    head(response).lines().filter(|line| !line.is_empty()).for_each(|line| {
-        writeln!(text, "< {line}").expect("a String takes any text");
-    });
-    text
-}
-
-/// Fields, a line for each; those that hold secrets without them.
-fn push_fields(text: &mut String, before: &str, fields: &HeaderMap) {
-    for (name, value) in fields {
-        let value = match value.is_sensitive() {
-            true => "(not shown)".into(),
-            false => String::from_utf8_lossy(value.as_bytes()),
-        };
-        writeln!(text, "{before}{name}: {}", Printable(&value)).expect("a String takes any text");
-    }
-}
-
-/// For whoever watches, on stderr.
-fn tell(text: &str) {
-    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,7 +318,7 @@ mod tests {
             version: "HTTP/1.1".to_owned(),
             url: "http://h/".to_owned(),
             redirects: 1,
-            content_type: "text/\x1bhtml".to_owned(),
+            content_type: "text/html".to_owned(),
             address: "127.0.0.1:80".to_owned(),
         };
         let phases = Phases {
@@ -338,7 +329,7 @@ mod tests {
         for (format, text) in [
             ("%{http_code} %{num_redirects}\\n", "200 1\n"),
             ("%{time_starttransfer}\\t%{time_total}", "0.005000\t0.007000"),
-            ("%{content_type} %{size_download}", "text/\\u{1b}html 42"),
+            ("%{content_type} %{size_download}", "text/html 42"),
             ("100 % %{nonsense} %{http_code \\x", "100 % %{nonsense} %{http_code \\x"),
             ("", ""),
         ] {

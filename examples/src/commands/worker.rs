@@ -26,13 +26,7 @@ pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
         verbose: args.verbose,
     };
     let (stop, now) = (Stop::new(), Stop::new());
-    let (first, second) = (stop.clone(), now.clone());
-    let handler = move || match (first.is_asked(), second.is_asked()) {
-        (false, _) => first.ask(),
-        (true, false) => second.ask(),
-        (true, true) => std::process::exit(130),
-    };
-    ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))?;
+    stop.on_ctrl_c_or(&now)?;
     let ready = |what: &str| tell(&format!("ready: {what}"));
     let done = mainspring::run(async {
         let Worker { task, site, allow_private, concurrency, max_size, .. } = args;

@@ -62,6 +62,8 @@ pub struct Totals {
     /// Pages that robots.txt asks crawlers to leave alone, and links to such pages: one that was
     /// found on several pages counts each time.
     pub forbidden: u64,
+    /// Redirects to pages that were known already or are not in scope.
+    pub led_away: u64,
     /// Pages that were known of and not begun.
     pub abandoned: u64,
     /// Why it began no more pages.

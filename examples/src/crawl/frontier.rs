@@ -17,6 +17,9 @@ use std::time::Instant;
 
 use url::Url;
 
+use super::job::{Counts, Job, Left, WorkItem};
+use super::redirect::{Hop, MAX_REDIRECTS};
+use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
@@ -30,32 +33,6 @@ pub struct Bounds {
     pub pages: usize,
 }
 
-/// Something to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Where it is.
-    pub url: Url,
-    /// What it is for.
-    pub errand: Errand,
-    /// How many links it is away from the beginning.
-    pub depth: u32,
-    /// How many fetches, one after another, had to end before this one could begin.
-    pub after: u32,
-    /// How often it has been tried already.
-    pub tries: u32,
-    host: usize,
-}
-
-/// What a fetch is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// To read what a host asks of crawlers.
-    Robots,
-    /// To have the page; with its place among all pages, in the order in which they were found,
-    /// from 0.
-    Page(usize),
-}
-
 /// What is known of a host's robots.txt.
 #[derive(Debug)]
 enum Wishes {
@@ -63,6 +40,8 @@ enum Wishes {
     Unasked(u32),
     Asking,
     Known(Robots),
+    /// It cannot be had, for this reason: nothing is fetched (RFC 9309 §2.3.1.4).
+    Lost(String),
 }
 
 struct Host {
@@ -87,16 +66,16 @@ pub struct Frontier {
     queued: usize,
     bounds: Bounds,
     pace: Pace,
-    in_scope: Box<dyn Fn(&Url) -> bool>,
-    left_out: usize,
-    refused: usize,
-    forbidden: Vec<Job>,
+    scope: Scope,
+    counts: Counts,
+    left: Vec<(Job, Left)>,
+    notes: Vec<String>,
 }
 
 impl Frontier {
-    /// An empty frontier; links for which `in_scope` is false are not followed.
+    /// An empty frontier; links that are not in scope are not followed.
     #[must_use]
-    pub fn new(bounds: Bounds, pace: Pace, in_scope: impl Fn(&Url) -> bool + 'static) -> Frontier {
+    pub fn new(bounds: Bounds, pace: Pace, scope: Scope) -> Frontier {
         Frontier {
             hosts: Vec::new(),
             by_origin: HashMap::new(),
@@ -107,10 +86,10 @@ impl Frontier {
             queued: 0,
             bounds,
             pace,
-            in_scope: Box::new(in_scope),
-            left_out: 0,
-            refused: 0,
-            forbidden: Vec::new(),
+            scope,
+            counts: Counts::default(),
+            left: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -138,7 +117,7 @@ impl Frontier {
             return;
         }
         for link in links {
-            if (self.in_scope)(&link) {
+            if self.scope.judge(&link) == Verdict::In {
                 self.add(link, depth + 1, chain);
             }
         }
@@ -147,24 +126,99 @@ impl Frontier {
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
         if self.found >= self.bounds.pages {
-            self.left_out += usize::from(!self.seen.contains(&key));
+            self.counts.left_out += usize::from(!self.seen.contains(&key));
         } else if !self.seen.contains(&key) {
             let host = self.host(&url);
-            if let Wishes::Known(robots) = &self.hosts[host].wishes
-                && !robots.allows(&url)
-            {
-                // It takes no page's place, and is not even remembered: there may be any number.
-                self.refused += 1;
-                return;
+            // What will not be fetched takes no page's place, and is not even remembered: there may
+            // be any number.
+            match &self.hosts[host].wishes {
+                Wishes::Known(robots) if !robots.allows(&url) => {
+                    self.counts.refused += 1;
+                    return;
+                }
+                Wishes::Lost(_) if depth > 0 => {
+                    self.counts.unasked += 1;
+                    return;
+                }
+                _ => {}
             }
             self.seen.insert(key);
-            let errand = Errand::Page(self.found);
+            let item = WorkItem::Page(self.found);
             self.found += 1;
             self.unlist(host);
-            let job = Job { url, errand, depth, after, tries: 0, host };
+            let job = Job { url, item, depth, after, tries: 0, via: Vec::new(), host };
             self.hosts[host].queue.push_back(job);
             self.queued += 1;
             self.list(host);
+        }
+    }
+
+    /// Takes a page on to where an answer with this status redirects it, after a chain of `chain`
+    /// fetches. The target is judged as a link is, and waits for its own host.
+    ///
+    /// # Errors
+    /// The page, with why it goes no further.
+    pub fn redirect(
+        &mut self,
+        mut job: Job,
+        status: u16,
+        to: Url,
+        chain: u32,
+    ) -> Result<(), (Box<Job>, Left)> {
+        let from = std::mem::replace(&mut job.url, to);
+        job.via.push(Hop { url: from, status });
+        match self.judge(&job) {
+            Some(left) => Err((Box::new(job), left)),
+            None => {
+                self.seen.insert(canonical(&job.url));
+                let id = self.host(&job.url);
+                (job.host, job.tries, job.after) = (id, 0, chain);
+                self.unlist(id);
+                self.hosts[id].queue.push_front(job);
+                self.queued += 1;
+                self.list(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why a page that was redirected to `job.url` goes no further, if it does not.
+    fn judge(&mut self, job: &Job) -> Option<Left> {
+        let (to, from) = (&job.url, job.found_at());
+        let key = canonical(to);
+        // A site may send a visitor in a circle once, to set a cookie on the way.
+        let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
+        if times > 1 {
+            return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
+        }
+        if job.via.len() > MAX_REDIRECTS {
+            return Some(Left::Failed(format!("it redirects more than {MAX_REDIRECTS} times")));
+        }
+        match self.scope.judge(to) {
+            Verdict::OtherHost if job.is_beginning() && self.scope.widen(from, to) => {
+                self.notes.push(format!("{from} redirects to {to}: links to both are followed"));
+                if self.scope.judge(to) == Verdict::Excluded {
+                    return Some(Left::Excluded);
+                }
+            }
+            Verdict::OtherHost if job.is_beginning() => {
+                let flag = self.scope.flag();
+                return Some(Left::Failed(format!(
+                    "it redirects to {to}, which is another site; {flag} allows it"
+                )));
+            }
+            Verdict::OtherHost => return Some(Left::OtherHost),
+            Verdict::Excluded => return Some(Left::Excluded),
+            Verdict::In => {}
+        }
+        if times == 0 && self.seen.contains(&key) {
+            return Some(Left::Known);
+        }
+        let host = self.host(&job.url);
+        match &self.hosts[host].wishes {
+            Wishes::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
+            Wishes::Lost(reason) => Some(Left::Failed(reason.clone())),
+            _ => None,
         }
     }
 
@@ -199,19 +253,26 @@ impl Frontier {
                 Wishes::Unasked(tries) => {
                     let tries = *tries;
                     host.wishes = Wishes::Asking;
-                    let (url, errand) = (host.robots_txt.clone(), Errand::Robots);
-                    Some(Job { url, errand, depth: 0, after: 0, tries, host: id })
+                    let (url, item) = (host.robots_txt.clone(), WorkItem::Robots);
+                    Some(Job { url, item, depth: 0, after: 0, tries, via: Vec::new(), host: id })
                 }
                 Wishes::Asking => None,
-                Wishes::Known(robots) => {
+                wishes => {
                     let job = host.queue.pop_front().expect("a ready host has a page");
                     self.queued -= 1;
-                    if robots.allows(&job.url) {
-                        host.not_before = now + self.pace.pause(robots.delay);
-                        Some(job)
-                    } else {
-                        self.forbidden.push(job);
-                        None
+                    match wishes {
+                        Wishes::Known(robots) if robots.allows(&job.url) => {
+                            host.not_before = now + self.pace.pause(robots.delay);
+                            Some(job)
+                        }
+                        Wishes::Lost(reason) => {
+                            self.left.push((job, Left::Failed(reason.clone())));
+                            None
+                        }
+                        _ => {
+                            self.left.push((job, Left::Forbidden));
+                            None
+                        }
                     }
                 }
             };
@@ -230,10 +291,13 @@ impl Frontier {
         self.list(job.host);
     }
 
-    /// Takes note of what the host of `job` asks of crawlers.
-    pub fn heed(&mut self, job: &Job, robots: Robots) {
+    /// Takes note of what the host of `job` asks of crawlers, or of why that cannot be had.
+    pub fn heed(&mut self, job: &Job, robots: Result<Robots, String>) {
         self.unlist(job.host);
-        self.hosts[job.host].wishes = Wishes::Known(robots);
+        self.hosts[job.host].wishes = match robots {
+            Ok(robots) => Wishes::Known(robots),
+            Err(reason) => Wishes::Lost(format!("its {} cannot be had: {reason}", job.url)),
+        };
         self.list(job.host);
     }
 
@@ -244,9 +308,9 @@ impl Frontier {
         let host = &mut self.hosts[job.host];
         host.not_before = host.not_before.max(at);
         let id = job.host;
-        match job.errand {
-            Errand::Robots => host.wishes = Wishes::Unasked(job.tries),
-            Errand::Page(_) => {
+        match job.item {
+            WorkItem::Robots => host.wishes = Wishes::Unasked(job.tries),
+            WorkItem::Page(_) => {
                 host.queue.push_front(job);
                 self.queued += 1;
             }
@@ -291,31 +355,35 @@ impl Frontier {
         self.queued == 0
     }
 
-    /// How many links were not followed because the bound on pages was reached. A link found on
-    /// several pages counts each time.
+    /// How many links were not followed, and why.
     #[must_use]
-    pub fn left_out(&self) -> usize {
-        self.left_out
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
-    /// How many links were not followed because a robots.txt was known to forbid it. A link found
-    /// on several pages counts each time.
-    #[must_use]
-    pub fn refused(&self) -> usize {
-        self.refused
+    /// The pages that were left alone when they could have begun, since this was asked last.
+    pub fn left(&mut self) -> Vec<(Job, Left)> {
+        std::mem::take(&mut self.left)
     }
 
-    /// The pages that robots.txt has kept from being begun since this was asked last.
-    pub fn forbidden(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.forbidden)
+    /// Which links are followed.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    /// What a person should know of how the crawl went on: by what its scope was widened.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
 impl Host {
     /// The place of the page that is next; hosts without one are on no list.
     fn first(&self) -> usize {
-        match self.queue.front().map(|job| job.errand) {
-            Some(Errand::Page(place)) => place,
+        match self.queue.front().map(|job| job.item) {
+            Some(WorkItem::Page(place)) => place,
             _ => usize::MAX,
         }
     }
@@ -337,7 +405,7 @@ mod tests {
     }
 
     fn frontier(depth: u32, pages: usize, pace: Pace) -> Frontier {
-        Frontier::new(Bounds { depth, pages }, pace, |_| true)
+        Frontier::new(Bounds { depth, pages }, pace, Scope::any())
     }
 
     fn urls(frontier: &mut Frontier, now: Instant) -> Vec<String> {
@@ -369,14 +437,14 @@ mod tests {
             frontier.alias(&url("http://h/b"));
             frontier.seed(url("http://h/"));
             let front = frontier.begin(now).expect("the seed");
-            assert_eq!((front.depth, front.errand, front.after), (0, Errand::Page(1), 0));
+            assert_eq!((front.depth, front.item, front.after), (0, WorkItem::Page(1), 0));
             frontier.follow(
                 0,
                 1,
                 ["http://h/b", "http://h/a", "http://h/earlier"].map(url).to_vec(),
             );
             let a = frontier.begin(now).expect("the link");
-            assert_eq!((a.depth, a.errand, a.after), (1, Errand::Page(2), 1));
+            assert_eq!((a.depth, a.item, a.after), (1, WorkItem::Page(2), 1));
             frontier.follow(1, 2, vec![url("http://h/too/deep")]);
             assert!(frontier.is_empty());
         });
@@ -390,7 +458,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.left_out(), 1);
+            assert_eq!(frontier.counts().left_out, 1);
         });
     }
 
@@ -443,15 +511,17 @@ mod tests {
             }
             let asking = frontier.begin(now).expect("the robots.txt");
             assert_eq!(
-                (asking.url.as_str(), asking.errand),
-                ("http://h/robots.txt", Errand::Robots)
+                (asking.url.as_str(), asking.item),
+                ("http://h/robots.txt", WorkItem::Robots)
             );
             assert_eq!((frontier.begin(now), frontier.next_at()), (None, None));
             frontier.ended(&asking);
-            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2"));
+            let robots = Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2");
+            frontier.heed(&asking, Ok(robots));
             assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
-            let forbidden: Vec<Url> = frontier.forbidden().into_iter().map(|job| job.url).collect();
-            assert_eq!(forbidden, [url("http://h/a")]);
+            let left = frontier.left();
+            assert_eq!((left[0].0.url.as_str(), &left[0].1), ("http://h/a", &Left::Forbidden));
+            assert_eq!(left.len(), 1);
             assert_eq!(frontier.next_at(), Some(now + Duration::from_secs(2)));
         });
     }
@@ -464,13 +534,14 @@ mod tests {
             frontier.seed(url("http://h/"));
             let asking = frontier.begin(now).expect("the robots.txt");
             frontier.ended(&asking);
-            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /no"));
+            frontier.heed(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
             assert_eq!(urls(&mut frontier, now), ["http://h/"]);
             let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
-            assert_eq!((frontier.refused(), frontier.left_out()), (2, 0));
-            assert!(frontier.forbidden().is_empty(), "none of them was to begin");
+            let counts = Counts { refused: 2, ..Counts::default() };
+            assert_eq!(frontier.counts(), counts);
+            assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }
 
@@ -485,7 +556,7 @@ mod tests {
             frontier.put_back(asking, now + Duration::from_secs(1));
             assert_eq!(frontier.begin(now), None);
             let again = frontier.begin(now + Duration::from_secs(1)).expect("again");
-            assert_eq!((again.errand, again.tries), (Errand::Robots, 1));
+            assert_eq!((again.item, again.tries), (WorkItem::Robots, 1));
         });
     }
 }

@@ -11,7 +11,9 @@ use url::Url;
 
 use super::account::{Budget, Watch};
 use super::engine::{Fetched, Over, crawl};
-use super::frontier::{Bounds, Errand, Frontier, Job};
+use super::frontier::{Bounds, Frontier};
+use super::job::{Job, WorkItem};
+use super::scope::Scope;
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
 use crate::stop::Stop;
@@ -118,7 +120,7 @@ impl Seen {
         *self.in_flight.entry(host.clone()).or_default() += 1;
         assert!(self.in_flight[&host] <= web.pace.per_host, "{host} has its places");
         assert!(self.in_flight.values().sum::<usize>() <= web.concurrency);
-        if job.errand == Errand::Robots {
+        if job.item == WorkItem::Robots {
             assert!(web.pace.obey_robots);
             assert!(self.asked_robots.insert(host), "once is enough");
             return;
@@ -138,17 +140,14 @@ async fn fetch(web: Rc<Web>, seen: Rc<RefCell<Seen>>, job: Job) -> Fetched<()> {
     let (millis, busy) = web.moods.get(job.url.as_str()).copied().unwrap_or((500, 0));
     sleep(Duration::from_millis(millis)).await;
     *seen.borrow_mut().in_flight.get_mut(&host).expect("it has begun") -= 1;
-    match job.errand {
-        Errand::Robots => Fetched::Robots(web.robots(&host)),
-        Errand::Page(_) if job.tries < busy => {
+    match job.item {
+        WorkItem::Robots => Fetched::Robots(web.robots(&host)),
+        WorkItem::Page(_) if job.tries < busy => {
             Fetched::Busy { reason: "503".to_owned(), retry_after: Some(Duration::from_secs(1)) }
         }
-        Errand::Page(_) => Fetched::Page {
-            found: (),
-            moved_to: None,
-            links: web.pages[job.url.as_str()].clone(),
-            bytes: 1,
-        },
+        WorkItem::Page(_) => {
+            Fetched::Page { found: (), links: web.pages[job.url.as_str()].clone(), bytes: 1 }
+        }
     }
 }
 
@@ -162,7 +161,7 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         let totals = runtime.block_on(async {
             let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
-            let mut frontier = Frontier::new(bounds, web.pace.clone(), |_| true);
+            let mut frontier = Frontier::new(bounds, web.pace.clone(), Scope::any());
             frontier.seed(url(0, 0));
             let fetch = |job: &Job| {
                 seen.borrow_mut().begins(&web, job);

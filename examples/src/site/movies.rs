@@ -107,7 +107,7 @@ const HEROES: [&str; 12] = [
     "an archivist with no memory",
     "the last telegraph clerk",
     "a piano tuner & her brother",
-    "a lighthouse keeper",
+    "a lighthouse writer",
     "three sisters from the valley",
     "an honest forger",
     "a night-shift baker",

@@ -17,7 +17,7 @@ use crate::value::millis;
 /// A redirect adds its own phases to those of the request that led to it. A request that failed
 /// has spent the last of its time in the phase that it failed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Laps {
+pub struct Timings {
     /// Waiting for a connection to be free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<f64>,
@@ -41,11 +41,11 @@ pub struct Laps {
     pub body_ms: Option<f64>,
 }
 
-/// The columns of [`Laps`] in a table.
+/// The columns of [`Timings`] in a table.
 pub const COLUMNS: [&str; 7] =
     ["queued_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "body_ms"];
 
-impl Laps {
+impl Timings {
     /// The phases in the order of [`COLUMNS`].
     #[must_use]
     pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
@@ -110,9 +110,9 @@ impl Runner {
 /// A hook that times requests, each known by the URL that it was first sent to: no two requests for
 /// the same one may be on their way at once. Clones share what they note.
 #[derive(Clone, Default)]
-pub struct Timekeeper(Rc<RefCell<Track>>);
+pub struct RequestTimer(Rc<RefCell<Track>>);
 
-/// Whoever begins a request takes its laps, so that only those on their way are kept.
+/// Whoever begins a request takes its timings, so that only those on their way are kept.
 #[derive(Default)]
 struct Track {
     runners: HashMap<Url, Runner>,
@@ -120,20 +120,20 @@ struct Track {
     urls: HashMap<u64, Url>,
 }
 
-impl Timekeeper {
+impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
     #[must_use]
-    pub fn take(&self, url: &Url) -> Laps {
+    pub fn take(&self, url: &Url) -> Timings {
         let mut track = self.0.borrow_mut();
-        let Some(runner) = track.runners.remove(url) else { return Laps::default() };
+        let Some(runner) = track.runners.remove(url) else { return Timings::default() };
         track.urls.remove(&runner.number);
         let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
             runner.spent.map(|spent| spent.map(millis));
-        Laps { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
     }
 }
 
-impl Hook for Timekeeper {
+impl Hook for RequestTimer {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.borrow_mut().note(signal.request, signal.at, &signal.kind);
     }
@@ -169,10 +169,10 @@ mod tests {
     }
 
     /// Tells of one request, each signal twice as long after the one before as that was.
-    fn tell(timekeeper: &Timekeeper, request: u64, kinds: &[SignalKind<'_>]) {
+    fn tell(timer: &RequestTimer, request: u64, kinds: &[SignalKind<'_>]) {
         let mut at = Instant::now();
         for (n, kind) in kinds.iter().enumerate() {
-            timekeeper.0.borrow_mut().note(request, at, kind);
+            timer.0.borrow_mut().note(request, at, kind);
             at += Duration::from_millis(1 << n);
         }
     }
@@ -180,11 +180,11 @@ mod tests {
     #[test]
     fn every_moment_of_a_request_belongs_to_one_phase() {
         use SignalKind::*;
-        let (timekeeper, headers) = (Timekeeper::default(), HeaderMap::new());
+        let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
         let start = |url| RequestStart { method: &Method::GET, url, headers: &headers };
         let (first, second) = (url("/1"), url("/2"));
         tell(
-            &timekeeper,
+            &timer,
             1,
             &[
                 start(&first),
@@ -204,10 +204,10 @@ mod tests {
                 ResponseEnd,
             ],
         );
-        tell(&timekeeper, 2, &[start(&second), ConnectionReuse { address: None }]);
+        tell(&timer, 2, &[start(&second), ConnectionReuse { address: None }]);
         assert_eq!(
-            timekeeper.take(&first),
-            Laps {
+            timer.take(&first),
+            Timings {
                 queued_ms: Some(1.0 + 2.0 + 4.0 + 512.0),
                 dns_ms: Some(8.0),
                 connect_ms: Some(16.0),
@@ -217,10 +217,10 @@ mod tests {
                 body_ms: None,
             }
         );
-        let laps = Laps { queued_ms: Some(1.0), ..Laps::default() };
-        assert_eq!(timekeeper.take(&second), laps, "the request for it, not the redirect");
-        assert_eq!(timekeeper.take(&second), Laps::default(), "taken");
-        let track = timekeeper.0.borrow();
+        let timings = Timings { queued_ms: Some(1.0), ..Timings::default() };
+        assert_eq!(timer.take(&second), timings, "the request for it, not the redirect");
+        assert_eq!(timer.take(&second), Timings::default(), "taken");
+        let track = timer.0.borrow();
         assert_eq!((track.runners.len(), track.urls.len()), (0, 0));
     }
 }
