@@ -3,12 +3,14 @@
 //!
 //! What to read, in this order: `worker.rs` takes tasks and runs them; `scripts.rs` is what is done in
 //! Redis at one stroke, so that nothing is lost; `message.rs` and `canvas.rs` are what is written
-//! there; `redis.rs` and `resp.rs` are the way to it.
+//! there; `redis.rs` and `resp.rs` are the way to it. `coordinator.rs` is where a crawl asks workers for
+//! its pages.
 
 mod address;
 mod bell;
 mod canvas;
 mod control;
+mod coordinator;
 mod guard;
 mod message;
 pub mod producer;
@@ -22,6 +24,7 @@ mod worker;
 use std::io::Write as _;
 
 pub use address::{Address, Place};
+pub use coordinator::Workers;
 pub use message::Call;
 pub use tasks::{CRAWL, FETCH, Tasks, VERSION};
 pub use worker::{Done, Settings, work};

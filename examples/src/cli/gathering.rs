@@ -13,11 +13,12 @@ use super::values::{
     Seeds, Via, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector,
     share, user,
 };
+use super::workers::Sharing;
 use crate::credentials::{Audience, Credentials, Field};
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
-#[derive(Args)]
+#[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,7 @@ pub struct Fetch {
 }
 
 /// `crawl site`.
-#[derive(Args)]
+#[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -133,7 +134,7 @@ pub enum Reach {
 }
 
 /// How to ask for pages, and what to do with them.
-#[derive(Clone, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Asking and keeping")]
 pub struct Asking {
     /// Print what this CSS selector finds, instead of a line per page
@@ -192,6 +193,9 @@ pub struct Asking {
     /// Read no page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
+    /// Through whom pages are fetched.
+    #[command(flatten)]
+    pub sharing: Sharing,
 }
 
 impl Asking {

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use mainspring::future::race;
 use url::Url;
 
 use super::values::{at_least_one, seed};
+use crate::celery::producer::Producer;
 use crate::celery::{Address, FETCH, QUEUE};
+use crate::stop::Stop;
 use crate::value::{bytes, duration};
 
 /// Where Redis is, and what is where in it.
@@ -35,6 +38,46 @@ impl Redis {
             }
             (None, Err(_)) => Address::parse("redis://localhost"),
         }
+    }
+}
+
+/// Through whom pages are fetched.
+#[derive(Clone, Debug, Args)]
+pub struct Sharing {
+    /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
+    /// REDIS_URL, which others cannot see
+    #[arg(long, value_name = "URL")]
+    #[arg(conflicts_with_all = ["proxy", "cookies", "cacert", "danger_accept_invalid_certs", "har"])]
+    via: Option<String>,
+    /// The queue of those workers
+    #[arg(long, value_name = "Q", default_value = QUEUE, requires = "via")]
+    queue: String,
+    /// What all keys in that Redis begin with
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "via")]
+    prefix: String,
+}
+
+impl Sharing {
+    /// Where Redis is, if pages are fetched by workers.
+    ///
+    /// # Errors
+    /// As [`Redis::address`].
+    pub fn address(&self) -> Result<Option<Address>, String> {
+        let given = |redis: &String| Some(redis.clone()).filter(|redis| redis != "env");
+        let via = |redis| Redis { redis: given(redis), prefix: String::new() }.address();
+        self.via.as_ref().map(via).transpose()
+    }
+
+    /// A way to send them tasks, unless a stop is asked for first.
+    ///
+    /// # Errors
+    /// One sentence: Redis cannot be reached, or does not let us in.
+    pub async fn producer(&self, address: &Address, stop: &Stop) -> Result<Producer, String> {
+        let stopped = async {
+            stop.asked().await;
+            Err("stopped before Redis was reached".to_owned())
+        };
+        race(Producer::connect(address, &self.prefix, &self.queue), stopped).await
     }
 }
 

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::result_writer::Found;
+use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
 use crate::crawl::record::Record;
@@ -20,7 +21,7 @@ use crate::credentials::take_userinfo;
 use crate::extract::{self, MAX_STEPS};
 use crate::output::{OutDir, names};
 use crate::value::millis;
-use crate::web::{Answer, FetchError, Web};
+use crate::web::{Answer, Miss, Web};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.
@@ -34,7 +35,9 @@ pub(super) struct Fetcher {
     pub(super) web: Web,
     pub(super) scope: Scope,
     pub(super) reader: Arc<Reader>,
-    pub(super) bodies: Option<BodyStore>,
+    pub(super) shelf: Option<Shelf>,
+    /// Those who fetch and read pages in our stead.
+    pub(super) workers: Option<Workers>,
 }
 
 impl Fetcher {
@@ -45,29 +48,43 @@ impl Fetcher {
         }
         let start = now();
         let is_wanted = |content_type: &str| {
-            job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
+            job.is_beginning() || self.shelf.is_some() || self.reader.is_for(content_type)
         };
-        let answer = match self.web.get_if(&job.url, is_wanted).await {
-            Ok(answer) => Arc::new(answer),
-            Err(FetchError::Unread { status, content_type, reason }) => {
+        let got = match &self.workers {
+            None => self.web.get_if(&job.url, is_wanted).await.map(|answer| (answer, None)),
+            Some(workers) => {
+                let only_pages = !job.is_beginning() && self.shelf.is_none();
+                let got = workers.get(&job.url, self.web.fields_for(&job.url), only_pages).await;
+                got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
+            }
+        };
+        let (answer, remote) = match got {
+            Ok((answer, remote)) => (Arc::new(answer), remote),
+            Err(Miss::Unread { status, content_type, reason }) => {
                 let (status, skipped) = (Some(status.as_u16()), Some(reason));
                 let took_ms = millis(now().duration_since(start));
                 let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
                 let found = Found { record, leads_to: Vec::new() };
                 return Fetched::Page { found, links: Vec::new(), bytes: 0 };
             }
-            Err(error) => {
-                if let FetchError::Moved { .. } = error {
+            Err(miss) => {
+                if let Miss::Moved { .. } = miss {
                     // What is told of the page is how long it takes where it is.
                     let _timings = self.web.timings(&job.url);
                 }
-                return error.into();
+                return miss.into();
             }
         };
         let took = now().duration_since(start);
         let reader = self.reader.clone();
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
-        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+        let (read, bytes) = match remote {
+            Some((read, bytes)) => (Some(read), bytes),
+            None => {
+                let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+                (read, answer.body.len() as u64)
+            }
+        };
         let read = match read.filter(|read| read.is_whole) {
             Some(read) => read,
             None => {
@@ -79,13 +96,12 @@ impl Fetcher {
             }
         };
         let mut file = None;
-        if let Some(bodies) = &self.bodies {
-            match bodies.put(job.found_at(), answer.clone()).await {
+        if let Some(shelf) = &self.shelf {
+            match shelf.put(job.found_at(), answer.clone()).await {
                 Ok(name) => file = Some(name),
                 Err(reason) => return Fetched::Failed(reason),
             }
         }
-        let bytes = answer.body.len() as u64;
         let record = Record {
             status: Some(answer.status.as_u16()),
             content_type: answer.content_type.clone(),
@@ -103,7 +119,7 @@ impl Fetcher {
 }
 
 /// Where bodies are kept.
-pub(super) struct BodyStore {
+pub(super) struct Shelf {
     pub(super) dir: OutDir,
     /// Whether they are to be JSON, and named after the last part of their address.
     pub(super) json: bool,
@@ -112,7 +128,7 @@ pub(super) struct BodyStore {
     pub(super) trouble: RefCell<Option<String>>,
 }
 
-impl BodyStore {
+impl Shelf {
     /// Writes a body where it is not yet in its place; returns the name that it will have.
     async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
         let name = if self.json {
