@@ -290,6 +290,12 @@ impl Web {
         }
     }
 
+    /// The header fields that a request for this URL carries besides those that all have.
+    #[must_use]
+    pub fn fields_for(&self, url: &Url) -> HeaderMap {
+        self.credentials.fields_for(url)
+    }
+
     /// How long each phase of the latest request for `url` took, if requests are timed; the
     /// client forgets it.
     #[must_use]
@@ -317,7 +323,7 @@ fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
 
 /// Reads a body until it is over or longer than `max` bytes; says whether it was over. Of a longer
 /// one, a little more than `max` bytes may come.
-async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
+pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
     let failed = failed(response.url());
     let is_coded = response.headers().contains_key(CONTENT_ENCODING);
     if !is_coded && response.content_length().is_some_and(|bytes| bytes <= max) {
@@ -348,7 +354,7 @@ pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::result_writer::Found;
+use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
 use crate::crawl::record::Record;
@@ -35,6 +36,8 @@ pub(super) struct Fetcher {
     pub(super) scope: Scope,
     pub(super) reader: Arc<Reader>,
     pub(super) bodies: Option<BodyStore>,
+    /// What fetches and reads pages in our stead.
+    pub(super) workers: Option<Workers>,
 }
 
 impl Fetcher {
@@ -47,8 +50,16 @@ impl Fetcher {
         let is_wanted = |content_type: &str| {
             job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
         };
-        let answer = match self.web.get_if(&job.url, is_wanted).await {
-            Ok(answer) => Arc::new(answer),
+        let got = match &self.workers {
+            None => self.web.get_if(&job.url, is_wanted).await.map(|answer| (answer, None)),
+            Some(workers) => {
+                let only_pages = !job.is_beginning() && self.bodies.is_none();
+                let got = workers.get(&job.url, self.web.fields_for(&job.url), only_pages).await;
+                got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
+            }
+        };
+        let (answer, remote) = match got {
+            Ok((answer, remote)) => (Arc::new(answer), remote),
             Err(FetchError::Unread { status, content_type, reason }) => {
                 let (status, skipped) = (Some(status.as_u16()), Some(reason));
                 let took_ms = millis(now().duration_since(start));
@@ -67,7 +78,13 @@ impl Fetcher {
         let took = now().duration_since(start);
         let reader = self.reader.clone();
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
-        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+        let (read, bytes) = match remote {
+            Some((read, bytes)) => (Some(read), bytes),
+            None => {
+                let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+                (read, answer.body.len() as u64)
+            }
+        };
         let read = match read.filter(|read| read.is_whole) {
             Some(read) => read,
             None => {
@@ -85,7 +102,6 @@ impl Fetcher {
                 Err(reason) => return Fetched::Failed(reason),
             }
         }
-        let bytes = answer.body.len() as u64;
         let record = Record {
             status: Some(answer.status.as_u16()),
             content_type: answer.content_type.clone(),
@@ -141,26 +157,26 @@ impl BodyStore {
 }
 
 /// Reads pages: on the loop or off it.
-pub(super) struct Reader {
-    pub(super) select: Option<Selector>,
-    pub(super) attribute: Option<String>,
-    pub(super) assets: bool,
+pub(crate) struct Reader {
+    pub(crate) select: Option<Selector>,
+    pub(crate) attribute: Option<String>,
+    pub(crate) assets: bool,
 }
 
 /// What was read from a page.
-struct Read {
+pub(crate) struct Read {
     /// No limit has cut the page short.
-    is_whole: bool,
-    links: Vec<Url>,
-    selected: Vec<String>,
+    pub(crate) is_whole: bool,
+    pub(crate) links: Vec<Url>,
+    pub(crate) selected: Vec<String>,
     /// What limits have cut.
-    cut: Option<String>,
+    pub(crate) cut: Option<String>,
 }
 
 impl Reader {
     /// Whether a linked body of this type is of use: it may hold links, is a text, or is of the kind
     /// that pages show and the command line asks for.
-    fn is_for(&self, content_type: &str) -> bool {
+    pub(crate) fn is_for(&self, content_type: &str) -> bool {
         let kind = content_type.trim_start().to_ascii_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| kind.contains(part));
         !kind.contains('/')
@@ -169,7 +185,7 @@ impl Reader {
     }
 
     /// The links of a page, and what was selected from it.
-    fn read(&self, answer: &Answer, max_steps: usize) -> Read {
+    pub(crate) fn read(&self, answer: &Answer, max_steps: usize) -> Read {
         if !answer.is_html() {
             return Read { is_whole: true, links: Vec::new(), selected: Vec::new(), cut: None };
         }
