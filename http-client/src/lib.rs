@@ -36,6 +36,7 @@ mod request;
 mod resolve;
 mod response;
 mod retry;
+mod secret;
 mod shared;
 mod stats;
 mod sweep;
@@ -71,6 +72,7 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
+pub use secret::{is_secret, redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;

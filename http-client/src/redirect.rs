@@ -1,9 +1,11 @@
 //! Where a redirect leads, and what of the request goes with it (RFC 9110 §15.4).
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
+use crate::secret::{for_person, is_secret};
 use http::{HeaderMap, Method, StatusCode, header};
+use percent_encoding::NON_ALPHANUMERIC;
 use url::{Origin, Url};
 
 /// Fields that describe a body, and go with it.
@@ -15,12 +17,17 @@ const BODY_FIELDS: [header::HeaderName; 5] = [
     header::CONTENT_LOCATION,
 ];
 
-/// Fields meant for one origin alone.
-const PRIVATE_FIELDS: [header::HeaderName; 4] =
-    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::HOST];
+/// Bytes of a target that an error repeats.
+const LOCATION_BYTES: usize = 512;
 
-/// A redirect that a client is about to follow.
-#[derive(Clone, Copy, Debug)]
+/// Whether a field is meant for one origin alone: a credential (WHATWG Fetch §4.4 names `Authorization`,
+/// curl also `Cookie`), or the name of its host.
+pub(crate) fn is_private(name: &header::HeaderName, value: &header::HeaderValue) -> bool {
+    value.is_sensitive() || *name == header::HOST || is_secret(name.as_str())
+}
+
+/// A redirect that a client is about to follow. `Debug` shows it without secrets.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Redirect<'a> {
     /// The status of the response that redirects.
@@ -46,12 +53,14 @@ pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]>
 
 /// The URL that a redirect from `from` to `location` leads to.
 pub(crate) fn target(from: &Url, location: &[u8]) -> Result<Url> {
-    let text = String::from_utf8_lossy(location);
+    // Bytes that are no text travel as they are: `/caf\xE9` is `/caf%E9`, as in browsers.
+    let mut text = String::with_capacity(location.len());
+    for chunk in location.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(percent_encoding::percent_encode(chunk.invalid(), NON_ALPHANUMERIC));
+    }
     let refuse = |reason| {
-        let location = match from.join(&text) {
-            Ok(target) if target.password().is_some() => redacted(&target),
-            _ => text.escape_debug().to_string(),
-        };
+        let location = for_person(&text, LOCATION_BYTES);
         Err(Error::new(ErrorKind::Redirect { location, reason }))
     };
     let Ok(mut target) = from.join(&text) else { return refuse("it is no URL") };
@@ -100,7 +109,10 @@ pub(crate) fn follow(
         }
     }
     if !same_origin(&request.url, &target) {
-        PRIVATE_FIELDS.iter().for_each(|name| drop(request.headers.remove(name)));
+        request.left_origin = true;
+        let private = request.headers.iter().filter(|(name, value)| is_private(name, value));
+        let private: Vec<_> = private.map(|(name, _)| name.clone()).collect();
+        private.iter().for_each(|name| drop(request.headers.remove(name)));
     }
     request.url = target;
     Ok(true)
