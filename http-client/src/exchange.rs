@@ -201,7 +201,7 @@ impl Config {
     pub(crate) fn keep_cookies(&self, url: &Url, head: &ResponseHead) {
         let Some(jar) = self.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
         for value in head.headers().get_all(header::SET_COOKIE) {
-            jar.set(url, &String::from_utf8_lossy(value.as_bytes()));
+            jar.set(url, value.as_bytes());
         }
     }
 
@@ -209,7 +209,7 @@ impl Config {
     fn add_cookies(&self, url: &Url, headers: &mut Cow<'_, HeaderMap>) {
         let Some(jar) = &self.cookies else { return };
         if !headers.contains_key(header::COOKIE)
-            && let Some(cookies) = jar.get(url)
+            && let Some(cookies) = jar.bytes(url)
             && let Ok(value) = header::HeaderValue::try_from(cookies)
         {
             headers.to_mut().insert(header::COOKIE, value);

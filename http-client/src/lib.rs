@@ -52,10 +52,12 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use bytes::Bytes;
 #[cfg(feature = "charset")]
-pub use charset::decode as decode_text;
+pub use charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 pub use client::Client;
 #[cfg(feature = "cookies")]
 pub use cookies::CookieJar;
+#[cfg(feature = "charset")]
+pub use encoding_rs;
 pub use error::{Error, ErrorKind, Phase, Result};
 #[cfg(feature = "json")]
 pub use har::HarRecorder;

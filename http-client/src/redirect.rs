@@ -161,6 +161,7 @@ mod tests {
             ("PUT http://a/", 303, "/z", "GET http://a/z", "authorization cookie x-own"),
             ("HEAD http://a/", 303, "/z", "HEAD http://a/z", all),
             ("DELETE http://a/", 302, "/z", "DELETE http://a/z", all),
+            ("GET http://a/", 302, "http://a/\u{e9}?\u{e9}", "GET http://a/%C3%A9?%C3%A9", all),
         ];
         for (before, status, location, after, fields) in rows {
             let (method, url) = before.split_once(' ').unwrap();
@@ -182,6 +183,25 @@ mod tests {
 
     fn becomes_bodiless(before: &str, after: &str) -> bool {
         after.starts_with("GET") && !before.starts_with("GET")
+    }
+
+    /// As Chromium and Firefox: a `Location` travels byte by byte (RFC 9110 §5.5, obs-text).
+    #[test]
+    fn bytes_that_are_no_text_lead_where_they_say() {
+        for (location, expected) in [
+            (&b"/caf\xe9"[..], "http://a/caf%E9"),
+            (b"/?q=caf\xe9&x=%E9", "http://a/?q=caf%E9&x=%E9"),
+            (b"/\xc3\xa9/\xe9", "http://a/%C3%A9/%E9"),
+            (b"/\xc4\xe3\xba\xc3#\xff", "http://a/%C4%E3%BA%C3#%FF"),
+            (b"//b\xc3\xbccher.test/\x80", "http://xn--bcher-kva.test/%80"),
+            (b"caf\xe9/../\xe2\x82", "http://a/%E2%82"),
+        ] {
+            let target = target(&Url::parse("http://a/").unwrap(), location).unwrap();
+            assert_eq!(target.as_str(), expected);
+        }
+        let error = target(&Url::parse("http://a/").unwrap(), b"http://b\xfccher.test/");
+        let expected = "cannot follow the redirect to \"http://b%FCcher.test/\": it is no URL";
+        assert_eq!(error.unwrap_err().to_string(), expected);
     }
 
     #[test]
@@ -215,6 +235,11 @@ mod tests {
             let error = followed(&mut request, body, StatusCode::FOUND, location.as_bytes());
             assert_eq!(error.unwrap_err().to_string(), text);
         }
+        // However long the target is, it is not all repeated.
+        let long = format!("http://[{}", "x".repeat(30_000));
+        let error = target(&Url::parse("http://a/").unwrap(), long.as_bytes()).unwrap_err();
+        assert!(error.to_string().len() < 700, "{}", error.to_string().len());
+        assert!(format!("{:?}", error.kind()).len() < 700);
     }
 
     #[test]

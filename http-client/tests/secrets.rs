@@ -257,7 +257,7 @@ fn no_text_holds_a_secret() {
     #[cfg(feature = "cookies")]
     {
         let jar = mainspring_http::CookieJar::new();
-        assert!(jar.set(&Url::parse("http://a.test/").unwrap(), &format!("a={SECRET}")));
+        assert!(jar.set(&Url::parse("http://a.test/").unwrap(), format!("a={SECRET}")));
         texts.push(format!("{jar:?}"));
     }
     for text in &texts {
