@@ -5,7 +5,7 @@
 //! as browsers do. Unlike browsers this can find that it is UTF-8: they must not let new pages depend
 //! on that, a client has to take pages as they are.
 
-mod prescan;
+pub(crate) mod prescan;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{EncoderResult, Encoding, UTF_8};
@@ -45,13 +45,15 @@ pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Enco
     let kind = content_type.trim_ascii_start().split(ends).next().unwrap_or_default();
     let is = |part: &str| find(kind, part.as_bytes()).is_some();
     let (is_html, is_xml) = (is("html") || kind.is_empty(), is("xml"));
-    // Formats whose own rule is that they are UTF-8 unless they say otherwise.
-    let is_known = is_xml || is("json") || is("css") || is("javascript") || is("ecmascript");
     let said = if is_xml { prescan::xml(start) } else { None };
     let said = said.or_else(|| if is_html { prescan::html(start) } else { None });
-    said.unwrap_or_else(|| {
-        if is_html || (kind.starts_with(b"text/") && !is_known) { detect(start) } else { UTF_8 }
-    })
+    // Formats whose own rule is that they are UTF-8 unless they say otherwise.
+    let is_known = || is_xml || is("json") || is("css") || is("javascript") || is("ecmascript");
+    match said {
+        Some(encoding) => encoding,
+        None if is_html || (kind.starts_with(b"text/") && !is_known()) => detect(start),
+        None => UTF_8,
+    }
 }
 
 /// The text of a body that came with this `Content-Type`, in the encoding that [`text_encoding`] finds,

@@ -111,9 +111,11 @@ pub enum ErrorKind {
     RequestBody(io::Error),
 }
 
-/// Bytes of a URL, and of a reason, that an error's text repeats.
+/// Bytes of a URL, of a reason and of a proxy's URL that an error's text repeats.
 const URL_BYTES: usize = 512;
 const REASON_BYTES: usize = 1024;
+#[cfg(feature = "proxy")]
+const PROXY_BYTES: usize = 256;
 
 /// An error of the client: the kind, and what is known of the exchange it belongs to.
 ///
@@ -172,7 +174,7 @@ impl Error {
     #[cfg(feature = "proxy")]
     #[cold]
     pub(crate) fn with_proxy(mut self, proxy: &crate::proxy::Proxy) -> Self {
-        self.0.proxy.get_or_insert_with(|| proxy.to_string());
+        self.0.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
         self
     }
 
@@ -389,6 +391,44 @@ mod tests {
             "cannot connect: 127.0.0.1:9: connection refused; [::1]:9: connection refused"
         );
         assert!(error.is_connect());
+    }
+
+    /// Each kind, with all that a peer or a caller can put into it.
+    #[test]
+    fn however_long_the_cause_the_text_is_bounded() {
+        let long =
+            || format!("a\u{1b}[2J http://me:secret@a/?token=secret {}", "é\n".repeat(15_000));
+        let other = || io::Error::other(long());
+        let address = "[2001:db8::1]:65535".parse().unwrap();
+        let kinds = [
+            ErrorKind::InvalidUrl(long()),
+            ErrorKind::UnsupportedScheme(long()),
+            ErrorKind::InvalidRequest(long()),
+            ErrorKind::Timeout { phase: Phase::Total, after: Duration::MAX },
+            ErrorKind::Resolve(other()),
+            ErrorKind::Connect((0..16).map(|_| (address, other())).collect()),
+            ErrorKind::Tls(long()),
+            ErrorKind::Proxy(long()),
+            ErrorKind::Io { phase: Phase::Body, source: other() },
+            ErrorKind::Redirect { location: long(), reason: "it is no URL" },
+            ErrorKind::Decode(long()),
+            ErrorKind::Json(long()),
+            ErrorKind::RequestBody(other()),
+        ];
+        let url = Url::parse(&format!("http://me:secret@a.test/{}", "x".repeat(30_000))).unwrap();
+        let method = http::Method::from_bytes(&[b'M'; 30_000]).unwrap();
+        for kind in kinds {
+            let alone = kind.to_string();
+            assert!(alone.len() < 1100 && !alone.contains("secret"), "{alone}");
+            let error = Error::new(kind).on_connection(Some(address), true, u64::MAX, u64::MAX);
+            #[cfg(feature = "proxy")]
+            let error = error.with_proxy(
+                &crate::proxy::Proxy::new("http://me:secret@a.test").unwrap().named_by(&long()),
+            );
+            let text = error.for_request(&method, &url).to_string();
+            assert!(text.len() < 2048, "{} bytes: {text}", text.len());
+            assert!(!text.contains("secret") && !text.contains(char::is_control), "{text}");
+        }
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub use url::{self, Url};
 /// What the fuzz targets reach, and nobody else.
 #[cfg(fuzzing)]
 pub mod fuzzing {
+    #[cfg(feature = "charset")]
+    pub use crate::charset::prescan::prescan;
     use crate::{Body, Request, Result, StatusCode, redirect};
 
     /// Turns a request into the one that follows a redirect.

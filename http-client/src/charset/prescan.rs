@@ -15,8 +15,13 @@ const RAW_TEXT: [&[u8]; 8] =
 /// A `<meta>` that a parser would come upon changes what the prescan found, also one behind the first
 /// kilobyte ("change the encoding", §13.2.3.4); so it is looked for first.
 pub(super) fn html(start: &[u8]) -> Option<&'static Encoding> {
+    meta(start, true).or_else(|| prescan(start))
+}
+
+/// The prescan itself.
+pub fn prescan(start: &[u8]) -> Option<&'static Encoding> {
     let first = &start[..start.len().min(PRESCAN_BYTES)];
-    meta(start, true).or_else(|| meta(first, false)).or_else(|| xml(first))
+    meta(first, false).or_else(|| xml(first))
 }
 
 /// "Get an XML encoding", and before it the two beginnings that are UTF-16 (XML 1.0, appendix F).
@@ -219,10 +224,9 @@ fn is_blank(byte: u8) -> bool {
 }
 
 pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    let first = part[0];
     let mut from = 0;
     loop {
-        from += text[from..].iter().position(|byte| *byte == first)?;
+        from += memchr::memchr(*part.first()?, &text[from..])?;
         if text[from..].starts_with(part) {
             return Some(from);
         }
