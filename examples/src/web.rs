@@ -1,5 +1,6 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use url::Url;
 use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
-use crate::credentials::{Credentials, hide_in};
+use crate::credentials::Credentials;
 use crate::options::Options;
 use crate::output::Draft;
 use crate::polite::robots::{self, Robots};
@@ -345,9 +346,7 @@ pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, boo
 /// One sentence that names the file.
 pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
     let written = Draft::create(path).and_then(|mut file| {
-        let mut told = serde_json::from_str(&archive.to_json())?;
-        hide_in(&mut told);
-        serde_json::to_writer(&mut file, &told)?;
+        file.write_all(archive.to_json().as_bytes())?;
         file.publish()
     });
     written.map_err(|error| format!("cannot write {}: {error}", path.display()))
