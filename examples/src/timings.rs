@@ -14,10 +14,10 @@ use crate::value::millis;
 /// The phases of a request, in milliseconds each. One that there was not is `None`: over a
 /// connection that was kept, nothing is looked up.
 ///
-/// A redirect adds its own phases to those of the request that led to it. A request that failed
-/// has spent the last of its time in the phase that it failed in.
+/// A page that was redirected has the phases of the request to where it is. A request that failed has
+/// spent the last of its time in the phase that it failed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Laps {
+pub struct Timings {
     /// Waiting for a connection to be free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<f64>,
@@ -41,11 +41,18 @@ pub struct Laps {
     pub body_ms: Option<f64>,
 }
 
-/// The columns of [`Laps`] in a table.
+/// The columns of [`Timings`] in a table.
 pub const COLUMNS: [&str; 7] =
     ["queued_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "body_ms"];
 
-impl Laps {
+impl Timings {
+    /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
+    #[must_use]
+    pub fn until(&self, phase: usize) -> Duration {
+        let spent: f64 = self.values()[..=phase].iter().flatten().sum();
+        Duration::from_secs_f64(spent / 1e3)
+    }
+
     /// The phases in the order of [`COLUMNS`].
     #[must_use]
     pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
@@ -90,14 +97,14 @@ fn begins(kind: &SignalKind<'_>) -> Option<Phase> {
 }
 
 /// One request on its way.
-struct Runner {
+struct Running {
     number: u64,
     phase: Phase,
     since: Instant,
     spent: [Option<Duration>; COLUMNS.len()],
 }
 
-impl Runner {
+impl Running {
     fn note(&mut self, at: Instant, kind: &SignalKind<'_>) {
         let Some(next) = begins(kind) else { return };
         if let Some(spent) = self.spent.get_mut(self.phase as usize) {
@@ -110,51 +117,51 @@ impl Runner {
 /// A hook that times requests, each known by the URL that it was first sent to: no two requests for
 /// the same one may be on their way at once. Clones share what they note.
 #[derive(Clone, Default)]
-pub struct Timekeeper(Rc<RefCell<Track>>);
+pub struct RequestTimer(Rc<RefCell<Requests>>);
 
-/// Whoever begins a request takes its laps, so that only those on their way are kept.
+/// The requests on their way. What begins one takes its timings, so that no others are kept.
 #[derive(Default)]
-struct Track {
-    runners: HashMap<Url, Runner>,
+struct Requests {
+    running: HashMap<Url, Running>,
     /// The URL that each request was first sent to, by its number.
     urls: HashMap<u64, Url>,
 }
 
-impl Timekeeper {
+impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
     #[must_use]
-    pub fn take(&self, url: &Url) -> Laps {
-        let mut track = self.0.borrow_mut();
-        let Some(runner) = track.runners.remove(url) else { return Laps::default() };
-        track.urls.remove(&runner.number);
+    pub fn take(&self, url: &Url) -> Timings {
+        let mut requests = self.0.borrow_mut();
+        let Some(request) = requests.running.remove(url) else { return Timings::default() };
+        requests.urls.remove(&request.number);
         let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
-            runner.spent.map(|spent| spent.map(millis));
-        Laps { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+            request.spent.map(|spent| spent.map(millis));
+        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
     }
 }
 
-impl Hook for Timekeeper {
+impl Hook for RequestTimer {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.borrow_mut().note(signal.request, signal.at, &signal.kind);
     }
 }
 
-impl Track {
+impl Requests {
     fn note(&mut self, request: u64, at: Instant, kind: &SignalKind<'_>) {
-        let Track { runners, urls } = self;
+        let Requests { running, urls } = self;
         if let SignalKind::RequestStart { url, .. } = *kind
             && !urls.contains_key(&request)
         {
             urls.insert(request, url.clone());
             let (phase, spent) = (Phase::Over, [None; COLUMNS.len()]);
-            let runner = Runner { number: request, phase, since: at, spent };
+            let request = Running { number: request, phase, since: at, spent };
             // A page that is tried again: what the try before has taken is of no interest.
-            if let Some(before) = runners.insert(url.clone(), runner) {
+            if let Some(before) = running.insert(url.clone(), request) {
                 urls.remove(&before.number);
             }
         }
-        if let Some(runner) = urls.get(&request).and_then(|url| runners.get_mut(url)) {
-            runner.note(at, kind);
+        if let Some(request) = urls.get(&request).and_then(|url| running.get_mut(url)) {
+            request.note(at, kind);
         }
     }
 }
@@ -169,10 +176,10 @@ mod tests {
     }
 
     /// Tells of one request, each signal twice as long after the one before as that was.
-    fn tell(timekeeper: &Timekeeper, request: u64, kinds: &[SignalKind<'_>]) {
+    fn tell(timer: &RequestTimer, request: u64, kinds: &[SignalKind<'_>]) {
         let mut at = Instant::now();
         for (n, kind) in kinds.iter().enumerate() {
-            timekeeper.0.borrow_mut().note(request, at, kind);
+            timer.0.borrow_mut().note(request, at, kind);
             at += Duration::from_millis(1 << n);
         }
     }
@@ -180,11 +187,11 @@ mod tests {
     #[test]
     fn every_moment_of_a_request_belongs_to_one_phase() {
         use SignalKind::*;
-        let (timekeeper, headers) = (Timekeeper::default(), HeaderMap::new());
+        let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
         let start = |url| RequestStart { method: &Method::GET, url, headers: &headers };
         let (first, second) = (url("/1"), url("/2"));
         tell(
-            &timekeeper,
+            &timer,
             1,
             &[
                 start(&first),
@@ -204,10 +211,10 @@ mod tests {
                 ResponseEnd,
             ],
         );
-        tell(&timekeeper, 2, &[start(&second), ConnectionReuse { address: None }]);
+        tell(&timer, 2, &[start(&second), ConnectionReuse { address: None }]);
         assert_eq!(
-            timekeeper.take(&first),
-            Laps {
+            timer.take(&first),
+            Timings {
                 queued_ms: Some(1.0 + 2.0 + 4.0 + 512.0),
                 dns_ms: Some(8.0),
                 connect_ms: Some(16.0),
@@ -217,10 +224,10 @@ mod tests {
                 body_ms: None,
             }
         );
-        let laps = Laps { queued_ms: Some(1.0), ..Laps::default() };
-        assert_eq!(timekeeper.take(&second), laps, "the request for it, not the redirect");
-        assert_eq!(timekeeper.take(&second), Laps::default(), "taken");
-        let track = timekeeper.0.borrow();
-        assert_eq!((track.runners.len(), track.urls.len()), (0, 0));
+        let timings = Timings { queued_ms: Some(1.0), ..Timings::default() };
+        assert_eq!(timer.take(&second), timings, "the request for it, not the redirect");
+        assert_eq!(timer.take(&second), Timings::default(), "taken");
+        let requests = timer.0.borrow();
+        assert_eq!((requests.running.len(), requests.urls.len()), (0, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of the pages that `crawl fetch` and `crawl site` bring home: told to the journal,
+//! What becomes of the pages that `crawl fetch` and `crawl site` fetch: told to the journal,
 //! put in their place, printed, and listed in files at the end.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,14 @@ use url::Url;
 
 use crate::cli::Asking;
 use crate::crawl::engine::Page;
+use crate::crawl::job::{Job, Left};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
+use crate::crawl::redirect::SHOWN;
 use crate::failure::{Failure, print};
-use crate::laps::Laps;
 use crate::output::{OutDir, records};
-use crate::text::Printable;
+use crate::text::{STDOUT, Text, shortened};
+use crate::timings::Timings;
 use crate::value::{Size, Took, millis};
 
 /// What a fetch finds.
@@ -26,7 +28,7 @@ pub struct Found {
 }
 
 /// Keeps and prints pages as they come.
-pub struct Keeper {
+pub struct ResultWriter {
     out: Option<OutDir>,
     journal: Option<Journal>,
     /// Print what was selected, instead of a line per page.
@@ -41,16 +43,16 @@ pub struct Keeper {
     trouble: Option<Failure>,
 }
 
-impl Keeper {
-    /// A keeper for the run that a command line asks for, after `earlier` ones.
+impl ResultWriter {
+    /// A writer for the run that a command line asks for, after `earlier` ones.
     #[must_use]
     pub fn new(
         asking: &Asking,
         out: Option<OutDir>,
         journal: Option<Journal>,
         earlier: Vec<Record>,
-    ) -> Keeper {
-        Keeper {
+    ) -> ResultWriter {
+        ResultWriter {
             out,
             journal,
             select: asking.select.is_some(),
@@ -62,33 +64,59 @@ impl Keeper {
         }
     }
 
-    /// Keeps a page that is over, whose phases took as long as `laps` says.
-    pub fn take(&mut self, page: Page<Found>, laps: Laps) {
+    /// Keeps a page that is over, whose phases took as long as `timings` says.
+    pub fn take(&mut self, page: Page<Found>, timings: Timings) {
         let (record, leads_to) = match page.result {
             Ok(found) => (found.record, found.leads_to),
             Err(reason) => {
                 let took_ms = millis(page.ended.saturating_sub(page.began));
-                let (error, depth) = (Some(reason), page.job.depth);
-                (Record { error, depth, took_ms, ..Record::new(page.job.url) }, Vec::new())
+                (Record { error: Some(reason), took_ms, ..Record::of(&page.job) }, Vec::new())
             }
         };
-        let record = Record { began_ms: millis(page.began), laps, ..record };
-        let entry = Entry { record, leads_to };
-        if self.trouble.is_none() {
+        let record = Record { began_ms: millis(page.began), timings, ..record };
+        let is_kept = record.is_had();
+        self.put(page.place, Entry { record, leads_to }, is_kept);
+    }
+
+    /// Takes note that a page was left alone. Of a link that robots.txt forbids nothing is told: there
+    /// may be any number.
+    pub fn leave(&mut self, job: &Job, place: usize, why: &Left) {
+        if job.via.is_empty() && !job.is_beginning() {
+            return self.print(place, String::new());
+        }
+        let to = shortened(job.url.as_str(), SHOWN);
+        let skipped = match why {
+            Left::Forbidden => format!("the robots.txt of its host forbids {to}"),
+            Left::Known => format!("it redirects to {to}, which is known already"),
+            Left::OtherHost => format!("it redirects to {to}, which is out of scope"),
+            Left::Excluded => {
+                format!("it redirects to {to}, which --include or --exclude leaves out")
+            }
+            Left::Failed(reason) => reason.clone(),
+        };
+        let status = job.via.last().map(|hop| hop.status);
+        let record = Record { status, skipped: Some(skipped), ..Record::of(job) };
+        // What it leads to is told by itself, and may yet be to be fetched.
+        let is_kept = *why == Left::Known;
+        self.put(place, Entry { record, leads_to: Vec::new() }, is_kept);
+    }
+
+    fn put(&mut self, place: usize, entry: Entry, is_kept: bool) {
+        if self.trouble.is_none() && is_kept {
             self.trouble = self.keep(&entry).err();
         }
         let lines = self.lines_of(&entry.record);
-        self.print(page.place, lines);
-        self.records.insert(page.place, entry.record);
+        self.print(place, lines);
+        self.records.insert(place, entry.record);
     }
 
-    /// Takes note that a page will not come, so that nobody waits for it.
-    pub fn pass_over(&mut self, place: usize) {
-        self.print(place, String::new());
+    /// Takes note that nothing more can be kept.
+    pub fn give_up(&mut self, reason: String) {
+        self.trouble.get_or_insert(Failure::Said(reason));
     }
 
     /// Whether something could not be kept or told. Fetching on would be for nothing then;
-    /// [`Keeper::finish`] says why.
+    /// [`ResultWriter::finish`] says why.
     #[must_use]
     pub fn is_in_trouble(&self) -> bool {
         self.trouble.is_some()
@@ -106,9 +134,6 @@ impl Keeper {
     /// Tells the journal, then puts the body in its place: in this order, so that the line in the
     /// journal decides whether the page is stored.
     fn keep(&mut self, entry: &Entry) -> Result<(), Failure> {
-        if entry.record.error.is_some() {
-            return Ok(());
-        }
         if let Some(journal) = &mut self.journal {
             let told = journal.tell(entry);
             told.map_err(|error| format!("cannot write to the journal: {error}"))?;
@@ -121,18 +146,16 @@ impl Keeper {
     }
 
     fn lines_of(&self, record: &Record) -> String {
-        if record.error.is_some() {
-            return String::new();
-        }
+        let (None, Some(status)) = (&record.error, record.status) else { return String::new() };
         if self.select {
-            return record.selected.iter().map(|line| format!("{}\n", Printable(line))).collect();
+            let line = |text: &String| format!("{}\n", Text(text, STDOUT));
+            return record.selected.iter().map(line).collect();
         }
         format!(
-            "{}  {:>9}  {:>8}  {}\n",
-            record.status.unwrap_or_default(),
+            "{status}  {:>9}  {:>8}  {}\n",
             Size(record.bytes),
             Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Printable(record.url.as_str()),
+            Text(record.url.as_str(), STDOUT),
         )
     }
 
@@ -153,7 +176,9 @@ impl Keeper {
         if let Some(out) = &self.out {
             let at = out.path().display();
             let written = records::write(out, &records);
-            written.map_err(|error| format!("cannot write to {at}: {error}"))?;
+            let written = written.map_err(|error| format!("cannot write to {at}: {error}"));
+            // What went wrong first is the cause.
+            self.trouble = self.trouble.or(written.err().map(Failure::Said));
         }
         self.trouble.map_or(Ok(records), Err)
     }
