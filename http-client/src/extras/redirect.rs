@@ -19,27 +19,14 @@ const BODY_FIELDS: [header::HeaderName; 5] = [
 const PRIVATE_FIELDS: [header::HeaderName; 4] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::HOST];
 
-/// A redirect that a client is about to follow.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Redirect<'a> {
-    /// The status of the response that redirects.
-    pub status: StatusCode,
-    /// The URL that was asked for.
-    pub from: &'a Url,
-    /// The URL that it leads to.
-    pub to: &'a Url,
-    /// The URLs that redirected before.
-    pub history: &'a [Url],
-}
-
-/// Says whether a redirect is to be followed.
-pub(crate) type Policy = Box<dyn Fn(&Redirect<'_>) -> bool>;
-
-/// Where a response sends its reader, if it is a redirect that a client follows by itself.
+/// Where a response redirects to, if it is a redirect that a client follows by itself. An empty
+/// `Location` leads nowhere.
 pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
     match status.as_u16() {
-        301 | 302 | 303 | 307 | 308 => headers.get(header::LOCATION).map(|value| value.as_bytes()),
+        301 | 302 | 303 | 307 | 308 => {
+            let location = headers.get(header::LOCATION).map(|value| value.as_bytes().trim_ascii());
+            location.filter(|location| !location.is_empty())
+        }
         _ => None,
     }
 }

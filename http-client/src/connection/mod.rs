@@ -8,17 +8,26 @@
 //! More than 400 lines: sending, receiving and closing share one socket and one state, and apart from
 //! each other none of them could be checked against it.
 
-use crate::answer::{Answer, Piece, Reply, Sent, Trailers};
+mod buffer;
+mod exchange;
+mod outgoing;
+mod response_start;
+
+pub(crate) use buffer::take_write_buffer;
+pub(crate) use exchange::exchange;
+pub(crate) use response_start::{ResponseStart, Sent, Trailers};
+
 use crate::body::Body;
-use crate::buffer::{self, ReadBuffer};
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::outgoing::Outgoing;
 use crate::proto::{
     BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder, ResponseHead,
 };
 use crate::transport::Transport;
+use buffer::ReadBuffer;
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
+use outgoing::Outgoing;
+use response_start::{Piece, Reply};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker, ready};
@@ -144,9 +153,14 @@ impl Connection {
         }
     }
 
-    /// The answer said that the body is welcome, or did not say anything for long enough.
+    /// `100 Continue` has come, or nothing has for long enough.
     pub(crate) fn release_body(&mut self) {
         self.outgoing.release();
+    }
+
+    /// The body that waits for `100 Continue`, of which nothing has been sent.
+    pub(crate) fn take_held_body(&mut self) -> Option<Body> {
+        self.outgoing.take_held_body()
     }
 
     /// `true` once all is sent, `false` once all but a held body is.
@@ -210,40 +224,39 @@ impl Connection {
 
     fn decode_reply(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Option<Reply>> {
         match self.decoder.decode(buffer.bytes(at..end))? {
-            (taken, Event::Head(head)) => {
-                Ok(Some(Some(self.answer(head, buffer, at + taken, end))))
-            }
+            (taken, Event::Head(head)) => Ok(Some(Some(self.start(head, buffer, at + taken, end)))),
             (taken, Event::Interim(_)) if at + taken == end => Ok(Some(None)),
             (taken, Event::Interim(_)) => self.decode_reply(buffer, at + taken, end),
             _ => Ok(None),
         }
     }
 
-    /// The answer that begins with `head`, and what of its body came along with that.
-    fn answer(
+    /// The response that begins with `head`, and what of its body came along with that.
+    fn start(
         &mut self,
         head: ResponseHead,
         buffer: ReadBuffer,
         at: usize,
         end: usize,
-    ) -> Box<Answer> {
+    ) -> Box<ResponseStart> {
         self.replied = true;
         if let Some(timeout) = head.facts.keep_alive_timeout {
             self.keep_alive = Some(timeout);
         }
-        let mut answer = Box::new(Answer { head, first: Piece::default(), address: self.peer });
+        let (address, reused) = (self.peer, self.is_reused());
+        let mut start = Box::new(ResponseStart { head, first: Piece::default(), address, reused });
         if self.decoder.is_done() {
             self.keep_surplus(buffer.bytes(at..end));
-            answer.first.last = true;
+            start.first.last = true;
         } else if at < end {
             match self.decode_body(buffer, at, end) {
-                Ok(first) => answer.first = first,
-                // What is wrong with the body is told to whoever reads it: what came before must
-                // not depend on how much came along with the head.
+                Ok(first) => start.first = first,
+                // An error in the body is told when the body is read: what came before must not
+                // depend on how much came along with the head.
                 Err(error) => self.late_error = Some(error),
             }
         }
-        answer
+        start
     }
 
     /// Waits for more of the body.
@@ -340,8 +353,8 @@ impl Connection {
         }
     }
 
-    /// Bytes after the end. Over a tunnel they are the first of the other protocol; else they are
-    /// nobody's, and one of them is enough to tell that the peer and we disagree.
+    /// Bytes after the end. Over a tunnel they are the first of the other protocol; else they belong to
+    /// no response, and one of them is enough to tell that the peer and we disagree.
     fn keep_surplus(&mut self, bytes: &[u8]) {
         let kept = if self.is_tunnel() { bytes } else { &bytes[..bytes.len().min(1)] };
         self.surplus = Bytes::copy_from_slice(kept);
@@ -389,7 +402,7 @@ impl Connection {
         (!self.surplus.is_empty()).then_some(CloseReason::SurplusBytes)
     }
 
-    /// Reads what has already come of a response that nobody wants, so that the connection may be
+    /// Reads what has already come of a response that is not wanted, so that the connection may be
     /// kept. Never waits, and reads no more than 64 KiB.
     pub(crate) fn drain(&mut self) {
         let too_long = self.body_left().is_some_and(|left| left > DRAIN_BYTES as u64);

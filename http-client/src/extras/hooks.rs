@@ -178,21 +178,21 @@ impl Hooked {
     }
 
     /// The hook for the next request.
-    pub(crate) fn next(&self) -> Teller {
+    pub(crate) fn next(&self) -> HookHandle {
         self.last.set(self.last.get() + 1);
-        Teller(Some(Box::new((self.hook.clone(), self.last.get()))))
+        HookHandle(Some(Box::new((self.hook.clone(), self.last.get()))))
     }
 }
 
-/// Tells the hook, if there is one, what happens to one request.
+/// The hook, if there is one, and the number of the request that it is told about.
 #[derive(Clone, Default)]
-pub(crate) struct Teller(Option<Box<(Rc<dyn Hook>, u64)>>);
+pub(crate) struct HookHandle(Option<Box<(Rc<dyn Hook>, u64)>>);
 
-impl Teller {
+impl HookHandle {
     #[inline]
     pub(crate) fn tell(&self, kind: SignalKind<'_>) {
-        if let Some(told) = &self.0 {
-            signal(told, kind);
+        if let Some(handle) = &self.0 {
+            signal(handle, kind);
         }
     }
 }

@@ -6,12 +6,13 @@
 
 mod socks;
 
-use crate::answer::Sent;
-use crate::connection::Connection;
+use crate::body::Body;
+use crate::connection::{Connection, Sent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::proto::{Limits, RequestHead, RequestKind};
-use crate::request::{self, IntoUrl};
-use crate::transport::{Socket, Transport};
+use crate::proto::{BodyLength, Limits, RequestHead, RequestKind};
+use crate::socket::Socket;
+use crate::target::{self, IntoUrl};
+use crate::transport::Transport;
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::fmt;
 use std::future::poll_fn;
@@ -54,10 +55,7 @@ impl Proxy {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(Error::new(ErrorKind::InvalidUrl("the proxy has no host".to_owned())));
         }
-        let decoded =
-            |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (user, password) =
-            (decoded(url.username()), decoded(url.password().unwrap_or_default()));
+        let (user, password) = target::credentials(&url);
         Ok(Self { kind, url, user, password })
     }
 
@@ -92,7 +90,7 @@ impl Proxy {
         if self.kind != Kind::Http || (self.user.is_empty() && self.password.is_empty()) {
             return Ok(None);
         }
-        request::basic(&self.user, &self.password).map(Some)
+        target::basic(&self.user, &self.password).map(Some)
     }
 
     /// Opens a tunnel over a connection to the proxy.
@@ -135,12 +133,12 @@ impl Proxy {
             host: &authority,
             headers: &headers,
             defaults: &HeaderMap::new(),
-            body: crate::proto::BodyLength::Empty,
+            body: BodyLength::Empty,
         }
         .write(&mut head);
         let mut connection = Connection::new(Transport::Plain(socket), None);
         let kind = RequestKind { connect: true, ..RequestKind::default() };
-        connection.begin(head, crate::Body::empty(), kind, Limits::default(), false);
+        connection.begin(head, Body::empty(), kind, Limits::default(), false);
         let mut all_sent = false;
         let head = loop {
             let reply = if all_sent {
@@ -155,8 +153,8 @@ impl Proxy {
                     }
                 }
             };
-            if let Some(answer) = reply {
-                break answer.head;
+            if let Some(start) = reply {
+                break start.head;
             }
         };
         let status = format!("{} {}", head.status.as_u16(), head.reason());

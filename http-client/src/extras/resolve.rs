@@ -52,9 +52,10 @@ impl Resolve for System {
 
 /// The resolver of a client: overrides first, then the cache, then a lookup.
 pub(crate) struct Resolver {
-    resolve: Rc<dyn Resolve>,
-    overrides: HashMap<String, Rc<[IpAddr]>>,
-    keep: Duration,
+    pub(crate) resolve: Rc<dyn Resolve>,
+    pub(crate) overrides: HashMap<String, Rc<[IpAddr]>>,
+    /// How long the answer of a lookup is used.
+    pub(crate) keep: Duration,
     cache: RefCell<HashMap<Rc<str>, Rc<Entry>>>,
 }
 
@@ -66,16 +67,14 @@ struct Entry {
 /// `io::Error` cannot be cloned: its kind and text are what all who wait get.
 type Answer = Result<Rc<[IpAddr]>, (io::ErrorKind, String)>;
 
-impl Resolver {
-    pub(crate) fn new(
-        resolve: Option<Rc<dyn Resolve>>,
-        overrides: HashMap<String, Rc<[IpAddr]>>,
-        keep: Duration,
-    ) -> Self {
-        let resolve = resolve.unwrap_or_else(|| Rc::new(System));
-        Self { resolve, overrides, keep, cache: RefCell::default() }
+impl Default for Resolver {
+    fn default() -> Self {
+        let (resolve, keep) = (Rc::new(System), Duration::from_secs(60));
+        Self { resolve, overrides: HashMap::new(), keep, cache: RefCell::default() }
     }
+}
 
+impl Resolver {
     /// The addresses of a host, if they are known without a lookup.
     pub(crate) fn known(&self, host: &str) -> Option<Rc<[IpAddr]>> {
         if let Some(addresses) = self.overrides.get(host) {

@@ -4,7 +4,7 @@
 //! applied being taken off first. Every stage is pushed compressed bytes and gives decoded ones in
 //! pieces of at most [`PIECE_BYTES`] and a bit, however much a few bytes may grow to. A body that
 //! ends before its coding does is an error: what is missing cannot be told from what was never
-//! there. So is one that grows beyond all proportion.
+//! there. So is one that grows to more than a client collects and beyond all proportion to what came.
 
 #[cfg(feature = "br")]
 mod brotli;
@@ -15,7 +15,7 @@ mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// Decoded bytes given out at once. A stage may pass it by what one step of its coding gives.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -23,19 +23,12 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Codings on one body; more are not for any reader's good.
 const MAX_CODINGS: usize = 5;
 
-/// Decoded bytes that are not yet looked at for their proportion.
-const RATIO_FREE_BYTES: u64 = 1024 * 1024;
-
-/// What can be decoded, for `Accept-Encoding`; empty if that is nothing.
-pub(crate) fn accepted() -> String {
-    let known = [
-        ("gzip", cfg!(feature = "gzip")),
-        ("deflate", cfg!(feature = "gzip")),
-        ("br", cfg!(feature = "br")),
-        ("zstd", cfg!(feature = "zstd")),
-    ];
-    let names: Vec<&str> = known.iter().filter(|known| known.1).map(|known| known.0).collect();
-    names.join(", ")
+/// What can be decoded, for `Accept-Encoding`.
+pub(crate) fn accepted() -> HeaderValue {
+    let known = ["gzip", "deflate", "br", "zstd"].into_iter().filter(|name| coding(name).is_some());
+    let names = known.collect::<Vec<_>>().join(", ");
+    let names = if names.is_empty() { "identity".to_owned() } else { names };
+    HeaderValue::try_from(names).expect("names of codings are tokens")
 }
 
 /// Takes one coding off.
@@ -60,7 +53,9 @@ struct Stage {
 pub(crate) struct Decoder {
     /// In the order in which they are taken off.
     stages: Vec<Stage>,
-    /// Decoded bytes for each coded one that are still believed.
+    /// Decoded bytes that are always let pass: what a client collects is no bomb, however it repeats.
+    free: u64,
+    /// Decoded bytes that are let pass beyond, for each coded one.
     max_ratio: u64,
     coded: u64,
     decoded: u64,
@@ -69,7 +64,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// A decoder for the codings that these fields name; `None` if there are none, or one that is
     /// not known: then the body is handed on as it is.
-    pub(crate) fn new(headers: &HeaderMap, max_ratio: u64) -> Result<Option<Self>> {
+    pub(crate) fn new(headers: &HeaderMap, free: u64, max_ratio: u64) -> Result<Option<Self>> {
         let mut stages = Vec::new();
         for value in headers.get_all(header::CONTENT_ENCODING) {
             let value = value.to_str().unwrap_or("unknown");
@@ -86,7 +81,7 @@ impl Decoder {
             }
         }
         stages.reverse();
-        Ok((!stages.is_empty()).then_some(Self { stages, max_ratio, coded: 0, decoded: 0 }))
+        Ok((!stages.is_empty()).then_some(Self { stages, free, max_ratio, coded: 0, decoded: 0 }))
     }
 
     /// Adds coded bytes. To be called only when [`Decoder::next`] has nothing more to give.
@@ -119,12 +114,11 @@ impl Decoder {
     /// What the stages between give counts as well: it costs as much to make.
     fn count(&mut self, decoded: u64) -> Result<()> {
         self.decoded += decoded;
-        let Self { coded, decoded, max_ratio, .. } = *self;
-        if decoded <= RATIO_FREE_BYTES.saturating_add(coded.saturating_mul(max_ratio)) {
-            return Ok(());
+        let limit = self.free.saturating_add(self.coded.saturating_mul(self.max_ratio));
+        match self.decoded <= limit {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::BodyTooLarge { limit })),
         }
-        let reason = format!("{coded} bytes have become {decoded}, over {max_ratio} for each");
-        Err(Error::new(ErrorKind::Decode(reason)))
     }
 
     /// The body has ended: is it whole?

@@ -58,6 +58,12 @@ impl Outgoing {
         }
     }
 
+    /// The body, if it still waits. What is left in its place counts as not sent.
+    pub(crate) fn take_held_body(&mut self) -> Option<Body> {
+        let body = self.body.as_mut().filter(|body| body.held)?;
+        Some(std::mem::take(&mut body.rest))
+    }
+
     /// Gathers what the body has to give. Pending if it has nothing more at the moment.
     #[inline]
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {

@@ -5,7 +5,7 @@
 //! one it is set to; a later one is found when the timer fires too early.
 
 use crate::error::{Error, Phase, Result};
-use crate::hooks::{SignalKind, Teller};
+use crate::hooks::{HookHandle, SignalKind};
 use mainspring::time::{self, Sleep};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -57,21 +57,21 @@ pub(crate) struct Timer {
     sleep: Option<Sleep>,
     total: Option<(Instant, Duration)>,
     /// Travels along, as it is wanted wherever there is something to wait for.
-    teller: Teller,
+    hook: HookHandle,
 }
 
 impl Timer {
     /// Starts the clock of the whole request.
     #[inline]
-    pub(crate) fn start(total: Option<Duration>, teller: Teller) -> Self {
+    pub(crate) fn start(total: Option<Duration>, hook: HookHandle) -> Self {
         let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
-        Self { sleep: None, total, teller }
+        Self { sleep: None, total, hook }
     }
 
     /// Tells the client's hook, if it has one.
     #[inline]
     pub(crate) fn tell(&self, kind: SignalKind<'_>) {
-        self.teller.tell(kind);
+        self.hook.tell(kind);
     }
 
     /// Waits for `step`, but no longer than `limit` and than the whole request may take.

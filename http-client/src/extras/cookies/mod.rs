@@ -6,6 +6,8 @@
 
 mod date;
 
+use crate::config::CookieStore;
+use http::HeaderValue;
 use mainspring_suffix::is_public_suffix;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -56,6 +58,16 @@ struct Attributes {
     expires: Option<SystemTime>,
     max_age: Option<i64>,
     secure: bool,
+}
+
+impl CookieStore for CookieJar {
+    fn keep(&self, url: &Url, set_cookie: &HeaderValue) {
+        self.set(url, &String::from_utf8_lossy(set_cookie.as_bytes()));
+    }
+
+    fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.get(url)?).ok()
+    }
 }
 
 impl CookieJar {

@@ -1,26 +1,28 @@
 //! A run as an HTTP archive: HAR 1.2, which browsers' developer tools open.
 
-use crate::hooks::{Hook, ResponseView, Signal, SignalKind};
-use http::{HeaderMap, Method};
-use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, Method};
+use mainspring_http::{Hook, ResponseView, Signal, SignalKind};
+use serde_json::{Value, json};
 use url::Url;
 
 /// Requests remembered; what comes after the last of them is left out.
 const MAX_ENTRIES: usize = 100_000;
 
 /// Records requests for an HTTP archive. Give a clone to
-/// [`ClientBuilder::hook`](crate::ClientBuilder::hook), and ask the other for the archive.
+/// [`ClientBuilder::hook`](mainspring_http::ClientBuilder::hook), and ask the other for the archive.
 ///
 /// Bodies are not kept, only their sizes; nor are passwords in URLs, cookies and authorization.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HarRecorder {
     archive: Rc<RefCell<Archive>>,
 }
 
+#[derive(Debug)]
 struct Archive {
     /// The two clocks at the same moment: archives want the time of day.
     began: (Instant, SystemTime),
@@ -29,6 +31,7 @@ struct Archive {
     entries: Vec<Entry>,
 }
 
+#[derive(Debug)]
 struct Entry {
     method: Method,
     url: Url,
@@ -71,7 +74,7 @@ impl HarRecorder {
         let archive = self.archive.borrow();
         let entries: Vec<Value> =
             archive.entries.iter().map(|entry| entry.to_json(archive.began)).collect();
-        let creator = json!({ "name": "mainspring-http", "version": env!("CARGO_PKG_VERSION") });
+        let creator = json!({ "name": "mainspring-crawl", "version": env!("CARGO_PKG_VERSION") });
         let log = json!({ "version": "1.2", "creator": creator, "entries": entries });
         json!({ "log": log }).to_string()
     }
@@ -281,6 +284,10 @@ fn iso_date(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use mainspring_http::Client;
+
     use super::*;
 
     #[test]
@@ -295,5 +302,63 @@ mod tests {
         ] {
             assert_eq!(iso_date(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)), text);
         }
+    }
+
+    /// Answers the first request, and closes the connection of the second unanswered.
+    fn server() -> (u16, std::thread::JoinHandle<()>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = b"HTTP/1.1 200 Fine\r\ncontent-type: text/plain\r\nset-cookie: a=secret\r\n\
+            content-length: 2\r\nconnection: close\r\n\r\nhi";
+        let served = std::thread::spawn(move || {
+            for answer in [&answer[..], b""] {
+                let (mut peer, _) = listener.accept().unwrap();
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") && peer.read(&mut byte).unwrap() == 1 {
+                    head.push(byte[0]);
+                }
+                peer.write_all(answer).unwrap();
+            }
+        });
+        (port, served)
+    }
+
+    #[test]
+    fn a_run_becomes_an_archive() {
+        let (port, served) = server();
+        let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+        let recorder = HarRecorder::new();
+        mainspring::run(async {
+            let client = Client::builder().hook(recorder.clone()).build();
+            let page = url("/page?a=1&b=x%20y").replace("http://", "http://me:secret@");
+            client.get(page).header("x-own", "1").send().await.unwrap();
+            client.get(url("/none")).bearer_auth("secret").send().await.unwrap_err();
+        });
+        let text = recorder.to_json();
+        assert!(!text.contains("secret"), "{text}");
+        let har: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(har["log"]["version"], "1.2");
+        let entry = &har["log"]["entries"][0];
+        assert_eq!(entry["request"]["url"], url("/page?a=1&b=x%20y"));
+        let query = r#"[{"name":"a","value":"1"},{"name":"b","value":"x y"}]"#;
+        assert_eq!(entry["request"]["queryString"].to_string(), query);
+        assert_eq!(entry["request"]["headers"].to_string(), r#"[{"name":"x-own","value":"1"}]"#);
+        assert_eq!(entry["response"]["status"], 200);
+        assert_eq!(entry["response"]["statusText"], "Fine");
+        assert_eq!(entry["response"]["bodySize"], 2);
+        assert_eq!(entry["response"]["content"]["mimeType"], "text/plain");
+        assert_eq!(entry["serverIPAddress"], "127.0.0.1");
+        let timings = &entry["timings"];
+        let sum: f64 = ["blocked", "connect", "send", "wait", "receive"]
+            .iter()
+            .map(|phase| timings[phase].as_f64().unwrap())
+            .sum();
+        assert_eq!(timings["ssl"], -1.0);
+        let total = entry["time"].as_f64().unwrap();
+        assert!((sum - total).abs() < 0.01, "{timings} {total}");
+        let failed = &har["log"]["entries"][1];
+        assert_eq!(failed["response"]["status"], 0);
+        assert!(failed["response"]["_error"].as_str().unwrap().contains("without an answer"));
+        served.join().unwrap();
     }
 }

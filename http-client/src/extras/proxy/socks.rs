@@ -1,7 +1,7 @@
 //! SOCKS5 (RFC 1928), with a user name and a password (RFC 1929).
 
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::transport::Socket;
+use crate::socket::Socket;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;

@@ -7,8 +7,11 @@
 //! (rustls's reader says `UnexpectedEof`, and that is passed on); and taking session tickets on an
 //! idle connection for bytes of a response (a read takes them in and yields nothing).
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::transport::Socket;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::hooks::SignalKind;
+use crate::shared::Shared;
+use crate::socket::Socket;
+use crate::timeout::Timer;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -17,9 +20,12 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme,
 };
+use std::cell::OnceCell;
 use std::io::{self, Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Plaintext that rustls may hold back while the socket takes no more.
 const WRITE_BUFFER: usize = 64 * 1024;
@@ -110,6 +116,44 @@ fn wrong(what: &str, error: &dyn std::fmt::Display) -> String {
 
 fn invalid(what: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Tls(wrong(what, error)))
+}
+
+/// The TLS of one client: its configuration is made when it is first needed, once for all who need
+/// it.
+#[derive(Default)]
+pub(crate) struct Tls {
+    pub(crate) options: TlsOptions,
+    config: OnceCell<Shared<Result<Arc<ClientConfig>, String>>>,
+}
+
+impl Tls {
+    /// Makes a session with `host` over `socket`.
+    pub(crate) async fn secure(
+        &self,
+        host: &str,
+        socket: Socket,
+        limit: Option<Duration>,
+        timer: &mut Timer,
+    ) -> Result<Box<TlsStream>> {
+        timer.tell(SignalKind::TlsHandshakeStart);
+        let config = pin!(self.config());
+        let config = timer.within_future(Phase::Tls, limit, config).await??;
+        let mut stream = Box::new(TlsStream::new(socket, config, host)?);
+        timer.within(Phase::Tls, limit, |cx| stream.poll_handshake(cx)).await??;
+        timer.tell(SignalKind::TlsHandshakeEnd);
+        Ok(stream)
+    }
+
+    async fn config(&self) -> Result<Arc<ClientConfig>> {
+        let shared = self.config.get_or_init(|| {
+            let options = self.options.clone();
+            let built = mainspring::spawn_blocking(move || options.build());
+            let lost = || Err("the configuration could not be made".to_owned());
+            let work = async move { built.await.unwrap_or_else(|_| lost()) };
+            Shared::find("http: TLS configuration", work, lost())
+        });
+        shared.wait().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
+    }
 }
 
 /// A TLS session over a socket.

@@ -1,33 +1,23 @@
 //! Everything about a client that can be set, with its default.
 
-use crate::client::{Client, Config};
-#[cfg(feature = "cookies")]
-use crate::cookies::CookieJar;
+use crate::client::Client;
+use crate::config::Config;
+use crate::connector::Connector;
 use crate::decode;
-#[cfg(any(feature = "tls", feature = "proxy"))]
 use crate::error::Result;
 use crate::hooks::{Hook, Hooked};
-use crate::open::Opener;
-#[cfg(feature = "tls")]
-use crate::open::Tls;
+use crate::hop::Redirect;
 use crate::pool::{Pool, PoolLimits};
 use crate::proto::{Limits, write_fields};
-#[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
-use crate::redirect::{self, Redirect};
-use crate::resolve::{Resolve, Resolver};
+use crate::resolve::Resolve;
 use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
-#[cfg(feature = "tls")]
-use crate::tls::TlsOptions;
 use http::header::{self, HeaderMap, HeaderValue};
-use std::collections::HashMap;
 use std::net::IpAddr;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::rc::Rc;
-#[cfg(feature = "tls")]
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What the client calls itself unless told otherwise.
@@ -37,27 +27,8 @@ const USER_AGENT: &str = concat!("mainspring/", env!("CARGO_PKG_VERSION"));
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
     pool: PoolLimits,
-    limits: Limits,
-    timeouts: Timeouts,
-    defaults: HeaderMap,
-    redirects: usize,
-    redirect_policy: Option<redirect::Policy>,
-    max_body_bytes: u64,
-    decompress: bool,
-    max_ratio: u64,
-    retry: Option<RetryPolicy>,
-    hook: Option<Hooked>,
-    resolve: Option<Rc<dyn Resolve>>,
-    overrides: HashMap<String, Rc<[IpAddr]>>,
-    dns_cache: Duration,
-    #[cfg(unix)]
-    unix_socket: Option<PathBuf>,
-    #[cfg(feature = "tls")]
-    tls: TlsOptions,
-    #[cfg(feature = "cookies")]
-    cookies: Option<CookieJar>,
-    #[cfg(feature = "proxy")]
-    proxies: Proxies,
+    config: Config,
+    connector: Connector,
 }
 
 impl Default for ClientBuilder {
@@ -65,36 +36,47 @@ impl Default for ClientBuilder {
         let mut defaults = HeaderMap::new();
         defaults.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         defaults.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        Self {
-            pool: PoolLimits {
-                connections: 1024,
-                per_host: 128,
-                idle: usize::MAX,
-                idle_timeout: Duration::from_secs(60),
-                lifetime: Duration::MAX,
-            },
+        let pool = PoolLimits {
+            connections: 1024,
+            per_host: 128,
+            idle: usize::MAX,
+            idle_timeout: Duration::from_secs(60),
+            lifetime: Duration::MAX,
+        };
+        let config = Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             defaults,
+            defaults_written: Vec::new(),
             redirects: 10,
             redirect_policy: None,
             max_body_bytes: 64 * 1024 * 1024,
             decompress: true,
-            max_ratio: 256,
+            max_ratio: 10_000,
             retry: None,
             hook: None,
-            resolve: None,
-            overrides: HashMap::new(),
-            dns_cache: Duration::from_secs(60),
-            #[cfg(unix)]
-            unix_socket: None,
-            #[cfg(feature = "tls")]
-            tls: TlsOptions::default(),
-            #[cfg(feature = "cookies")]
             cookies: None,
-            #[cfg(feature = "proxy")]
-            proxies: Proxies::default(),
-        }
+        };
+        Self { pool, config, connector: Connector::default() }
+    }
+}
+
+impl Client {
+    /// A client with the default limits and timeouts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Limits, timeouts and the rest, to be set.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -133,71 +115,73 @@ impl ClientBuilder {
 
     /// Bytes of a response head, and of a block of trailers. Default 64 KiB.
     pub fn max_head_bytes(mut self, limit: usize) -> Self {
-        self.limits.head_bytes = limit;
+        self.config.limits.head_bytes = limit;
         self
     }
 
     /// Header fields of a response, and fields in a block of trailers; at most 256. Default 100.
     pub fn max_header_count(mut self, limit: usize) -> Self {
-        self.limits.header_count = limit;
+        self.config.limits.header_count = limit;
         self
     }
 
     /// Bytes of a body that is collected: by `bytes`, `text` or `json`. What is read in pieces is
     /// not limited. Default 64 MiB.
     pub fn max_body_bytes(mut self, limit: u64) -> Self {
-        self.max_body_bytes = limit;
+        self.config.max_body_bytes = limit;
         self
     }
 
     /// Whether content codings are asked for, and taken off. Default: yes, those of the crate's
     /// features. The header fields of a response stay as they came.
     pub fn decompress(mut self, decompress: bool) -> Self {
-        self.decompress = decompress;
+        self.config.decompress = decompress;
         self
     }
 
-    /// Decoded bytes that are believed for each coded one, beyond the first MiB. Default 256.
+    /// Decoded bytes that are let pass for each coded one, beyond as many as are collected
+    /// ([`max_body_bytes`](Self::max_body_bytes)). More is [`ErrorKind::BodyTooLarge`](crate::ErrorKind).
+    /// Default 10,000: repetitive text is packed that tightly, a bomb more so.
     pub fn max_decompression_ratio(mut self, limit: u64) -> Self {
-        self.max_ratio = limit;
+        self.config.max_ratio = limit;
         self
     }
 
     /// How long each phase of a request may take.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+        self.config.timeouts = timeouts;
         self
     }
 
     /// How long a request may take as a whole, without its wait in the pool. Default: for ever.
     pub fn timeout(mut self, total: Duration) -> Self {
-        self.timeouts.total = Some(total);
+        self.config.timeouts.total = Some(total);
         self
     }
 
     /// Redirects followed in a row; with 0, a redirect is the response. Default 10.
     pub fn max_redirects(mut self, limit: usize) -> Self {
-        self.redirects = limit;
+        self.config.redirects = limit;
         self
     }
 
     /// Asks before each redirect whether it is to be followed; where the answer is `false`, the
     /// redirect itself is the response. The limit holds all the same. Default: all are followed.
     pub fn redirect_policy(mut self, policy: impl Fn(&Redirect<'_>) -> bool + 'static) -> Self {
-        self.redirect_policy = Some(Box::new(policy));
+        self.config.redirect_policy = Some(Rc::new(policy));
         self
     }
 
     /// Tries again what failed for a reason that may pass. Each try has the whole of the timeouts.
     /// Default: nothing is tried again, but for a kept connection that turns out to be dead.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = Some(policy);
+        self.config.retry = Some(policy);
         self
     }
 
     /// Tells this hook what happens to each request.
     pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
-        self.hook = Some(Hooked::new(Rc::new(hook)));
+        self.config.hook = Some(Hooked::new(Rc::new(hook)));
         self
     }
 
@@ -208,32 +192,30 @@ impl ClientBuilder {
 
     /// A header field for every request that does not set one of that name.
     pub fn default_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.defaults.insert(name, value);
+        self.config.defaults.insert(name, value);
         self
     }
 
     /// Keeps the cookies that servers set in this jar, and sends those that fit. Default: none are
     /// kept. A request with a `Cookie` field of its own gets no others.
     #[cfg(feature = "cookies")]
-    pub fn cookies(mut self, jar: CookieJar) -> Self {
-        self.cookies = Some(jar);
+    pub fn cookies(mut self, jar: crate::extras::cookies::CookieJar) -> Self {
+        self.config.cookies = Some(Rc::new(jar));
         self
     }
 
     /// Sends all requests through this proxy.
-    #[cfg(feature = "proxy")]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         let proxy = Rc::new(proxy);
-        self.proxies.http = Some(proxy.clone());
-        self.proxies.https = Some(proxy);
+        self.connector.proxies.http = Some(proxy.clone());
+        self.connector.proxies.https = Some(proxy);
         self
     }
 
     /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for
     /// all hosts.
-    #[cfg(feature = "proxy")]
     pub fn no_proxy<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
-        self.proxies.exceptions.extend(hosts.into_iter().map(str::to_owned));
+        self.connector.proxies.exceptions.extend(hosts.into_iter().map(str::to_owned));
         self
     }
 
@@ -243,51 +225,62 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Proxy::new`], if what it names is no proxy.
-    #[cfg(feature = "proxy")]
     pub fn proxy_from_env(mut self) -> Result<Self> {
-        self.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
+        self.connector.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
         Ok(self)
     }
 
     /// Who looks names up, instead of the system.
     pub fn resolver(mut self, resolve: impl Resolve + 'static) -> Self {
-        self.resolve = Some(Rc::new(resolve));
+        self.connector.resolver.resolve = Rc::new(resolve);
         self
     }
 
     /// The addresses of `host`, which is then never looked up.
     pub fn resolve(mut self, host: &str, addresses: &[IpAddr]) -> Self {
-        self.overrides.insert(host.to_ascii_lowercase(), addresses.into());
+        self.connector.resolver.overrides.insert(host.to_ascii_lowercase(), addresses.into());
         self
     }
 
     /// How long the answer of a lookup is used. Default 60 s.
     pub fn dns_cache(mut self, keep: Duration) -> Self {
-        self.dns_cache = keep;
+        self.connector.resolver.keep = keep;
         self
     }
 
     /// Connects to this Unix socket, whatever the host of a URL is.
     #[cfg(unix)]
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.unix_socket = Some(path.into());
+        self.connector.unix_socket = Some(path.into());
         self
     }
 
+    /// The client.
+    #[must_use]
+    pub fn build(mut self) -> Client {
+        let config = &mut self.config;
+        if config.decompress {
+            config.defaults.entry(header::ACCEPT_ENCODING).or_insert_with(decode::accepted);
+        }
+        write_fields(&mut config.defaults_written, &config.defaults);
+        Client::from_parts(self.config, Pool::new(self.pool), self.connector)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl ClientBuilder {
     /// Trusts the certificates in this PEM text, besides those of the system.
     ///
     /// # Errors
     /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) if there is none in it, or if one cannot be read.
-    #[cfg(feature = "tls")]
     pub fn add_root_certificates(mut self, pem: &[u8]) -> Result<Self> {
-        self.tls.add_roots(pem)?;
+        self.connector.tls.options.add_roots(pem)?;
         Ok(self)
     }
 
     /// Trusts none of the system's certificates, only those that were added.
-    #[cfg(feature = "tls")]
     pub fn only_added_root_certificates(mut self) -> Self {
-        self.tls.only_these_roots = true;
+        self.connector.tls.options.only_these_roots = true;
         self
     }
 
@@ -297,64 +290,22 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) if they cannot be read. Whether they belong
     /// together turns out with the first connection.
-    #[cfg(feature = "tls")]
     pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self> {
-        self.tls.set_identity(chain, key)?;
+        self.connector.tls.options.set_identity(chain, key)?;
         Ok(self)
     }
 
     /// Takes any certificate for good. **Dangerous**: whoever is on the way to the server can read
     /// and change everything.
-    #[cfg(feature = "tls")]
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
-        self.tls.accept_invalid = accept;
+        self.connector.tls.options.accept_invalid = accept;
         self
     }
 
     /// A configuration of `rustls` in place of all that was said about TLS here.
-    #[cfg(feature = "tls")]
-    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
-        self.tls.config = Some(config);
+    pub fn tls_config(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
+        self.connector.tls.options.config = Some(config);
         self
-    }
-
-    /// The client.
-    #[must_use]
-    pub fn build(mut self) -> Client {
-        let accepted = decode::accepted();
-        if self.decompress
-            && !accepted.is_empty()
-            && let Ok(value) = HeaderValue::try_from(accepted)
-        {
-            self.defaults.entry(header::ACCEPT_ENCODING).or_insert(value);
-        }
-        let mut defaults_written = Vec::new();
-        write_fields(&mut defaults_written, &self.defaults);
-        let config = Config {
-            limits: self.limits,
-            timeouts: self.timeouts,
-            defaults: self.defaults,
-            defaults_written,
-            redirects: self.redirects,
-            redirect_policy: self.redirect_policy,
-            max_body_bytes: self.max_body_bytes,
-            decompress: self.decompress,
-            max_ratio: self.max_ratio,
-            retry: self.retry,
-            hook: self.hook,
-            #[cfg(feature = "cookies")]
-            cookies: self.cookies,
-        };
-        let opener = Opener {
-            resolver: Resolver::new(self.resolve, self.overrides, self.dns_cache),
-            #[cfg(unix)]
-            unix_socket: self.unix_socket,
-            #[cfg(feature = "tls")]
-            tls: Tls::new(self.tls),
-            #[cfg(feature = "proxy")]
-            proxies: self.proxies,
-        };
-        Client::from_parts(config, Pool::new(self.pool), opener)
     }
 }
 
@@ -364,7 +315,8 @@ mod tests {
 
     /// The default that the README gives for what this sets.
     fn documented(setter: &str) -> &'static str {
-        let rows = include_str!("../README.md").lines().map(|line| line.split('|').map(str::trim));
+        let rows =
+            include_str!("../../README.md").lines().map(|line| line.split('|').map(str::trim));
         let mut rows = rows.map(Iterator::collect::<Vec<_>>);
         let sets = |by: &&str| by.contains(&format!("`{setter}`"));
         let row = rows.find(|cells| cells.get(3).is_some_and(sets));
@@ -377,9 +329,9 @@ mod tests {
 
     #[test]
     fn the_table_of_the_readme_tells_the_defaults() {
-        let ClientBuilder { pool, limits, timeouts, redirects, dns_cache, .. } =
-            ClientBuilder::default();
-        let ClientBuilder { max_body_bytes, max_ratio, retry, .. } = ClientBuilder::default();
+        let ClientBuilder { pool, config, connector } = ClientBuilder::default();
+        let Config { limits, timeouts, redirects, max_body_bytes, max_ratio, retry, .. } = config;
+        let dns_cache = connector.resolver.keep;
         let rows = [
             ("Timeouts::pool", time(timeouts.pool)),
             ("Timeouts::resolve", time(timeouts.resolve)),

@@ -1,107 +1,56 @@
-//! A request, and the builder that a client hands out for it.
+//! Building a request step by step.
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hop::Redirect;
 use crate::multipart::Form;
+use crate::proxy::Proxy;
+use crate::request::{Request, Settings};
 use crate::response::Response;
+use crate::target::{self, IntoUrl};
 use crate::timeout::Timeouts;
-use crate::url_text;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 use url::Url;
 
-/// What can be taken for a URL: a [`Url`], or text that parses as one.
-pub trait IntoUrl {
-    /// The URL.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidUrl`] with the parser's reason.
-    fn into_url(self) -> Result<Url>;
-}
-
-impl IntoUrl for Url {
-    fn into_url(self) -> Result<Url> {
-        Ok(self)
-    }
-}
-
-impl IntoUrl for &Url {
-    fn into_url(self) -> Result<Url> {
-        Ok(self.clone())
-    }
-}
-
-impl IntoUrl for &str {
-    fn into_url(self) -> Result<Url> {
-        url_text::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
-    }
-}
-
-impl IntoUrl for String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
-
-impl IntoUrl for &String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
-
-/// A request that is ready to be sent, by [`Client::execute`].
-// Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
-// request, is in few cache lines. By then they have to be waited for.
-#[repr(C)]
-pub struct Request {
-    /// The header fields, on top of the client's default ones.
-    pub headers: HeaderMap,
-    pub(crate) timeouts: Option<Box<Timeouts>>,
-    /// The body.
-    pub body: Body,
-    /// The method.
-    pub method: Method,
-    /// The URL. A user name and password in it are sent as Basic authorization.
-    pub url: Url,
-    pub(crate) redirects: Option<usize>,
-}
-
-impl Request {
-    /// A request without headers and body.
-    #[inline]
-    #[must_use]
-    pub fn new(method: Method, url: Url) -> Self {
-        let headers = HeaderMap::new();
-        Self { method, url, headers, body: Body::empty(), timeouts: None, redirects: None }
+impl Client {
+    /// A GET request.
+    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::GET, url)
     }
 
-    /// A second request like this one; `None` if its body is a stream.
-    #[must_use]
-    pub fn try_clone(&self) -> Option<Self> {
-        Some(Self {
-            method: self.method.clone(),
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body: self.body.try_clone()?,
-            timeouts: self.timeouts.clone(),
-            redirects: self.redirects,
-        })
+    /// A HEAD request.
+    pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::HEAD, url)
     }
-}
 
-/// Without the password in the URL, if there is one.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("url", &redacted(&self.url))
-            .field("headers", &self.headers)
-            .field("body", &self.body)
-            .finish_non_exhaustive()
+    /// A POST request.
+    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A PATCH request.
+    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// A request of any method.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, url.into_url())
     }
 }
 
@@ -235,7 +184,7 @@ impl RequestBuilder {
     /// Authenticates with a user name and a password (Basic, RFC 7617).
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
         self.change(|request| {
-            request.headers.insert(header::AUTHORIZATION, basic(user, password)?);
+            request.headers.insert(header::AUTHORIZATION, target::basic(user, password)?);
             Ok(())
         })
     }
@@ -255,24 +204,44 @@ impl RequestBuilder {
     /// Limits the whole of this request, redirects included, but not its wait in the pool.
     pub fn timeout(self, total: Duration) -> Self {
         let client = self.client.timeouts();
-        self.change(|request| {
-            request.timeouts.get_or_insert_with(|| Box::new(client)).total = Some(total);
-            Ok(())
-        })
+        self.set(|own| own.timeouts.get_or_insert(client).total = Some(total))
     }
 
     /// Sets the timeout of each phase of this request.
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
-        self.change(|request| {
-            request.timeouts = Some(Box::new(timeouts));
-            Ok(())
-        })
+        self.set(|own| own.timeouts = Some(timeouts))
     }
 
     /// Follows at most `limit` redirects; with 0, the redirect itself is the response.
     pub fn redirects(self, limit: usize) -> Self {
+        self.set(|own| own.redirects = Some(limit))
+    }
+
+    /// As [`ClientBuilder::redirect_policy`](crate::ClientBuilder::redirect_policy), for this request
+    /// alone, and in place of the client's.
+    pub fn redirect_policy(self, policy: impl Fn(&Redirect<'_>) -> bool + 'static) -> Self {
+        self.set(|own| own.redirect_policy = Some(Rc::new(policy)))
+    }
+
+    /// Sends this request, and those it is redirected to, through `proxy`, or through none, whatever
+    /// the client and its exceptions say.
+    pub fn proxy(self, proxy: Option<Proxy>) -> Self {
+        self.set(|own| own.proxy = Some(proxy))
+    }
+
+    /// Whether content codings are asked for, and taken off the response.
+    pub fn decompress(self, decompress: bool) -> Self {
+        self.set(|own| own.decompress = Some(decompress))
+    }
+
+    /// Bytes of this response's body, if it is collected.
+    pub fn max_body_bytes(self, limit: u64) -> Self {
+        self.set(|own| own.max_body_bytes = Some(limit))
+    }
+
+    fn set(self, set: impl FnOnce(&mut Settings)) -> Self {
         self.change(|request| {
-            request.redirects = Some(limit);
+            set(request.settings.get_or_insert_default());
             Ok(())
         })
     }
@@ -294,20 +263,6 @@ impl RequestBuilder {
     pub fn send(self) -> impl Future<Output = Result<Response>> {
         self.client.run(self.request)
     }
-}
-
-/// The value of an `Authorization` field for Basic authentication.
-pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
-    use base64::Engine;
-    if user.contains(':') {
-        let reason = "a user name for Basic authentication holds no colon (RFC 7617 §2)";
-        return Err(Error::new(ErrorKind::InvalidRequest(reason.to_owned())));
-    }
-    let token = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    let mut value = HeaderValue::try_from(format!("Basic {token}"))
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest("invalid credentials".to_owned())))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What an exchange gives, step by step.
+//! What an exchange yields, step by step.
 
 use crate::proto::ResponseHead;
 use bytes::Bytes;
@@ -18,18 +18,20 @@ pub(crate) enum Sent {
     Reply(Reply),
 }
 
-/// The final answer, or `None` for an interim one: what that says is of no use any more once it
-/// has come.
-pub(crate) type Reply = Option<Box<Answer>>;
+/// The start of the final response, or `None` for an interim one: what that says is of no use any
+/// more once it has come.
+pub(crate) type Reply = Option<Box<ResponseStart>>;
 
-/// The head of the final answer, and what came along with it. Boxed, since it is handed up through
+/// The head of the final response, and what came along with it. Boxed, since it is handed up through
 /// several futures, each of which would move it.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseStart {
     pub(crate) head: ResponseHead,
     pub(crate) first: Piece,
     /// Of the peer.
     pub(crate) address: Option<SocketAddr>,
+    /// Whether the connection had served another request before.
+    pub(crate) reused: bool,
 }
 
 /// The trailers of a body. They are rare, and would be large if they were not boxed.

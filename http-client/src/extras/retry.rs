@@ -7,8 +7,7 @@
 //! wait (`Retry-After`) is obeyed, up to a limit.
 
 use crate::error::{Error, ErrorKind};
-use crate::response::Response;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use std::time::{Duration, SystemTime};
 
 /// When to try again, for [`ClientBuilder::retry`](crate::ClientBuilder::retry).
@@ -50,15 +49,15 @@ impl RetryPolicy {
     pub(crate) fn wait(
         &self,
         tries_made: u32,
-        outcome: &Result<Response, Error>,
+        outcome: Result<(StatusCode, &HeaderMap), &Error>,
     ) -> Option<Duration> {
         if tries_made >= self.tries {
             return None;
         }
         let asked = match outcome {
             Err(error) if is_passing(error) => None,
-            Ok(response) if self.statuses.contains(&response.status()) => {
-                let value = response.headers().get(header::RETRY_AFTER);
+            Ok((status, headers)) if self.statuses.contains(&status) => {
+                let value = headers.get(header::RETRY_AFTER);
                 value.and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()))
             }
             _ => return None,

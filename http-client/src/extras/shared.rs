@@ -1,6 +1,5 @@
-//! A value that many wait for, and one task finds.
-//!
-//! The task is not one of those who wait, so that it goes on when whoever asked first gives up.
+//! A value that many tasks wait for, and a task of its own finds: it goes on when the one that asked
+//! first gives up.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -26,12 +25,12 @@ impl<T: Clone + 'static> Shared<T> {
         lost: T,
     ) -> Self {
         let state = Rc::new(RefCell::new(State::Asked(Vec::new())));
-        let duty = Duty { state: state.clone(), lost: Some(lost) };
+        let slot = SetOnDrop { state: state.clone(), lost: Some(lost) };
         let task = mainspring::spawn_named(name, async move {
             let found = work.await;
-            duty.fulfil(found);
+            slot.set_to(found);
         });
-        // Its end is told to those who wait, and to nobody else.
+        // Only those who wait for the value are told of its end.
         drop(task);
         Self { state }
     }
@@ -57,14 +56,14 @@ impl<T: Clone + 'static> Shared<T> {
     }
 }
 
-/// The duty to find the value. Whoever drops it has found that it is lost.
-struct Duty<T> {
+/// Sets the value, at the latest when it is dropped: then to the one that says it is lost.
+struct SetOnDrop<T> {
     state: Rc<RefCell<State<T>>>,
     lost: Option<T>,
 }
 
-impl<T> Duty<T> {
-    fn fulfil(mut self, value: T) {
+impl<T> SetOnDrop<T> {
+    fn set_to(mut self, value: T) {
         self.lost = None;
         self.set(value);
     }
@@ -76,7 +75,7 @@ impl<T> Duty<T> {
     }
 }
 
-impl<T> Drop for Duty<T> {
+impl<T> Drop for SetOnDrop<T> {
     fn drop(&mut self) {
         if let Some(lost) = self.lost.take() {
             self.set(lost);

@@ -1,48 +1,44 @@
 //! The task that closes idle connections when their time is over.
 
-use crate::pool::Pool;
-use std::cell::Cell;
+use super::Pool;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// The shortest time between two looks at the idle connections.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whether the task of a pool runs.
-#[derive(Default)]
-pub(crate) struct Sweeper(Rc<Cell<bool>>);
-
-impl Sweeper {
-    /// Sees to it that there is a task, for as long as there are connections.
+impl Pool {
+    /// Sees to it that there is such a task, for as long as there are connections.
     #[inline]
-    pub(crate) fn start(&self, pool: &Rc<Pool>) {
-        if !self.0.replace(true) {
-            let task = sweep(Rc::downgrade(pool), Running(self.0.clone()));
+    pub(crate) fn start_sweeping(self: &Rc<Self>) {
+        if !self.sweeping.replace(true) {
+            let task = sweep(Running(Rc::downgrade(self)));
             drop(mainspring::spawn_named("http: idle connections", task));
         }
     }
 }
 
-/// Says that no task sweeps any more, however it ended.
-struct Running(Rc<Cell<bool>>);
+/// The pool that is swept. When it is dropped the task is over, however it ended.
+struct Running(Weak<Pool>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.set(false);
+        if let Some(pool) = self.0.upgrade() {
+            pool.sweeping.set(false);
+        }
     }
 }
 
-async fn sweep(pool: Weak<Pool>, running: Running) {
+async fn sweep(running: Running) {
     loop {
         let now = Instant::now();
-        let pause = match pool.upgrade() {
+        let pause = match running.0.upgrade() {
             Some(pool) if !pool.is_empty() => match pool.sweep(now) {
                 Some(next) => next.saturating_duration_since(now).max(SWEEP_PAUSE),
-                None => pool.idle_timeout().max(SWEEP_PAUSE),
+                None => pool.limits.idle_timeout.max(SWEEP_PAUSE),
             },
             _ => break,
         };
         mainspring::time::sleep(pause).await;
     }
-    drop(running);
 }
