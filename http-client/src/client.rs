@@ -228,7 +228,7 @@ fn told(error: Error, request: &Request, timer: &Timer) -> Error {
 
 fn keep_cookies(config: &Config, url: &Url, head: &ResponseHead) {
     let Some(jar) = config.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
-    head.headers().get_all(header::SET_COOKIE).iter().for_each(|value| jar.keep(url, value));
+    head.values("set-cookie").for_each(|value| jar.keep(url, value));
 }
 
 /// Reads the rest of a redirect's body, if that is short and soon there, so that its connection can
@@ -261,7 +261,7 @@ fn follow(
     if limit == 0 || !head.status.is_redirection() {
         return Ok(false);
     }
-    let Some(location) = redirect::location(head.status, head.headers()) else { return Ok(false) };
+    let Some(location) = redirect::location(head) else { return Ok(false) };
     let (from, status) = (request.url.clone(), head.status);
     let to = redirect::target(&from, location)?;
     let policy: Option<&Policy> = own.and_then(|own| own.redirect_policy.as_ref());

@@ -17,7 +17,7 @@ mod response;
 // A file is named the same way whichever room it is in.
 use extras::{
     body, config, connect, connector, decode, error, file, hooks, hop, request, request_head,
-    resolve, retry, shared, socket, stats, target, timeout, tls, transport, upgrade,
+    resolve, retry, shared, socket, stats, target, timeout, tls, transport, upgrade, url_text,
 };
 use extras::{multipart, proxy, redirect};
 

@@ -27,7 +27,7 @@ use url::Url;
 pub struct Response {
     pub(crate) request: Box<Request>,
     /// What came along with the head is taken out of it when it is read.
-    start: Box<ResponseStart>,
+    pub(crate) start: Box<ResponseStart>,
     history: Vec<Hop>,
     /// Where the rest of the body comes from, unless all of it came along.
     stream: Option<Box<Stream>>,
@@ -84,7 +84,7 @@ impl Response {
         let head = &start.head;
         let partial = head.status == StatusCode::PARTIAL_CONTENT;
         let decoder = match limits.ratio.filter(|_| head.facts.content_encoding && !partial) {
-            Some(ratio) => Decoder::new(head.headers(), limits.bytes, ratio)
+            Some(ratio) => Decoder::new(head.values("content-encoding"), limits.bytes, ratio)
                 .map_err(|error| error.for_request(&request.method, &request.url))?
                 .map(Box::new),
             None => None,

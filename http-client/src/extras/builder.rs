@@ -119,7 +119,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Header fields of a response, and fields in a block of trailers; at most 256. Default 100.
+    /// Header fields of a response, and fields in a block of trailers; at most 256, which is the
+    /// default.
     pub fn max_header_count(mut self, limit: usize) -> Self {
         self.config.limits.header_count = limit;
         self

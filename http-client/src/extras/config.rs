@@ -28,7 +28,7 @@ pub(crate) struct Config {
 /// Where cookies are kept: behind a trait, so that a program without a jar has no code of one.
 pub(crate) trait CookieStore {
     /// Takes the value of a `Set-Cookie` field in the response to a request for `url`.
-    fn keep(&self, url: &Url, set_cookie: &HeaderValue);
+    fn keep(&self, url: &Url, set_cookie: &[u8]);
 
     /// The value of the `Cookie` field for a request to `url`, if there is any.
     fn cookies(&self, url: &Url) -> Option<HeaderValue>;

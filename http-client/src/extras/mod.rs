@@ -3,7 +3,7 @@
 //! | a request goes out            | a connection is opened      | a response is read          |
 //! |-------------------------------|-----------------------------|-----------------------------|
 //! | `request`, `request_builder`  | `connector`: all of it      | `reading`: in which form    |
-//! | `target`: what its URL says   | `proxy`                     | `decode`: content codings   |
+//! | `target`, `url_text`: its URL | `proxy`                     | `decode`: content codings   |
 //! | `body`, `file`, `multipart`   | `resolve`                   | `charset`: text             |
 //! | `request_head`: what is added | `connect`: which address    | `redirect`, `retry`         |
 //! | `cookies`                     | `socket`, `transport`, `tls` | `upgrade`: another protocol |
@@ -46,3 +46,4 @@ pub(crate) mod tls;
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod upgrade;
+pub(crate) mod url_text;

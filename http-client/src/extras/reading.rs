@@ -51,11 +51,9 @@ impl Response {
         let bytes = self.collect().await?;
         #[cfg(feature = "charset")]
         {
-            let content_type = self.headers().get(http::header::CONTENT_TYPE);
-            Ok(crate::extras::charset::decode(
-                &bytes,
-                content_type.and_then(|value| value.to_str().ok()),
-            ))
+            let content_type = self.start.head.values("content-type").next();
+            let content_type = content_type.and_then(|value| str::from_utf8(value).ok());
+            Ok(crate::extras::charset::decode(&bytes, content_type))
         }
         #[cfg(not(feature = "charset"))]
         Ok(String::from_utf8_lossy(&bytes).into_owned())

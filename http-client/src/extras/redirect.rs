@@ -2,8 +2,9 @@
 
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::proto::ResponseHead;
 use crate::request::Request;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use url::{Origin, Url};
 
 /// Fields that describe a body, and go with it.
@@ -21,14 +22,10 @@ const PRIVATE_FIELDS: [header::HeaderName; 4] =
 
 /// Where a response redirects to, if it is a redirect that a client follows by itself. An empty
 /// `Location` leads nowhere.
-pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
-    match status.as_u16() {
-        301 | 302 | 303 | 307 | 308 => {
-            let location = headers.get(header::LOCATION).map(|value| value.as_bytes().trim_ascii());
-            location.filter(|location| !location.is_empty())
-        }
-        _ => None,
-    }
+pub(crate) fn location(head: &ResponseHead) -> Option<&[u8]> {
+    let redirects = matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = head.values("location").next().filter(|_| redirects)?.trim_ascii();
+    (!location.is_empty()).then_some(location)
 }
 
 /// The URL that a redirect from `from` to `location` leads to.
@@ -101,6 +98,7 @@ fn same_origin(from: &Url, to: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::{Event, Limits, RequestKind, ResponseDecoder};
 
     fn followed(
         request: &mut Request,
@@ -200,14 +198,27 @@ mod tests {
         assert_eq!(request.method, Method::GET);
     }
 
+    /// RFC 9110 §15.4; curl and aiohttp take an empty `Location` for none.
     #[test]
     fn only_five_statuses_with_a_location_are_redirects() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(location(StatusCode::FOUND, &headers), None);
-        headers.insert(header::LOCATION, header::HeaderValue::from_static("/z"));
-        let redirects: Vec<u16> = (200..600)
-            .filter(|code| location(StatusCode::from_u16(*code).unwrap(), &headers).is_some())
-            .collect();
+        let leads = |status: u16, field: &str| {
+            let wire = format!("HTTP/1.1 {status} X\r\n{field}\r\n\r\n");
+            let mut decoder = ResponseDecoder::new(RequestKind::default(), Limits::default());
+            let Ok((_, Event::Head(head))) = decoder.decode(wire.as_bytes()) else {
+                panic!("a head: {wire}")
+            };
+            location(&head).map(|location| String::from_utf8_lossy(location).into_owned())
+        };
+        let redirects: Vec<u16> =
+            (200..600).filter(|status| leads(*status, "location: /z").is_some()).collect();
         assert_eq!(redirects, [301, 302, 303, 307, 308]);
+        for empty in
+            ["a: b", "location:", "location: ", "Location: \t ", "LOCATION:\r\nlocation: /z"]
+        {
+            assert_eq!(leads(302, empty), None, "{empty}");
+        }
+        for some in ["Location: /z ", "LOCATION:/z", "location: /z\r\nlocation: /y"] {
+            assert_eq!(leads(302, some).as_deref(), Some("/z"), "{some}");
+        }
     }
 }

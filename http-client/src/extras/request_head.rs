@@ -8,6 +8,7 @@ use crate::proto::{RequestHead, RequestKind};
 use crate::proxy::Proxy;
 use crate::request::{Request, Settings};
 use crate::target;
+use crate::url_text::has_credentials;
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::borrow::Cow;
 use url::Url;
@@ -46,7 +47,7 @@ fn write_head(
 ) -> Result<Vec<u8>> {
     let Request { method, url, .. } = request;
     let mut headers = Cow::Borrowed(&request.headers);
-    if target::has_credentials(url) {
+    if has_credentials(url) {
         add_credentials(url, &mut headers)?;
     }
     let decompress = own.and_then(|own| own.decompress);

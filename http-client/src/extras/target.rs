@@ -1,6 +1,7 @@
 //! What the URL of a request says: which host is asked for what, and with which credentials.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::url_text::{self, has_credentials};
 use http::HeaderValue;
 use std::borrow::Cow;
 use url::{Position, Url};
@@ -28,7 +29,7 @@ impl IntoUrl for &Url {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Url> {
-        Url::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
+        url_text::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
     }
 }
 
@@ -75,11 +76,6 @@ fn not_for_us(url: &Url, known: bool) -> Error {
     } else {
         ErrorKind::UnsupportedScheme(url.scheme().to_owned())
     })
-}
-
-/// Whether a URL names a user or a password.
-pub(crate) fn has_credentials(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
 }
 
 /// A user name and password of a URL, without their percent-encoding.

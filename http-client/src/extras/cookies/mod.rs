@@ -61,8 +61,8 @@ struct Attributes {
 }
 
 impl CookieStore for CookieJar {
-    fn keep(&self, url: &Url, set_cookie: &HeaderValue) {
-        self.set(url, &String::from_utf8_lossy(set_cookie.as_bytes()));
+    fn keep(&self, url: &Url, set_cookie: &[u8]) {
+        self.set(url, &String::from_utf8_lossy(set_cookie));
     }
 
     fn cookies(&self, url: &Url) -> Option<HeaderValue> {

@@ -15,7 +15,7 @@ mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderValue;
 
 /// Decoded bytes given out at once. A stage may pass it by what one step of its coding gives.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -62,12 +62,16 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for the codings that these fields name; `None` if there are none, or one that is
+    /// A decoder for the codings that these values of `Content-Encoding` name; `None` if there are none, or one that is
     /// not known: then the body is handed on as it is.
-    pub(crate) fn new(headers: &HeaderMap, free: u64, max_ratio: u64) -> Result<Option<Self>> {
+    pub(crate) fn new<'a>(
+        codings: impl Iterator<Item = &'a [u8]>,
+        free: u64,
+        max_ratio: u64,
+    ) -> Result<Option<Self>> {
         let mut stages = Vec::new();
-        for value in headers.get_all(header::CONTENT_ENCODING) {
-            let value = value.to_str().unwrap_or("unknown");
+        for value in codings {
+            let value = str::from_utf8(value).unwrap_or("unknown");
             for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
                 match Stage::known(&name.to_ascii_lowercase()) {
                     Known::Identity => {}
