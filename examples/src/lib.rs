@@ -20,6 +20,7 @@ pub mod commands;
 pub mod crawl;
 pub mod extract;
 pub mod failure;
+pub mod har;
 #[cfg(test)]
 mod hostile;
 pub mod laps;

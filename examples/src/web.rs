@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{
-    Client, ClientBuilder, CookieJar, HarRecorder, Hook, Proxy, Signal, decode_text,
-};
+use mainspring_http::{Client, ClientBuilder, CookieJar, Hook, Proxy, Signal, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
+use crate::har::HarRecorder;
 use crate::laps::{Laps, Timekeeper};
 use crate::output::Draft;
 use crate::polite::robots::{self, PRODUCT, Robots};

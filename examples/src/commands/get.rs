@@ -10,10 +10,11 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
+use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
 
 use crate::cli::Get;
 use crate::failure::{Failure, print, print_bytes};
+use crate::har::HarRecorder;
 use crate::output::{Draft, check};
 use crate::phases::{Phases, Stopwatch};
 use crate::text::{Printable, printable_lines};
@@ -158,8 +159,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         None => None,
     };
     let mut size = 0;
-    while let Some(chunk) = response.chunk().await {
-        let chunk = chunk.map_err(failed)?;
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
             Some((file, path)) => file.write_all(&chunk).map_err(|error| at(path, &error))?,
@@ -288,7 +288,7 @@ fn request_text(request: &Request) -> String {
 fn answer_text(response: &Response, facts: &Facts) -> String {
     let mut text = String::new();
     for hop in response.history() {
-        writeln!(text, "* redirected from {}", Printable(hop.as_str()))
+        writeln!(text, "* redirected from {}", Printable(hop.url.as_str()))
             .expect("a String takes any text");
     }
     if !facts.address.is_empty() {
