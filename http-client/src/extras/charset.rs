@@ -137,8 +137,9 @@ fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
 /// What the text looks like.
 fn detect(start: &[u8]) -> &'static Encoding {
     // Most text can be told in one quick look. An escape may begin ISO-2022-JP.
-    let cut = |error: std::str::Utf8Error| error.error_len().is_none();
-    if std::str::from_utf8(start).map_or_else(cut, |_| true) && !start.contains(&0x1b) {
+    let rest = &start[Encoding::utf8_valid_up_to(start)..];
+    let is_cut = || std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+    if (rest.is_empty() || is_cut()) && memchr::memchr(0x1b, start).is_none() {
         return UTF_8;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

@@ -15,7 +15,17 @@ const RAW_TEXT: [&[u8]; 8] =
 /// A `<meta>` that a parser would come upon changes what the prescan found, also one behind the first
 /// kilobyte ("change the encoding", §13.2.3.4); so it is looked for first.
 pub(super) fn html(start: &[u8]) -> Option<&'static Encoding> {
+    if !has_meta(start) {
+        return xml(&start[..start.len().min(PRESCAN_BYTES)]);
+    }
     meta(start, true).or_else(|| prescan(start))
+}
+
+/// A quick look at whether there may be one at all.
+fn has_meta(bytes: &[u8]) -> bool {
+    let is_meta =
+        |at: usize| bytes[at + 1..].get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"meta"));
+    memchr::memchr_iter(b'<', bytes).any(is_meta)
 }
 
 /// The prescan itself.
@@ -66,8 +76,11 @@ fn meta(bytes: &[u8], raw_text: bool) -> Option<&'static Encoding> {
             // The hyphens of the end may be those of the beginning.
             scan.at += 2 + find(&scan.rest()[2..], b"-->")? + 2;
         } else if bytes.get(name_at).is_some_and(u8::is_ascii_alphabetic) {
-            let name = scan.tag_name(name_at);
-            if !is_end && name == b"meta" {
+            scan.at = name_at;
+            scan.skip(|byte| !is_blank(byte) && !matches!(byte, b'/' | b'>'))?;
+            let name = &bytes[name_at..scan.at];
+            let is = |known: &[u8]| !is_end && name.eq_ignore_ascii_case(known);
+            if is(b"meta") {
                 if let Some(encoding) = scan.meta()? {
                     return Some(encoding);
                 }
@@ -77,11 +90,11 @@ fn meta(bytes: &[u8], raw_text: bool) -> Option<&'static Encoding> {
                     scan.skip(|byte| !is_blank(byte) && byte != b'>')?;
                 }
                 while scan.attribute()?.is_some() {}
-                if raw_text && !is_end && RAW_TEXT.contains(&&*name) {
-                    scan.skip_to_end_tag(&name)?;
+                if raw_text && RAW_TEXT.iter().any(|known| is(known)) {
+                    scan.skip_to_end_tag(name)?;
                     continue;
                 }
-                if raw_text && !is_end && name == b"plaintext" {
+                if raw_text && is(b"plaintext") {
                     return None;
                 }
             }
@@ -103,52 +116,38 @@ impl<'a> Scan<'a> {
         &self.bytes[self.at.min(self.bytes.len())..]
     }
 
-    fn byte(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    /// Goes on while the bytes are such.
+    /// Goes on while the bytes are such, and gives the first that is not.
     fn skip(&mut self, such: impl Fn(u8) -> bool) -> Option<u8> {
-        while such(self.byte()?) {
+        while such(*self.bytes.get(self.at)?) {
             self.at += 1;
         }
-        self.byte()
-    }
-
-    /// The name that begins there, in small letters.
-    fn tag_name(&mut self, at: usize) -> Vec<u8> {
-        let ends = |byte: &u8| is_blank(*byte) || matches!(byte, b'>' | b'/');
-        let rest = &self.bytes[at..];
-        let name = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
-        self.at = at + name.len();
-        name.to_ascii_lowercase()
+        Some(self.bytes[self.at])
     }
 
     /// What the `<meta>` says whose name has been read, if it says it in a way that counts.
     fn meta(&mut self) -> Option<Option<&'static Encoding>> {
-        let mut seen: Vec<Vec<u8>> = Vec::new();
+        let mut seen: Vec<&[u8]> = Vec::new();
         let (mut got_pragma, mut need_pragma) = (false, None);
         // Within: of a label that is none.
         let mut charset: Option<Option<&'static Encoding>> = None;
         while let Some((name, value)) = self.attribute()? {
-            if seen.contains(&name) {
+            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+            if seen.iter().any(|seen| is(seen)) {
                 continue;
             }
-            match &*name {
-                b"http-equiv" => got_pragma = value == b"content-type",
-                b"charset" => {
-                    charset = Some(Encoding::for_label(&value));
-                    need_pragma = Some(false);
-                }
-                b"content" if charset.is_none() => {
-                    if let Some(encoding) = from_content(&value) {
-                        charset = Some(Some(encoding));
-                        need_pragma = Some(true);
-                    }
-                }
-                _ => {}
-            }
             seen.push(name);
+            if is(b"http-equiv") {
+                got_pragma = value.eq_ignore_ascii_case(b"content-type");
+            } else if is(b"charset") {
+                charset = Some(Encoding::for_label(value));
+                need_pragma = Some(false);
+            } else if is(b"content")
+                && charset.is_none()
+                && let Some(encoding) = from_content(&value.to_ascii_lowercase())
+            {
+                charset = Some(Some(encoding));
+                need_pragma = Some(true);
+            }
         }
         let counts = need_pragma.is_some_and(|need| !need || got_pragma);
         Some(charset.flatten().filter(|_| counts).map(|encoding| {
@@ -159,35 +158,29 @@ impl<'a> Scan<'a> {
         }))
     }
 
-    /// "Get an attribute": its name and value, in small letters; or that there is no more in this tag.
-    fn attribute(&mut self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
+    /// "Get an attribute": its name and value; or that there is no more in this tag.
+    fn attribute(&mut self) -> Option<Option<(&'a [u8], &'a [u8])>> {
         if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
             return Some(None);
         }
+        let bytes = self.bytes;
         let start = self.at;
         // An equals sign at the very beginning belongs to the name.
         self.at += 1;
         self.skip(|byte| !is_blank(byte) && !matches!(byte, b'=' | b'/' | b'>'))?;
-        let name = self.bytes[start..self.at].to_ascii_lowercase();
+        let name = &bytes[start..self.at];
         if self.skip(is_blank)? != b'=' {
-            return Some(Some((name, Vec::new())));
+            return Some(Some((name, b"")));
         }
         self.at += 1;
-        let value = match self.skip(is_blank)? {
-            quote @ (b'"' | b'\'') => {
-                self.at += 1;
-                let start = self.at;
-                self.skip(|byte| byte != quote)?;
-                self.at += 1;
-                &self.bytes[start..self.at - 1]
-            }
-            _ => {
-                let start = self.at;
-                self.skip(|byte| !is_blank(byte) && byte != b'>')?;
-                &self.bytes[start..self.at]
-            }
-        };
-        Some(Some((name, value.to_ascii_lowercase())))
+        let quote = self.skip(is_blank)?;
+        let is_quoted = matches!(quote, b'"' | b'\'');
+        let start = self.at + usize::from(is_quoted);
+        self.at = start;
+        self.skip(|byte| if is_quoted { byte != quote } else { !is_blank(byte) && byte != b'>' })?;
+        let value = &bytes[start..self.at];
+        self.at += usize::from(is_quoted);
+        Some(Some((name, value)))
     }
 
     /// Goes to the tag that ends this element.
