@@ -23,6 +23,7 @@ pub mod crawl;
 pub mod credentials;
 pub mod extract;
 pub mod failure;
+pub mod har;
 #[cfg(test)]
 mod hostile;
 pub mod live;

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use mainspring_http::{Client, ClientBuilder, HarRecorder, Hook, Response, Signal, decode_text};
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
+use crate::har::HarRecorder;
 use crate::options::Options;
 use crate::output::Draft;
 use crate::polite::robots::{self, Robots};
@@ -331,8 +332,8 @@ pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, boo
         return Ok((response.bytes().await.map_err(failed)?, true));
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await {
-        body.extend_from_slice(&chunk.map_err(&failed)?);
+    while let Some(chunk) = response.chunk().await.map_err(&failed)? {
+        body.extend_from_slice(&chunk);
         if body.len() as u64 > max {
             return Ok((body.freeze(), false));
         }

@@ -137,9 +137,9 @@ fn pieces_come_as_they_are_sent_and_trailers_at_the_end() {
             assert_eq!(response.chunk().await.unwrap().unwrap(), expected);
         }
         go.send(()).unwrap();
-        assert!(response.chunk().await.is_none());
+        assert!(response.chunk().await.unwrap().is_none());
         assert_eq!(response.trailers().unwrap()["x-sum"], "7");
-        assert!(response.chunk().await.is_none(), "the end stays the end");
+        assert!(response.chunk().await.unwrap().is_none(), "the end stays the end");
         assert_eq!(client.stats().idle, 1);
     });
 }
@@ -152,7 +152,7 @@ fn a_cut_body_gives_what_came_and_then_the_error() {
         let client = Client::new();
         let mut response = client.get(server.url("/a")).send().await.unwrap();
         assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
-        let error = response.chunk().await.unwrap().unwrap_err();
+        let error = response.chunk().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -164,7 +164,7 @@ fn a_cut_body_gives_what_came_and_then_the_error() {
                 wire.len()
             )
         );
-        assert!(response.chunk().await.is_none(), "nothing comes after an error");
+        assert!(response.chunk().await.unwrap().is_none(), "nothing comes after an error");
         let error = client.get(server.url("/a")).send().await.unwrap().bytes().await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Protocol(_)), "{error}");
     });
@@ -194,8 +194,8 @@ fn a_large_body_comes_whole_by_every_way_of_reading() {
             assert!(response.bytes().await.unwrap() == body, "{path}: bytes");
             let mut response = client.get(server.url(path)).send().await.unwrap();
             let mut pieces: Vec<Bytes> = Vec::new();
-            while let Some(piece) = response.chunk().await {
-                pieces.push(piece.unwrap());
+            while let Some(piece) = response.chunk().await.unwrap() {
+                pieces.push(piece);
             }
             assert!(pieces.iter().all(|piece| !piece.is_empty()));
             assert!(pieces.concat() == body, "{path}: chunk");
@@ -231,8 +231,8 @@ fn a_slow_reader_slows_the_server() {
     mainspring::run(async {
         let mut response = Client::new().get(format!("http://{address}/")).send().await.unwrap();
         let mut received = 0;
-        while let Some(piece) = response.chunk().await {
-            received += piece.unwrap().len();
+        while let Some(piece) = response.chunk().await.unwrap() {
+            received += piece.len();
             // Time for a client that reads ahead to do so.
             mainspring::future::yield_now().await;
             let sent = SENT.load(Ordering::SeqCst);
@@ -370,15 +370,15 @@ fn coded_bodies_are_asked_for_and_decoded() {
         let mut response = get("/cut").await.unwrap();
         let mut seen = Vec::new();
         let error = loop {
-            match response.chunk().await.expect("an error before the end") {
-                Ok(bytes) => seen.extend_from_slice(&bytes),
+            match response.chunk().await {
+                Ok(bytes) => seen.extend_from_slice(&bytes.expect("an error before the end")),
                 Err(error) => break error,
             }
         };
         assert!(seen.len() > 400_000 && text.as_bytes().starts_with(&seen), "{}", seen.len());
         let reason = "cannot decode the body: the gzip data is cut short";
         assert!(error.to_string().contains(reason), "{error}");
-        assert!(response.chunk().await.is_none());
+        assert!(response.chunk().await.unwrap().is_none());
 
         let plain = Client::builder().decompress(false).build();
         let bytes = plain.get(server.url("/")).send().await.unwrap().bytes().await.unwrap();
@@ -434,7 +434,7 @@ fn redirects_are_followed_with_history_up_to_the_limit() {
         let client = Client::builder().max_redirects(3).build();
         let response = client.get(server.url("/1")).send().await.unwrap();
         assert_eq!(response.url().path(), "/3");
-        let history: Vec<&str> = response.history().iter().map(|url| url.path()).collect();
+        let history: Vec<&str> = response.history().iter().map(|hop| hop.url.path()).collect();
         assert_eq!(history, ["/1", "/2"]);
         assert_eq!(response.text().await.unwrap(), "end");
         assert_eq!(client.stats().opened, 1, "the bodies of redirects are read to their ends");

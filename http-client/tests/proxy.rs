@@ -1,7 +1,5 @@
 //! Requests through proxies, each a few lines of its own.
 
-#![cfg(feature = "proxy")]
-
 mod support {
     pub mod server;
     #[cfg(feature = "tls")]

@@ -183,10 +183,10 @@ fn no_text_holds_a_secret() {
              content-length: 0\r\n\r\n"
         )),
         line if line.starts_with("GET /malformed") => {
-            say(format!("HTTP/1.1 200 X\r\nset-cookie : sid={SECRET}\r\n\r\n"))
+            say(format!("HTTP/1.1 200 X\r\nset-cookie sid={SECRET}\r\n\r\n"))
         }
         line if line.starts_with("GET /folded") => {
-            say(format!("HTTP/1.1 200 X\r\nset-cookie: a\r\n sid={SECRET}\u{1}\r\n\r\n"))
+            say(format!("HTTP/1.1 200 X\r\nset-cookie: a\r\n sid={SECRET}\0\r\n\r\n"))
         }
         _ => say(format!(
             "HTTP/1.1 200 OK\r\nset-cookie: sid={SECRET}\r\nx-auth-token: {SECRET}\r\n\
@@ -195,8 +195,6 @@ fn no_text_holds_a_secret() {
     });
     let mut texts: Vec<String> = Vec::new();
     let log = Log::default();
-    #[cfg(feature = "json")]
-    let archive = mainspring_http::HarRecorder::new();
     let url = |path: &str| {
         format!("http://me:{SECRET}@{}{path}?access_token={SECRET}#{SECRET}", server.address)
     };
@@ -227,17 +225,6 @@ fn no_text_holds_a_secret() {
                 }
             }
         }
-        #[cfg(feature = "json")]
-        {
-            let client = builder().hook(archive.clone()).build();
-            for path in ["/from", "/wrong", "/malformed", "/"] {
-                let request = client.get(url(path)).bearer_auth(SECRET);
-                if let Ok(response) = request.send().await {
-                    response.discard().await.unwrap();
-                }
-            }
-            texts.push(archive.to_json());
-        }
         // What is at fault before anything is sent.
         let early = [
             client.get(format!("http://me:{SECRET}@[/")).send().await.unwrap_err(),
@@ -252,7 +239,6 @@ fn no_text_holds_a_secret() {
     });
     texts.push(log.0.borrow().clone());
     texts.extend(of_parts(SECRET));
-    #[cfg(feature = "proxy")]
     texts.extend(of_proxies(SECRET));
     #[cfg(feature = "cookies")]
     {
@@ -312,7 +298,6 @@ fn of_parts(secret: &str) -> Vec<String> {
     texts
 }
 
-#[cfg(feature = "proxy")]
 fn of_proxies(secret: &str) -> Vec<String> {
     use mainspring_http::Proxy;
     let closed = {

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
+use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
 use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
+use crate::har::HarRecorder;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
@@ -86,7 +87,7 @@ async fn exchange(
     let facts = Facts::of(&response);
     if args.verbose {
         for hop in response.history() {
-            tell(format!("* redirected from {}\n", shown_url(hop)).as_bytes());
+            tell(format!("* redirected from {}\n", shown_url(&hop.url)).as_bytes());
         }
         if !facts.address.is_empty() {
             tell(format!("* connected to {}\n", facts.address).as_bytes());
@@ -199,8 +200,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         None => None,
     };
     let mut size = 0;
-    while let Some(chunk) = response.chunk().await {
-        let chunk = chunk.map_err(failed)?;
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
             Some((file, path)) => file.write_all(&chunk).map_err(|error| at(path, &error))?,

@@ -200,7 +200,7 @@ fn a_connection_that_just_ends_has_not_delivered_its_body() {
                 assert_eq!(body, expected.as_bytes());
                 // Killed, it says no goodbye.
                 server.kill();
-                let error = response.chunk().await.expect("no end without a word").unwrap_err();
+                let error = response.chunk().await.expect_err("no end without a word");
                 let is_cut = matches!(error.kind(), ErrorKind::Tls(_) | ErrorKind::Protocol(_));
                 assert!(is_cut, "{error}");
                 assert_eq!(client.stats().idle, 0);
