@@ -11,8 +11,10 @@
 //!
 //! `experiments` is by itself: fifteen wrong ideas about event loops, each to be predicted and then seen.
 //!
-//! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
-//! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
+//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
+//! `credentials.rs` decides what is sent where and what is shown, `extract.rs` reads, `polite/` knows
+//! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
+//! takes.
 #![forbid(unsafe_code)]
 
 pub mod canonical;
@@ -20,22 +22,24 @@ pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod crawl;
+pub mod credentials;
 pub mod experiments;
 pub mod extract;
 pub mod failure;
+pub mod har;
 #[cfg(test)]
 mod hostile;
-pub mod laps;
 pub mod live;
 pub mod machine;
+pub mod options;
 pub mod output;
-pub mod phases;
 pub mod polite;
 pub mod report;
 pub mod site;
 pub mod states;
 pub mod stop;
 pub mod text;
+pub mod timings;
 pub mod trace;
 pub mod value;
 pub mod web;

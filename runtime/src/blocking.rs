@@ -57,7 +57,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     /// Jobs whose outcome a task still waits for.
-    jobs: Cell<usize>,
+    pub(crate) jobs: Cell<usize>,
     last_job: Cell<u32>,
 }
 
@@ -84,16 +84,11 @@ impl Pool {
         Pool { shared: Arc::new(shared), jobs: Cell::new(0), last_job: Cell::new(0) }
     }
 
-    /// How many jobs are under way or queued for a task that waits.
-    pub(crate) fn jobs(&self) -> usize {
-        self.jobs.get()
-    }
-
-    fn submit<F, T>(&self, core: &Rc<Core>, job: F) -> Outcome<T>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
+    fn submit<T: Send + 'static>(
+        &self,
+        core: &Rc<Core>,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
         let number = self.last_job.get().wrapping_add(1);
         self.last_job.set(number);
         let result = Arc::new(Mutex::new(Slot::Waiting(None)));
@@ -118,13 +113,13 @@ impl Pool {
         }
         self.jobs.set(self.jobs.get() + 1);
         core.emit_running(Kind::JobQueued { job: number });
-        Outcome { result, core: core.clone(), job: number }
+        Outcome { result, core: core.clone(), job: number, ended: false }
     }
 
     /// Drops what has not started; what runs goes on by itself.
     pub(crate) fn close(&self) {
         let jobs = {
-            let mut queue = self.shared.lock();
+            let mut queue = lock(&self.shared.queue);
             queue.closed = true;
             std::mem::take(&mut queue.jobs)
         };
@@ -139,7 +134,7 @@ impl Shared {
     /// # Errors
     /// Gives the job back if no thread is there and the system refuses one. What it holds is dropped under no lock.
     fn push(self: &Arc<Shared>, job: Job) -> Result<(), (io::Error, Job)> {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         if queue.closed {
             drop(queue);
             drop(catch(|| drop(job)));
@@ -171,7 +166,7 @@ impl Shared {
 
     /// The life of one thread.
     fn work(&self) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
@@ -182,7 +177,7 @@ impl Shared {
                         "what nobody wanted of a blocking job panicked in drop: {message}"
                     ));
                 }
-                queue = self.lock();
+                queue = lock(&self.queue);
                 continue;
             }
             if queue.closed {
@@ -199,13 +194,9 @@ impl Shared {
         }
         queue.threads -= 1;
     }
-
-    /// No code of a user runs under this lock.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
-    }
 }
 
+/// No code of a user runs under a lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -221,12 +212,13 @@ struct Outcome<T> {
     result: Arc<Mutex<Slot<T>>>,
     core: Rc<Core>,
     job: u32,
+    ended: bool,
 }
 
 impl<T> Future for Outcome<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         if let Slot::Waiting(Some(known)) = &*lock(&self.result)
             && known.will_wake(cx.waker())
         {
@@ -238,11 +230,14 @@ impl<T> Future for Outcome<T> {
         if let Slot::Waiting(place) = &mut *slot {
             std::mem::swap(place, &mut waker);
             drop(slot);
-            drop(waker);
+            if waker.take().is_none() {
+                self.core.emit_running(Kind::WaitsForBlocking { job: self.job });
+            }
             return Poll::Pending;
         }
         let ended = std::mem::replace(&mut *slot, Slot::Waiting(None));
         drop(slot);
+        self.ended = true;
         let Slot::Ended(outcome, ran) = ended else { unreachable!("it does not wait") };
         self.core.emit_running(Kind::JobEnded { job: self.job, ran });
         Poll::Ready(outcome.unwrap_or_else(|payload| resume_unwind(payload.into_inner())))
@@ -252,5 +247,8 @@ impl<T> Future for Outcome<T> {
 impl<T> Drop for Outcome<T> {
     fn drop(&mut self) {
         self.core.pool.jobs.set(self.core.pool.jobs.get() - 1);
+        if !self.ended {
+            self.core.emit_running(Kind::JobDropped { job: self.job });
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use crate::event_loop::poll::Main;
 use crate::event_loop::stall::StallReason;
@@ -14,7 +15,7 @@ use crate::event_loop::{self, Core, Entered, catch, for_each};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, LoopExit};
 use crate::remote::Remote;
 use crate::stalled::Stalled;
-use crate::stats::{Stats, Turn};
+use crate::stats::{Stats, Turn, count};
 use crate::task::TaskId;
 use crate::task::handle::JoinHandle;
 use crate::task::table::MAIN;
@@ -143,7 +144,7 @@ impl Runtime {
         let caller = Location::caller();
         let _entered = self.enter(caller);
         let core = self.core().clone();
-        core.counters.mains.add(1);
+        count(&core.counters.mains, 1);
         let (id, header) =
             core.tasks.borrow_mut().insert_main(core.next_number(), caller, &core.inbox);
         core.emit_spawned(id, size_of::<F>());
@@ -211,7 +212,8 @@ impl Runtime {
                  await the future there, or spawn it"
             );
         }
-        self.event_loop.enter();
+        // Time has passed outside: timers may be due.
+        self.event_loop.last_park_end = Some(Instant::now());
         let entered = Entered::new(self.core(), place);
         self.core().emit(0, Kind::LoopEntered);
         entered

@@ -5,35 +5,22 @@ use std::time::Duration;
 
 use crate::event_loop::Core;
 
-/// A counter of the loop's thread. What follows from something else that is counted has none.
-#[derive(Default)]
-pub(crate) struct Counter(Cell<u64>);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.set(self.0.get() + n);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
+/// Counters of the loop's thread. What follows from something else that is counted has none.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) turns: Counter,
+    pub(crate) turns: Cell<u64>,
     /// Futures given to `block_on`.
-    pub(crate) mains: Counter,
+    pub(crate) mains: Cell<u64>,
     /// Tasks that were taken from the ready queue to be cancelled.
-    pub(crate) unpolled: Counter,
-    pub(crate) done: Counter,
-    pub(crate) panicked: Counter,
-    pub(crate) cancelled: Counter,
-    pub(crate) timers_fired: Counter,
-    pub(crate) io_events: Counter,
-    pub(crate) messages: Counter,
-    pub(crate) parks: Counter,
-    pub(crate) parked_nanos: Counter,
+    pub(crate) unpolled: Cell<u64>,
+    pub(crate) done: Cell<u64>,
+    pub(crate) panicked: Cell<u64>,
+    pub(crate) cancelled: Cell<u64>,
+    pub(crate) timers_fired: Cell<u64>,
+    pub(crate) io_events: Cell<u64>,
+    pub(crate) messages: Cell<u64>,
+    pub(crate) parks: Cell<u64>,
+    pub(crate) parked_nanos: Cell<u64>,
 }
 
 /// What one turn did, or several: see [`Runtime::turn`](crate::Runtime::turn).
@@ -90,6 +77,11 @@ pub struct Stats {
     pub parked: Duration,
 }
 
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get() + n);
+}
+
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let counters = &self.counters;
@@ -108,7 +100,7 @@ impl Core {
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),
             messages: counters.messages.get(),
-            poller_writes: self.inbox.notifier().wakes(),
+            poller_writes: self.inbox.notifier.wakes(),
             parks: counters.parks.get(),
             parked: Duration::from_nanos(counters.parked_nanos.get()),
         }

@@ -45,7 +45,6 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Files that know of the standard library alone: they can be tested without socket, sleep or loop.
 const STD_ONLY: &[&str] = &[
-    "event_loop/inbox.rs",
     "event_loop/panics.rs",
     "event_loop/ready.rs",
     "observe/event.rs",
@@ -382,7 +381,9 @@ fn files_are_short() {
     for source in sources() {
         let lines = source.text.lines().take_while(|line| !opens_tests(line)).count();
         let is_test = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
-        if lines > MAX_FILE_LINES && !is_test {
+        // A step of the loop from nothing is one file, of at most 500 code lines: a test of its own counts them.
+        let is_step = source.path.starts_with("examples/zero/src/step");
+        if lines > MAX_FILE_LINES && !is_test && !is_step {
             offences.push(format!("{}: {lines} lines", source.path));
         }
     }

@@ -104,7 +104,7 @@ fn bare(connections: usize, trips: usize) -> Figures {
     vec![nanos_per(start, connections * trips) / 1e3]
 }
 
-fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
+pub(super) fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
     R::run(async move {
         R::spawn(async move {
             let mut clients = Vec::with_capacity(connections);

@@ -62,7 +62,7 @@ fn bare() -> Figures {
 }
 
 /// The same on a runtime.
-fn work<R: Spawns>() -> Figures {
+pub(super) fn work<R: Spawns>() -> Figures {
     R::run(async {
         R::spawn(async {
             let table = Rc::new(Table::default());

@@ -131,7 +131,7 @@ fn bare<const A: usize, const B: usize, const C: usize, const D: usize>(
     vec![nanos_per(start, tasks * repeats)]
 }
 
-fn one_type<R: Spawns>(tasks: usize, repeats: usize) -> Figures {
+pub(super) fn one_type<R: Spawns>(tasks: usize, repeats: usize) -> Figures {
     work::<R, 0, 0, 0, 0>(tasks, repeats)
 }
 

@@ -103,7 +103,7 @@ fn bare_dropped(sleeps: usize) -> Figures {
     vec![nanos_per(start, sleeps)]
 }
 
-fn dropped<R: Sleeps>(sleeps: usize) -> Figures {
+pub(super) fn dropped<R: Sleeps>(sleeps: usize) -> Figures {
     R::run(async move {
         R::spawn(async move {
             let mut figure = 0.0;
@@ -190,7 +190,7 @@ fn scattered(scatter: &mut Scatter) -> Duration {
     Duration::from_nanos(scatter.below(u64::try_from(SPAN.as_nanos()).unwrap()))
 }
 
-fn fired<R: Sleeps>() -> Figures {
+pub(super) fn fired<R: Sleeps>() -> Figures {
     R::run(async {
         R::spawn(async {
             let latest = Rc::new(Cell::new(Duration::ZERO));

@@ -70,7 +70,7 @@ fn bare(tasks: usize, yields: usize) -> Figures {
 }
 
 /// The same on a runtime. The measured span starts when all tasks have been spawned.
-fn work<R: Spawns>(tasks: usize, yields: usize) -> Figures {
+pub(super) fn work<R: Spawns>(tasks: usize, yields: usize) -> Figures {
     R::run(async move {
         R::spawn(async move {
             let handles: Vec<_> = (0..tasks)

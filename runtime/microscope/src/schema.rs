@@ -154,7 +154,7 @@ kinds! {
     40 "waits_for_task" WaitsForTask { on: u64 };
     41 "waits_for_source" WaitsForSource { direction: Direction, source: u32 };
     42 "waits_for_timer" WaitsForTimer { timer: u32 };
-    43 "waits_for_job" WaitsForJob { job: u32 };
+    43 "waits_for_job" WaitsForBlocking { job: u32 };
     44 "task_wait_dropped" TaskWaitDropped { on: u64 };
     45 "source_wait_dropped" SourceWaitDropped { direction: Direction, source: u32 };
     50 "timer_armed" TimerArmed { timer: u32, deadline: u64 };

@@ -226,7 +226,7 @@ impl Texts {
                 format!("{task} waits no more for source {source} to become {able}")
             }
             Kind::WaitsForTimer { timer } => format!("{task} waits for timer #{timer}"),
-            Kind::WaitsForJob { job } => format!("{task} waits for blocking job {job}"),
+            Kind::WaitsForBlocking { job } => format!("{task} waits for blocking job {job}"),
             Kind::LoopEntered
             | Kind::LoopLeft { .. }
             | Kind::TurnStarted { .. }

@@ -42,7 +42,7 @@ pub(crate) struct Inbox<M, N> {
     messages: Mutex<Messages<M>>,
     has_messages: AtomicBool,
     sleep: AtomicU8,
-    notifier: N,
+    pub(crate) notifier: N,
 }
 
 struct Messages<M> {
@@ -84,10 +84,6 @@ impl<M, N: Notify> Inbox<M, N> {
             self.notifier.notify();
         }
         Ok(())
-    }
-
-    pub(crate) fn notifier(&self) -> &N {
-        &self.notifier
     }
 
     /// Whether no message is waiting. One plain load: cheap enough for every turn.

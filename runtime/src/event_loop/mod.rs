@@ -30,13 +30,13 @@ pub(crate) use panics::{Payload, catch, for_each, report, shortened};
 
 use crate::blocking::Pool;
 use crate::observe::event::{CancelEffect, CauseKind, Kind, WakeEffect};
-use crate::observe::slot::ObserverSlot;
+use crate::observe::slot::{ObserverSlot, TaskInfo};
 use crate::reactor::{PollerWaker, Reactor};
 use crate::remote::RemoteGuard;
 use crate::stats::Counters;
 use crate::task::TaskId;
 use crate::task::handle::JoinHandle;
-use crate::task::join::{CancelRequest, TaskRef};
+use crate::task::join::{CancelRequest, Origin, TaskRef};
 use crate::task::state::{OnCancel, OnWake};
 use crate::task::table::{MAIN, Table};
 use crate::task::waker::Header;
@@ -196,11 +196,11 @@ impl Core {
         }
     }
 
-    #[cold]
     pub(crate) fn emit_spawned(&self, id: TaskId, size: usize) {
         let Some(observer) = &self.observer else { return };
-        let origin = self.tasks.borrow().origin(id.slot());
-        observer.task(id.get(), origin.name.as_deref(), origin.spawned_at, size);
+        let Origin { name, spawned_at } = self.tasks.borrow().origin(id.slot());
+        let (name, size) = (name.as_deref(), u32::try_from(size).unwrap_or(u32::MAX));
+        observer.call(|o| o.on_task(&TaskInfo { id: id.get(), name, spawned_at, size }));
         let parent = self.running.get().map_or(0, TaskId::get);
         self.emit(id.get(), Kind::Spawned { parent });
         let (effect, by) = (WakeEffect::Scheduled, CauseKind::Spawn);
@@ -213,7 +213,6 @@ impl Core {
     }
 
     /// Says of something that belongs to this loop why it cannot be used where it is.
-    #[cold]
     pub(crate) fn not_current(&self, what: &str) -> String {
         let why = if self.closing.get() { "has been dropped" } else { "does not run here" };
         let (name, place) = (shortened(format_args!("{}", self.name)), self.entered_at.get());
@@ -256,9 +255,11 @@ impl Drop for Entered {
 }
 
 fn swap_current(next: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    let wants_all =
+        |core: &Rc<Core>| core.observer.as_ref().is_some_and(|observer| observer.wants_all);
     HERE.set(Here {
         inbox: next.as_ref().map_or(0, |core| address(&core.inbox)),
-        wants_all: next.as_ref().is_some_and(|core| core.wants_all()),
+        wants_all: next.as_ref().is_some_and(wants_all),
     });
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }
@@ -267,14 +268,9 @@ fn address(inbox: &Arc<LoopInbox>) -> usize {
     Arc::as_ptr(inbox).addr()
 }
 
-impl Core {
-    fn wants_all(&self) -> bool {
-        self.observer.as_ref().is_some_and(ObserverSlot::wants_all)
-    }
-}
-
 /// Whether the loop that this inbox belongs to runs on this thread; and if so, whether its observer wants to be told
 /// of wakes that change nothing.
+#[inline]
 pub(crate) fn runs_here(inbox: &Arc<LoopInbox>) -> Option<bool> {
     let here = HERE.get();
     (here.inbox == address(inbox)).then_some(here.wants_all)

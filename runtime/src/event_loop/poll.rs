@@ -13,6 +13,7 @@ use futures_task::waker_ref;
 
 use super::{Core, Payload, TRANSFER_BUDGET, catch, report};
 use crate::observe::event::{CancelOrigin, CauseKind, Kind, PollOutcome};
+use crate::stats::count;
 use crate::task::TaskId;
 use crate::task::error::{JoinError, Why};
 use crate::task::join::CancelRequest;
@@ -34,7 +35,7 @@ impl Core {
     #[inline(always)]
     pub(super) fn poll_task(&self, id: TaskId, on_take: OnTake, mut task: BoxedTask) {
         if on_take == OnTake::Drop {
-            self.counters.unpolled.add(1);
+            count(&self.counters.unpolled, 1);
             return self.cancel(id, task);
         }
         self.start_poll(id);
@@ -48,12 +49,11 @@ impl Core {
                 PollOutcome::Panicked
             }
         };
-        self.counters.done.add(1);
+        count(&self.counters.done, 1);
         self.complete(id, outcome);
         self.finish(id, task);
     }
 
-    #[inline(always)]
     fn start_poll(&self, id: TaskId) {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
@@ -84,7 +84,6 @@ impl Core {
     }
 
     /// The state of a task whose poll returned a value, or panicked.
-    #[inline(always)]
     fn complete(&self, id: TaskId, outcome: PollOutcome) {
         let beat_cancel = self.tasks.borrow().header(id.slot()).state.complete();
         let panicked = outcome == PollOutcome::Panicked;
@@ -123,14 +122,13 @@ impl Core {
     }
 
     /// Stores the panic of a task as its result. The future has been dropped while the thread unwound.
-    #[cold]
     fn fail(&self, id: TaskId, task: &mut BoxedTask, payload: Payload) {
         // If it was the drop of the future that panicked, there is a value, and its drop may panic too. The first
         // panic is the one that explains.
         let origin = self.tasks.borrow().origin(id.slot());
         let error = JoinError::panicked(id, origin, payload);
         drop(catch(|| task.as_mut().clear(Some(error))));
-        self.counters.panicked.add(1);
+        count(&self.counters.panicked, 1);
     }
 
     /// Cancels a pending task at once: the runtime is being dropped.
@@ -156,13 +154,12 @@ impl Core {
         let origin = tasks.origin(id.slot());
         drop(tasks);
         // The drop of the runtime is the one cancel without a request.
-        let (reason, by) = (None, None);
-        let shutdown = CancelRequest { reason, origin: CancelOrigin::Shutdown, by };
+        let shutdown = CancelRequest { reason: None, origin: CancelOrigin::Shutdown, by: None };
         let request = request.unwrap_or(shutdown);
         let kind =
             Kind::Cancelled { origin: request.origin, by: request.by.map_or(0, TaskId::get) };
         task.as_mut().clear(Some(JoinError::new(id, origin, Why::Cancelled(request))));
-        self.counters.cancelled.add(1);
+        count(&self.counters.cancelled, 1);
         self.emit(id.get(), kind);
         self.finish(id, task);
     }

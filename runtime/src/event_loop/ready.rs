@@ -64,6 +64,7 @@ impl ReadyQueue {
     }
 
     /// Makes a batch of all that is ready now. What a panic left of the last one comes first.
+    #[inline]
     pub(crate) fn start_batch(&mut self) {
         if self.taken == self.batch.len() {
             self.batch.clear();

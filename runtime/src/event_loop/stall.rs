@@ -43,7 +43,7 @@ pub struct Outside {
 
 impl Outside {
     pub(crate) fn of(core: &Core) -> Outside {
-        let (sources, jobs) = (core.reactor.len(), core.pool.jobs());
+        let (sources, jobs) = (core.reactor.len(), core.pool.jobs.get());
         Outside { sources, jobs, remote: Remote::is_held(core) }
     }
 

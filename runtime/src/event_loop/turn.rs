@@ -17,6 +17,7 @@ use super::stall::{self, Outside, StallReason};
 use super::{Core, Message, catch, for_each, report};
 use crate::observe::event::{CauseKind, Kind, LoopExit};
 use crate::reactor::Ready;
+use crate::stats::count;
 use crate::task::join::{Callback, TaskRef};
 use crate::task::waker::Header;
 use crate::time::clock::{Clock, nanos};
@@ -44,7 +45,7 @@ pub(crate) struct EventLoop {
     /// How many polls a busy loop makes from one check of inbox, timers and events to the next.
     check_interval: u32,
     /// When the last sleep ended, if timers have not been fired since. Their clock need not be read again then.
-    last_park_end: Option<Instant>,
+    pub(crate) last_park_end: Option<Instant>,
     /// Read from the inbox, and not handled yet.
     pub(crate) messages: VecDeque<Message>,
     // Kept from step to step for their memory.
@@ -59,11 +60,6 @@ impl EventLoop {
         let (messages, fired, ready_sources, wakers) = Default::default();
         let last_park_end = None;
         EventLoop { core, check_interval, last_park_end, messages, fired, ready_sources, wakers }
-    }
-
-    /// Time has passed outside of the loop: timers may be due.
-    pub(crate) fn enter(&mut self) {
-        self.last_park_end = Some(Instant::now());
     }
 
     /// One turn of the loop.
@@ -87,7 +83,7 @@ impl EventLoop {
     pub(crate) fn turn(&mut self, main: &mut Option<Main<'_>>, may_park: bool) -> TurnEnd {
         self.start_turn();
         self.read_inbox(); // 1
-        if self.last_park_end.is_some() || self.core.time.kind() != Clock::Real {
+        if self.last_park_end.is_some() || self.core.time.kind != Clock::Real {
             self.fire_timers(MAX_FIRED); // 2
         }
         self.run_callbacks(); // of tasks that ended before this turn
@@ -107,7 +103,7 @@ impl EventLoop {
     }
 
     fn start_turn(&self) {
-        self.core.counters.turns.add(1);
+        count(&self.core.counters.turns, 1);
         if self.core.is_observed() {
             let ready = self.core.tasks.borrow().ready.len() as u32;
             self.core.emit(0, Kind::TurnStarted { ready, turn: self.core.counters.turns.get() });
@@ -116,17 +112,21 @@ impl EventLoop {
 
     /// Step 1. Handles as many messages as polls are made between two checks; more wait for the next time.
     fn read_inbox(&mut self) {
+        if self.has_messages() {
+            self.handle_messages();
+        }
+    }
+
+    #[cold]
+    fn handle_messages(&mut self) {
         let core = &self.core;
         if self.messages.is_empty() {
-            if core.inbox.is_empty() {
-                return;
-            }
             core.inbox.collect(&mut self.messages);
         }
-        let count = self.messages.len().min(self.check_interval as usize);
-        core.counters.messages.add(count as u64);
-        core.tasks.borrow_mut().ready.count_work(count);
-        for message in self.messages.drain(..count) {
+        let some = self.messages.len().min(self.check_interval as usize);
+        count(&core.counters.messages, some as u64);
+        core.tasks.borrow_mut().ready.count_work(some);
+        for message in self.messages.drain(..some) {
             match message {
                 Message::Wake { header, by: (kind, id) } => {
                     header.clear_wake_sent();
@@ -154,19 +154,19 @@ impl EventLoop {
         }
         let now = match last_park_end {
             // What an observer was told since then has a later time.
-            Some(end) if !core.is_observed() && core.time.kind() == Clock::Real => {
+            Some(end) if !core.is_observed() && core.time.kind == Clock::Real => {
                 core.time.nanos_at(end)
             }
             _ => core.time.now(),
         };
         core.timers.borrow_mut().expire(now, max, &mut self.fired);
         if let Some(observer) = &core.observer {
-            observer.set_time(now);
+            observer.latest.set(now);
         }
         if self.fired.len() == max {
             self.last_park_end = last_park_end;
         }
-        core.counters.timers_fired.add(self.fired.len() as u64);
+        count(&core.counters.timers_fired, self.fired.len() as u64);
         for_each(self.fired.drain(..), |Fired { id, late, waker }| {
             core.emit(0, Kind::TimerFired { timer: id, late });
             core.caused_by(CauseKind::Timer, u64::from(id), || waker.wake());
@@ -265,7 +265,11 @@ impl EventLoop {
     pub(crate) fn has_work(&self) -> bool {
         let tasks = self.core.tasks.borrow();
         let ready = tasks.ready.len() > 0 || !tasks.callbacks.is_empty();
-        ready || !self.messages.is_empty() || !self.core.inbox.is_empty()
+        ready || self.has_messages()
+    }
+
+    fn has_messages(&self) -> bool {
+        !self.core.inbox.is_empty() || !self.messages.is_empty()
     }
 
     /// Steps 4 and 5, when nothing is ready.
@@ -280,7 +284,7 @@ impl EventLoop {
             self.wait(None, wakers_only);
             return TurnEnd::Continue;
         };
-        match core.time.kind() {
+        match core.time.kind {
             Clock::Real => {
                 self.wait(Some(deadline), false);
                 return TurnEnd::Continue;
@@ -319,14 +323,13 @@ impl EventLoop {
         let after = Instant::now();
         // Without a deadline there is no timer that may be due.
         self.last_park_end = deadline.map(|_| after);
-        core.counters.parks.add(1);
-        core.counters.parked_nanos.add(nanos(after - before));
+        count(&core.counters.parks, 1);
+        count(&core.counters.parked_nanos, nanos(after - before));
         self.dispatch(waited);
     }
 
     /// Waits until a message comes, or until nothing is left that could send one: a thread that drops the last
     /// waker unused tells nothing, so the loop looks by itself.
-    #[cold]
     fn wait_for_wakers(&self) -> io::Result<()> {
         loop {
             self.core.reactor.wait(Some(STALL_CHECK))?;
@@ -345,7 +348,7 @@ impl EventLoop {
         core.tasks.borrow_mut().ready.check_after(self.check_interval);
         core.reactor.mark_ready(&mut self.ready_sources, &mut self.wakers);
         let events = self.ready_sources.len();
-        core.counters.io_events.add(events as u64);
+        count(&core.counters.io_events, events as u64);
         core.emit(0, Kind::Unparked { events: events as u32 });
         let mut wakers = self.wakers.drain(..);
         for_each(self.ready_sources.drain(..), |ready| {

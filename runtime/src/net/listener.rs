@@ -1,6 +1,5 @@
 //! A socket that accepts connections, of either family.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
@@ -25,6 +24,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// Several tasks may accept at once. Dropping it closes the socket, and the connections that wait in the
 /// system's queue with it.
+#[derive(Debug)]
 pub struct Listener<F: Family> {
     pub(super) io: Registered<F::Listener>,
 }
@@ -100,10 +100,4 @@ fn accept<F: Family>(listener: &F::Listener) -> io::Result<F::Accepted> {
 /// `ENFILE` and `EMFILE` have no name in the standard library; they are 23 and 24 on every Unix.
 fn out_of_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
-}
-
-impl<F: Family> fmt::Debug for Listener<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
 }

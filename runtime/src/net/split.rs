@@ -69,31 +69,22 @@ macro_rules! writes {
 
 /// The reading half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct ReadHalf<'a, F: Family = Tcp>(&'a Stream<F>);
+pub struct ReadHalf<'a, F: Family = Tcp>(pub(super) &'a Stream<F>);
 
 /// The writing half of a borrowed connection: see [`Stream::split`].
 #[derive(Debug)]
-pub struct WriteHalf<'a, F: Family = Tcp>(&'a Stream<F>);
+pub struct WriteHalf<'a, F: Family = Tcp>(pub(super) &'a Stream<F>);
 
 /// The reading half of a shared connection: see [`Stream::into_split`].
 #[derive(Debug)]
-pub struct OwnedReadHalf<F: Family = Tcp>(Rc<Stream<F>>);
+pub struct OwnedReadHalf<F: Family = Tcp>(pub(super) Rc<Stream<F>>);
 
 /// The writing half of a shared connection: see [`Stream::into_split`]. Dropping it closes the writing
 /// direction, so that the peer sees the end.
 #[derive(Debug)]
 pub struct OwnedWriteHalf<F: Family = Tcp> {
-    stream: Rc<Stream<F>>,
-    reunited: bool,
-}
-
-pub(crate) fn borrowed<F: Family>(stream: &Stream<F>) -> (ReadHalf<'_, F>, WriteHalf<'_, F>) {
-    (ReadHalf(stream), WriteHalf(stream))
-}
-
-pub(crate) fn owned<F: Family>(stream: Stream<F>) -> (OwnedReadHalf<F>, OwnedWriteHalf<F>) {
-    let stream = Rc::new(stream);
-    (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, reunited: false })
+    pub(super) stream: Rc<Stream<F>>,
+    pub(super) reunited: bool,
 }
 
 impl<F: Family> ReadHalf<'_, F> {
@@ -164,13 +155,8 @@ reads!(OwnedReadHalf<F>, self => self.0);
 writes!(OwnedWriteHalf<F>, self => self.stream);
 
 /// The halves are not of the same connection.
+#[derive(Debug)]
 pub struct ReuniteError<F: Family = Tcp>(pub OwnedReadHalf<F>, pub OwnedWriteHalf<F>);
-
-impl<F: Family> fmt::Debug for ReuniteError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReuniteError")
-    }
-}
 
 impl<F: Family> fmt::Display for ReuniteError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

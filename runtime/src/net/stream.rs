@@ -6,13 +6,14 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::ops::{Deref, Range};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use mio::event::Source as Pollable;
 use socket2::SockRef;
 
-use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::observe::event::{Direction, SourceKind};
 use crate::reactor::Waiter;
 use crate::reactor::registered::{Registered, descriptor};
@@ -71,6 +72,7 @@ socket!(mio::net::UnixStream);
 /// [`ConnectionReset`](ErrorKind::ConnectionReset) and [`BrokenPipe`](ErrorKind::BrokenPipe) when the peer is
 /// gone. On another runtime than the one it was made on, or after that was dropped, every operation fails at
 /// once, with an error that names that runtime.
+#[derive(Debug)]
 pub struct Stream<F: Family> {
     pub(super) io: Registered<F::Socket>,
 }
@@ -326,12 +328,13 @@ impl<F: Family> Stream<F> {
 
     /// Two halves that borrow the connection.
     pub fn split(&mut self) -> (ReadHalf<'_, F>, WriteHalf<'_, F>) {
-        split::borrowed(self)
+        (ReadHalf(self), WriteHalf(self))
     }
 
     /// Two halves that share the connection, for two tasks.
     pub fn into_split(self) -> (OwnedReadHalf<F>, OwnedWriteHalf<F>) {
-        split::owned(self)
+        let stream = Rc::new(self);
+        (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, reunited: false })
     }
 }
 
@@ -339,9 +342,3 @@ reads!(Stream<F>, self => self);
 writes!(Stream<F>, self => self);
 reads!(&Stream<F>, self => self);
 writes!(&Stream<F>, self => self);
-
-impl<F: Family> fmt::Debug for Stream<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
-}

@@ -102,13 +102,9 @@ impl Stream<Tcp> {
         limit: Duration,
     ) -> io::Result<TcpStream> {
         let addr = addr.into();
-        match timeout(limit, TcpStream::connect(addr)).await {
-            Ok(connected) => connected,
-            Err(_) => {
-                let text = format!("no connection to {addr} within {limit:?}");
-                Err(io::Error::new(ErrorKind::TimedOut, text))
-            }
-        }
+        let late = format!("no connection to {addr} within {limit:?}");
+        let connected = timeout(limit, TcpStream::connect(addr)).await;
+        connected.unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, late)))
     }
 
     /// Takes over a connection of the standard library, and makes it non-blocking.

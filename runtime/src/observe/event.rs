@@ -160,7 +160,7 @@ pub enum Kind {
         timer: u32,
     },
     /// The task, and not the one that queued it, waits for a blocking job.
-    WaitsForJob {
+    WaitsForBlocking {
         /// The job.
         job: u32,
     },

@@ -8,16 +8,19 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use super::TaskInfo;
 use super::event::{CauseKind, Event, Kind, WakeEffect};
-use super::{Detail, Label, Observer, TaskInfo};
+use super::{Detail, Label, Observer};
 use crate::event_loop::{Payload, catch, report};
 use crate::time::clock::Time;
 
 /// The observer, the time of the latest event, and the numbers of labels and spans.
 pub(crate) struct ObserverSlot {
     observer: RefCell<Option<Box<dyn Observer>>>,
-    wants_all: bool,
-    latest: Cell<u64>,
+    /// It wants to be told of turns, and of wakes that change nothing.
+    pub(crate) wants_all: bool,
+    /// The time of the events that follow, until the clock is read again.
+    pub(crate) latest: Cell<u64>,
     last_label: Cell<u32>,
     last_span: Cell<u32>,
     /// The innermost traced future that is being polled.
@@ -36,11 +39,6 @@ impl ObserverSlot {
         }
     }
 
-    /// Whether it wants to be told of turns, and of wakes that change nothing.
-    pub(crate) fn wants_all(&self) -> bool {
-        self.wants_all
-    }
-
     #[inline(never)]
     pub(crate) fn emit(&self, time: &Time, task: u64, kind: Kind) {
         if is_detail(&kind) && !self.wants_all {
@@ -55,22 +53,6 @@ impl ObserverSlot {
         }
         let event = Event { at: self.latest.get(), task, kind };
         self.call(|observer| observer.on_event(&event));
-    }
-
-    /// The time of the events that follow, where it has been read already.
-    pub(crate) fn set_time(&self, now: u64) {
-        self.latest.set(now);
-    }
-
-    pub(crate) fn task(
-        &self,
-        id: u64,
-        name: Option<&str>,
-        spawned_at: &'static Location<'static>,
-        size: usize,
-    ) {
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        self.call(|observer| observer.on_task(&TaskInfo { id, name, spawned_at, size }));
     }
 
     /// Tells a text and gives its number, for the event that comes next. No text is kept here, so that a
@@ -88,7 +70,7 @@ impl ObserverSlot {
         self.last_span.get()
     }
 
-    fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
+    pub(crate) fn call(&self, f: impl FnOnce(&mut dyn Observer)) {
         // What an observer causes while it is being told (it must not, but may drop something) is not told to
         // it again.
         let Ok(mut place) = self.observer.try_borrow_mut() else { return };

@@ -122,11 +122,6 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Its number in the events.
-    pub(crate) fn id(&self) -> u32 {
-        self.id
-    }
-
     /// Whether an operation is worth trying.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.ready[direction as usize].get()
@@ -220,36 +215,34 @@ impl Reactor {
     }
 
     /// Reads what is known of a registered source, or changes it. `f` must run no code of a user.
-    #[inline]
     pub(crate) fn source<R>(&self, place: u32, f: impl FnOnce(&Source) -> R) -> R {
         f(&self.sources.borrow().entries[place as usize])
     }
 
-    /// Has the next event in a direction of a registered source wake `waker` for `waiter`.
+    /// Has the next event in a direction of a registered source wake `waker` for `waiter`. True if that did not
+    /// wait already.
     pub(crate) fn wait_for(
         &self,
         place: u32,
         direction: Direction,
         waiter: &Waiter,
         waker: &Waker,
-    ) {
+    ) -> bool {
         let mut sources = self.sources.borrow_mut();
         let key = sources.waiters.key(waiter);
         if sources.waiters.will_wake(key, waker) {
-            return;
+            return false;
         }
         drop(sources);
         let waker = waker.clone();
         let before = self.sources.borrow_mut().wait(place, direction, key, waker);
-        drop(before);
+        before.is_none()
     }
 
-    /// Forgets a waiter of a registered source, who waits no more.
-    pub(crate) fn stop_waiting(&self, place: u32, direction: Direction, waiter: &Waiter) {
-        if waiter.has_node() {
-            let waker = self.sources.borrow_mut().leave(place, direction, waiter);
-            drop(waker);
-        }
+    /// Forgets a waiter of a registered source. True if it was waiting.
+    pub(crate) fn stop_waiting(&self, place: u32, direction: Direction, waiter: &Waiter) -> bool {
+        let leave = || self.sources.borrow_mut().leave(place, direction, waiter);
+        waiter.has_node() && leave().is_some()
     }
 
     /// Waits for events until `timeout` is over (`None`: without end).

@@ -54,13 +54,12 @@ impl<S: Pollable> Registered<S> {
     }
 
     /// What the reactor knows of it.
-    #[inline]
     fn source<R>(&self, f: impl FnOnce(&Source) -> R) -> R {
         self.core.reactor.source(self.place, f)
     }
 
     fn id(&self) -> u32 {
-        self.source(Source::id)
+        self.source(|source| source.id)
     }
 
     /// Whether an operation in `direction` is worth trying.
@@ -114,7 +113,6 @@ impl<S: Pollable> Registered<S> {
 
     /// Tries `operation` until it does not block. `offered` is how many bytes the system is asked to move at
     /// most, or 0 if that can't be said; `weigh` says what its result counts for, in bytes.
-    #[inline]
     pub(crate) fn poll_try<R>(
         &self,
         cx: &mut Context<'_>,
@@ -127,7 +125,8 @@ impl<S: Pollable> Registered<S> {
         loop {
             ready!(self.poll_ready(cx, waiter, direction));
             match self.try_once(direction, offered, &mut operation, &weigh) {
-                Err(error) if tries_again(&error) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 result => return Poll::Ready(result),
             }
         }
@@ -151,7 +150,6 @@ impl<S: Pollable> Registered<S> {
         }
     }
 
-    #[inline]
     fn try_once<R>(
         &self,
         direction: Direction,
@@ -199,8 +197,8 @@ impl<S: Pollable> Registered<S> {
     }
 
     fn wait(&self, waker: &Waker, waiter: &Waiter, direction: Direction) {
-        self.core.reactor.wait_for(self.place, direction, waiter, waker);
-        if self.core.is_observed() {
+        let is_new = self.core.reactor.wait_for(self.place, direction, waiter, waker);
+        if is_new && self.core.is_observed() {
             self.core.emit_running(Kind::WaitsForSource { direction, source: self.id() });
         }
     }
@@ -228,10 +226,6 @@ impl<S: Pollable> Registered<S> {
     }
 }
 
-fn tries_again(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
 /// The future of an operation, which is a waiter of its own. A struct: as an `async fn` around a guard it
 /// would take 64 bytes more in every task that waits.
 pub(crate) struct Operation<'a, S: Pollable, F> {
@@ -250,7 +244,6 @@ where
 {
     type Output = R;
 
-    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let operation = &mut *self;
         (operation.poll)(operation.io, cx, &operation.waiter)
@@ -259,7 +252,11 @@ where
 
 impl<S: Pollable, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.io.core.reactor.stop_waiting(self.io.place, self.direction, &self.waiter);
+        let Operation { io, direction, .. } = *self;
+        if io.core.reactor.stop_waiting(io.place, direction, &self.waiter) && io.core.is_observed()
+        {
+            io.core.emit_running(Kind::SourceWaitDropped { direction, source: io.id() });
+        }
     }
 }
 

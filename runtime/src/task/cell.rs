@@ -51,18 +51,13 @@ pin_project! {
     }
 }
 
-impl<F> TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
+impl<F: Future + 'static> TaskCell<F> {
     pub(crate) fn boxed(header: Arc<Header>, future: F) -> Pin<Box<dyn Task>> {
         Box::pin(TaskCell { header, stage: Stage::Unfinished { future } })
     }
 }
 
 /// The slot for a result, behind what [`Task::result`] gives.
-#[inline]
 pub(super) fn slot_of<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
     any.downcast_mut().expect("a handle is of the type of its task")
 }
@@ -77,11 +72,7 @@ impl<F: Future> Drop for ClearOnUnwind<'_, F> {
     }
 }
 
-impl<F> Task for TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
+impl<F: Future + 'static> Task for TaskCell<F> {
     fn poll(self: Pin<&mut Self>) -> Poll<()> {
         let mut this = self.project();
         let waker = waker_ref(this.header);

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::event_loop::shortened;
+use crate::event_loop::{catch, shortened};
 use crate::observe::event::{CancelOrigin, Kind};
 use crate::task::TaskId;
 use crate::task::cell::slot_of;
@@ -67,7 +67,7 @@ impl<T> JoinHandle<T> {
 
     /// Where it stands.
     pub fn state(&self) -> TaskState {
-        self.task.state()
+        self.task.core.tasks.borrow().header(self.task.slot()).state.get()
     }
 
     /// Whether it is finished: done or cancelled.
@@ -140,7 +140,9 @@ impl<T> JoinHandle<T> {
     /// Ends the membership, and lets go of the waker of whoever waited through this handle.
     pub(crate) fn leave_group(&self) {
         drop(self.task.meta(|meta| meta.group.take()));
-        drop(self.task.take_joiner());
+        if self.task.take_joiner().is_some() {
+            self.task.core.emit_running(Kind::TaskWaitDropped { on: self.id().get() });
+        }
     }
 
     /// Waits as awaiting the handle does, without reading the result: ready means that awaiting it gives
@@ -196,20 +198,17 @@ impl<T: 'static> JoinHandle<T> {
     /// Calls `f` with the result, if there is one and it is unread, and puts it back, also if `f`
     /// panics.
     fn with_result<R>(&self, f: impl FnOnce(Option<&Result<T, JoinError>>) -> R) -> R {
-        struct PutBack<'a, T: 'static>(&'a TaskRef, Option<Result<T, JoinError>>);
-        impl<T: 'static> Drop for PutBack<'_, T> {
-            fn drop(&mut self) {
-                let mut tasks = self.0.core.tasks.borrow_mut();
-                if self.1.is_some()
-                    && let Some(task) = tasks.task(self.0.slot())
-                    && let Some(result) = task.as_mut().result()
-                {
-                    *slot_of(result) = self.1.take();
-                }
-            }
+        let taken = self.take();
+        let answer = catch(|| f(taken.as_ref()));
+        let mut tasks = self.task.core.tasks.borrow_mut();
+        if taken.is_some()
+            && let Some(result) =
+                tasks.task(self.task.slot()).and_then(|task| task.as_mut().result())
+        {
+            *slot_of(result) = taken;
         }
-        let place = PutBack(&self.task, self.take());
-        f(place.1.as_ref())
+        drop(tasks);
+        answer.unwrap_or_else(|payload| resume_unwind(payload.into_inner()))
     }
 
     /// Whether there is a result, unread, of which `test` holds.
@@ -250,7 +249,7 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
             write!(f, " {:?}", shortened(format_args!("{name}")))?;
         }
         write!(f, " {state}")?;
-        if self.task.is_cancel_requested() {
+        if self.task.core.tasks.borrow().header(self.task.slot()).state.is_cancel_requested() {
             f.write_str(", cancel requested,")?;
         }
         write!(f, " spawned at {}", self.spawned_at())?;

@@ -13,7 +13,6 @@ use std::task::{Context, Waker};
 use crate::event_loop::{Core, Payload, catch};
 use crate::observe::event::{CancelOrigin, Kind};
 use crate::task::TaskId;
-use crate::task::state::TaskState;
 
 /// What few tasks have.
 #[derive(Default)]
@@ -88,15 +87,6 @@ impl TaskRef {
     /// Takes the waker that the task's end was to wake.
     pub(super) fn take_joiner(&self) -> Option<Waker> {
         self.core.tasks.borrow_mut().take_joiner(self.slot())
-    }
-
-    pub(super) fn state(&self) -> TaskState {
-        self.core.tasks.borrow().header(self.slot()).state.get()
-    }
-
-    /// Whether a cancel was requested and has not taken effect yet.
-    pub(super) fn is_cancel_requested(&self) -> bool {
-        self.core.tasks.borrow().header(self.slot()).state.is_cancel_requested()
     }
 
     /// Whether the task is finished and can be asked for its result.

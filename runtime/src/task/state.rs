@@ -172,6 +172,7 @@ impl State {
     }
 
     /// Idle → scheduled; a running task is marked as woken. In every other state a wake changes nothing.
+    #[inline]
     pub(crate) fn wake(&self) -> OnWake {
         let old = self.bits();
         // Idle and running differ in one bit: one comparison tells them from all else.

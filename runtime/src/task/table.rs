@@ -86,7 +86,6 @@ impl Table {
     /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
     /// It is scheduled, and has one reference. Takes `future` out of where it is: handed over by value it would
     /// be copied once more, as a whole.
-    #[inline]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
         number: u64,
@@ -264,7 +263,6 @@ impl Table {
     }
 
     /// Tells the group that a finished task is a member of, and queues its callbacks.
-    #[cold]
     pub(crate) fn tell_group_and_callbacks(&mut self, slot: u32) {
         let meta = self.meta(slot);
         let (group, callbacks) = (meta.group.take(), std::mem::take(&mut meta.callbacks));

@@ -30,7 +30,7 @@ pub enum Clock {
 }
 
 pub(crate) struct Time {
-    kind: Clock,
+    pub(crate) kind: Clock,
     start: Instant,
     virtual_now: Cell<u64>,
 }
@@ -38,10 +38,6 @@ pub(crate) struct Time {
 impl Time {
     pub(crate) fn new(kind: Clock) -> Time {
         Time { kind, start: Instant::now(), virtual_now: Cell::new(0) }
-    }
-
-    pub(crate) fn kind(&self) -> Clock {
-        self.kind
     }
 
     /// Nanoseconds since the start.

@@ -118,7 +118,6 @@ impl TimerQueue {
     }
 
     /// Removes the entries of timers that are not armed any more.
-    #[cold]
     fn compact(&mut self) {
         let armed = |entry: &Entry| self.places[entry.place as usize].number == entry.number;
         self.heap.retain(|Reverse(entry)| armed(entry));

@@ -20,7 +20,7 @@ use crate::time::queue::TimerKey;
 #[track_caller]
 pub fn advance(duration: Duration) {
     let core = event_loop::current("advance");
-    assert!(core.time.kind() != Clock::Real, "only a virtual clock can be advanced");
+    assert!(core.time.kind != Clock::Real, "only a virtual clock can be advanced");
     let to = core.time.now().saturating_add(nanos(duration));
     core.time.jump(to);
     core.emit(0, Kind::ClockJumped { to });
@@ -64,10 +64,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[track_caller]
 pub fn now() -> Instant {
     let core = event_loop::current("time::now");
-    match core.time.kind() {
-        Clock::Real => Instant::now(),
-        _ => core.time.instant(core.time.now()),
-    }
+    core.time.instant(core.time.now())
 }
 
 /// A timer of one task: see [`sleep`].
@@ -166,6 +163,7 @@ impl Armed {
             let waker = cx.waker().clone();
             let before = self.core.timers.borrow_mut().set_waker(self.key, waker);
             drop(before);
+            self.core.emit_running(Kind::WaitsForTimer { timer: self.key.id() });
         }
         Poll::Pending
     }
@@ -183,10 +181,6 @@ impl Drop for Armed {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Sleep");
-        match &self.stage {
-            Stage::After(duration) => debug.field("after", duration).finish(),
-            Stage::At(_) | Stage::Armed(_) => debug.field("deadline", &self.deadline()).finish(),
-            Stage::Elapsed => debug.field("elapsed", &true).finish(),
-        }
+        debug.field("deadline", &self.deadline()).field("elapsed", &self.is_elapsed()).finish()
     }
 }
