@@ -119,7 +119,11 @@ fn connections_are_killed_again_and_again() {
     let redis = Redis::start("client-kill");
     let site = Site::start();
     let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    site.shut(true);
     let sending = sending(&redis, &site, 400);
+    // What is sent twice would be fetched twice, which is another matter.
+    redis.until(&["LLEN", "celery"], "396");
+    site.shut(false);
     for seen in 1..=20 {
         site.until(seen * 10, 0);
         for kind in ["normal", "pubsub"] {
@@ -143,7 +147,10 @@ fn redis_itself_crashes_in_the_middle() {
     let mut redis = Redis::with("restart", &options);
     let site = Site::start();
     let worker = Worker::start(&redis, &SOON);
+    site.shut(true);
     let sending = sending(&redis, &site, 200);
+    redis.until(&["LLEN", "celery"], "196");
+    site.shut(false);
     for seen in [20, 60, 100] {
         site.until(seen, 0);
         redis.crash();

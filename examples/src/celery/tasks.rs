@@ -402,11 +402,11 @@ mod tests {
             (fetch(json!([7]), json!({})), "() argument 'url' must be a string"),
             (
                 fetch(json!(["u"]), json!({"links": 1})),
-                "() argument 'links': invalid type: number, expected a boolean",
+                "() argument 'links': invalid type: integer `1`, expected a boolean",
             ),
             (
                 fetch(json!(["u"]), json!({"select": 1})),
-                "() argument 'select': invalid type: number, expected a string",
+                "() argument 'select': invalid type: integer `1`, expected a string",
             ),
             (
                 fetch(json!(["u"]), json!({"timeout": -1})),

@@ -193,7 +193,7 @@ pub struct Asking {
     /// Read no page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
-    /// Through whom pages are fetched.
+    /// Which workers fetch the pages, if any do.
     #[command(flatten)]
     pub sharing: Sharing,
 }

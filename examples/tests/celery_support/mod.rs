@@ -247,7 +247,7 @@ pub fn send(redis: &Redis, args: &[&str]) -> Command {
 
 #[derive(Default)]
 struct Counts {
-    /// How often each path was asked for, and by whom.
+    /// How often each path was asked for, and by which programs.
     asked: BTreeMap<String, usize>,
     agents: Vec<String>,
     /// How many answers were given and read to their end.

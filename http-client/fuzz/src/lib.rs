@@ -8,8 +8,10 @@
 mod cookies;
 mod peer;
 mod redirect;
+mod resp;
 mod response;
 
 pub use cookies::cookies;
 pub use redirect::redirect;
+pub use resp::resp;
 pub use response::{chunks, response};
