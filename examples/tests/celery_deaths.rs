@@ -130,12 +130,43 @@ fn connections_are_killed_again_and_again() {
             redis.cli(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
         }
     }
-    // Each kind of refusal that passes, met while working.
-    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    redis.cli(&["CONFIG", "SET", "requirepass", "x"]);
-    redis.cli(&["-a", "x", "CONFIG", "SET", "requirepass", ""]);
     complete(&redis, &site, sending, 400, 0);
+}
+
+#[test]
+fn refusals_that_pass_are_waited_out() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("refusals");
+    let site = Site::start();
+    site.shut(true);
+    let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    let sending = sending(&redis, &site, 40);
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    for (refuse, code, accept) in [
+        (["CONFIG", "SET", "maxmemory", "1"], "OOM", ["CONFIG", "SET", "maxmemory", "0"]),
+        (["REPLICAOF", "127.0.0.1", "1", ""], "READONLY", ["REPLICAOF", "NO", "ONE", ""]),
+        (["CONFIG", "SET", "requirepass", "x"], "NOAUTH", ["CONFIG", "SET", "requirepass", ""]),
+    ] {
+        let words = |words: [&'static str; 4]| -> Vec<&'static str> {
+            let end = if words[0] == "REPLICAOF" { 3 } else { 4 };
+            words[..end].to_vec()
+        };
+        let with_password: &[&str] = if code == "NOAUTH" { &["-a", "x"] } else { &[] };
+        // Four pages are being fetched, and their results are refused.
+        redis.until(&["HLEN", "unacked"], "4");
+        redis.cli(&words(refuse));
+        redis.cli(&[with_password, &kill].concat());
+        site.shut(false);
+        let refused = format!("errorstat_{code}");
+        let stats = [with_password, &["INFO", "errorstats"]].concat();
+        redis.until_it_has(&stats, &refused);
+        site.shut(true);
+        redis.cli(&[with_password, &words(accept)].concat());
+    }
+    site.shut(false);
+    complete(&redis, &site, sending, 40, 0);
 }
 
 #[test]

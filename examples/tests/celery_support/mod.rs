@@ -129,9 +129,18 @@ impl Redis {
 
     /// Asks again and again until the answer is this.
     pub fn until(&self, words: &[&str], expected: &str) {
+        self.ask_until(words, |said| said == expected);
+    }
+
+    /// Asks again and again until the answer holds this.
+    pub fn until_it_has(&self, words: &[&str], expected: &str) {
+        self.ask_until(words, |said| said.contains(expected));
+    }
+
+    fn ask_until(&self, words: &[&str], is: impl Fn(&str) -> bool) {
         let since = std::time::Instant::now();
-        while self.cli(words) != expected {
-            assert!(since.elapsed() < LIMIT, "{words:?}: {}, not {expected}", self.cli(words));
+        while !is(&self.cli(words)) {
+            assert!(since.elapsed() < LIMIT, "{words:?}: {}", self.cli(words));
         }
     }
 }
