@@ -26,10 +26,10 @@ use super::control::Revoked;
 use super::message::{Call, Unreadable, held, new_id, redelivered};
 use super::outcome::Outcome;
 use super::redis::Link;
-use super::say;
 use super::scripts::Store;
 use super::tasks::Tasks;
 use super::upkeep::{RESTORE, reach};
+use super::{say, tell};
 use crate::stop::Stop;
 
 /// The most tasks that are held for a later moment. With more, nothing is taken until some are due.
@@ -309,6 +309,7 @@ impl Worker {
         for (_, tag) in self.later.take() {
             self.give_back(&tag);
         }
+        tell(&format!("ending: {} tasks run; a second signal gives them back", self.working.get()));
         let finished = async {
             let mut heard = 0;
             while self.working.get() > 0 {

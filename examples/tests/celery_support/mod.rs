@@ -180,6 +180,14 @@ impl Worker {
         rest.split(',').next().expect("something")
     }
 
+    /// Has it end, and waits until it has begun to.
+    pub fn ends_by(&mut self, signal: &str) {
+        self.signal(signal);
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("text");
+        assert!(line.starts_with("ending: "), "{line}");
+    }
+
     /// Waits for its end; gives its exit code and the last line that it said.
     pub fn end(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
