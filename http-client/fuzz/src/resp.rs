@@ -6,7 +6,7 @@ use redis_protocol::resp2::types::OwnedFrame;
 
 // The file itself: the crate that it is of needs much that no reader of bytes does.
 #[allow(dead_code, reason = "commands are written elsewhere")]
-#[path = "../../../examples/src/celery/resp.rs"]
+#[path = "../../../examples/src/celery/resp/mod.rs"]
 mod reader;
 
 use reader::{Decoder, Reply};
