@@ -11,6 +11,7 @@
 //!
 //! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
 //! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
+//! `celery/` shares the work over machines.
 #![forbid(unsafe_code)]
 
 pub mod canonical;

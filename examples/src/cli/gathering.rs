@@ -60,7 +60,9 @@ Examples:
   crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
   crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
   crawl site http://localhost:8000/ --resume crawl.journal --out mirror
-                                   a run that was stopped or killed goes on where it was")]
+                                   a run that was stopped or killed goes on where it was
+  crawl site http://localhost:8000/ --via env
+                                   by workers on any machine: see crawl worker --help")]
 pub struct Site {
     /// Where to begin
     #[arg(value_name = "URL", value_parser = seed)]
