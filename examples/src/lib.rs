@@ -15,6 +15,7 @@
 //! `credentials.rs` decides what is sent where and what is shown, `extract.rs` reads, `polite/` knows
 //! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
 //! takes.
+//! `celery/` shares the work over machines.
 #![forbid(unsafe_code)]
 
 pub mod canonical;

@@ -119,19 +119,54 @@ fn connections_are_killed_again_and_again() {
     let redis = Redis::start("client-kill");
     let site = Site::start();
     let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    site.shut(true);
     let sending = sending(&redis, &site, 400);
+    // What is sent twice would be fetched twice, which is another matter.
+    redis.until(&["LLEN", "celery"], "396");
+    site.shut(false);
     for seen in 1..=20 {
         site.until(seen * 10, 0);
         for kind in ["normal", "pubsub"] {
             redis.cli(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
         }
     }
-    // Each kind of refusal that passes, met while working.
-    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    redis.cli(&["CONFIG", "SET", "requirepass", "x"]);
-    redis.cli(&["-a", "x", "CONFIG", "SET", "requirepass", ""]);
     complete(&redis, &site, sending, 400, 0);
+}
+
+#[test]
+fn refusals_that_pass_are_waited_out() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("refusals");
+    let site = Site::start();
+    site.shut(true);
+    let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    let sending = sending(&redis, &site, 40);
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    for (refuse, code, accept) in [
+        (["CONFIG", "SET", "maxmemory", "1"], "OOM", ["CONFIG", "SET", "maxmemory", "0"]),
+        (["REPLICAOF", "127.0.0.1", "1", ""], "READONLY", ["REPLICAOF", "NO", "ONE", ""]),
+        (["CONFIG", "SET", "requirepass", "x"], "NOAUTH", ["CONFIG", "SET", "requirepass", ""]),
+    ] {
+        let words = |words: [&'static str; 4]| -> Vec<&'static str> {
+            let end = if words[0] == "REPLICAOF" { 3 } else { 4 };
+            words[..end].to_vec()
+        };
+        let with_password: &[&str] = if code == "NOAUTH" { &["-a", "x"] } else { &[] };
+        // Four pages are being fetched, and their results are refused.
+        redis.until(&["HLEN", "unacked"], "4");
+        redis.cli(&words(refuse));
+        redis.cli(&[with_password, &kill].concat());
+        site.shut(false);
+        let refused = format!("errorstat_{code}");
+        let stats = [with_password, &["INFO", "errorstats"]].concat();
+        redis.until_it_has(&stats, &refused);
+        site.shut(true);
+        redis.cli(&[with_password, &words(accept)].concat());
+    }
+    site.shut(false);
+    complete(&redis, &site, sending, 40, 0);
 }
 
 #[test]
@@ -143,7 +178,10 @@ fn redis_itself_crashes_in_the_middle() {
     let mut redis = Redis::with("restart", &options);
     let site = Site::start();
     let worker = Worker::start(&redis, &SOON);
+    site.shut(true);
     let sending = sending(&redis, &site, 200);
+    redis.until(&["LLEN", "celery"], "196");
+    site.shut(false);
     for seen in [20, 60, 100] {
         site.until(seen, 0);
         redis.crash();
@@ -163,7 +201,7 @@ fn an_orderly_end_finishes_what_runs_and_gives_back_what_waits() {
     let site = Site::start();
     for twice in [false, true] {
         redis.cli(&["FLUSHALL"]);
-        let worker = Worker::start(&redis, &["--concurrency", "2"]);
+        let mut worker = Worker::start(&redis, &["--concurrency", "2"]);
         site.shut(true);
         let before: usize = site.asked().values().sum();
         let later = "app.send_task(f, [site], countdown=1000)";
@@ -174,7 +212,8 @@ fn an_orderly_end_finishes_what_runs_and_gives_back_what_waits() {
         said(send(&redis, &[&["--no-wait"], &args[..]].concat()).output().expect("it runs"));
         site.until(before + 2, 0);
         redis.until(&["LLEN", "celery"], "3");
-        worker.signal("-TERM");
+        // Two signals at once would be one.
+        worker.ends_by("-TERM");
         if twice {
             worker.signal("-TERM");
             let end = worker.end();
@@ -199,13 +238,13 @@ fn a_worker_ends_also_while_redis_is_frozen() {
     let site = Site::start();
     site.shut(true);
     for running in [0, 1] {
-        let worker = Worker::start(&redis, &[]);
+        let mut worker = Worker::start(&redis, &[]);
         if running > 0 {
             said(send(&redis, &["--no-wait", &site.url("/")]).output().expect("it runs"));
             site.until(1, 0);
         }
         redis.signal("-STOP");
-        worker.signal("-INT");
+        worker.ends_by("-INT");
         if running > 0 {
             worker.signal("-INT");
         }

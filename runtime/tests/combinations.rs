@@ -96,7 +96,7 @@ struct Account {
 fn expected(case: Case) -> Account {
     let Case { does, handle, cancel, runtime } = case;
     // A request goes through the handle where there is one, and through a remote otherwise. One that
-    // comes by letter is lost if the loop goes away before it reads it.
+    // comes by message is lost if the loop goes away before it reads it.
     let asked = match (cancel, handle) {
         (Cancel::FromAnotherThread, _) | (_, Handle::DroppedBefore) => CancelOrigin::Remote,
         _ => CancelOrigin::Handle,
@@ -114,12 +114,12 @@ fn expected(case: Case) -> Account {
     } else if panics(does) {
         End::Panic
     } else if cancel == Cancel::DuringThePoll {
-        // The request is made on the loop's thread, but a letter is read after the poll.
+        // The request is made on the loop's thread, but a message is read after the poll.
         End::Cancelled(asked)
     } else if matches!(cancel, Cancel::WhileIdle | Cancel::FromAnotherThread) {
         let read = runtime == Loop::RunsToTheEnd;
         let first = if handle == Handle::AbortOnDrop && asked == CancelOrigin::Remote {
-            // The letter waits for the loop to read it; the handle is dropped before that.
+            // The message waits for the loop to read it; the handle is dropped before that.
             CancelOrigin::HandleDropped
         } else if read {
             asked

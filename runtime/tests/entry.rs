@@ -289,7 +289,7 @@ fn a_dropped_runtime_drops_every_future_in_spawn_order() {
             }
         }));
     }
-    // A later tenant of the place that "ends" leaves: order is that of spawning, not of places.
+    // A later task in the slot that "ends" leaves: order is that of spawning, not of slots.
     runtime.run_until_idle();
     let tells = Tells("new", log.clone());
     handles.push(runtime.spawn(async move { drop(tells) }));

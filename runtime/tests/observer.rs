@@ -117,7 +117,7 @@ fn every_cause_of_a_wake_is_told() {
         assert_eq!(told.iter().filter(|told| *told == line).count(), 1, "{line} in {told:#?}");
     }
 
-    // Code outside of the loop, by letter; another thread; a blocking job.
+    // Code outside of the loop, by message; another thread; a blocking job.
     let log = Log::new();
     let mut runtime = Runtime::builder().observer(log.observer()).build().unwrap();
     let gate = Gate::new();

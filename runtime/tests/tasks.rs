@@ -46,7 +46,7 @@ fn the_state_at_every_moment() {
     runtime.run_until_idle();
     assert_eq!(state_of(&shared), IDLE);
     gate.open();
-    assert_eq!(state_of(&shared), IDLE, "a wake from outside of the loop is a letter");
+    assert_eq!(state_of(&shared), IDLE, "a wake from outside of the loop is a message");
     runtime.run_until_idle();
     assert_eq!(state_of(&shared), TaskState::Done);
     assert_eq!(seen.take(), [TaskState::Running; 2], "in the body, and in the drop of the future");

@@ -60,7 +60,7 @@ fn eight_threads_hammer_one_waker() {
     let stats = runtime.stats();
     assert!(stats.poller_writes <= stats.turns, "a turn sleeps once at most: {stats:?}");
     assert!(stats.messages <= (THREADS * WAKES) as u64);
-    assert!(stats.polls <= stats.messages + 1, "nothing but a letter has it polled: {stats:?}");
+    assert!(stats.polls <= stats.messages + 1, "nothing but a message has it polled: {stats:?}");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_wake_after_the_runtime_is_gone_does_nothing() {
     }
     runtime.run_until_idle();
     let wakers: Vec<_> = gates.iter().map(|gate| gate.waker().unwrap()).collect();
-    // This one's letter is still in the inbox when the runtime goes.
+    // This one's message is still in the inbox when the runtime goes.
     wakers[0].wake_by_ref();
     drop(runtime);
     assert_eq!(drops.count(), 3);
@@ -185,9 +185,9 @@ fn a_stale_waker_does_nothing_to_the_next_tenant() {
     runtime.run_until_idle();
     assert!(first.is_finished());
     let stale = gate.waker().expect("the first task's");
-    let tenant = runtime.spawn(pending::<()>());
+    let next = runtime.spawn(pending::<()>());
     runtime.run_until_idle();
-    assert_eq!(tenant.state(), TaskState::Pending(Pending::Idle));
+    assert_eq!(next.state(), TaskState::Pending(Pending::Idle));
     log.take();
     stale.wake_by_ref();
     runtime.run_until_idle();
@@ -199,7 +199,7 @@ fn a_stale_waker_does_nothing_to_the_next_tenant() {
     assert!(!told.iter().any(|line| line.starts_with("task 2")), "{told:?}");
     runtime.block_on(async { stale.wake() });
     assert!(!log.take().contains(&"task 2 runs".to_owned()));
-    assert_eq!(tenant.state(), TaskState::Pending(Pending::Idle));
+    assert_eq!(next.state(), TaskState::Pending(Pending::Idle));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn wakes_of_a_scheduled_task_cost_no_entry() {
     let after = runtime.stats();
     assert_eq!(turn, 3);
     assert_eq!(after.polls - before.polls, 3, "main twice, the task once");
-    assert_eq!(after.messages, 0, "on its own thread, a wake is no letter");
+    assert_eq!(after.messages, 0, "on its own thread, a wake is no message");
 }
 
 #[test]
@@ -320,11 +320,11 @@ fn a_remote_cancel_drops_the_future_on_the_loops_thread() {
     let error = handle.try_result().unwrap().unwrap_err();
     let text = error.to_string();
     assert!(text.ends_with(") cancelled by a remote handle: from afar"), "{text}");
-    // Late ones change nothing, also for the next tenant of the place.
-    let tenant = runtime.spawn(pending::<()>());
+    // Late ones change nothing, also for the next task in the slot.
+    let next = runtime.spawn(pending::<()>());
     kept.cancel(id).unwrap();
     runtime.run_until_idle();
-    assert_eq!(tenant.state(), TaskState::Pending(Pending::Idle));
+    assert_eq!(next.state(), TaskState::Pending(Pending::Idle));
 
     drop(runtime);
     assert_eq!(

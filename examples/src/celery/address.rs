@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Where Redis is, and as whom to use it. Shown, it tells no secret.
+/// Where Redis is, and the user to be there. Shown, it tells no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// The machine or the socket.

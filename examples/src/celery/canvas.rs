@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use super::message::{Call, Fault, Outcome, new_id};
+use super::message::{Call, Fault, new_id};
+use super::outcome::Outcome;
 use super::scripts::Leaving;
 use super::time::parse_iso;
 

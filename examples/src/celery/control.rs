@@ -1,16 +1,15 @@
 //! What is said to all workers, and what they say of themselves: `celery inspect` and `control`, and
 //! the events that monitors such as Flower listen to.
 
-use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use mainspring::time::sleep;
 use regex_lite::Regex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::message::{Call, Outcome, envelope, new_id, show, unpack};
+use super::message::{Call, envelope, new_id, show, unpack};
 use super::redis::Heard;
 use super::time::{iso, seconds};
 use super::worker::Worker;
@@ -42,22 +41,13 @@ impl Revoked {
     }
 }
 
-/// What a worker tells of itself.
-#[derive(Default)]
-pub(super) struct Events {
-    clock: Cell<u64>,
-    /// Whether it tells of its tasks.
-    tasks: Cell<bool>,
-}
-
-impl Events {
+impl Worker {
+    /// Celery's clock: it goes on with every message.
     fn tick(&self) -> u64 {
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
     }
-}
 
-impl Worker {
     /// The channel of an exchange that all hear.
     fn channel(&self, exchange: &str) -> String {
         format!("{}/{}.{exchange}", self.settings.prefix, self.settings.address.db)
@@ -73,7 +63,7 @@ impl Worker {
     /// Hears what is said to all workers. What is no command is passed over.
     pub(super) fn hear(self: &Rc<Worker>, heard: Heard) {
         let text = match heard {
-            Heard::Listening => return self.event_worker("online"),
+            Heard::Listening => return self.event("online"),
             Heard::Published(text) => text,
         };
         let Ok(message) = serde_json::from_slice::<Value>(&text) else { return };
@@ -84,12 +74,8 @@ impl Worker {
         let reply = self.carry_out(method, &body["arguments"]);
         let to = &body["reply_to"];
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
-            let properties = json!({
-                "delivery_mode": 1, "delivery_info": {"exchange": exchange, "routing_key": key},
-                "priority": 0, "body_encoding": "base64", "delivery_tag": new_id(),
-            });
-            let headers = json!({"ticket": body["ticket"], "clock": self.events.tick()});
-            let text = envelope(&json!({&self.node: reply}).to_string(), headers, properties);
+            let headers = json!({"ticket": body["ticket"], "clock": self.tick()});
+            let text = passing(&json!({&self.node: reply}), exchange, key, headers);
             self.store.reply(exchange, key, &text);
         }
     }
@@ -115,7 +101,7 @@ impl Worker {
         };
         match method {
             "ping" => json!({"ok": "pong"}),
-            "hello" => json!({"revoked": {}, "clock": self.events.tick()}),
+            "hello" => json!({"revoked": {}, "clock": self.tick()}),
             "registered" | "registered_tasks" => self.tasks.names().collect(),
             "active" => self.describe(|started| started),
             "scheduled" => {
@@ -128,12 +114,11 @@ impl Worker {
                 };
                 later.into_iter().map(with_eta).collect()
             }
-            "reserved" => json!([]),
             "revoked" => json!(self.revoked.borrow().order),
-            "conf" => json!({}),
+            "conf" | "query_task" => json!({}),
+            "reserved" => json!([]),
             "stats" => self.stats(),
             "active_queues" => self.settings.queues.iter().map(|queue| self.queue(queue)).collect(),
-            "query_task" => json!({}),
             "revoke" | "terminate" => {
                 let (ids, also_running) =
                     (ids(), method == "terminate" || arguments["terminate"] == true);
@@ -148,14 +133,6 @@ impl Worker {
                 self.stop.ask();
                 Value::Null
             }
-            "enable_events" | "disable_events" => {
-                self.events.tasks.set(method == "enable_events");
-                json!({"ok": format!("task events {}d", method.trim_end_matches("_events"))})
-            }
-            "heartbeat" => {
-                self.event_worker("heartbeat");
-                Value::Null
-            }
             other => {
                 json!({"error": format!("this worker knows no command {}", show(&json!(other)))})
             }
@@ -167,9 +144,9 @@ impl Worker {
         let held = self.held.borrow();
         let wanted = held.values().filter(|held| which(held.started.is_some()));
         let described = wanted.map(|held| {
-            let Call { id, task, args, kwargs, eta, .. } = &*held.call;
+            let Call { id, task, args, eta, .. } = &*held.call;
             json!({
-                "id": id, "name": task, "type": task, "args": args, "kwargs": kwargs,
+                "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
                 "hostname": self.node, "time_start": held.started.map(seconds),
                 "acknowledged": false, "worker_pid": std::process::id(), "eta": eta.map(iso),
                 "delivery_info": {"exchange": "", "routing_key": held.queue, "redelivered": null},
@@ -189,7 +166,7 @@ impl Worker {
         let pid = std::process::id();
         let n = self.settings.concurrency;
         json!({
-            "total": *self.begun.borrow(), "pid": pid, "clock": self.events.tick().to_string(),
+            "total": *self.begun.borrow(), "pid": pid, "clock": self.tick().to_string(),
             "uptime": self.began.elapsed().unwrap_or_default().as_secs(), "prefetch_count": n,
             "pool": {"implementation": "mainspring", "max-concurrency": n, "processes": [pid]},
             "broker": {"transport": "redis", "hostname": self.settings.address.to_string()},
@@ -201,81 +178,37 @@ impl Worker {
     pub(super) async fn beat(self: Rc<Worker>) {
         loop {
             sleep(BEAT).await;
-            // What nobody hears now is not worth keeping for later.
+            // What cannot be heard now is not worth keeping for later.
             if self.store.link.unanswered() < 100 {
-                self.event_worker("heartbeat");
+                self.event("heartbeat");
             }
         }
     }
 
     /// Says that it is online, offline, or alive.
-    pub(super) fn event_worker(&self, kind: &str) {
+    pub(super) fn event(&self, kind: &str) {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
         let done = self.done.get();
         let event = json!({
+            "type": format!("worker-{kind}"), "hostname": self.node, "utcoffset": 0,
+            "pid": std::process::id(), "clock": self.tick(), "timestamp": seconds(SystemTime::now()),
             "freq": BEAT.as_secs_f64(), "loadavg": load, "sw_ident": "mainspring",
             "sw_ver": super::tasks::VERSION, "sw_sys": std::env::consts::OS,
             "active": self.held.borrow().values().filter(|held| held.started.is_some()).count(),
             "processed": done.succeeded + done.failed + done.retried,
         });
-        self.publish(&format!("worker-{kind}"), event);
-    }
-
-    pub(super) fn event_received(&self, call: &Call) {
-        self.event_task("received", call, json!({
-            "name": call.task, "args": show(&json!(call.args)), "kwargs": show(&json!(call.kwargs)),
-            "root_id": call.root, "parent_id": call.parent, "retries": call.retries,
-            "eta": call.eta.map(iso), "expires": call.expires.map(iso),
-        }));
-    }
-
-    pub(super) fn event_started(&self, call: &Call) {
-        self.event_task("started", call, json!({}));
-    }
-
-    pub(super) fn event_ended(&self, call: &Call, started: Option<SystemTime>, outcome: &Outcome) {
-        let runtime = started.and_then(|at| at.elapsed().ok()).unwrap_or_default().as_secs_f64();
-        let fault = |fault: &super::message::Fault| json!({"exception": show(&json!(fault.to_string())), "traceback": ""});
-        let (kind, event) = match outcome {
-            Outcome::Success(value) => {
-                ("succeeded", json!({"result": show(value), "runtime": runtime}))
-            }
-            Outcome::Failure(error) => ("failed", fault(error)),
-            Outcome::Retry(error, _) => ("retried", fault(error)),
-            Outcome::Revoked(why) => (
-                "revoked",
-                json!({"terminated": *why == "terminated", "expired": *why == "expired"}),
-            ),
-        };
-        self.event_task(kind, call, event);
-    }
-
-    fn event_task(&self, kind: &str, call: &Call, mut event: Value) {
-        if self.events.tasks.get() && self.store.link.unanswered() < 1_000 {
-            event["uuid"] = json!(call.id);
-            self.publish(&format!("task-{kind}"), event);
-        }
-    }
-
-    /// Publishes an event, with what all have in common.
-    fn publish(&self, kind: &str, event: Value) {
-        let mut whole = Map::from_iter([
-            ("type".to_owned(), json!(kind)),
-            ("hostname".to_owned(), json!(self.node)),
-            ("utcoffset".to_owned(), json!(0)),
-            ("pid".to_owned(), json!(std::process::id())),
-            ("clock".to_owned(), json!(self.events.tick())),
-            ("timestamp".to_owned(), json!(seconds(SystemTime::now()))),
-        ]);
-        whole.extend(event.as_object().cloned().unwrap_or_default());
-        let key = kind.replace('-', ".");
-        let properties = json!({
-            "delivery_mode": 1, "delivery_info": {"exchange": "celeryev", "routing_key": key},
-            "priority": 0, "body_encoding": "base64", "delivery_tag": new_id(),
-        });
-        let headers = json!({"hostname": self.node});
-        let text = envelope(&Value::Object(whole).to_string(), headers, properties);
+        let key = format!("worker.{kind}");
+        let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));
         drop(self.store.publish(&self.channel(&format!("celeryev/{key}")), &text));
     }
+}
+
+/// A message that is heard now or never.
+fn passing(body: &Value, exchange: &str, key: &str, headers: Value) -> String {
+    let properties = json!({
+        "delivery_mode": 1, "delivery_info": {"exchange": exchange, "routing_key": key},
+        "priority": 0, "body_encoding": "base64", "delivery_tag": new_id(),
+    });
+    envelope(&body.to_string(), headers, properties)
 }

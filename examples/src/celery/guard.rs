@@ -1,5 +1,5 @@
-//! Which addresses a worker may fetch from. Anybody who can write to a queue can have it fetch: without
-//! a guard, from behind the firewall.
+//! Which addresses a worker may fetch from. All who can write to a queue can have it fetch: without a
+//! guard, from behind the firewall.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};

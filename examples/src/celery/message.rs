@@ -1,15 +1,14 @@
-//! A call of a task and what came of it, as Celery writes them: protocol 2 (docs.celeryq.dev,
+//! A call of a task, as Celery writes it: protocol 2 (docs.celeryq.dev,
 //! "Message Protocol") in the envelope of kombu's Redis transport. Protocol 1 is read too.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -44,7 +43,9 @@ impl Fault {
         Fault { class, module: "celery.exceptions", arguments: vec![argument.into()] }
     }
 
-    fn to_value(&self) -> Value {
+    /// As a result holds it.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
         json!({"exc_type": self.class, "exc_message": self.arguments, "exc_module": self.module})
     }
 }
@@ -108,7 +109,7 @@ pub struct Call {
 /// A message that is no call: the id to answer to, if it has one, and what is wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unreadable {
-    /// Whom to tell.
+    /// The id to answer to.
     pub id: Option<String>,
     /// What.
     pub fault: Fault,
@@ -235,6 +236,16 @@ impl Call {
         Ok(())
     }
 
+    /// The arguments by name, for others to see: header fields may hold secrets.
+    #[must_use]
+    pub fn shown_kwargs(&self) -> Value {
+        let mut shown = self.kwargs.clone();
+        if let Some(headers) = shown.get_mut("headers") {
+            *headers = json!("***");
+        }
+        shown.into()
+    }
+
     /// As Celery sends it to a queue.
     #[must_use]
     pub fn to_message(&self, queue: &str) -> String {
@@ -250,7 +261,7 @@ impl Call {
             "eta": self.eta.map(iso), "expires": self.expires.map(iso), "group": self.group,
             "group_index": null, "retries": self.retries, "timelimit": self.timelimit,
             "root_id": root, "parent_id": self.parent, "argsrepr": show(&json!(self.args)),
-            "kwargsrepr": show(&json!(self.kwargs)), "origin": "mainspring",
+            "kwargsrepr": show(&self.shown_kwargs()), "origin": "mainspring",
             "ignore_result": self.ignore_result, "stamped_headers": null, "stamps": {},
         });
         let properties = json!({
@@ -343,81 +354,6 @@ pub fn retried(message: &str, call: &Call, eta: SystemTime, queue: &str) -> Opti
     let headers = json!({"retries": call.retries + 1, "eta": iso(eta), "parent_id": call.id});
     let info = json!({"exchange": "", "routing_key": queue});
     changed(message, headers, json!({"delivery_tag": new_id(), "delivery_info": info}))
-}
-
-/// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// With a value.
-    Success(Value),
-    /// With an error.
-    Failure(Fault),
-    /// It was not run, or not to its end, since that was no longer wanted.
-    Revoked(&'static str),
-    /// It will be tried again after this time.
-    Retry(Fault, Duration),
-}
-
-impl Outcome {
-    /// As Celery's result backend keeps it. The status comes first: the script that stores it looks
-    /// there.
-    #[must_use]
-    pub fn to_text(&self, call: &Call, children: &[String]) -> String {
-        #[derive(Serialize)]
-        struct Meta<'a> {
-            status: &'static str,
-            result: &'a Value,
-            traceback: Option<()>,
-            children: Value,
-            date_done: Option<String>,
-            task_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            group_id: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parent_id: Option<&'a str>,
-        }
-        let revoked = |why: &&str| Fault::celery("TaskRevokedError", *why).to_value();
-        let (status, result) = match self {
-            Outcome::Success(value) => ("SUCCESS", value),
-            Outcome::Failure(fault) => ("FAILURE", &fault.to_value()),
-            Outcome::Retry(fault, _) => ("RETRY", &fault.to_value()),
-            Outcome::Revoked(why) => ("REVOKED", &revoked(why)),
-        };
-        let over = !matches!(self, Outcome::Retry(..));
-        let meta = Meta {
-            status,
-            result,
-            traceback: None,
-            children: children.iter().map(|id| json!([[id, null], null])).collect(),
-            date_done: over.then(|| iso(SystemTime::now())),
-            task_id: &call.id,
-            group_id: call.group.as_deref(),
-            parent_id: call.parent.as_deref(),
-        };
-        serde_json::to_string(&meta).expect("no key but texts, no number but finite ones")
-    }
-
-    /// Reads what a worker stored: the id, and the outcome if that is the end of it.
-    #[must_use]
-    pub fn read(text: &[u8]) -> Option<(String, Option<Result<Value, String>>)> {
-        let mut meta: Value = serde_json::from_slice(text).ok()?;
-        let id = meta["task_id"].as_str()?.to_owned();
-        let result = meta["result"].take();
-        let end = match meta["status"].as_str()? {
-            "SUCCESS" => Some(Ok(result)),
-            "FAILURE" | "REVOKED" => {
-                let class = result["exc_type"].as_str().unwrap_or("error");
-                let said = match &result["exc_message"] {
-                    Value::Array(parts) => parts.iter().map(show).collect::<Vec<_>>().join(", "),
-                    other => show(other),
-                };
-                Some(Err(format!("{class}: {said}")))
-            }
-            // Started, to be tried again, or a state of the task's own: it goes on.
-            _ => None,
-        };
-        Some((id, end))
-    }
 }
 
 /// A random UUID (RFC 9562, version 4).

@@ -9,16 +9,20 @@
 mod address;
 mod bell;
 mod canvas;
+mod connection;
 mod control;
 mod coordinator;
 mod guard;
 mod message;
+mod outcome;
 pub mod producer;
 mod redis;
 pub mod resp;
+mod running;
 mod scripts;
 mod tasks;
 mod time;
+mod upkeep;
 mod worker;
 
 use std::io::Write as _;
@@ -34,7 +38,7 @@ pub const QUEUE: &str = "celery";
 
 /// Tells a person something on standard error.
 fn say(text: &str) {
-    // With that closed there is nobody to tell.
+    // With that closed, there is no way to tell.
     writeln!(std::io::stderr(), "crawl: {text}").unwrap_or_default();
 }
 

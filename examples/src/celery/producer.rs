@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use super::address::Address;
 use super::bell::Bell;
-use super::message::{Call, Outcome, id_of};
-use super::redis::{Connection, Heard, Link, listen};
+use super::connection::Connection;
+use super::message::{Call, id_of};
+use super::outcome::Outcome;
+use super::redis::{Heard, Link, listen};
 use super::resp::Reply;
 use super::scripts::Store;
 
@@ -98,7 +100,7 @@ impl Producer {
         self.send(&call).await?;
         let result = receiver.await;
         drop(forget);
-        result.unwrap_or_else(|_| Err("nobody waits for it any more".to_owned()))
+        result.unwrap_or_else(|_| Err("the wait for it was given up".to_owned()))
     }
 
     /// The same, and leaves no result behind.
@@ -134,13 +136,13 @@ fn settle(waiting: &Waiting, text: &[u8]) {
     if let Some((id, Some(end))) = Outcome::read(text) {
         let sender = waiting.borrow_mut().remove(&id);
         if let Some(sender) = sender {
-            // Whoever asked may have gone.
+            // What asked may be gone.
             drop(sender.set(end));
         }
     }
 }
 
-/// Looks for results that were published while nobody listened.
+/// Looks for results that were published between two connections.
 async fn look(store: Store, waiting: Waiting, missed: Rc<Bell>) {
     let mut heard = 0;
     loop {

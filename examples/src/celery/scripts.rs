@@ -332,7 +332,7 @@ impl Store {
         }))
     }
 
-    /// Sends a reply to whoever has bound a queue for it.
+    /// Sends a reply to the queues that are bound for it.
     pub fn reply(&self, exchange: &str, routing_key: &str, message: &str) {
         let key = self.key(&format!("_kombu.binding.{exchange}"));
         let mut script = Script::new(REPLY, &[&key]);

@@ -8,37 +8,35 @@
 //! ```
 //!
 //! A task is in Redis from the moment it is sent until the moment it is finished: in its queue, or in
-//! `unacked` while somebody holds it. Whoever holds one renews that; what is not renewed in time is
-//! given back to its queue by any worker. So a task runs at least once, whoever dies.
+//! `unacked` while a worker holds it. The worker renews that; what is not renewed in time is given back
+//! to its queue by any other. So a task runs at least once, whatever dies.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use mainspring::future::{Receiver, Sender, oneshot, race};
+use mainspring::JoinHandle;
+use mainspring::future::{Sender, race};
 use mainspring::time::{sleep, timeout};
-use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
-use serde_json::Value;
 
 use super::address::Address;
 use super::bell::Bell;
-use super::control::{Events, Revoked};
-use super::message::{Call, Fault, Outcome, Unreadable, held, new_id, redelivered, retried};
-use super::redis::{Connection, Link, Trouble, listen, watch};
+use super::control::Revoked;
+use super::message::{Call, Unreadable, held, new_id, redelivered};
+use super::outcome::Outcome;
+use super::redis::Link;
 use super::scripts::Store;
-use super::tasks::{NoValue, Tasks};
-use super::{canvas, say};
+use super::tasks::Tasks;
+use super::upkeep::{RESTORE, reach};
+use super::{say, tell};
 use crate::stop::Stop;
-use crate::text::Printable;
 
 /// The most tasks that are held for a later moment. With more, nothing is taken until some are due.
 const MOST_LATER: usize = 10_000;
 /// How long an idle worker waits before it looks without being told: into lists of other priorities,
 /// and into all of them where Redis is too old to tell.
-const LOOK: Duration = Duration::from_millis(250);
-/// How often it looks for tasks that others have died with.
-const RESTORE: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// How long Redis may take, once the worker is to end, to answer a take and then all the rest.
 const LAST_TAKE: Duration = Duration::from_millis(700);
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -54,7 +52,7 @@ pub struct Settings {
     pub queues: Vec<String>,
     /// How many tasks to run at once.
     pub concurrency: usize,
-    /// After how long a task that nobody renews is taken for lost.
+    /// After how long a task that is not renewed is taken for lost.
     pub visibility: Duration,
     /// How long results are kept; zero for ever.
     pub result_expires: Duration,
@@ -87,32 +85,32 @@ pub struct Worker {
     /// What it is called among the workers.
     pub(super) node: String,
     pub(super) began: SystemTime,
-    pub(super) events: Events,
+    pub(super) clock: Cell<u64>,
     pub(super) stop: Stop,
     pub(super) held: RefCell<HashMap<String, Held>>,
     pub(super) revoked: RefCell<Revoked>,
     pub(super) done: Cell<Done>,
     /// How often each task was begun.
     pub(super) begun: RefCell<HashMap<String, u64>>,
-    later: RefCell<BTreeSet<(SystemTime, String)>>,
+    pub(super) later: RefCell<BTreeSet<(SystemTime, String)>>,
     /// Tasks whose outcome is not known yet, and those for which there is no room until Redis has it.
-    working: Cell<usize>,
-    running: Cell<usize>,
+    pub(super) working: Cell<usize>,
+    pub(super) running: Cell<usize>,
     /// Something has changed for those who wait for room, a message or the end.
-    changed: Rc<Bell>,
+    pub(super) changed: Rc<Bell>,
     /// There is room and nothing to run.
-    idle: Rc<Bell>,
+    pub(super) idle: Rc<Bell>,
 }
 
 /// A task in hand.
 pub(super) struct Held {
-    text: String,
+    pub(super) text: String,
     pub(super) queue: String,
     pub(super) call: Rc<Call>,
     /// When it was begun, if it was.
     pub(super) started: Option<SystemTime>,
-    kill: Option<Sender<()>>,
-    task: Option<JoinHandle<()>>,
+    pub(super) kill: Option<Sender<()>>,
+    pub(super) task: Option<JoinHandle<()>>,
 }
 
 /// Works until `stop` is asked for, then finishes what runs and gives back what waits; with `now`,
@@ -137,7 +135,7 @@ pub async fn work(
     let worker = Rc::new(Worker {
         node: format!("mainspring-{}@{host}", std::process::id()),
         began: SystemTime::now(),
-        events: Events::default(),
+        clock: Cell::default(),
         stop: stop.clone(),
         held: RefCell::default(),
         revoked: RefCell::default(),
@@ -170,48 +168,7 @@ pub async fn work(
     Ok(worker.done.get())
 }
 
-/// Waits until Redis can be reached; false if the worker is to end before that.
-async fn reach(address: &Address, stop: &Stop) -> Result<bool, String> {
-    let mut said = false;
-    loop {
-        match Connection::open(address).await {
-            Ok(_) => return Ok(true),
-            Err(Trouble::Refused(text)) => return Err(text),
-            Err(Trouble::Lost(text)) if !said => say(&format!("{text}; trying again")),
-            Err(Trouble::Lost(_)) => {}
-        }
-        said = true;
-        timeout(RESTORE, stop.asked()).await.unwrap_or_default();
-        if stop.is_asked() {
-            return Ok(false);
-        }
-    }
-}
-
 impl Worker {
-    /// The tasks beside those that are asked for. They end when this is dropped.
-    fn crew(self: &Rc<Worker>, listening: &Rc<Bell>) -> Vec<AbortOnDrop<()>> {
-        let address = || self.settings.address.clone();
-        let mut crew = vec![
-            spawn_named("the link to Redis", self.store.link.clone().drive()),
-            spawn_named("renewing", self.clone().renew()),
-            spawn_named("restoring", self.clone().restore()),
-            spawn_named("heartbeat", self.clone().beat()),
-        ];
-        let (worker, listening) = (self.clone(), listening.clone());
-        let control = listen(address(), self.control_pattern(), move |heard| {
-            worker.hear(heard);
-            listening.ring();
-        });
-        crew.push(spawn_named("control", control));
-        for queue in &self.settings.queues {
-            let list = self.store.list(queue, 0);
-            let watching = watch(address(), list, self.idle.clone(), self.changed.clone());
-            crew.push(spawn_named(format!("watching {queue}"), watching));
-        }
-        crew.into_iter().map(JoinHandle::abort_on_drop).collect()
-    }
-
     /// Takes what there is room for, until the worker is to end.
     async fn take_all(self: &Rc<Worker>) {
         let (mut number, mut heard) = (0, 0);
@@ -305,7 +262,6 @@ impl Worker {
             }
         };
         let eta = call.eta;
-        self.event_received(&call);
         self.hold(tag.clone(), text, queue, call);
         if self.stop.is_asked() {
             self.give_back(&tag);
@@ -326,7 +282,7 @@ impl Worker {
     }
 
     /// Why a task that is held is no longer wanted, if it is not.
-    fn unwanted(&self, tag: &str) -> Option<&'static str> {
+    pub(super) fn unwanted(&self, tag: &str) -> Option<&'static str> {
         let held = self.held.borrow();
         let call = &held.get(tag)?.call;
         let expired = call.expires.is_some_and(|moment| moment <= SystemTime::now());
@@ -334,145 +290,16 @@ impl Worker {
         if revoked { Some("revoked") } else { expired.then_some("expired") }
     }
 
-    fn begin(self: &Rc<Worker>, tag: String) {
-        if let Some(reason) = self.unwanted(&tag) {
-            self.close(&tag, Outcome::Revoked(reason));
-            return;
-        }
-        let (kill, killed) = oneshot();
-        let mut all = self.held.borrow_mut();
-        let Some(held) = all.get_mut(&tag) else { return };
-        held.started = Some(SystemTime::now());
-        held.kill = Some(kill);
-        let call = held.call.clone();
-        *self.begun.borrow_mut().entry(call.task.clone()).or_default() += 1;
-        self.working.set(self.working.get() + 1);
-        let name = format!("{} {}", call.task, call.id);
-        let queue = held.queue.clone();
-        self.running.set(self.running.get() + 1);
-        self.event_started(&call);
-        let worker = self.clone();
-        let run = async move {
-            let ended = worker.run(&call, &queue, killed).await;
-            worker.working.set(worker.working.get() - 1);
-            worker.close(&tag, ended);
-        };
-        held.task = Some(spawn_named(name, run));
-    }
-
-    /// Runs a task to its end, to its limit of time or to its termination.
-    async fn run(&self, call: &Call, queue: &str, killed: Receiver<()>) -> Outcome {
-        // What cannot be followed by what it asks for is not begun.
-        if let Err(fault) = canvas::leaving(call, &Outcome::Success(Value::Null), queue) {
-            return Outcome::Failure(fault);
-        }
-        let work = async {
-            match self.tasks.run(call).await {
-                Ok(value) => Outcome::Success(value),
-                Err(NoValue::Failed(fault)) => Outcome::Failure(fault),
-                Err(NoValue::Again(fault, after)) => Outcome::Retry(fault, after),
-            }
-        };
-        let [hard, soft] = call.timelimit;
-        let limit = |seconds: Option<f64>, class| async move {
-            let wait = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            match wait {
-                Some(wait) => sleep(wait).await,
-                None => std::future::pending().await,
-            }
-            let fault = Fault::celery(class, seconds.unwrap_or_default());
-            Outcome::Failure(Fault { module: "billiard.exceptions", ..fault })
-        };
-        let hard = limit(hard, "TimeLimitExceeded");
-        let soft = limit(soft, "SoftTimeLimitExceeded");
-        let killed = async {
-            match killed.await {
-                Ok(()) => Outcome::Revoked("terminated"),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        race(work, race(killed, race(hard, soft))).await
-    }
-
-    /// Has the outcome of a task stored and the task let go.
-    fn close(self: &Rc<Worker>, tag: &str, outcome: Outcome) {
-        let (worker, name) = (self.clone(), tag.to_owned());
-        let Some((answer, started)) = self.send_outcome(tag, outcome) else { return };
-        let stored = async move {
-            if let Err(refused) = answer.reply().await {
-                say(&format!("a result is not stored: {refused}"));
-            }
-            worker.held.borrow_mut().remove(&name);
-            if started {
-                worker.running.set(worker.running.get() - 1);
-            }
-            worker.changed.ring();
-        };
-        drop(spawn_named("storing a result", stored));
-        self.changed.ring();
-    }
-
-    fn send_outcome(&self, tag: &str, outcome: Outcome) -> Option<(super::redis::Answer, bool)> {
-        let mut all = self.held.borrow_mut();
-        let held = all.get_mut(tag)?;
-        let (call, queue) = (held.call.clone(), &held.queue);
-        held.kill = None;
-        held.task = None;
-        let leaving = canvas::leaving(&call, &outcome, queue);
-        let (outcome, mut leaving) = match leaving {
-            Ok(leaving) => (outcome, leaving),
-            Err(fault) => {
-                let outcome = Outcome::Failure(fault);
-                let leaving = canvas::leaving(&call, &outcome, queue).unwrap_or_default();
-                (outcome, leaving)
-            }
-        };
-        let (message, ..) = super::message::held(&held.text)?;
-        if let Outcome::Retry(_, after) = &outcome {
-            let again = retried(message, &call, SystemTime::now() + *after, queue);
-            leaving.sends.extend(again.map(|text| (queue.clone(), call.priority, text)));
-        }
-        self.tell(&call, held.started, &outcome);
-        let expires = self.settings.result_expires;
-        let started = held.started.is_some();
-        Some((self.store.finish(tag, &call.id, expires, &leaving), started))
-    }
-
-    /// Counts an outcome, and says what is to be said of it.
-    fn tell(&self, call: &Call, started: Option<SystemTime>, outcome: &Outcome) {
-        let mut done = self.done.get();
-        let (count, said) = match outcome {
-            Outcome::Success(_) => (&mut done.succeeded, None),
-            Outcome::Failure(fault) => (&mut done.failed, Some(format!("failed: {fault}"))),
-            Outcome::Revoked(why) => (&mut done.revoked, Some((*why).to_owned())),
-            Outcome::Retry(fault, _) => {
-                (&mut done.retried, Some(format!("to be tried again: {fault}")))
-            }
-        };
-        *count += 1;
-        self.done.set(done);
-        self.event_ended(call, started, outcome);
-        let shown = format!("{} {}", Printable(&call.task), Printable(&call.id));
-        match said {
-            Some(said) => say(&format!("{shown} {}", Printable(&said))),
-            None if self.settings.verbose => {
-                let took = started.and_then(|at| at.elapsed().ok()).unwrap_or_default();
-                super::tell(&format!("{shown} done in {}", crate::value::Took(took)));
-            }
-            None => {}
-        }
-    }
-
     /// Gives a task that is held back to its queue, where it is the next.
     fn give_back(&self, tag: &str) {
-        let Some(held) = self.held.borrow_mut().remove(tag) else { return };
-        if let Some(task) = &held.task {
-            task.cancel();
+        let Some(task) = self.held.borrow_mut().remove(tag) else { return };
+        if let Some(running) = &task.task {
+            running.cancel();
         }
-        let Some((message, ..)) = super::message::held(&held.text) else { return };
-        let list = self.store.list(&held.queue, held.call.priority);
-        let message = redelivered(message, &held.queue);
-        drop(self.store.give_back(tag, &held.text, &list, &message));
+        let Some((message, ..)) = held(&task.text) else { return };
+        let list = self.store.list(&task.queue, task.call.priority);
+        let message = redelivered(message, &task.queue);
+        drop(self.store.give_back(tag, &task.text, &list, &message));
         self.done.set(Done { given_back: self.done.get().given_back + 1, ..self.done.get() });
     }
 
@@ -482,6 +309,7 @@ impl Worker {
         for (_, tag) in self.later.take() {
             self.give_back(&tag);
         }
+        tell(&format!("ending: {} tasks run; a second signal gives them back", self.working.get()));
         let finished = async {
             let mut heard = 0;
             while self.working.get() > 0 {
@@ -489,15 +317,8 @@ impl Worker {
             }
         };
         race(finished, now.asked()).await;
-        let unfinished: Vec<String> = self
-            .held
-            .borrow()
-            .iter()
-            .filter(|(_, held)| held.task.is_some())
-            .map(|(tag, _)| tag.clone())
-            .collect();
-        unfinished.iter().for_each(|tag| self.give_back(tag));
-        self.event_worker("offline");
+        self.tags(|task| task.task.is_some()).iter().for_each(|tag| self.give_back(tag));
+        self.event("offline");
         if timeout(LAST_WORDS, self.store.link.settled()).await.is_err() {
             say(
                 "Redis does not answer: what it was not told comes back after the visibility timeout",
@@ -505,67 +326,25 @@ impl Worker {
         }
     }
 
-    /// Terminates a task that runs, or has one that waits revoked.
-    pub(super) fn terminate(self: &Rc<Worker>, id: &str, also_running: bool) -> bool {
-        let tags: Vec<String> = self
-            .held
-            .borrow()
-            .iter()
-            .filter(|(_, held)| held.call.id == id)
-            .map(|(tag, _)| tag.clone())
-            .collect();
-        for tag in &tags {
-            let later =
-                self.held.borrow().get(tag).and_then(|held| Some((held.call.eta?, tag.clone())));
-            if later.is_some_and(|entry| self.later.borrow_mut().remove(&entry)) {
-                self.close(tag, Outcome::Revoked("revoked"));
-            } else if also_running
-                && let Some(kill) = self.held.borrow_mut().get_mut(tag).and_then(|h| h.kill.take())
-            {
-                kill.set(()).unwrap_or_default();
-            }
-        }
-        !tags.is_empty()
+    /// The tags of the tasks of a kind.
+    fn tags(&self, which: impl Fn(&Held) -> bool) -> Vec<String> {
+        let held = self.held.borrow();
+        held.iter().filter(|(_, task)| which(task)).map(|(tag, _)| tag.clone()).collect()
     }
 
-    /// Keeps what is held from being taken for lost.
-    async fn renew(self: Rc<Worker>) {
-        loop {
-            sleep((self.settings.visibility / 3).max(LOOK)).await;
-            // While Redis is away, one renewal waits for it and not many.
-            if self.store.link.unanswered() < 1_000 {
-                let tags: Vec<String> = self.held.borrow().keys().cloned().collect();
-                self.store.renew(&tags);
+    /// Has a task that is held for later end as revoked, and one that runs too, if that is wanted.
+    pub(super) fn terminate(self: &Rc<Worker>, id: &str, also_running: bool) {
+        for tag in self.tags(|task| task.call.id == id) {
+            let mut all = self.held.borrow_mut();
+            let Some(task) = all.get_mut(&tag) else { continue };
+            let later = task.call.eta.map(|eta| (eta, tag.clone()));
+            let waits = later.is_some_and(|entry| self.later.borrow_mut().remove(&entry));
+            let kill = task.kill.take_if(|_| also_running);
+            drop(all);
+            if waits {
+                self.close(&tag, Outcome::Revoked("revoked"));
             }
-        }
-    }
-
-    /// Gives back, to whatever queue, what others have died with.
-    async fn restore(self: Rc<Worker>) {
-        loop {
-            sleep(RESTORE.mul_f64(0.5 + fastrand::f64())).await;
-            let Ok(overdue) = self.store.overdue(self.settings.visibility).await else { continue };
-            for (tag, text) in overdue {
-                if self.held.borrow().contains_key(&tag) {
-                    continue;
-                }
-                let Some((message, exchange, key)) = held(&text) else { continue };
-                let queue = match &*exchange {
-                    "" => Some(key),
-                    _ => self.store.bound(&exchange, &key).await.unwrap_or_default(),
-                };
-                let Some(queue) = queue else { continue };
-                let parsed: Value = serde_json::from_str(message).unwrap_or_default();
-                let priority = parsed["properties"]["priority"].as_u64().unwrap_or(0).min(9) as u8;
-                let list = self.store.list(&queue, priority);
-                let message = redelivered(message, &queue);
-                let moved = self.store.give_back(&tag, &text, &list, &message).reply().await;
-                if moved == Ok(super::resp::Reply::Number(1)) {
-                    let done = self.done.get();
-                    self.done.set(Done { restored: done.restored + 1, ..done });
-                    say(&format!("a task is back in {queue} that a worker was lost with"));
-                }
-            }
+            kill.map(|kill| kill.set(()).unwrap_or_default()).unwrap_or_default();
         }
     }
 }

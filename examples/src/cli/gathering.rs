@@ -60,7 +60,9 @@ Examples:
   crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
   crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
   crawl site http://localhost:8000/ --resume crawl.journal --out mirror
-                                   a run that was stopped or killed goes on where it was")]
+                                   a run that was stopped or killed goes on where it was
+  crawl site http://localhost:8000/ --via env
+                                   by workers on any machine: see crawl worker --help")]
 pub struct Site {
     /// Where to begin
     #[arg(value_name = "URL", value_parser = seed)]
@@ -193,7 +195,7 @@ pub struct Asking {
     /// Read no page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
-    /// Through whom pages are fetched.
+    /// Which workers fetch the pages, if any do.
     #[command(flatten)]
     pub sharing: Sharing,
 }

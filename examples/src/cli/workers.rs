@@ -41,7 +41,7 @@ impl Redis {
     }
 }
 
-/// Through whom pages are fetched.
+/// Which workers fetch the pages, if any do.
 #[derive(Clone, Debug, Args)]
 pub struct Sharing {
     /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
@@ -94,6 +94,7 @@ From the beginning, with nothing installed (B asks, A works):
   A$ apt install redis-server        and in redis.conf: bind, requirepass, appendonly yes
   A$ REDIS_URL=redis://:secret@A crawl worker --visibility-timeout 30s
   B$ REDIS_URL=redis://:secret@A crawl send http://example.com/
+  B$ REDIS_URL=redis://:secret@A crawl site http://example.com/ --via env --out mirror --bodies
   B$ pip install 'celery[redis]==5.7.0' flower
   B$ python3 -c \"from celery import Celery; u = 'redis://:secret@A'
      app = Celery(broker=u, backend=u)

@@ -36,7 +36,7 @@ pub(super) struct Fetcher {
     pub(super) scope: Scope,
     pub(super) reader: Arc<Reader>,
     pub(super) bodies: Option<BodyStore>,
-    /// What fetches and reads pages in our stead.
+    /// Workers that fetch and read pages in our stead.
     pub(super) workers: Option<Workers>,
 }
 

@@ -1,11 +1,13 @@
 //! `crawl send`: has tasks run by workers, and prints what comes of them.
 
-use std::io::{BufRead as _, Write as _, stdin};
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use mainspring::future::race;
+use mainspring::spawn_blocking;
 use mainspring::time::timeout;
 use serde_json::{Map, Value, json};
 
@@ -24,12 +26,6 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
     let address = args.redis.address()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let mut items = args.items.iter().flat_map(|item| -> Box<dyn Iterator<Item = _>> {
-        match item.as_str() {
-            "-" => Box::new(lines()),
-            item => Box::new(std::iter::once(Ok(item.to_owned()))),
-        }
-    });
     mainspring::run(async {
         let producer = Producer::connect(&address, &args.redis.prefix, &args.queue);
         let stopped = async {
@@ -38,22 +34,43 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
         };
         let producer = race(producer, stopped).await?;
         let mut code = ExitCode::SUCCESS;
-        let mut sent = FuturesUnordered::new();
+        let mut items = args.items.iter().peekable();
+        let mut events: FuturesUnordered<LocalBoxFuture<'_, Event>> = FuturesUnordered::new();
+        let (mut is_asked_for_a_line, send) = (false, |item: String| {
+            let call = call(args, &item)?;
+            Ok::<_, Failure>(one(args, &producer, item, call).boxed_local())
+        });
         loop {
-            let more = sent.len() < args.at_once && !stop.is_asked();
-            if more && let Some(item) = items.next().transpose()? {
-                let call = call(args, &item)?;
-                sent.push(one(args, &producer, item, call));
-                continue;
+            if events.len() < args.at_once && !is_asked_for_a_line && !stop.is_asked() {
+                match items.peek().map(|item| item.as_str()) {
+                    Some("-") => {
+                        is_asked_for_a_line = true;
+                        events.push(line().boxed_local());
+                    }
+                    Some(item) => {
+                        events.push(send(item.to_owned())?);
+                        items.next();
+                        continue;
+                    }
+                    None => {}
+                }
             }
-            let next = async {
+            let stopped = async {
                 stop.asked().await;
                 None
             };
-            let Some((item, result)) = race(sent.next(), next).await else { break };
-            match result {
-                Ok(line) => print(&line)?,
-                Err(error) => {
+            match race(events.next(), stopped).await {
+                None => break,
+                Some(Event::Line(line)) => {
+                    is_asked_for_a_line = false;
+                    match line? {
+                        None => drop(items.next()),
+                        Some(line) if line.is_empty() => {}
+                        Some(line) => events.push(send(line)?),
+                    }
+                }
+                Some(Event::Over(_, Ok(line))) => print(&line)?,
+                Some(Event::Over(item, Err(error))) => {
                     let line = format!("failed: {}: {}", Printable(&item), Printable(&error));
                     writeln!(std::io::stderr(), "{line}").unwrap_or_default();
                     code = ExitCode::FAILURE;
@@ -64,13 +81,27 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Sends one task; gives the line to print.
-async fn one(
-    args: &Send,
-    producer: &Producer,
-    item: String,
-    call: Call,
-) -> (String, Result<String, String>) {
+/// What is waited for.
+enum Event {
+    /// A line of standard input, or its end.
+    Line(Result<Option<String>, Failure>),
+    /// What came of an item: the line to print.
+    Over(String, Result<String, String>),
+}
+
+/// The next line of standard input, read where it may take its time.
+async fn line() -> Event {
+    let read = spawn_blocking(|| {
+        let mut line = String::new();
+        let count = std::io::stdin().read_line(&mut line)?;
+        Ok::<_, std::io::Error>((count > 0).then(|| line.trim().to_owned()))
+    });
+    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    Event::Line(read.map_err(|error| format!("cannot read standard input: {error}").into()))
+}
+
+/// Sends one task.
+async fn one(args: &Send, producer: &Producer, item: String, call: Call) -> Event {
     let result = if args.no_wait {
         producer.send(&call).await.map(|id| format!("{id} {item}\n"))
     } else {
@@ -78,7 +109,7 @@ async fn one(
         let result = timeout(args.timeout, producer.run(call)).await.unwrap_or_else(late);
         result.map(|value| format!("{item}: {value}\n"))
     };
-    (item, result)
+    Event::Over(item, result)
 }
 
 fn call(args: &Send, item: &str) -> Result<Call, Failure> {
@@ -92,13 +123,4 @@ fn call(args: &Send, item: &str) -> Result<Call, Failure> {
         }
     };
     Ok(Call::new(&args.task, positional, named))
-}
-
-/// The lines of standard input; empty ones say nothing.
-fn lines() -> impl Iterator<Item = Result<String, Failure>> {
-    let lines = stdin().lock().lines().map(|line| {
-        let line = line.map_err(|error| format!("cannot read standard input: {error}"))?;
-        Ok(line.trim().to_owned())
-    });
-    lines.filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty()) || line.is_err())
 }

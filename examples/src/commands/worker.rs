@@ -1,4 +1,4 @@
-//! `crawl worker`: fetches for whoever asks by Celery and Redis.
+//! `crawl worker`: fetches for those who ask by Celery and Redis.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
 }
 
 fn tell(line: &str) {
-    // A worker works on for those who ask, also where nobody reads what it says.
+    // A worker works on for those who ask, also where what it says is not read.
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).unwrap_or_default();
 }

@@ -129,9 +129,18 @@ impl Redis {
 
     /// Asks again and again until the answer is this.
     pub fn until(&self, words: &[&str], expected: &str) {
+        self.ask_until(words, |said| said == expected);
+    }
+
+    /// Asks again and again until the answer holds this.
+    pub fn until_it_has(&self, words: &[&str], expected: &str) {
+        self.ask_until(words, |said| said.contains(expected));
+    }
+
+    fn ask_until(&self, words: &[&str], is: impl Fn(&str) -> bool) {
         let since = std::time::Instant::now();
-        while self.cli(words) != expected {
-            assert!(since.elapsed() < LIMIT, "{words:?}: {}, not {expected}", self.cli(words));
+        while !is(&self.cli(words)) {
+            assert!(since.elapsed() < LIMIT, "{words:?}: {}", self.cli(words));
         }
     }
 }
@@ -169,6 +178,14 @@ impl Worker {
     pub fn node(&self) -> &str {
         let (_, rest) = self.ready.split_once(" as ").expect("it says its name");
         rest.split(',').next().expect("something")
+    }
+
+    /// Has it end, and waits until it has begun to.
+    pub fn ends_by(&mut self, signal: &str) {
+        self.signal(signal);
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("text");
+        assert!(line.starts_with("ending: "), "{line}");
     }
 
     /// Waits for its end; gives its exit code and the last line that it said.
@@ -247,7 +264,7 @@ pub fn send(redis: &Redis, args: &[&str]) -> Command {
 
 #[derive(Default)]
 struct Counts {
-    /// How often each path was asked for, and by whom.
+    /// How often each path was asked for, and by which programs.
     asked: BTreeMap<String, usize>,
     agents: Vec<String>,
     /// How many answers were given and read to their end.

@@ -9,9 +9,11 @@ mod cookies;
 mod encoding;
 mod peer;
 mod redirect;
+mod resp;
 mod response;
 
 pub use cookies::cookies;
 pub use encoding::encoding;
 pub use redirect::redirect;
+pub use resp::resp;
 pub use response::{chunks, response};

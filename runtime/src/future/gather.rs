@@ -17,9 +17,9 @@ const DROPPED: &str = "the gather that waited for it was dropped";
 ///
 /// - The first task that ends without a value, by a panic or by being cancelled, ends the gather at
 ///   once with its error. The others go on, detached: their values are dropped, and a panic of
-///   theirs is reported on stderr as one that nobody looked at.
+///   theirs is reported on stderr as one that was not looked at.
 /// - Dropping the gather, or cancelling the task that awaits it, cancels every task in it that is
-///   not over.
+///   not finished.
 /// - A task in it that is cancelled by others does not cancel the gather, nor the rest: it is an
 ///   error.
 ///
@@ -65,7 +65,7 @@ pub fn gather_ok<T, E>(
 /// Waits for all of the tasks, whatever becomes of them, and gives each one's value or error, in
 /// the order of the arguments.
 ///
-/// Dropping it cancels every task in it that is not over, as with [`gather`]. O(n) for n tasks in all, plus
+/// Dropping it cancels every task in it that is not finished, as with [`gather`]. O(n) for n tasks in all, plus
 /// O(1) for each that ends.
 ///
 /// As `asyncio.gather(…, return_exceptions=True)`.

@@ -3,7 +3,7 @@
 //! A task that waits for n others and looks at each of them whenever it is woken makes n²/2 looks
 //! in all: fifty million for ten thousand. Here each member, when it ends, notes its place in a
 //! list that it shares with the group, and then wakes the waiting task. A poll of the group takes
-//! from that list and looks at nobody else: ten thousand looks, at the start, for ten thousand.
+//! from that list and looks at no other member: ten thousand looks, at the start, for ten thousand.
 //!
 //! The waker that a member holds is the waiting task's own, and not one made for the group: the
 //! loop counts the holders of its wakers to tell a stall, and sees that this one is used by a
@@ -18,7 +18,7 @@ use crate::{JoinError, JoinHandle};
 
 /// Tasks that one future waits for.
 pub(crate) struct Group<T> {
-    /// By place, which is the order of the arguments. `None` once it is over and was handed out.
+    /// By place, which is the order of the arguments. `None` once it is finished and was handed out.
     members: Vec<Option<JoinHandle<T>>>,
     left: usize,
     released: bool,
@@ -43,7 +43,7 @@ impl<T> Group<T> {
         self.left
     }
 
-    /// Hands out the next member that is over, with its place; `None` when there is none left.
+    /// Hands out the next member that is finished, with its place; `None` when there is none left.
     ///
     /// O(1), but for the first poll that waits and the first after a change of the waiting task:
     /// these are O(n).
@@ -77,7 +77,7 @@ impl<T> Group<T> {
         let Some((place, mut member)) = ready!(self.poll_next(cx)) else {
             return Poll::Ready(None);
         };
-        // Ready: it is over, or it is the very task that waits, which is an error.
+        // Ready: it is finished, or it is the very task that waits, which is an error.
         Pin::new(&mut member).poll(cx).map(|result| Some((place, result)))
     }
 

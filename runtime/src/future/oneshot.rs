@@ -41,7 +41,7 @@ pub struct Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Sets the result and wakes whoever awaits it.
+    /// Sets the result and wakes the task that awaits it.
     ///
     /// # Errors
     /// Gives the value back if the receiver is gone.
@@ -57,7 +57,7 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Whether the receiver is gone, so that nobody wants a result any more.
+    /// Whether the receiver is gone, so that no result is wanted any more.
     pub fn is_closed(&self) -> bool {
         Rc::strong_count(&self.stage) == 1
     }
@@ -112,7 +112,7 @@ impl<T> Future for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // With its waker, which nobody shall be seen to hold for a task that waits no longer.
+        // With its waker, which must not count as held for a task that waits no longer.
         drop(self.stage.replace(Stage::Closed));
     }
 }

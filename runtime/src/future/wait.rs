@@ -1,4 +1,4 @@
-//! Waiting until enough of several tasks are over, without losing hold of any.
+//! Waiting until enough of several tasks are finished, without losing hold of any.
 
 use std::fmt;
 use std::future::Future;
@@ -10,19 +10,19 @@ use crate::future::group::Group;
 use crate::time::{Sleep, sleep};
 use crate::{JoinError, JoinHandle};
 
-/// When a [`wait`] is over.
+/// When a [`wait`] is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// As soon as one task is over, in whichever way.
+    /// As soon as one task is finished, in whichever way.
     FirstCompleted,
-    /// As soon as one task has panicked, or else when all are over. A cancelled task is no error
+    /// As soon as one task has panicked, or else when all are finished. A cancelled task is no error
     /// here. With [`Wait::count_err`], an `Err` that a task returned is one.
     FirstError,
-    /// When all are over.
+    /// When all are finished.
     AllCompleted,
 }
 
-/// Waits for tasks, and gives all handles back: of those that are over, and of those that are not.
+/// Waits for tasks, and gives all handles back: of those that are finished, and of those that are not.
 ///
 /// It cancels nothing and reads no result: await a handle that is done, or call
 /// [`try_result`](JoinHandle::try_result) on it, and have its result without waiting. What is done
@@ -53,7 +53,7 @@ pub fn wait<T>(handles: impl IntoIterator<Item = JoinHandle<T>>, when: When) -> 
 /// What a [`wait`] came to.
 #[derive(Debug)]
 pub struct Waited<T: 'static> {
-    /// The tasks that are over, in the order in which they ended; those that were over before the
+    /// The tasks that are finished, in the order in which they ended; those that were finished before the
     /// wait come first, in the order of the arguments.
     pub done: Vec<JoinHandle<T>>,
     /// The other tasks, in the order of the arguments.
@@ -72,7 +72,7 @@ pub struct Wait<T> {
 
 impl<T> Wait<T> {
     /// Waits no longer than `limit`, counted from the first poll. That time is up is no error: the
-    /// tasks that are not over are among the pending ones.
+    /// tasks that are not finished are among the pending ones.
     pub fn timeout(mut self, limit: Duration) -> Wait<T> {
         self.limit = Some(sleep(limit));
         self

@@ -59,7 +59,7 @@ pub enum Kind {
         /// The time it is now.
         to: u64,
     },
-    /// A scheduler that draws lots picked one of several ready tasks.
+    /// A seeded scheduler picked one of several ready tasks.
     Decided {
         /// How many there were to choose from.
         among: u32,
@@ -80,7 +80,7 @@ pub enum Kind {
         /// The task that spawned it; 0 if it was spawned from outside the loop.
         parent: u64,
     },
-    /// Somebody woke the task.
+    /// The task was woken.
     Woken {
         /// What the wake changed.
         effect: WakeEffect,
@@ -98,7 +98,7 @@ pub enum Kind {
         /// Woken while it ran: it goes to the tail of the next turn.
         requeued: bool,
         /// How many wakers of the task are held by others now. With 0, pending and not requeued,
-        /// nobody can ever wake it again.
+        /// nothing can ever wake it again.
         holders: u32,
     },
     /// The task is done.
@@ -122,11 +122,11 @@ pub enum Kind {
         /// The task that asked, if a task did.
         by: u64,
     },
-    /// The task's `JoinHandle` was dropped before the task ended: nobody will read its result.
+    /// The task's `JoinHandle` was dropped before the task ended: its result will not be read.
     Detached,
-    /// Somebody read the task's result.
+    /// The task's result was read.
     OutputTaken,
-    /// The task panicked, nobody looked, and the panic was reported on stderr.
+    /// The task panicked, its result was dropped unread, and the panic was reported on stderr.
     PanicUnseen,
 
     // --- waiting --------------------------------------------------------------------------
@@ -356,7 +356,7 @@ pub enum CancelEffect {
     Queued,
     /// The task is running: it takes effect when the poll returns pending.
     Deferred,
-    /// The task is over already: nothing happens.
+    /// The task is finished already: nothing happens.
     Ignored,
 }
 
@@ -376,7 +376,7 @@ pub enum SourceKind {
     Listener,
     /// A TCP stream.
     Stream,
-    /// A descriptor that somebody else owns.
+    /// A descriptor that the program made itself.
     Foreign,
 }
 

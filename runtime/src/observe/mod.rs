@@ -24,14 +24,14 @@ pub enum Detail {
     /// What changes where a task, a timer, a source or a job stands. It leaves out the beginnings and
     /// ends of turns, and wakes that change nothing at once: of a task that is in the ready queue
     /// ([`WakeEffect::Coalesced`]), that runs ([`WakeEffect::Deferred`]; the end of its poll tells that it
-    /// was woken, though not by whom) or that is over ([`WakeEffect::Stale`]).
+    /// was woken, though not by what) or that is finished ([`WakeEffect::Stale`]).
     Basic,
     /// Everything.
     #[default]
     Full,
 }
 
-/// Somebody who is told of every transition, on the loop's thread, while it happens.
+/// What is told of every transition, on the loop's thread, while it happens.
 ///
 /// The loop is in the middle of something whenever it calls: an observer must not spawn, wake,
 /// cancel or block. It cannot stop the loop by panicking either: a panic is reported once on stderr

@@ -28,7 +28,7 @@ const MAX_CALLBACKS: usize = 65_534;
 /// polled last is woken.
 ///
 /// Dropping a handle detaches the task: it goes on, and its result is dropped when it ends. A panic
-/// that nobody looked at by then is reported on stderr. For the other wish there is
+/// that was not looked at by then is reported on stderr. For the other wish there is
 /// [`abort_on_drop`](JoinHandle::abort_on_drop).
 ///
 /// The result waits in the task's own memory, which is used again once the handle is dropped. A handle
@@ -79,7 +79,7 @@ impl<T> JoinHandle<T> {
     ///
     /// The loop drops the task's future when it next holds it: before its first poll, the body never
     /// runs; if it is running, when its poll returns pending. If it completes in that very poll,
-    /// completion wins. A task that is over stays as it is.
+    /// completion wins. A task that is finished stays as it is.
     pub fn cancel(&self) {
         self.task.request_cancel(None, CancelOrigin::Handle);
     }
@@ -95,7 +95,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Has `callback` called once, on the turn after the task is finished, in the order of adding; at the
-    /// next turn if it is over now. A panic in one is reported on stderr and stops no other.
+    /// next turn if it is finished now. A panic in one is reported on stderr and stops no other.
     ///
     /// A runtime that is dropped runs no more callbacks.
     ///
@@ -128,7 +128,7 @@ impl<T> JoinHandle<T> {
         removed.is_some()
     }
 
-    /// Makes the task a member of a group: its end, or that it is over, adds `place` to `completed`.
+    /// Makes the task a member of a group: its end, or that it is finished, adds `place` to `completed`.
     pub(crate) fn join_group(&self, completed: &Rc<Completed>, place: usize) {
         if self.is_finished() {
             completed.borrow_mut().push_back(place);
@@ -137,7 +137,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Ends the membership, and lets go of the waker of whoever waited through this handle.
+    /// Ends the membership, and drops the waker of the task that waited through this handle.
     pub(crate) fn leave_group(&self) {
         drop(self.task.meta(|meta| meta.group.take()));
         if self.task.take_joiner().is_some() {
@@ -168,7 +168,7 @@ impl<T: 'static> JoinHandle<T> {
     /// Reads the result without waiting.
     ///
     /// # Errors
-    /// [`StillPending`] while the task is not over.
+    /// [`StillPending`] while the task is not finished.
     ///
     /// # Panics
     /// If the result has been read before.
@@ -189,7 +189,7 @@ impl<T: 'static> JoinHandle<T> {
         Some(result)
     }
 
-    /// Moves the result out of the task's slot. `None` if it is not over, or was read before.
+    /// Moves the result out of the task's slot. `None` if it is not finished, or was read before.
     fn take(&self) -> Option<Result<T, JoinError>> {
         let mut tasks = self.task.core.tasks.borrow_mut();
         slot_of(tasks.task(self.task.slot())?.as_mut().result()?).take()

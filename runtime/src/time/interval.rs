@@ -9,7 +9,7 @@ use crate::event_loop;
 use crate::time::clock::{later, nanos};
 use crate::time::sleep::{Sleep, now, sleep_until};
 
-/// What to do about ticks that were missed, because nobody asked for them in time.
+/// What to do about ticks that were missed, because they were not asked for in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTick {
     /// Give them at once, one with each poll of the task, until the schedule is caught up with.

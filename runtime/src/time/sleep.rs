@@ -99,7 +99,7 @@ impl Sleep {
         self.stage = Stage::At(deadline);
     }
 
-    /// When it is due. `None` while its duration has not begun to count, and once it is over.
+    /// When it is due. `None` while its duration has not begun to count, and once it has elapsed.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::At(deadline) => Some(*deadline),

@@ -3,12 +3,18 @@
 use flate2::write::{GzEncoder, ZlibEncoder};
 use std::io::Write as _;
 
+use std::time::Duration;
+
 use super::*;
+use crate::celery::outcome::Outcome;
 
 #[test]
 fn a_call_survives_the_way_there() {
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let kwargs = json!({"links": true}).as_object().cloned().expect("an object");
+    let kwargs = json!({"links": true, "headers": {"Cookie": "a=secret"}})
+        .as_object()
+        .cloned()
+        .expect("an object");
     let call = Call {
         eta: Some(moment),
         expires: Some(moment),
@@ -31,6 +37,7 @@ fn a_call_survives_the_way_there() {
     let parsed: Value = serde_json::from_str(&message).expect("JSON");
     let info = json!({"exchange": "", "routing_key": "q"});
     assert_eq!(parsed["properties"]["delivery_info"], info);
+    assert!(!parsed["headers"].to_string().contains("secret"), "what monitors show");
 }
 
 #[test]

@@ -123,7 +123,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), piece in 1_usize..9) {
+    fn no_bytes_are_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..60), piece in 1_usize..9,
+    ) {
         prop_assert_eq!(read(&bytes, piece).0, read(&bytes, 60).0);
     }
 }
