@@ -81,6 +81,8 @@ pub struct Lesson {
 
 /// The page as a string.
 ///
+/// What looks like a secret of a URL or a header in a name or label of the program is left out.
+///
 /// # Panics
 /// If there is no trace, or more than [`MAX_RUNS`].
 pub fn html(traces: &[&Trace]) -> String {
