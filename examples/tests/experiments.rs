@@ -81,9 +81,11 @@ fn every_page_has_the_programs_source_and_leads_to_the_guilty_event() {
         let broken = experiment.run_broken(false);
         let lesson = experiment.lesson(&broken, Vec::new());
         let found = broken.findings().into_iter().find(|found| found.code == experiment.finding);
-        assert_eq!(
-            lesson.event,
-            Some(found.expect("it is found").evidence[0]),
+        let (event, evidence) =
+            (lesson.event.expect("an event"), found.expect("it is found").evidence[0]);
+        // That work piles up is proved by the end of the run, and seen before it.
+        assert!(
+            event == evidence || experiment.number == 15 && event < evidence,
             "{}",
             experiment.number
         );

@@ -17,6 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use mainspring::Runtime;
+use mainspring::observe::{Event, Kind};
 use mainspring::time::Clock;
 
 use mainspring_microscope::findings::Code;
@@ -129,6 +130,7 @@ impl Experiment {
     pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
         let source::Source { broken: program, mended, shared } = source::of(self.number);
         let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
+        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
         Lesson {
             idea: self.heading(),
             program: format!("The program: {}", self.program),
@@ -140,11 +142,21 @@ impl Experiment {
             source: program,
             mended,
             shared,
-            event: guilty.as_ref().and_then(|found| found.evidence.first().copied()),
+            event: event.map(|event| before_the_end(broken, event)),
             task: guilty.map_or(0, |found| found.task),
             time: self.time,
         }
     }
+}
+
+/// An event to look at: for the end of a loop, at which nothing is left, the last spawn before it.
+fn before_the_end(trace: &Trace, number: u64) -> u64 {
+    let index = usize::try_from(number.saturating_sub(trace.first())).unwrap_or(usize::MAX);
+    if !matches!(trace.events.get(index), Some(Event { kind: Kind::LoopLeft { .. }, .. })) {
+        return number;
+    }
+    let spawned = |event: &Event| matches!(event.kind, Kind::Spawned { .. });
+    trace.events.iter().rposition(spawned).map_or(number, |last| trace.first() + last as u64)
 }
 
 /// From now on a panic is kept for [`panics`] and not printed: that of a program here is its lesson.
