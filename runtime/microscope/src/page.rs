@@ -197,9 +197,17 @@ impl Trace {
 /// regular expression, is left as it is.
 fn slim(line: &str) -> String {
     const OPERATORS: &[&str] =
-        &["=>", "===", "!==", ">=", "<=", "&&", "||", "=", "?", ":", "{", "}", "*", "<", ">"];
-    const GAPS: &[(&str, &str)] =
-        &[(", ", ","), ("; ", ";"), (": ", ":"), (" {", "{"), ("{ ", "{"), (" }", "}")];
+        &["=>", "===", "!==", ">=", "<=", "&&", "||", "=", "?", ":", "{", "}", "*", "+", "<", ">"];
+    const GAPS: &[(&str, &str)] = &[
+        (", ", ","),
+        ("; ", ";"),
+        (": ", ":"),
+        (" {", "{"),
+        ("{ ", "{"),
+        (" }", "}"),
+        ("if (", "if("),
+        ("for (", "for("),
+    ];
     if line.contains(['"', '\'', '`', '/']) {
         return line.to_owned();
     }
@@ -253,7 +261,7 @@ mod tests {
     fn the_code_of_the_page_stays_small_and_can_stand_inside_a_script_element() {
         let script = script();
         let bytes = script.len() + style().len();
-        assert!(bytes <= 140 * 1024, "{bytes} bytes");
+        assert!(bytes <= 140_000, "{bytes} bytes");
         assert!(!script.contains("</script") && !script.contains("<!--"));
     }
 }
