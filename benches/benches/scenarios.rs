@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! The scenarios under criterion: one benchmark for each scenario and contestant, with criterion's
-//! statistics and its own report. The figure is the scenario's first row; for a comparison side by
-//! side use the `compare` program, which interleaves the contestants.
+//! statistics and its own report. The figure is the scenario's first row. Not for ratios: criterion
+//! measures one function to its end before it begins the next. The `compare` program interleaves them.
 //!
 //! No Observer is installed. Scenarios that need a process of their own are `compare`'s alone.
 

@@ -18,7 +18,11 @@ const HEADING: f64 = 40.0;
 
 /// The groups: file name, heading, the scenarios in it.
 const GROUPS: [(&str, &str, &[&str]); 5] = [
-    ("tasks", "Tasks", &["spawn-1k", "spawn-100k", "yield-1", "yield-1k", "ping-pong"]),
+    (
+        "tasks",
+        "Tasks",
+        &["spawn-1k", "spawn-types", "spawn-100k", "yield-1", "yield-1k", "ping-pong"],
+    ),
     (
         "timers",
         "Timers and timeouts",
@@ -28,7 +32,7 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
     (
         "memory",
         "Memory",
-        &["memory-task", "memory-tcp", "http-parked", "http-parked-tls", "http-1g"],
+        &["memory-task", "memory-waker", "memory-tcp", "http-parked", "http-parked-tls", "http-1g"],
     ),
     ("http", "HTTP", &["http-1k-64", "http-1k-512", "http-1m-64", "http-1m-512", "http-slow-10k"]),
 ];

@@ -1,6 +1,7 @@
 //! The interleaved comparison: options, rounds, child processes, the table on the screen.
 
 use crate::scenario::{Contestant, Figures, Scenario};
+use crate::scenarios::zero;
 use crate::stats::{Cell, Table};
 use crate::{chart, growth, results, scenarios, servers};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,8 @@ const MOST_TIMES: usize = 20;
 /// The help text.
 pub const USAGE: &str = "\
 usage: compare [--only PATTERN] [--rounds N] [--once] [--growth] [--list] [--no-peers]
-  --only PATTERN  only the scenarios whose name contains PATTERN (several: a,b,c)
+  --only PATTERN  only the scenarios whose name contains PATTERN (several: a,b,c); `zero`: the loop of
+                  examples/zero and its refinements, which no other run measures
   --rounds N      rounds per scenario at least, 15 unless given
   --once          each scenario once, nothing written: does it still run?
   --growth        plot spawn, timers, echo and fetch over their size instead
@@ -91,7 +93,14 @@ pub fn run(options: &Options) -> ExitCode {
         return child(&all, scenario, contestant);
     }
     all.retain(|scenario| {
-        options.only.is_empty() || options.only.iter().any(|only| scenario.id.contains(only))
+        let loop_to_read = scenario.id.starts_with(zero::PREFIX);
+        let named = |only: &String| {
+            scenario.id.contains(only) && (!loop_to_read || only.starts_with(zero::PREFIX))
+        };
+        match options.only.is_empty() {
+            true => options.list || !loop_to_read,
+            false => options.only.iter().any(named),
+        }
     });
     if options.list {
         for scenario in &all {
@@ -121,6 +130,11 @@ pub fn run(options: &Options) -> ExitCode {
         if full && let Err(error) = write(&table, options) {
             return written(Err(error));
         }
+    }
+    if table.lines.iter().any(|line| line.id.starts_with(zero::PREFIX)) {
+        print!("{}", zero::table(&table.lines));
+    } else if !options.once {
+        print!("{}", table.summary());
     }
     ExitCode::SUCCESS
 }

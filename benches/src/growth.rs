@@ -33,7 +33,7 @@ const PLOTS: [Plot; 4] = [
     Plot {
         file: "growth-spawn",
         heading: "spawn + join, ns per task, over the number of tasks",
-        sizes: &[10, 100, 1_000, 10_000, 100_000, 1_000_000],
+        sizes: &[8, 100, 1_000, 10_000, 100_000, 1_000_000],
         unit: "ns",
         contestants: |n| spawn::with(n, (100_000 / n).max(1)),
         figure: 0,

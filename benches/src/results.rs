@@ -34,10 +34,12 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
     line("kernel", output("uname", &["-sr"]));
     line("compiler", output("rustc", &["--version"]));
     line("versions", versions(&directory.join("../Cargo.lock")));
-    text += "\n## Goals\n\n| scenario | floor | mainspring | best peer | goals | reached |\n\
-             |---|--:|--:|--:|---|---|\n";
-    for line in &table.lines {
-        text += &goal_row(line);
+    for (heading, lines) in table.lost_first() {
+        text += &format!(
+            "\n## {heading}\n\n| scenario | floor | mainspring | best peer | goals | reached |\n\
+             |---|--:|--:|--:|---|---|\n"
+        );
+        text.extend(lines.into_iter().map(goal_row));
     }
     text += "\n## Everybody\n";
     for line in &table.lines {
@@ -53,12 +55,13 @@ pub fn write(directory: &Path, table: &Table, command: &str, rounds: usize) -> i
 fn goal_row(line: &Line) -> String {
     let cell = |value: Option<f64>| value.map_or("–".into(), figure);
     let peer = line
-        .best_peer(true)
+        .best_peer()
         .map_or("–".into(), |(name, value)| format!("{} ({name})", figure(value)));
     let judged: Vec<_> = line.goals.iter().filter_map(|&goal| line.judge(goal)).collect();
     let goals: Vec<String> =
         judged.iter().map(|(words, ratio, _)| format!("{words}: {ratio:.2}")).collect();
     let reached = match judged.iter().all(|&(_, _, reached)| reached) {
+        _ if line.goals.is_empty() => "no goal",
         _ if judged.is_empty() => "not measured",
         true => "yes",
         false => "**no**",

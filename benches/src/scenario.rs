@@ -21,6 +21,13 @@ pub struct Scenario {
     pub max_rounds: usize,
 }
 
+impl Scenario {
+    /// One that is measured in one process, in as many rounds as asked for.
+    pub fn new(id: &'static str, rows: Vec<Row>, contestants: Vec<Contestant>) -> Self {
+        Self { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    }
+}
+
 /// A line of the table.
 pub struct Row {
     /// What was measured, per what.
@@ -48,17 +55,22 @@ pub enum Unit {
     Mebibytes,
 }
 
-/// What mainspring has to reach, as a ratio to somebody in the same run.
+/// What mainspring has to reach, mostly as a ratio to another contestant in the same run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// At most this many times the floor.
+    /// At most this many times the floor: for work of which the floor leaves out nothing that matters.
+    /// Where it lacks what makes a runtime one (a panic caught, a cancel, a wake from anywhere) its
+    /// figure says where the bottom is, and the peers what can be reached.
     OfFloor(f64),
     /// At most this part of the best peer.
     OfBestPeer(f64),
     /// At most this part of the best peer that waits for readiness (epoll), for rows where an
     /// io_uring peer gives the kernel other work to do.
     OfBestEpollPeer(f64),
-    /// At most so much in the row's own unit: for memory, which is the same on every machine.
+    /// At most this part of tokio's, by the better of its two ways to run tasks that are not `Send`.
+    OfTokio(f64),
+    /// At most so much in the row's own unit: for memory, which is the same on every machine, and for
+    /// lateness.
     AtMost(f64),
 }
 

@@ -63,26 +63,52 @@ impl Line {
     }
 
     /// The best peer and its median.
-    pub fn best_peer(&self, io_uring: bool) -> Option<(&'static str, f64)> {
+    pub fn best_peer(&self) -> Option<(&'static str, f64)> {
+        self.best_of(|_| true)
+    }
+
+    fn best_of(&self, counts: impl Fn(&str) -> bool) -> Option<(&'static str, f64)> {
         self.cells
             .iter()
-            .filter(|cell| cell.name != FLOOR && cell.name != OURS)
-            .filter(|cell| io_uring || !IO_URING.contains(&cell.name))
+            .filter(|cell| cell.name != FLOOR && cell.name != OURS && counts(cell.name))
             .map(|cell| (cell.name, cell.median()))
             .min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Whether mainspring has no figure, missed a goal, or has a peer that is better.
+    pub fn is_lost(&self) -> bool {
+        let beaten = |ours| self.best_peer().is_some_and(|(_, peer)| peer < ours);
+        let missed = |&goal| self.judge(goal).is_some_and(|(_, _, reached)| !reached);
+        self.median(OURS).is_none_or(beaten) || self.goals.iter().any(missed)
+    }
+
+    /// What became of the goals, a line for each.
+    fn verdicts(&self) -> String {
+        let mut text = String::new();
+        for (words, ratio, reached) in self.goals.iter().filter_map(|&goal| self.judge(goal)) {
+            let verdict = if reached { "reached" } else { "NOT REACHED" };
+            text += &format!("  goal {words}: {ratio:.2}, {verdict}\n");
+        }
+        text
     }
 
     /// A goal, what was reached of it, and whether that is enough.
     pub fn judge(&self, goal: Goal) -> Option<(String, f64, bool)> {
         let ours = self.median(OURS)?;
-        let (limit, base, words) = match goal {
+        let (limit, base, of) = match goal {
             Goal::OfFloor(limit) => (limit, self.median(FLOOR)?, "× floor"),
-            Goal::OfBestPeer(limit) => (limit, self.best_peer(true)?.1, "× best peer"),
+            Goal::OfBestPeer(limit) => (limit, self.best_peer()?.1, "× best peer"),
+            Goal::OfBestEpollPeer(limit) => {
+                let (_, base) = self.best_of(|name| !IO_URING.contains(&name))?;
+                (limit, base, "× best epoll peer")
+            }
+            Goal::OfTokio(limit) => {
+                (limit, self.best_of(|name| name.starts_with("tokio"))?.1, "× tokio")
+            }
             Goal::AtMost(limit) => (limit, 1.0, self.unit.symbol()),
-            Goal::OfBestEpollPeer(limit) => (limit, self.best_peer(false)?.1, "× best epoll peer"),
         };
         let ratio = ours / base;
-        Some((format!("≤ {limit:.2} {words}"), ratio, ratio <= limit))
+        Some((format!("≤ {limit:.2} {of}"), ratio, ratio <= limit))
     }
 }
 
@@ -116,6 +142,32 @@ impl Table {
         }
         text
     }
+
+    /// All lines with their verdicts, those that are lost first.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        for (heading, lines) in self.lost_first() {
+            text += &format!("\n== {heading}\n");
+            for line in lines {
+                let ours = line.median(OURS).map_or("no figure".into(), figure);
+                text += &format!("{} ({}): {ours}", line.title, line.unit.symbol());
+                if let Some((peer, median)) = line.best_peer() {
+                    text += &format!("; best peer {} ({peer})", figure(median));
+                }
+                text += "\n";
+                text += &line.verdicts();
+            }
+        }
+        text
+    }
+
+    /// The lines in two groups with a heading each, of which one may be missing: those that are lost first.
+    pub fn lost_first(&self) -> impl Iterator<Item = (&'static str, Vec<&Line>)> {
+        let (lost, others) = self.lines.iter().partition(|line| line.is_lost());
+        let lost = ("Where mainspring loses: a goal missed, or a peer that is better", lost);
+        let groups: [(_, Vec<_>); 2] = [lost, ("All others", others)];
+        groups.into_iter().filter(|(_, lines)| !lines.is_empty())
+    }
 }
 
 fn describe(line: &Line) -> String {
@@ -126,12 +178,7 @@ fn describe(line: &Line) -> String {
         let (median, minimum) = (figure(cell.median()), figure(cell.minimum()));
         push(&format!("  {:<16}{median:>10} / {minimum:>8}\n", cell.name));
     }
-    for &goal in &line.goals {
-        if let Some((words, ratio, reached)) = line.judge(goal) {
-            let verdict = if reached { "reached" } else { "NOT REACHED" };
-            push(&format!("  goal {words}: {ratio:.2}, {verdict}\n"));
-        }
-    }
+    push(&line.verdicts());
     text
 }
 
@@ -181,6 +228,31 @@ mod tests {
                 ("≤ 0.50 × best epoll peer".to_owned(), 0.375, true),
             ]
         );
+    }
+
+    #[test]
+    fn a_peer_counts_in_the_better_of_its_forms() {
+        let medians = [(OURS, 9.0), ("smol", 1.0), ("tokio", 12.0), ("tokio (LocalSet)", 10.0)];
+        let judged = line(Unit::Micros, &[], &medians).judge(Goal::OfTokio(0.95));
+        assert_eq!(judged, Some(("≤ 0.95 × tokio".to_owned(), 0.9, true)));
+    }
+
+    #[test]
+    fn what_is_lost_comes_first() {
+        let goal = [Goal::AtMost(3.0)];
+        let lines = vec![
+            line(Unit::Millis, &goal, &[(FLOOR, 1.0), (OURS, 2.0), ("tokio", 4.0)]),
+            line(Unit::Millis, &goal, &[(FLOOR, 1.0), (OURS, 4.0), ("tokio", 8.0)]),
+            line(Unit::Millis, &goal, &[(FLOOR, 1.0), (OURS, 2.0), ("tokio", 1.0)]),
+            line(Unit::Millis, &[], &[(FLOOR, 1.0), (OURS, 2.0)]),
+            line(Unit::Millis, &goal, &[(FLOOR, 1.0), ("tokio", 4.0)]),
+        ];
+        let table = Table { lines };
+        let ours = |(_, lines): (_, Vec<&Line>)| -> Vec<_> {
+            lines.iter().map(|line| line.median(OURS)).collect()
+        };
+        let groups: Vec<_> = table.lost_first().map(ours).collect();
+        assert_eq!(groups, [vec![Some(4.0), Some(2.0), None], vec![Some(2.0), Some(2.0)]]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn a_loop_that_is_awake_is_not_written_to() {
         }
     });
     let stats = runtime.stats();
-    assert_eq!((stats.letters, stats.poller_writes), (TASKS as u64, 0));
+    assert_eq!((stats.messages, stats.poller_writes), (TASKS as u64, 0));
 }
 
 /// When the loop first sleeps, has another thread wake all, and waits until it has.
@@ -77,5 +77,5 @@ fn a_sleep_takes_one_write_to_end() {
         }
     });
     let stats = runtime.stats();
-    assert_eq!((stats.letters, stats.parks, stats.poller_writes), (TASKS as u64, 1, 1));
+    assert_eq!((stats.messages, stats.parks, stats.poller_writes), (TASKS as u64, 1, 1));
 }

@@ -16,19 +16,21 @@ pub const MAX_LINKS: usize = 10_000;
 /// query must end somewhere.
 pub const MAX_URL: usize = 4 * 1024;
 
-/// How deep the elements of a page may be nested; what is nested deeper is not read, nor what comes
-/// after it. Browsers have a similar bound.
+/// How many steps the reading of one page may take; what comes after them is not read.
 ///
-/// For every element that begins, HTML has all open ones looked through: without a bound, a page
-/// of a megabyte could keep a processor busy for hours.
-pub const MAX_DEPTH: usize = 1_024;
+/// For every element that begins, HTML has all open ones looked through, so that the steps are about
+/// the elements times how deep they are nested. Nine thousand nested elements take most of them; a page
+/// of a megabyte that is nothing but nested elements would keep a processor busy for hours.
+pub const MAX_STEPS: usize = 50_000_000;
 
 /// How much of a page is read between two looks at how deep it is, in bytes.
 const PIECE: usize = 4 * 1024;
 
-/// Reads a page of HTML, as far as [`MAX_DEPTH`] lets it.
+/// Reads a page of HTML; says whether that is all of it, or so many steps have cut it: see
+/// [`MAX_STEPS`].
 #[must_use]
-pub fn html(text: &str) -> Html {
+pub fn html(text: &str, max_steps: usize) -> (Html, bool) {
+    let (mut nodes, mut steps) = (0, 0);
     let sink = HtmlTreeSink::new(Html::new_document());
     let mut parser = parse_document(sink, ParseOpts::default());
     let mut rest = text;
@@ -39,12 +41,15 @@ pub fn html(text: &str) -> Html {
         rest = after;
         // The latest node is inside of all the elements that are open, or nearly all.
         let tree = &parser.tokenizer.sink.sink.0.borrow().tree;
-        let latest = tree.nodes().next_back();
-        if latest.is_some_and(|node| node.ancestors().nth(MAX_DEPTH).is_some()) {
+        let depth = tree.nodes().next_back().map_or(0, |node| node.ancestors().count());
+        let now = tree.values().len();
+        steps += (now - nodes) * depth;
+        nodes = now;
+        if steps > max_steps {
             break;
         }
     }
-    parser.finish()
+    (parser.finish(), rest.is_empty())
 }
 
 /// A selector of ours, which is known to be one.
@@ -58,8 +63,11 @@ fn ours(css: &str) -> Selector {
 /// says that it goes on by itself (`meta http-equiv=refresh`). Relative links
 /// are resolved against `<base href>`, or else against the page's own address. Anything but http
 /// and https is left out.
+///
+/// Also says how many links were left out because they are too long ([`MAX_URL`]) or too many
+/// ([`MAX_LINKS`]).
 #[must_use]
-pub fn links(html: &Html, page: &Url) -> Vec<Url> {
+pub fn links(html: &Html, page: &Url) -> (Vec<Url>, usize) {
     static LINKS: LazyLock<Selector> = LazyLock::new(|| {
         ours(
             "a[href], area[href], iframe[src], frame[src], \
@@ -67,7 +75,7 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
         )
     });
     let base = base(html, page);
-    let mut links: Vec<Url> = Vec::new();
+    let (mut links, mut left_out): (Vec<Url>, usize) = (Vec::new(), 0);
     for element in html.select(&LINKS) {
         let refresh = || element.attr("content").and_then(refresh_target);
         let reference = element.attr("href").or_else(|| element.attr("src")).or_else(refresh);
@@ -76,15 +84,16 @@ pub fn links(html: &Html, page: &Url) -> Vec<Url> {
             continue;
         };
         link.set_fragment(None);
-        let follow = matches!(link.scheme(), "http" | "https") && link.as_str().len() <= MAX_URL;
-        if follow && links.last() != Some(&link) {
-            links.push(link);
+        if !matches!(link.scheme(), "http" | "https") || links.last() == Some(&link) {
+            continue;
         }
-        if links.len() == MAX_LINKS {
-            break;
+        if link.as_str().len() <= MAX_URL && links.len() < MAX_LINKS {
+            links.push(link);
+        } else {
+            left_out += 1;
         }
     }
-    links
+    (links, left_out)
 }
 
 /// Where `5; url=/next` leads: `None` for a page that only reloads itself.
@@ -96,26 +105,30 @@ fn refresh_target(content: &str) -> Option<&str> {
 }
 
 /// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets,
-/// icons.
+/// icons; and how many were left out, as with [`links`].
 #[must_use]
-pub fn assets(html: &Html, page: &Url) -> Vec<Url> {
+pub fn assets(html: &Html, page: &Url) -> (Vec<Url>, usize) {
     static ASSETS: LazyLock<Selector> = LazyLock::new(|| {
         ours("img, source, video, audio, script[src], link[rel~=stylesheet], link[rel~=icon]")
     });
     let base = base(html, page);
-    let mut assets: Vec<Url> = Vec::new();
+    let (mut assets, mut left_out): (Vec<Url>, usize) = (Vec::new(), 0);
     for element in html.select(&ASSETS) {
         let srcset = element.attr("srcset").map(candidates).unwrap_or_default();
         let own = ["src", "href", "poster"].into_iter().filter_map(|name| element.attr(name));
         for reference in own.chain(srcset) {
             let Ok(asset) = base.join(reference.trim()) else { continue };
-            let fetch = matches!(asset.scheme(), "http" | "https");
-            if fetch && asset.as_str().len() <= MAX_URL && assets.len() < MAX_LINKS {
+            if !matches!(asset.scheme(), "http" | "https") {
+                continue;
+            }
+            if asset.as_str().len() <= MAX_URL && assets.len() < MAX_LINKS {
                 assets.push(asset);
+            } else {
+                left_out += 1;
             }
         }
     }
-    assets
+    (assets, left_out)
 }
 
 /// The addresses in a `srcset`: each may be followed by a width or density, and a comma ends the
@@ -216,7 +229,7 @@ mod tests {
 
     fn links_of(page: &str, html: &str) -> Vec<String> {
         let page = Url::parse(page).expect("a URL");
-        links(&Html::parse_document(html), &page).iter().map(Url::to_string).collect()
+        links(&Html::parse_document(html), &page).0.iter().map(Url::to_string).collect()
     }
 
     #[test]
@@ -255,7 +268,7 @@ mod tests {
         let page = Url::parse("http://h/x/").expect("a URL");
         let assets = assets(&Html::parse_document(html), &page);
         assert_eq!(
-            assets.iter().map(|url| url.path()).collect::<Vec<_>>(),
+            assets.0.iter().map(|url| url.path()).collect::<Vec<_>>(),
             [
                 "/x/s.css",
                 "/x/i.ico",
@@ -272,29 +285,41 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_read_as_deep_as_it_may_be_nested() {
-        let depth = |html: &Html| html.tree.nodes().map(|node| node.ancestors().count()).max();
-        let deep = |levels| format!("<a href=x>é</a>{}<h1>here", "<div>".repeat(levels));
-        let whole = html(&deep(MAX_DEPTH - 10));
-        assert_eq!(whole.html(), Html::parse_document(&deep(MAX_DEPTH - 10)).html());
+    fn a_page_of_any_real_depth_is_read_whole_and_a_cut_is_told() {
+        let page = Url::parse("http://h/").expect("a URL");
+        let count = |text: &str| {
+            let (html, is_whole) = html(text, 10_000_000);
+            (links(&html, &page).0.len(), is_whole)
+        };
+        let nested = |tag: &str, levels| format!("<a href=x>é</a>{}<a href=y>", tag.repeat(levels));
+        // Answers to answers, quotes in quotes, lists in lists: what forums and mails are made of.
+        for tag in ["<div class=reply>", "<blockquote>", "<ul><li>", "<div><p>", "<table><tr><td>"]
+        {
+            assert_eq!(count(&nested(tag, 600)), (2, true), "{tag}");
+        }
         // A table is left by what does not belong into it: its last child is not the latest node.
-        for page in [deep(20_000), format!("<table>{}", deep(20_000))] {
-            let cut = html(&page);
-            let depth = depth(&cut).expect("nodes");
-            assert!((MAX_DEPTH..MAX_DEPTH + PIECE).contains(&depth), "{depth}");
-            let page = Url::parse("http://h/").expect("a URL");
-            assert_eq!(links(&cut, &page), [page.join("x").expect("a URL")]);
+        for text in [nested("<div>", 9_000), format!("<table>{}", nested("<div>", 9_000))] {
+            assert_eq!(count(&text), (1, false));
         }
         let many = "<p>é</p>".repeat(10_000);
-        assert_eq!(html(&many).html(), Html::parse_document(&many).html(), "in pieces as whole");
+        assert_eq!(
+            html(&many, MAX_STEPS).0.html(),
+            Html::parse_document(&many).html(),
+            "in pieces as whole"
+        );
     }
 
     #[test]
     fn a_page_that_never_ends_its_links_is_cut() {
         let html: String = (0..=MAX_LINKS).map(|n| format!("<a href={n}>")).collect();
-        assert_eq!(links_of("http://h/", &html).len(), MAX_LINKS);
-        let long = format!("<a href={}>", "x".repeat(MAX_URL));
-        assert_eq!(links_of("http://h/", &long).len(), 0);
+        let page = Url::parse("http://h/").expect("a URL");
+        let count = |html: &str| {
+            let (links, left_out) = links(&Html::parse_document(html), &page);
+            (links.len(), left_out)
+        };
+        assert_eq!(count(&html), (MAX_LINKS, 1));
+        assert_eq!(count(&format!("<a href={}>", "x".repeat(MAX_URL))), (0, 1));
+        assert_eq!(count(&"<img src=a srcset=b>".repeat(3)), (0, 0));
     }
 
     #[test]

@@ -113,8 +113,8 @@ fn any_page_can_be_read() {
     let page = Url::parse("http://h/a/b?c#d").expect("a URL");
     let selector = Selector::parse("a, h1, loc").expect("a selector");
     for text in texts(pieces) {
-        let html = extract::html(&text);
-        let found = links(&html, &page).into_iter().chain(assets(&html, &page));
+        let (html, _) = extract::html(&text, extract::MAX_STEPS);
+        let found = links(&html, &page).0.into_iter().chain(assets(&html, &page).0);
         for url in found.chain(sitemap::parse(&text, &page).pages) {
             let form = canonical(&url);
             let again = Url::parse(&form).map(|url| canonical(&url));

@@ -9,8 +9,10 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
-//! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
-//! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
+//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
+//! `credentials.rs` decides what is sent where and what is shown, `extract.rs` reads, `polite/` knows
+//! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
+//! takes.
 #![forbid(unsafe_code)]
 
 pub mod canonical;
@@ -18,21 +20,23 @@ pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod crawl;
+pub mod credentials;
 pub mod extract;
 pub mod failure;
+pub mod har;
 #[cfg(test)]
 mod hostile;
-pub mod laps;
 pub mod live;
 pub mod machine;
+pub mod options;
 pub mod output;
-pub mod phases;
 pub mod polite;
 pub mod report;
 pub mod site;
 pub mod states;
 pub mod stop;
 pub mod text;
+pub mod timings;
 pub mod trace;
 pub mod value;
 pub mod web;

@@ -15,11 +15,12 @@ pub struct Stop(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     asked: bool,
+    at_once: bool,
     waiting: Vec<Waker>,
 }
 
 impl Stop {
-    /// A switch that nobody has thrown yet.
+    /// A switch that has not been thrown yet.
     #[must_use]
     pub fn new() -> Stop {
         Stop::default()
@@ -36,36 +37,110 @@ impl Stop {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether somebody has asked.
+    /// Asks for a stop at once: what is in flight is given up, too. For a run that cannot keep what
+    /// it fetches.
+    pub fn abort(&self) {
+        self.state().at_once = true;
+        self.ask();
+    }
+
+    /// Whether a stop was asked for.
     #[must_use]
     pub fn is_asked(&self) -> bool {
         self.state().asked
     }
 
-    /// Waits until somebody asks. Dropping it midway loses nothing.
+    /// Whether it was asked for at once.
+    #[must_use]
+    pub fn is_abort(&self) -> bool {
+        self.state().at_once
+    }
+
+    /// Waits until a stop is asked for. Dropping it midway loses nothing.
     #[must_use]
     pub fn asked(&self) -> Asked {
         Asked { stop: self.clone(), waker: None }
     }
 
-    /// Throws the switch on Ctrl-C. A second Ctrl-C ends the process at once, with code 130.
+    /// Throws the switch on Ctrl-C, on SIGTERM and on SIGHUP, unless the process was started with
+    /// that ignored, as `nohup` does. A second Ctrl-C ends the process at once, with code 130; the
+    /// others may come several times, as they do when a terminal closes.
     ///
     /// # Errors
     /// One sentence, if the platform refuses the handler.
     pub fn on_ctrl_c(&self) -> Result<(), String> {
         let stop = self.clone();
-        let handler = move || {
-            if stop.is_asked() {
+        watch(move |signal| {
+            if signal == Signal::CtrlC && stop.is_asked() {
                 std::process::exit(130);
             }
             stop.ask();
-        };
-        ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
+        })
+    }
+
+    /// The same for work that is finished after a first Ctrl-C or SIGTERM and left after a second
+    /// one, which throws the switch `again`. A third ends the process at once, with code 130.
+    ///
+    /// # Errors
+    /// One sentence, if the platform refuses the handler.
+    pub fn on_ctrl_c_or(&self, again: &Stop) -> Result<(), String> {
+        let (stop, again) = (self.clone(), again.clone());
+        watch(move |signal| match (stop.is_asked(), again.is_asked()) {
+            (false, _) => stop.ask(),
+            (true, _) if signal == Signal::HangUp => {}
+            (true, false) => again.ask(),
+            (true, true) => std::process::exit(130),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this process was started with SIGHUP ignored; false where the platform does not say.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
+}
+
+/// What asks a process to end.
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Ctrl-C is everywhere"))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    CtrlC,
+    Terminate,
+    HangUp,
+}
+
+/// Has a thread watch for signals, for the rest of the process.
+#[cfg(unix)]
+fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let wanted = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
+    let watched = signal_hook::iterator::Signals::new(wanted).and_then(|mut signals| {
+        let watch = move || {
+            for signal in signals.forever() {
+                on(match signal {
+                    SIGINT => Signal::CtrlC,
+                    SIGTERM => Signal::Terminate,
+                    _ => Signal::HangUp,
+                });
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(watch)
+    });
+    watched.map(drop).map_err(|error| format!("cannot watch for signals: {error}"))
+}
+
+/// Has a thread watch for Ctrl-C, for the rest of the process.
+#[cfg(not(unix))]
+fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+    let watched = ctrlc::set_handler(move || on(Signal::CtrlC));
+    watched.map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
 }
 
 /// What [`Stop::asked`] returns.
@@ -123,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_once_from_any_thread() {
+    fn a_waiter_is_woken_once_from_any_thread() {
         let stop = Stop::new();
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());

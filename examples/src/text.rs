@@ -1,6 +1,8 @@
 //! Text from the network, made safe to show on a terminal.
 
 use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal as _};
+use std::sync::LazyLock;
 
 /// Shows text with every character that could steer a terminal made visible instead.
 ///
@@ -24,6 +26,32 @@ impl fmt::Display for Printable<'_> {
             after_break = is_break;
         }
         Ok(())
+    }
+}
+
+/// Text as one of the standard streams takes it: [`Printable`] on a terminal, itself in a pipe or a
+/// file, whose reader wants what was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a>(pub &'a str, pub Stream);
+
+/// A standard stream; whether it is a terminal is looked up once.
+pub type Stream = &'static LazyLock<bool>;
+
+/// Standard output.
+pub static STDOUT: Stream = {
+    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+    &IS_TERMINAL
+};
+
+/// Standard error.
+pub static STDERR: Stream = {
+    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
+    &IS_TERMINAL
+};
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if **self.1 { Printable(self.0).fmt(f) } else { f.write_str(self.0) }
     }
 }
 

@@ -2,75 +2,40 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{
-    Client, ClientBuilder, CookieJar, HarRecorder, Hook, Proxy, Signal, decode_text,
-};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, decode_text};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
-use crate::laps::{Laps, Timekeeper};
+use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
+use crate::crawl::scope::Scope;
+use crate::credentials::Credentials;
+use crate::har::HarRecorder;
+use crate::options::Options;
 use crate::output::Draft;
-use crate::polite::robots::{self, PRODUCT, Robots};
-
-/// How pages are to be asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Connections at once.
-    pub connections: usize,
-    /// The longest a page may take in all, the wait for a connection not counted.
-    pub timeout: Option<Duration>,
-    /// The longest body that is taken, in bytes.
-    pub max_size: u64,
-    /// What to call ourselves.
-    pub user_agent: Option<HeaderValue>,
-    /// Header fields to send with every request.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The proxy to go through.
-    pub proxy: Option<Proxy>,
-    /// Whether to keep an archive of what was asked and answered.
-    pub archive: bool,
-    /// Whether to time each phase of each request: see [`Web::laps`].
-    pub timed: bool,
-    /// Whether to keep the cookies that sites set, and to send them back.
-    pub cookies: bool,
-    /// Whether any certificate is taken for good, which is dangerous.
-    pub accept_invalid_certs: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            connections: 100,
-            timeout: None,
-            max_size: 10 << 20,
-            user_agent: None,
-            headers: Vec::new(),
-            proxy: None,
-            archive: false,
-            timed: false,
-            cookies: false,
-            accept_invalid_certs: false,
-        }
-    }
-}
+use crate::polite::robots::{self, Robots};
+use crate::text::shortened;
+use crate::timings::{RequestTimer, Timings};
 
 /// The web, as far as one crawl sees it. Clones share its connections.
 #[derive(Clone)]
 pub struct Web {
     client: Client,
     hooks: Hooks,
+    credentials: Rc<Credentials>,
+    max_size: u64,
 }
 
 /// Who is told what happens to requests.
 #[derive(Clone, Default)]
 struct Hooks {
     archive: Option<HarRecorder>,
-    timekeeper: Option<Timekeeper>,
+    timer: Option<RequestTimer>,
 }
 
 impl Hook for Hooks {
@@ -78,8 +43,8 @@ impl Hook for Hooks {
         if let Some(archive) = &self.archive {
             archive.signal(signal);
         }
-        if let Some(timekeeper) = &self.timekeeper {
-            timekeeper.signal(signal);
+        if let Some(timer) = &self.timer {
+            timer.signal(signal);
         }
     }
 }
@@ -87,7 +52,7 @@ impl Hook for Hooks {
 /// A page, whole.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Where it was found, after redirects.
+    /// Where it was found.
     pub url: Url,
     /// Its status; below 400.
     pub status: StatusCode,
@@ -115,7 +80,7 @@ impl Answer {
 
 /// Why a page was not to be had.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Miss {
+pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
@@ -125,26 +90,46 @@ pub enum Miss {
     },
     /// Another status that is an error.
     Refused(StatusCode),
+    /// It is elsewhere.
+    Moved {
+        /// The status that says so.
+        status: StatusCode,
+        /// Where it is.
+        to: Url,
+    },
+    /// There is an answer, and its body is not read: it is too long, or not what was asked for.
+    Unread {
+        /// The status.
+        status: StatusCode,
+        /// Its `Content-Type`.
+        content_type: String,
+        /// Why.
+        reason: String,
+    },
     /// No answer: the client's own words.
     Failed(String),
 }
 
-impl std::fmt::Display for Miss {
+impl std::fmt::Display for FetchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Miss::Busy { status, .. } | Miss::Refused(status) => write!(f, "{status}"),
-            Miss::Failed(reason) => f.write_str(reason),
+            FetchError::Busy { status, .. } | FetchError::Refused(status) => write!(f, "{status}"),
+            FetchError::Moved { status, to } => write!(f, "{status} to {to}"),
+            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
         }
     }
 }
 
-impl<T> From<Miss> for Fetched<T> {
-    fn from(miss: Miss) -> Fetched<T> {
-        match miss {
-            Miss::Busy { retry_after, .. } => {
-                Fetched::Busy { reason: miss.to_string(), retry_after }
+impl<T> From<FetchError> for Fetched<T> {
+    fn from(error: FetchError) -> Fetched<T> {
+        match error {
+            FetchError::Busy { retry_after, .. } => {
+                Fetched::Busy { reason: error.to_string(), retry_after }
             }
-            Miss::Refused(_) | Miss::Failed(_) => Fetched::Failed(miss.to_string()),
+            FetchError::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
+            FetchError::Refused(_) | FetchError::Unread { .. } | FetchError::Failed(_) => {
+                Fetched::Failed(error.to_string())
+            }
         }
     }
 }
@@ -168,37 +153,17 @@ impl Web {
     /// The same from a client that has been set up in part.
     #[must_use]
     pub fn with(client: ClientBuilder, options: &Options) -> Web {
-        let ours =
-            HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-        debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
-        let mut client = client
-            .max_connections(options.connections)
-            .max_connections_per_host(options.connections)
-            .max_idle_connections(options.connections)
-            .max_body_bytes(options.max_size)
-            .danger_accept_invalid_certs(options.accept_invalid_certs)
-            .user_agent(options.user_agent.clone().unwrap_or(ours));
-        if let Some(timeout) = options.timeout {
-            client = client.timeout(timeout);
-        }
-        for (name, value) in &options.headers {
-            client = client.default_header(name.clone(), value.clone());
-        }
-        if let Some(proxy) = &options.proxy {
-            client = client.proxy(proxy.clone());
-        }
-        if options.cookies {
-            client = client.cookies(CookieJar::new());
-        }
+        let mut client = options.set_up(client);
         let hooks = Hooks {
             archive: options.archive.then(HarRecorder::new),
-            timekeeper: options.timed.then(Timekeeper::default),
+            timer: options.timed.then(RequestTimer::default),
         };
         // A client without a hook has no moments to note.
         if options.archive || options.timed {
             client = client.hook(hooks.clone());
         }
-        Web { client: client.build(), hooks }
+        let credentials = Rc::new(options.credentials.clone());
+        Web { client: client.build(), hooks, credentials, max_size: options.max_size }
     }
 
     /// Writes the archive to a file, if there is both.
@@ -212,59 +177,132 @@ impl Web {
         }
     }
 
-    /// Fetches a page, redirects followed.
+    /// Fetches a page of whatever type.
     ///
     /// # Errors
-    /// Why it was not to be had: a status from 400 on, or no whole answer.
-    pub async fn get(&self, url: &Url) -> Result<Answer, Miss> {
-        let request = format!("GET {url}: ");
-        let failed = |error: mainspring_http::Error| {
-            // Whoever shows it says which page it was.
-            let reason = error.to_string();
-            Miss::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
+    /// Why it was not to be had: a status from 300 on, a body that is too long, or no whole answer.
+    pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
+        self.get_if(url, |_| true).await
+    }
+
+    /// Fetches a page if its `Content-Type` is wanted; otherwise its body is not read.
+    ///
+    /// # Errors
+    /// As [`Web::get`], and [`FetchError::Unread`] for a type that is not wanted.
+    pub async fn get_if(
+        &self,
+        url: &Url,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Answer, FetchError> {
+        let (head, response) = self.ask(url).await?;
+        let unread = |reason| {
+            let Answer { status, content_type, .. } = head.clone();
+            Err(FetchError::Unread { status, content_type, reason })
         };
-        let response = self.client.get(url).send().await.map_err(failed)?;
-        let status = response.status();
-        let headers = response.headers();
+        if !wanted(&head.content_type) {
+            return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
+        }
+        let max = self.max_size;
+        if let Some(bytes) = response.content_length().filter(|bytes| *bytes > max) {
+            return unread(format!("it announces {bytes} bytes, and {max} are read at most"));
+        }
+        let (body, is_whole) = read(response, max).await?;
+        if !is_whole {
+            return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
+        }
+        Ok(Answer { body, ..head })
+    }
+
+    /// Fetches what is no page, redirects followed as far as the scope allows them: at most `max`
+    /// bytes of it, and whether that is all.
+    ///
+    /// # Errors
+    /// As [`Web::get`].
+    pub async fn get_beside(
+        &self,
+        url: &Url,
+        max: usize,
+        redirects: usize,
+        scope: &Scope,
+    ) -> Result<(Answer, bool), FetchError> {
+        let mut at = url.clone();
+        for _ in 0..=redirects {
+            let asked = self.ask(&at).await;
+            // It is no page: how long it took is not told.
+            let _timings = self.timings(&at);
+            match asked {
+                Ok((head, response)) => {
+                    let (body, is_whole) = read(response, max as u64).await?;
+                    let body = body.slice(..body.len().min(max));
+                    return Ok((Answer { body, ..head }, is_whole));
+                }
+                Err(FetchError::Moved { to, .. }) => {
+                    scope.allows_redirect(&at, &to).map_err(FetchError::Failed)?;
+                    at = to;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let at = shortened(at.as_str(), SHOWN);
+        let why = format!("it redirects more than {redirects} times, at last to {at}");
+        Err(FetchError::Failed(why))
+    }
+
+    /// Sends the request and looks at the status; the body is yet to be read.
+    async fn ask(&self, url: &Url) -> Result<(Answer, Response), FetchError> {
+        let mut request = self.client.get(url);
+        let fields = self.credentials.fields_for(url);
+        // Without fields of its own, a request takes those of the client in one copy.
+        if !fields.is_empty() {
+            request = request.headers(fields);
+        }
+        let response = request.send().await.map_err(failed(url))?;
+        let (status, headers) = (response.status(), response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(Miss::Busy {
+            return Err(FetchError::Busy {
                 status,
                 retry_after: retry_after(headers, SystemTime::now()),
             });
         }
         if status.is_client_error() || status.is_server_error() {
-            return Err(Miss::Refused(status));
+            return Err(FetchError::Refused(status));
+        }
+        if let Some(target) = redirect::target(status, headers, url) {
+            return Err(
+                target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
+            );
         }
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let content_type = String::from_utf8_lossy(content_type).into_owned();
-        let url = response.url().clone();
-        let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { url, status, content_type, body })
+        Ok((Answer { url: url.clone(), status, content_type, body: Bytes::new() }, response))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
-    /// none there means that all is allowed, a host that cannot answer that nothing is.
-    pub async fn robots<T>(&self, url: &Url) -> Fetched<T> {
-        let answer = self.get(url).await;
-        // It is no page: nobody will ask how long it took.
-        let _laps = self.laps(url);
-        match answer {
-            Ok(answer) => {
-                let read = &answer.body[..answer.body.len().min(robots::MAX_BYTES)];
-                Fetched::Robots(Robots::parse(&String::from_utf8_lossy(read)))
+    /// none there means that all is allowed, a host that cannot answer that nothing is. Of a long
+    /// one the beginning counts (§2.5).
+    pub async fn robots<T>(&self, url: &Url, scope: &Scope) -> Fetched<T> {
+        match self.get_beside(url, robots::MAX_BYTES, MAX_ROBOTS_REDIRECTS, scope).await {
+            Ok((answer, _)) => {
+                Fetched::Robots(Robots::parse(&String::from_utf8_lossy(&answer.body)))
             }
-            Err(Miss::Refused(status)) if status.is_client_error() => {
+            Err(FetchError::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())
             }
-            Err(miss) => miss.into(),
+            Err(error) => error.into(),
         }
+    }
+
+    /// The header fields that a request for this URL carries besides those that all have.
+    #[must_use]
+    pub fn fields_for(&self, url: &Url) -> HeaderMap {
+        self.credentials.fields_for(url)
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
     /// client forgets it.
     #[must_use]
-    pub fn laps(&self, url: &Url) -> Laps {
-        self.hooks.timekeeper.as_ref().map(|timekeeper| timekeeper.take(url)).unwrap_or_default()
+    pub fn timings(&self, url: &Url) -> Timings {
+        self.hooks.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
     }
 
     /// How connections were used so far.
@@ -275,19 +313,32 @@ impl Web {
     }
 }
 
-/// A client to set up that trusts the certificates in this file, if there is one, besides those
-/// that the system trusts.
-///
-/// # Errors
-/// One sentence that names the file: it cannot be read, or holds no certificate.
-pub fn trusting(roots: Option<&Path>) -> Result<ClientBuilder, String> {
-    let client = Client::builder();
-    let Some(path) = roots else { return Ok(client) };
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("cannot take certificates from {}: {error}", path.display())
-    };
-    let pem = std::fs::read(path).map_err(|error| cannot(&error))?;
-    client.add_root_certificates(&pem).map_err(|error| cannot(&error))
+/// The client's words on a request for `url` that failed, without the request: what shows them says
+/// which page it was.
+fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
+    let request = format!("GET {url}: ");
+    move |error| {
+        let reason = error.to_string();
+        FetchError::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
+    }
+}
+
+/// Reads a body until it is over or longer than `max` bytes; says whether it was over. Of a longer
+/// one, a little more than `max` bytes may come.
+pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
+    let failed = failed(response.url());
+    let is_coded = response.headers().contains_key(CONTENT_ENCODING);
+    if !is_coded && response.content_length().is_some_and(|bytes| bytes <= max) {
+        return Ok((response.bytes().await.map_err(failed)?, true));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(&failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() as u64 > max {
+            return Ok((body.freeze(), false));
+        }
+    }
+    Ok((body.freeze(), true))
 }
 
 /// Writes an archive to a file, which appears once it is whole.
@@ -303,7 +354,7 @@ pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -1,26 +1,24 @@
 //! The client: takes a request through the pool, a connection, an answer, and the next redirect.
 
-use crate::answer::Answer;
 use crate::body::Body;
-use crate::builder::ClientBuilder;
-use crate::connection::Connection;
-#[cfg(feature = "cookies")]
-use crate::cookies::CookieJar;
+use crate::config::Config;
+use crate::connection::{Connection, ResponseStart, exchange};
+use crate::connector::Connector;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::exchange::exchange;
 use crate::hooks::{Hooked, ResponseView, SignalKind};
-use crate::open::Opener;
+use crate::hop::{Hop, Policy, Redirect};
 use crate::pool::{Lease, Pool};
-use crate::proto::{CloseReason, Limits, ResponseHead};
-use crate::redirect::{self, Redirect};
-use crate::request::{IntoUrl, Request, RequestBuilder};
-use crate::response::Response;
+use crate::proto::{CloseReason, ResponseHead};
+use crate::proxy::Proxy;
+use crate::redirect;
+use crate::request::{Request, Settings};
+use crate::request_head;
+use crate::response::{BodyLimits, Response};
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
-use crate::sweep::Sweeper;
+use crate::target;
 use crate::timeout::{Timeouts, Timer};
-use crate::url_parts::UrlParts;
-use http::{HeaderMap, Method};
+use http::{StatusCode, header};
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
@@ -42,87 +40,15 @@ pub struct Client {
     inner: Rc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) config: Rc<Config>,
+struct Inner {
+    config: Rc<Config>,
     pool: Rc<Pool>,
-    pub(crate) opener: Opener,
-    sweeper: Sweeper,
-}
-
-/// What the builder decided.
-pub(crate) struct Config {
-    pub(crate) limits: Limits,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) defaults: HeaderMap,
-    /// The same, as they stand in a head.
-    pub(crate) defaults_written: Vec<u8>,
-    pub(crate) redirects: usize,
-    pub(crate) redirect_policy: Option<redirect::Policy>,
-    pub(crate) max_body_bytes: u64,
-    pub(crate) decompress: bool,
-    pub(crate) max_ratio: u64,
-    pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) hook: Option<Hooked>,
-    #[cfg(feature = "cookies")]
-    pub(crate) cookies: Option<CookieJar>,
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self::new()
-    }
+    connector: Connector,
 }
 
 impl Client {
-    /// A client with the default limits and timeouts.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// Limits, timeouts and the rest, to be set.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::default()
-    }
-
-    pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, opener: Opener) -> Self {
-        let (config, sweeper) = (Rc::new(config), Sweeper::default());
-        Self { inner: Rc::new(Inner { config, pool, opener, sweeper }) }
-    }
-
-    /// A GET request.
-    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// A HEAD request.
-    pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-    }
-
-    /// A POST request.
-    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// A PUT request.
-    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// A PATCH request.
-    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// A DELETE request.
-    pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
-
-    /// A request of any method.
-    pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
-        RequestBuilder::new(self.clone(), method, url.into_url())
+    pub(crate) fn from_parts(config: Config, pool: Rc<Pool>, connector: Connector) -> Self {
+        Self { inner: Rc::new(Inner { config: Rc::new(config), pool, connector }) }
     }
 
     /// What the client has done so far.
@@ -161,7 +87,8 @@ impl Client {
             let Some(again) = request.try_clone() else { return self.run_once(request).await };
             let outcome = self.run_once(Box::new(again)).await;
             tries_made += 1;
-            let Some(wait) = policy.wait(tries_made, &outcome) else { return outcome };
+            let seen = outcome.as_ref().map(|response| (response.status(), response.headers()));
+            let Some(wait) = policy.wait(tries_made, seen) else { return outcome };
             // A response that is not the answer gives its connection back before the wait.
             drop(outcome);
             self.inner.pool.count(|stats| stats.retried += 1);
@@ -170,88 +97,152 @@ impl Client {
     }
 
     async fn run_once(&self, mut request: Box<Request>) -> Result<Response> {
-        let config = &self.inner.config;
-        let own = request.timeouts.take();
-        let timeouts = own.as_deref().unwrap_or(&config.timeouts);
-        let limit = request.redirects.unwrap_or(config.redirects);
-        let teller = config.hook.as_ref().map(Hooked::next).unwrap_or_default();
-        let mut timer = Timer::start(timeouts.total, teller);
+        let config = &*self.inner.config;
+        let own = request.settings.take();
+        let own = own.as_deref();
+        let timeouts = own.and_then(|own| own.timeouts.as_ref()).unwrap_or(&config.timeouts);
+        let decompress = own.and_then(|own| own.decompress).unwrap_or(config.decompress);
+        let hook = config.hook.as_ref().map(Hooked::next).unwrap_or_default();
+        let mut timer = Timer::start(timeouts.total, hook);
         let mut history = Vec::new();
         loop {
             let Request { method, url, headers, .. } = &*request;
             timer.tell(SignalKind::RequestStart { method, url, headers });
-            let sent = self.send(&mut request, timeouts, &mut timer).await;
-            let (answer, mut lease) = sent.map_err(|error| {
-                let error = error.for_request(&request.method, &request.url);
-                timer.tell(SignalKind::RequestException { error: &error });
-                error
-            })?;
-            #[cfg(feature = "cookies")]
-            config.keep_cookies(&request.url, &answer.head);
-            let response = ResponseView(&answer.head);
-            let redirects = limit > 0 && answer.head.status.is_redirection();
-            if redirects && follow(&mut request, &answer.head, &mut history, limit, config)? {
+            let sent = self.inner.send(&mut request, own, timeouts, &mut timer).await;
+            let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
+            keep_cookies(config, &request.url, &start.head);
+            let response = ResponseView(&start.head);
+            let goes_on = (start.head.status == StatusCode::EXPECTATION_FAILED
+                && without_expectation(&mut request, &mut lease))
+                || follow(&mut request, &start.head, &mut history, own, config)
+                    .map_err(|error| told(error, &request, &timer))?;
+            if goes_on {
                 timer.tell(SignalKind::RequestRedirect { response });
-                finish(&answer, &mut lease, &mut timer).await;
+                finish(&start, &mut lease, &mut timer).await;
                 continue;
             }
             timer.tell(SignalKind::RequestEnd { response });
             request.body = Body::empty();
-            let config = config.clone();
-            return Response::new(request, answer, lease, timer, timeouts.read, history, config);
+            let limits = BodyLimits {
+                wait: timeouts.read,
+                bytes: own.and_then(|own| own.max_body_bytes).unwrap_or(config.max_body_bytes),
+                ratio: decompress.then_some(config.max_ratio),
+            };
+            return Response::new(request, start, lease, timer, limits, history);
         }
     }
+}
 
+impl Inner {
     /// Sends one request, and once more if the kept connection it was sent on was dead.
     async fn send(
         &self,
         request: &mut Request,
+        own: Option<&Settings>,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<(Box<Answer>, Lease)> {
-        let inner = &*self.inner;
-        let url = UrlParts::of(&request.url);
+    ) -> Result<(Box<ResponseStart>, Lease)> {
+        let proxy = self.proxy(own, &request.url);
         let mut lease = {
-            let host = inner.host_name(url)?;
-            inner.sweeper.start(&inner.pool);
-            if let Some(lease) = inner.pool.try_acquire(&host) {
+            let host = pool_name(&request.url, proxy)?;
+            self.pool.start_sweeping();
+            if let Some(lease) = self.pool.try_acquire(&host) {
                 lease
             } else {
                 // Boxed, as is what opens a connection below: what either needs need not be kept
                 // room for while a request waits for its answer, which is where most of them are.
-                Box::pin(inner.wait_for_lease(&host, timeouts, timer)).await?
+                let acquire = self.pool.acquire(&host);
+                Box::pin(timer.within_pool(timeouts.pool, pin!(acquire))).await?
             }
         };
         loop {
             if lease.is_connected() {
                 timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
             } else {
-                Box::pin(inner.open(&mut lease, &request.url, timeouts, timer)).await?;
+                Box::pin(self.open(&mut lease, &request.url, proxy, timeouts, timer)).await?;
             }
-            inner.pool.count(|stats| stats.requests += 1);
-            let body = request.body.for_sending();
-            let answer = match inner.begin(&mut lease, request, url, body) {
+            self.pool.count(|stats| stats.requests += 1);
+            let sent = match request_head::begin(&mut lease, request, own, proxy, &self.config) {
                 Ok(()) => exchange(&mut lease, timeouts, timer).await,
                 Err(error) => Err(error),
             };
-            match answer {
-                Ok(answer) => return Ok((answer, lease)),
+            match sent {
+                Ok(start) => return Ok((start, lease)),
                 Err(error) if may_repeat(request, &lease, &error) => {
                     lease.reopen(CloseReason::ClosedWhileIdle);
-                    inner.pool.count(|stats| stats.repeated += 1);
+                    self.pool.count(|stats| stats.repeated += 1);
                 }
-                Err(error) => return Err(lease.locate(error)),
+                Err(error) => {
+                    let error = lease.locate(error);
+                    return Err(match proxy.filter(|proxy| proxy.gets_requests(&request.url)) {
+                        Some(proxy) => error.with_proxy(proxy),
+                        None => error,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The proxy that requests to `url` go through, if any.
+    fn proxy<'a>(&'a self, own: Option<&'a Settings>, url: &Url) -> Option<&'a Proxy> {
+        match own.and_then(|own| own.proxy.as_ref()) {
+            Some(own) => own.as_ref(),
+            None => self.connector.proxies.find(url).map(|proxy| &**proxy),
+        }
+    }
+
+    async fn open(
+        &self,
+        lease: &mut Lease,
+        url: &Url,
+        proxy: Option<&Proxy>,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<()> {
+        timer.tell(SignalKind::ConnectionCreateStart);
+        match self.connector.open(url, proxy, timeouts, timer).await {
+            Ok(connection) => {
+                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
+                lease.connect(connection);
+                Ok(())
+            }
+            Err(error) => {
+                self.pool.count(|stats| stats.failed += 1);
+                Err(error)
             }
         }
     }
 }
 
+/// The name under which the pool knows where requests to `url` are sent.
+#[inline]
+fn pool_name<'a>(url: &'a Url, proxy: Option<&Proxy>) -> Result<Cow<'a, str>> {
+    let origin = target::origin(url)?;
+    Ok(match proxy {
+        Some(proxy) => Cow::Owned(proxy.pool_name(url, &origin)),
+        None => origin,
+    })
+}
+
+/// An error that says which request it is of, and that the hook has been told of.
+#[cold]
+fn told(error: Error, request: &Request, timer: &Timer) -> Error {
+    let error = error.for_request(&request.method, &request.url);
+    timer.tell(SignalKind::RequestException { error: &error });
+    error
+}
+
+fn keep_cookies(config: &Config, url: &Url, head: &ResponseHead) {
+    let Some(jar) = config.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
+    head.values("set-cookie").for_each(|value| jar.keep(url, value));
+}
+
 /// Reads the rest of a redirect's body, if that is short and soon there, so that its connection can
-/// be used again. What goes wrong with it concerns nobody: then the connection is closed.
-async fn finish(answer: &Answer, lease: &mut Lease, timer: &mut Timer) {
-    let facts = &answer.head.facts;
+/// be used again. If something goes wrong with it, the connection is closed.
+async fn finish(start: &ResponseStart, lease: &mut Lease, timer: &mut Timer) {
+    let facts = &start.head.facts;
     let ends_by_itself = facts.chunked || facts.content_length.is_some();
-    let mut over = answer.first.last || facts.close || !ends_by_itself;
+    let mut over = start.first.last || facts.close || !ends_by_itself;
     let mut left = REDIRECT_BODY_BYTES;
     while !over && lease.body_left().unwrap_or(0) <= left {
         let mut seen = 0;
@@ -268,73 +259,31 @@ async fn finish(answer: &Answer, lease: &mut Lease, timer: &mut Timer) {
 fn follow(
     request: &mut Request,
     head: &ResponseHead,
-    history: &mut Vec<Url>,
-    limit: usize,
+    history: &mut Vec<Hop>,
+    own: Option<&Settings>,
     config: &Config,
 ) -> Result<bool> {
-    let Some(location) = redirect::location(head.status, head.headers()) else { return Ok(false) };
-    let from = request.url.clone();
-    let method = request.method.clone();
-    let followed = redirect::target(&from, location).and_then(|to| {
-        let redirect = Redirect { status: head.status, from: &from, to: &to, history };
-        if config.redirect_policy.as_ref().is_some_and(|policy| !policy(&redirect)) {
-            return Ok(false);
-        }
-        if history.len() == limit {
-            return Err(Error::new(ErrorKind::TooManyRedirects { limit }));
-        }
-        let again = request.body.try_clone();
-        redirect::follow(request, again, head.status, to)
-    });
-    let followed = followed.map_err(|error| error.for_request(&method, &from))?;
+    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
+    if limit == 0 || !head.status.is_redirection() {
+        return Ok(false);
+    }
+    let Some(location) = redirect::location(head) else { return Ok(false) };
+    let (from, status) = (request.url.clone(), head.status);
+    let to = redirect::target(&from, location)?;
+    let policy: Option<&Policy> = own.and_then(|own| own.redirect_policy.as_ref());
+    let redirect = Redirect { status, from: &from, to: &to, history };
+    if policy.or(config.redirect_policy.as_ref()).is_some_and(|policy| !policy(&redirect)) {
+        return Ok(false);
+    }
+    if history.len() == limit {
+        return Err(Error::new(ErrorKind::TooManyRedirects { limit }));
+    }
+    let again = request.body.try_clone();
+    let followed = redirect::follow(request, again, status, to)?;
     if followed {
-        history.push(from);
+        history.push(Hop { url: from, status });
     }
     Ok(followed)
-}
-
-impl Inner {
-    /// The name under which the pool knows the host that this URL's requests go to.
-    #[inline]
-    fn host_name<'a>(&self, url: UrlParts<'a>) -> Result<Cow<'a, str>> {
-        let host = host_name(url)?;
-        #[cfg(feature = "proxy")]
-        if let Some(proxy) = self.opener.proxies.find(url.url()) {
-            return Ok(Cow::Owned(proxy.pool_name(url.url(), &host)));
-        }
-        Ok(host)
-    }
-
-    async fn wait_for_lease(
-        &self,
-        host: &str,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-    ) -> Result<Lease> {
-        let acquire = pin!(self.pool.acquire(host));
-        timer.within_pool(timeouts.pool, acquire).await
-    }
-
-    async fn open(
-        &self,
-        lease: &mut Lease,
-        url: &Url,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-    ) -> Result<()> {
-        timer.tell(SignalKind::ConnectionCreateStart);
-        match self.opener.open(url, timeouts, timer).await {
-            Ok(connection) => {
-                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
-                lease.connect(connection);
-                Ok(())
-            }
-            Err(error) => {
-                self.pool.count(|stats| stats.failed += 1);
-                Err(error)
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Client {
@@ -343,27 +292,21 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The name under which the pool knows a URL's host: scheme, host and port.
-#[inline]
-fn host_name(url: UrlParts<'_>) -> Result<Cow<'_, str>> {
-    let scheme = url.url().scheme();
-    let known = scheme == "http" || (cfg!(feature = "tls") && scheme == "https");
-    if !known || !url.url().has_host() {
-        return Err(not_for_us(url.url(), known));
-    }
-    if url.has_credentials() {
-        return Ok(Cow::Owned(format!("{scheme}://{}", url.host())));
-    }
-    Ok(Cow::Borrowed(url.start()))
-}
-
+/// Takes `100-continue` off a request that was refused for it (417), so that it can be sent without
+/// (RFC 9110 §10.1.1). Says whether it can: a body that was a stream and has been sent is gone, and
+/// another expectation was meant.
 #[cold]
-fn not_for_us(url: &Url, known: bool) -> Error {
-    Error::new(if known {
-        ErrorKind::InvalidUrl("it has no host".to_owned())
-    } else {
-        ErrorKind::UnsupportedScheme(url.scheme().to_owned())
-    })
+fn without_expectation(request: &mut Request, connection: &mut Connection) -> bool {
+    if !request_head::expects_continue(&request.headers) {
+        return false;
+    }
+    request.headers.remove(header::EXPECT);
+    if request.body.is_spent()
+        && let Some(body) = connection.take_held_body()
+    {
+        request.body = body;
+    }
+    !request.body.is_spent()
 }
 
 /// Whether a request that failed is sent again: only if the connection had been used before and

@@ -1,44 +1,51 @@
 //! A response: its head, and the body as it comes.
 
-use crate::answer::{Answer, Trailers};
-#[cfg(feature = "charset")]
-use crate::charset;
-use crate::client::Config;
+use crate::connection::{ResponseStart, Trailers};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;
+use crate::hop::Hop;
 use crate::pool::Lease;
 use crate::request::Request;
+use crate::secret::{Fields, redact_url};
 use crate::timeout::{Deadline, Timer};
 use crate::upgrade::Upgraded;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use url::Url;
 
-/// The most that is set aside for a body on the word of its `Content-Length` alone.
-const TRUSTED_LENGTH: u64 = 1024 * 1024;
-
-/// A response whose head has come. Its body is read by one of the methods that take it.
+/// A response whose head has come. Its body is read piece by piece, or whole.
 ///
 /// The connection goes back to the pool as soon as the body has been read. If a response is
 /// dropped before, what has already come of the body is read, up to 64 KiB; if that was not all,
 /// the connection is closed. Bytes are read from the socket only when they are asked for: a reader
 /// that is slow slows the server down.
 pub struct Response {
-    request: Box<Request>,
+    pub(crate) request: Box<Request>,
     /// What came along with the head is taken out of it when it is read.
-    answer: Box<Answer>,
-    history: Vec<Url>,
+    pub(crate) start: Box<ResponseStart>,
+    history: Vec<Hop>,
     /// Where the rest of the body comes from, unless all of it came along.
     stream: Option<Box<Stream>>,
-    decoder: Option<Box<Decoder>>,
-    config: Rc<Config>,
+    pub(crate) decoder: Option<Box<Decoder>>,
+    /// The most that is collected of the body, in bytes.
+    pub(crate) limit: u64,
+}
+
+/// How long a response may be, and how long it may be waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// From one piece of the body to the next.
+    pub(crate) wait: Option<Duration>,
+    /// Bytes of a body that is collected.
+    pub(crate) bytes: u64,
+    /// Decoded bytes for each coded one; `None` where no content coding is taken off.
+    pub(crate) ratio: Option<u64>,
 }
 
 struct Stream {
@@ -69,21 +76,21 @@ impl Response {
     #[inline]
     pub(crate) fn new(
         request: Box<Request>,
-        answer: Box<Answer>,
+        start: Box<ResponseStart>,
         lease: Lease,
         timer: Timer,
-        patience: Option<Duration>,
-        history: Vec<Url>,
-        config: Rc<Config>,
+        limits: BodyLimits,
+        history: Vec<Hop>,
     ) -> Result<Self> {
-        let head = &answer.head;
-        let decoder = if head.facts.content_encoding && config.decompress {
-            let decoder = Decoder::new(head.headers(), config.max_ratio);
-            decoder.map_err(|error| error.for_request(&request.method, &request.url))?.map(Box::new)
-        } else {
-            None
+        let head = &start.head;
+        let partial = head.status == StatusCode::PARTIAL_CONTENT;
+        let decoder = match limits.ratio.filter(|_| head.facts.content_encoding && !partial) {
+            Some(ratio) => Decoder::new(head.values("content-encoding"), limits.bytes, ratio)
+                .map_err(|error| error.for_request(&request.method, &request.url))?
+                .map(Box::new),
+            None => None,
         };
-        let first = &answer.first;
+        let first = &start.first;
         let stream = if first.last && !lease.is_tunnel() {
             // The connection is free for the next request before this one's body is looked at.
             drop(lease);
@@ -91,34 +98,34 @@ impl Response {
             timer.tell(SignalKind::ResponseEnd);
             None
         } else {
-            let deadline = Deadline::new(Phase::Body, patience);
+            let deadline = Deadline::new(Phase::Body, limits.wait);
             Some(Box::new(Stream { lease, timer, deadline }))
         };
-        Ok(Self { request, answer, history, stream, decoder, config })
+        Ok(Self { request, start, history, stream, decoder, limit: limits.bytes })
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.answer.head.status
+        self.start.head.status
     }
 
     /// The reason phrase: for people, never for decisions. Escaped where it is not ASCII.
     #[must_use]
     pub fn reason(&self) -> String {
-        self.answer.head.reason()
+        self.start.head.reason()
     }
 
     /// HTTP/1.0 or HTTP/1.1.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.answer.head.version
+        self.start.head.version
     }
 
     /// The header fields. The map is built at the first call.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.answer.head.headers()
+        self.start.head.headers()
     }
 
     /// The URL that answered: the last one, if redirects were followed.
@@ -127,28 +134,34 @@ impl Response {
         &self.request.url
     }
 
-    /// The URLs that redirected, in order.
+    /// The responses that redirected, in order.
     #[must_use]
-    pub fn history(&self) -> &[Url] {
+    pub fn history(&self) -> &[Hop] {
         &self.history
     }
 
     /// The address of the peer.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.answer.address
+        self.start.address
+    }
+
+    /// Whether the connection had served another request before.
+    #[must_use]
+    pub fn reused(&self) -> bool {
+        self.start.reused
     }
 
     /// The length of the body as the server stated it, content coding still on.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        self.answer.head.facts.content_length
+        self.start.head.facts.content_length
     }
 
     /// The trailer fields of a chunked body, if it had any, once it has been read to its end.
     #[must_use]
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.answer.first.trailers.as_deref()
+        self.start.first.trailers.as_deref()
     }
 
     /// The next piece of the body; `None` at its end.
@@ -160,11 +173,11 @@ impl Response {
     /// # Errors
     /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
     /// if nothing came for too long.
-    pub async fn chunk(&mut self) -> Option<Result<Bytes>> {
-        poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             if let Some(decoder) = &mut self.decoder {
                 match decoder.next() {
@@ -244,83 +257,6 @@ impl Response {
         }
     }
 
-    /// The rest of the body, in one piece.
-    ///
-    /// # Errors
-    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the client's limit.
-    pub async fn bytes(mut self) -> Result<Bytes> {
-        self.collect().await
-    }
-
-    async fn collect(&mut self) -> Result<Bytes> {
-        let limit = self.config.max_body_bytes;
-        let first = match self.chunk().await {
-            None => return Ok(Bytes::new()),
-            Some(first) => first?,
-        };
-        if first.len() as u64 > limit {
-            return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
-        }
-        let over = self.stream.is_none() && self.answer.first.data.is_empty();
-        if over && self.decoder.is_none() {
-            return Ok(first);
-        }
-        let expected = self.content_length().unwrap_or(0).min(TRUSTED_LENGTH).min(limit);
-        let capacity = usize::try_from(expected).unwrap_or(0).max(2 * first.len());
-        let mut body = BytesMut::with_capacity(capacity);
-        body.extend_from_slice(&first);
-        drop(first);
-        while let Some(piece) = self.chunk().await {
-            let piece = piece?;
-            if (body.len() + piece.len()) as u64 > limit {
-                return Err(self.fail(Error::new(ErrorKind::BodyTooLarge { limit })));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(body.freeze())
-    }
-
-    /// The rest of the body as text.
-    ///
-    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else
-    /// what a page says of itself in its first kilobyte (`<meta charset>`), else UTF-8. Without
-    /// the feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
-    ///
-    /// # Errors
-    /// As [`Response::bytes`].
-    pub async fn text(mut self) -> Result<String> {
-        let bytes = self.collect().await?;
-        #[cfg(feature = "charset")]
-        {
-            let content_type = self.headers().get(http::header::CONTENT_TYPE);
-            Ok(charset::decode(&bytes, content_type.and_then(|value| value.to_str().ok())))
-        }
-        #[cfg(not(feature = "charset"))]
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The rest of the body, read as JSON.
-    ///
-    /// # Errors
-    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`.
-    #[cfg(feature = "json")]
-    pub async fn json<T: serde_core::de::DeserializeOwned>(mut self) -> Result<T> {
-        let bytes = self.collect().await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Error::new(ErrorKind::Json(error.to_string()))
-                .for_request(&self.request.method, &self.request.url)
-        })
-    }
-
-    /// Reads the rest of the body and throws it away, so that the connection can be kept.
-    ///
-    /// # Errors
-    /// As [`Response::chunk`].
-    pub async fn discard(mut self) -> Result<()> {
-        self.decoder = None;
-        self.read_with(|_| ()).await
-    }
-
     /// The raw stream, if the server has switched protocols (101), or opened a tunnel.
     ///
     /// # Errors
@@ -332,8 +268,7 @@ impl Response {
         };
         let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
         else {
-            let reason =
-                format!("status {} switches no protocol", self.answer.head.status.as_u16());
+            let reason = format!("status {} switches no protocol", self.start.head.status.as_u16());
             let error = Error::new(ErrorKind::InvalidRequest(reason));
             return Err(error.for_request(&self.request.method, &self.request.url));
         };
@@ -346,18 +281,23 @@ impl Response {
 
     /// What came of the body along with the head, unless that has been read.
     fn take_first(&mut self) -> Option<Bytes> {
-        if self.answer.first.data.is_empty() {
+        if self.start.first.data.is_empty() {
             return None;
         }
-        let first = std::mem::take(&mut self.answer.first.data);
+        let first = std::mem::take(&mut self.start.first.data);
         if let Some(stream) = &self.stream {
             stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: first.len() });
         }
         Some(first)
     }
 
+    /// Whether all of the body has been read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stream.is_none() && self.start.first.data.is_empty() && self.decoder.is_none()
+    }
+
     fn end(&mut self, trailers: Trailers) {
-        self.answer.first.trailers = trailers;
+        self.start.first.trailers = trailers;
         // Gives the connection back.
         if let Some(stream) = self.stream.take() {
             stream.timer.tell(SignalKind::ResponseEnd);
@@ -365,7 +305,7 @@ impl Response {
     }
 
     #[cold]
-    fn fail(&mut self, error: Error) -> Error {
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
         let stream = self.stream.take();
         let error = match &stream {
             Some(stream) => stream.lease.locate(error),
@@ -375,7 +315,7 @@ impl Response {
         if let Some(stream) = &stream {
             stream.timer.tell(SignalKind::RequestException { error: &error });
         }
-        self.answer.first.data = Bytes::new();
+        self.start.first.data = Bytes::new();
         self.decoder = None;
         error
     }
@@ -384,9 +324,9 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("url", &crate::error::redacted(&self.request.url))
+            .field("url", &redact_url(&self.request.url))
             .field("status", &self.status())
-            .field("headers", self.headers())
+            .field("headers", &Fields(self.headers()))
             .finish_non_exhaustive()
     }
 }

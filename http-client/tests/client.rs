@@ -137,9 +137,9 @@ fn pieces_come_as_they_are_sent_and_trailers_at_the_end() {
             assert_eq!(response.chunk().await.unwrap().unwrap(), expected);
         }
         go.send(()).unwrap();
-        assert!(response.chunk().await.is_none());
+        assert!(response.chunk().await.unwrap().is_none());
         assert_eq!(response.trailers().unwrap()["x-sum"], "7");
-        assert!(response.chunk().await.is_none(), "the end stays the end");
+        assert!(response.chunk().await.unwrap().is_none(), "the end stays the end");
         assert_eq!(client.stats().idle, 1);
     });
 }
@@ -152,7 +152,7 @@ fn a_cut_body_gives_what_came_and_then_the_error() {
         let client = Client::new();
         let mut response = client.get(server.url("/a")).send().await.unwrap();
         assert_eq!(response.chunk().await.unwrap().unwrap(), "hello");
-        let error = response.chunk().await.unwrap().unwrap_err();
+        let error = response.chunk().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -164,7 +164,7 @@ fn a_cut_body_gives_what_came_and_then_the_error() {
                 wire.len()
             )
         );
-        assert!(response.chunk().await.is_none(), "nothing comes after an error");
+        assert!(response.chunk().await.unwrap().is_none(), "nothing comes after an error");
         let error = client.get(server.url("/a")).send().await.unwrap().bytes().await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Protocol(_)), "{error}");
     });
@@ -194,8 +194,8 @@ fn a_large_body_comes_whole_by_every_way_of_reading() {
             assert!(response.bytes().await.unwrap() == body, "{path}: bytes");
             let mut response = client.get(server.url(path)).send().await.unwrap();
             let mut pieces: Vec<Bytes> = Vec::new();
-            while let Some(piece) = response.chunk().await {
-                pieces.push(piece.unwrap());
+            while let Some(piece) = response.chunk().await.unwrap() {
+                pieces.push(piece);
             }
             assert!(pieces.iter().all(|piece| !piece.is_empty()));
             assert!(pieces.concat() == body, "{path}: chunk");
@@ -231,8 +231,8 @@ fn a_slow_reader_slows_the_server() {
     mainspring::run(async {
         let mut response = Client::new().get(format!("http://{address}/")).send().await.unwrap();
         let mut received = 0;
-        while let Some(piece) = response.chunk().await {
-            received += piece.unwrap().len();
+        while let Some(piece) = response.chunk().await.unwrap() {
+            received += piece.len();
             // Time for a client that reads ahead to do so.
             mainspring::future::yield_now().await;
             let sent = SENT.load(Ordering::SeqCst);
@@ -370,15 +370,15 @@ fn coded_bodies_are_asked_for_and_decoded() {
         let mut response = get("/cut").await.unwrap();
         let mut seen = Vec::new();
         let error = loop {
-            match response.chunk().await.expect("an error before the end") {
-                Ok(bytes) => seen.extend_from_slice(&bytes),
+            match response.chunk().await {
+                Ok(bytes) => seen.extend_from_slice(&bytes.expect("an error before the end")),
                 Err(error) => break error,
             }
         };
         assert!(seen.len() > 400_000 && text.as_bytes().starts_with(&seen), "{}", seen.len());
         let reason = "cannot decode the body: the gzip data is cut short";
         assert!(error.to_string().contains(reason), "{error}");
-        assert!(response.chunk().await.is_none());
+        assert!(response.chunk().await.unwrap().is_none());
 
         let plain = Client::builder().decompress(false).build();
         let bytes = plain.get(server.url("/")).send().await.unwrap().bytes().await.unwrap();
@@ -434,7 +434,7 @@ fn redirects_are_followed_with_history_up_to_the_limit() {
         let client = Client::builder().max_redirects(3).build();
         let response = client.get(server.url("/1")).send().await.unwrap();
         assert_eq!(response.url().path(), "/3");
-        let history: Vec<&str> = response.history().iter().map(|url| url.path()).collect();
+        let history: Vec<&str> = response.history().iter().map(|hop| hop.url.path()).collect();
         assert_eq!(history, ["/1", "/2"]);
         assert_eq!(response.text().await.unwrap(), "end");
         assert_eq!(client.stats().opened, 1, "the bodies of redirects are read to their ends");
@@ -551,6 +551,46 @@ fn cookies_are_kept_and_sent_where_they_belong() {
         let plain = Client::new().get(server.url("/login")).send().await.unwrap();
         assert_eq!(plain.text().await.unwrap(), "none", "off unless asked for");
     });
+}
+
+/// RFC 9110 §5.5: obs-text is opaque. `/caf\xe9` is asked for as `/caf%E9`, as browsers do.
+#[cfg(feature = "cookies")]
+#[test]
+fn bytes_above_127_travel_unchanged() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        for answer in [
+            &b"HTTP/1.1 302 X\r\nlocation: /caf\xe9\r\nset-cookie: a=caf\xe9; X=\xff\r\n\
+               set-cookie: \xc4\xe3=1\r\ncontent-length: 0\r\n\r\n"[..],
+            b"HTTP/1.1 200 OK\r\nx-own: \xe9, b\r\ncontent-length: 0\r\n\r\n",
+        ] {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend_from_slice(&byte);
+            }
+            seen.push(head);
+            stream.write_all(answer).unwrap();
+        }
+        seen
+    });
+    mainspring::run(async {
+        let client = Client::builder().cookies(mainspring_http::CookieJar::new()).build();
+        let own = header::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        let request = client.get(format!("http://{address}/")).header("x-own", own);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["x-own"].as_bytes(), b"\xe9, b");
+    });
+    let seen = server.join().unwrap();
+    let has = |line: &[u8]| seen[1].windows(line.len()).any(|window| window == line);
+    assert!(seen[1].starts_with(b"GET /caf%E9 HTTP/1.1\r\n"), "{}", seen[1].escape_ascii());
+    assert!(has(b"cookie: a=caf\xe9; \xc4\xe3=1\r\n"), "{}", seen[1].escape_ascii());
+    assert!(has(b"x-own: caf\xe9\r\n"), "{}", seen[1].escape_ascii());
 }
 
 #[test]

@@ -148,7 +148,7 @@ async fn tell(client: Client, request: RequestBuilder, connects: bool) -> String
     }
     let mut body = Vec::new();
     let mut error = None;
-    while let Some(piece) = response.chunk().await {
+    while let Some(piece) = response.chunk().await.transpose() {
         match piece {
             Ok(piece) => body.extend_from_slice(&piece),
             Err(told) => error = Some(failure(&told)),

@@ -41,7 +41,7 @@ fn read(request: RequestKind, mut wire: &[u8]) -> Result<Reading, ProtocolError>
         match event {
             Event::NeedMore => break,
             Event::Interim(_) | Event::End(_) => {}
-            Event::Head(head) => last = Some((head.status.as_u16(), head.into_headers())),
+            Event::Head(head) => last = Some((head.status.as_u16(), head.headers().clone())),
             Event::Data(data) => body.extend_from_slice(data),
         }
     }

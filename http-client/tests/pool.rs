@@ -405,21 +405,21 @@ fn an_answer_that_comes_before_the_body_is_out_is_the_answer() {
     server.join().unwrap();
 }
 
+/// RFC 9110 §10.1.1: a request that is refused for its expectation (417) is sent again without it. Its
+/// body has not been sent, so that it may be a stream.
 #[test]
-fn a_body_waits_for_the_word_to_go_on() {
+fn a_body_waits_for_100_continue_and_goes_without_after_417() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
-        let mut seen = Vec::new();
-        let mut read_to = |stream: &mut std::net::TcpStream, end: &[u8]| {
-            seen.clear();
-            let mut byte = [0];
+        let read_to = |stream: &mut std::net::TcpStream, end: &[u8]| {
+            let (mut seen, mut byte) = (Vec::new(), [0]);
             while !seen.ends_with(end) {
                 stream.read_exact(&mut byte).unwrap();
                 seen.push(byte[0]);
             }
-            String::from_utf8(seen.clone()).unwrap()
+            String::from_utf8(seen).unwrap()
         };
         let (mut stream, _) = listener.accept().unwrap();
         let head = read_to(&mut stream, b"\r\n\r\n");
@@ -427,20 +427,34 @@ fn a_body_waits_for_the_word_to_go_on() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
         assert_eq!(read_to(&mut stream, b"body"), "body");
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        for end in [&b"body"[..], b"sized", b"0\r\n\r\n"] {
+            read_to(&mut stream, b"\r\n\r\n");
+            stream.write_all(b"HTTP/1.1 417 No\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // The body that was refused is not sent: the end comes instead.
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            stream = listener.accept().unwrap().0;
+            let head = read_to(&mut stream, b"\r\n\r\n");
+            assert!(!head.contains("expect:"), "{head}");
+            read_to(&mut stream, end);
+            stream.write_all(b"HTTP/1.1 201 Made\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+        // One that cannot be sent without, or that did not expect anything, is not repeated.
         read_to(&mut stream, b"\r\n\r\n");
         stream.write_all(b"HTTP/1.1 417 No\r\ncontent-length: 0\r\n\r\n").unwrap();
-        // The body that was refused is not sent: the end comes instead.
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
     mainspring::run(async {
         let client = Client::new();
-        let send = || {
-            let request = client.put(format!("http://{address}/")).body("body");
+        let send = |body: Body| {
+            let request = client.put(format!("http://{address}/")).body(body);
             request.header("expect", "100-continue").send()
         };
-        assert_eq!(send().await.unwrap().status(), 200);
-        assert_eq!(send().await.unwrap().status(), 417);
-        assert_eq!(closed(&client), [(CloseReason::RequestUnfinished, 1)]);
+        let piece = |text: &'static str| futures::stream::iter([Ok(text.into())]);
+        assert_eq!(send("body".into()).await.unwrap().status(), 200);
+        assert_eq!(send("body".into()).await.unwrap().status(), 201);
+        assert_eq!(send(Body::sized_stream(5, piece("sized"))).await.unwrap().status(), 201);
+        assert_eq!(send(Body::stream(piece("chunks"))).await.unwrap().status(), 201);
+        assert_eq!(client.get(format!("http://{address}/")).send().await.unwrap().status(), 417);
+        assert_eq!(closed(&client), [(CloseReason::RequestUnfinished, 3)]);
     });
     server.join().unwrap();
 }

@@ -2,27 +2,30 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::num::NonZeroU32;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::blocking::Pool;
-use crate::context::Core;
-use crate::inbox::Inbox;
-use crate::observe::tap::Tap;
-use crate::observe::{CauseKind, Observer};
+use crate::event_loop::Core;
+use crate::event_loop::inbox::Inbox;
+use crate::event_loop::ready::Scheduler;
+use crate::event_loop::turn::EventLoop;
+use crate::observe::Observer;
+use crate::observe::event::CauseKind;
+use crate::observe::slot::ObserverSlot;
 use crate::reactor::Reactor;
-use crate::ready::Scheduler;
 use crate::runtime::Runtime;
 use crate::stats::Counters;
-use crate::task::TaskId;
-use crate::task::table::{MAIN, Table};
+use crate::task::table::Table;
 use crate::time::clock::{Clock, Time};
 use crate::time::queue::TimerQueue;
 
-/// Polls after which a busy loop looks at timers and I/O, unless [`Builder::poll_interval`] says
-/// otherwise. A poll that does I/O takes microseconds, a look about half of one; and no timer is later
+/// Polls after which a busy loop checks timers and I/O, unless [`Builder::poll_interval`] says
+/// otherwise. A poll that does I/O takes microseconds, a check about half of one; and no timer is later
 /// than this many polls take.
 pub const DEFAULT_POLL_INTERVAL: u32 = 64;
 /// Threads of the blocking pool at most, unless [`Builder::blocking_threads`] says otherwise.
@@ -39,11 +42,12 @@ pub struct Builder {
     poll_interval: u32,
     blocking_threads: usize,
     blocking_idle: Duration,
-    tap: Option<Tap>,
+    observer: Option<ObserverSlot>,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Builder {
+impl Runtime {
+    /// Sets up a runtime.
+    pub fn builder() -> Builder {
         Builder {
             name: "mainspring".to_owned(),
             clock: Clock::Real,
@@ -51,10 +55,12 @@ impl Builder {
             poll_interval: DEFAULT_POLL_INTERVAL,
             blocking_threads: DEFAULT_BLOCKING_THREADS,
             blocking_idle: DEFAULT_BLOCKING_IDLE,
-            tap: None,
+            observer: None,
         }
     }
+}
 
+impl Builder {
     /// The runtime's name, also that of its blocking threads. "mainspring" by default.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = name.into();
@@ -73,7 +79,7 @@ impl Builder {
         self
     }
 
-    /// After how many polls a busy loop looks at timers and I/O; 0 counts as 1.
+    /// After how many polls a busy loop checks timers and I/O; 0 counts as 1.
     /// [`DEFAULT_POLL_INTERVAL`] by default.
     pub fn poll_interval(mut self, polls: u32) -> Builder {
         self.poll_interval = polls.max(1);
@@ -93,39 +99,54 @@ impl Builder {
         self
     }
 
-    /// Who is told of every transition. Nobody by default.
+    /// What is told of every transition. Nothing by default.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Builder {
-        self.tap = Some(Tap::new(observer));
+        self.observer = Some(ObserverSlot::new(observer));
         self
     }
 
     /// Builds the runtime.
     ///
+    /// ```
+    /// use mainspring::{Runtime, time::Clock};
+    ///
+    /// let mut runtime = Runtime::builder().name("tests").clock(Clock::Virtual).build()?;
+    /// runtime.block_on(mainspring::time::sleep(std::time::Duration::from_secs(3600)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the operating system refuses a poller, mostly for want of descriptors.
+    #[track_caller]
     pub fn build(self) -> io::Result<Runtime> {
-        let (reactor, bell) = Reactor::new()?;
+        let (reactor, poller_waker) = Reactor::new()?;
         let pool = Pool::new(self.name.clone(), self.blocking_threads, self.blocking_idle);
         let core = Core {
             name: self.name,
             time: Time::new(self.clock),
             reactor,
             timers: RefCell::new(TimerQueue::default()),
-            table: RefCell::new(Table::new(self.scheduler)),
-            inbox: Arc::new(Inbox::new(bell)),
+            tasks: RefCell::new(Table::new(next_runtime(), self.scheduler)),
+            inbox: Arc::new(Inbox::new(poller_waker)),
             remotes: RefCell::default(),
             pool,
             counters: Counters::default(),
-            tap: self.tap,
-            polled: Cell::new(TaskId::new(0, MAIN)),
-            own_waker: Cell::new(std::ptr::null()),
-            cancel_running: Cell::new(false),
-            cause: Cell::new((CauseKind::Outside, 0)),
+            observer: self.observer,
+            running: Cell::new(None),
+            step: Cell::new((CauseKind::Outside, 0)),
             transfer_left: Cell::new(0),
             last_task: Cell::new(0),
             entered_at: Cell::new(Location::caller()),
             closing: Cell::new(false),
         };
-        Ok(Runtime::new_with(Rc::new(core), self.poll_interval))
+        Ok(Runtime::with(EventLoop::new(Rc::new(core), self.poll_interval)))
     }
+}
+
+/// A number for a new runtime, which its task ids carry. It would take four thousand million runtimes in one
+/// process for one to be used again.
+fn next_runtime() -> NonZeroU32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MAX)
 }

@@ -2,13 +2,10 @@
 //! An async runtime with its case back open.
 //!
 //! One thread, one loop. It polls tasks that are ready, fires timers that are due, and otherwise waits for
-//! the operating system; that is [`runtime.rs`](Runtime), the file to read first. Then, in this order:
+//! the operating system. All that one must read to know it is in four folders, as a path of 14 numbered files; each says
+//! which question it answers and which comes next. Start with `event_loop/mod.rs`. `event_loop/turn.rs` has the loop itself.
 //!
-//! 1. `task/state.rs`: the life of a task, pending, running, done or cancelled, as a machine of one byte;
-//! 2. `task/waker.rs` and `inbox.rs`: how a wake reaches the ready queue, from this thread and from others;
-//! 3. `context.rs`: what a loop consists of, and how a sleep or a socket finds it;
-//! 4. `time/queue.rs` and `reactor/mod.rs`: what can wake a task when nobody else does;
-//! 5. `task/join.rs`: how a result gets out.
+//! The rest of the crate stands on these: `runtime.rs` (the way in), `net`, `future`, `blocking.rs`, `remote.rs`, `observe`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,16 +24,14 @@
 
 mod blocking;
 mod builder;
-mod context;
+mod event_loop;
 pub mod future;
-mod inbox;
 pub mod net;
 pub mod observe;
 mod reactor;
-mod ready;
 mod remote;
 mod runtime;
-mod stall;
+mod stalled;
 mod stats;
 mod task;
 pub mod time;
@@ -45,13 +40,12 @@ pub use blocking::spawn_blocking;
 pub use builder::{
     Builder, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_THREADS, DEFAULT_POLL_INTERVAL,
 };
-pub use context::current_task;
-pub use ready::Scheduler;
-pub use remote::{Gone, Remote};
+pub use event_loop::current_task;
+pub use event_loop::ready::Scheduler;
+pub use event_loop::stall::{Outside, StallReason};
+pub use future::AbortOnDrop;
+pub use remote::{Remote, RuntimeDropped};
 pub use runtime::{Runtime, run, spawn, spawn_named};
-pub use stall::{Stalled, StalledTask};
+pub use stalled::{Stalled, StalledTask};
 pub use stats::{Stats, Turn};
-pub use task::{
-    AbortOnDrop, CallbackId, JoinError, JoinHandle, MOST_CALLBACKS, Pending, StillPending, TaskId,
-    TaskState,
-};
+pub use task::{CallbackId, JoinError, JoinHandle, Pending, StillPending, TaskId, TaskState};

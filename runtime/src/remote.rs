@@ -1,4 +1,4 @@
-//! A loop as other threads see it.
+//! A runtime as other threads see it.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,93 +9,110 @@ use std::rc::Rc;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
-use crate::context::{Core, Letter, Mailbox};
-use crate::observe::{CancelOrigin, CauseKind};
+use crate::event_loop::{Core, LoopInbox, Message};
+use crate::observe::event::{CancelOrigin, CauseKind};
+use crate::observe::slot;
 use crate::task::TaskId;
 use crate::task::join::CancelRequest;
 
 /// Reaches a runtime from other threads: spawns and cancels there.
 ///
-/// While one exists, the loop never counts as stalled, since whoever holds it may still give it work.
-/// The drop of the last one wakes a loop that sleeps, for it may have nothing left to wait for.
+/// While one is held, the loop never counts as stalled, and a virtual clock does not jump, since the loop may still
+/// be given work. The drop of the last one wakes a loop that sleeps, for it may have nothing left to wait for.
+///
+/// ```
+/// let mut runtime = mainspring::Runtime::new();
+/// let remote = runtime.remote();
+/// let (sender, receiver) = async_channel::bounded(1);
+/// let thread = std::thread::spawn(move || {
+///     // The future is made on the loop's thread, and need not be `Send`.
+///     remote.spawn(move || async move { sender.send(42).await.unwrap() })
+/// });
+/// assert_eq!(runtime.block_on(receiver.recv()), Ok(42));
+/// thread.join().unwrap().unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Remote {
-    line: Arc<Line>,
+    guard: Arc<RemoteGuard>,
 }
 
 /// What all the handles of a runtime share, and the loop can count.
-pub(crate) struct Line {
-    inbox: Arc<Mailbox>,
+pub(crate) struct RemoteGuard {
+    inbox: Arc<LoopInbox>,
 }
 
-impl Drop for Line {
+impl Drop for RemoteGuard {
     fn drop(&mut self) {
-        // A closed inbox gives it back: there is nobody left to tell.
-        drop(self.inbox.send(Letter::LastRemoteGone));
+        // A closed inbox gives it back: the runtime has been dropped.
+        drop(self.inbox.send(Message::LastRemoteDropped));
     }
 }
 
 impl Remote {
     pub(crate) fn new(core: &Core) -> Remote {
         let mut known = core.remotes.borrow_mut();
-        let line = known.upgrade().unwrap_or_else(|| {
-            let line = Arc::new(Line { inbox: core.inbox.clone() });
-            *known = Arc::downgrade(&line);
-            line
+        let guard = known.upgrade().unwrap_or_else(|| {
+            let guard = Arc::new(RemoteGuard { inbox: core.inbox.clone() });
+            *known = Arc::downgrade(&guard);
+            guard
         });
-        Remote { line }
+        Remote { guard }
     }
 
-    /// Whether every handle is gone. If so, a look into the inbox finds what the last one sent.
-    pub(crate) fn none_left(core: &Core) -> bool {
-        let none = Weak::strong_count(&core.remotes.borrow()) == 0;
+    /// Whether a handle is left. If not, the inbox has what the last one sent.
+    pub(crate) fn is_held(core: &Core) -> bool {
+        let held = Weak::strong_count(&core.remotes.borrow()) > 0;
         fence(Ordering::Acquire);
-        none
+        held
     }
 
     /// Has `make` called on the loop's thread, and the future that it returns spawned there, detached.
     /// Neither the future nor its output needs to be `Send`.
     ///
     /// # Errors
-    /// [`Gone`] if the runtime has been dropped. One that is dropped before it reads the letter drops
+    /// [`RuntimeDropped`] if the runtime has been dropped. One that is dropped before it reads the message drops
     /// `make` uncalled.
     #[track_caller]
-    pub fn spawn<M, F>(&self, make: M) -> Result<(), Gone>
+    pub fn spawn<M, F>(&self, make: M) -> Result<(), RuntimeDropped>
     where
         M: FnOnce() -> F + Send + 'static,
         F: Future + 'static,
     {
         let spawned_at = Location::caller();
-        let thread = crate::context::thread_number();
-        let letter = Letter::Spawn(Box::new(move |core: &Rc<Core>| {
-            let (core, future) = (core.clone(), make());
-            core.clone().caused_by(CauseKind::Thread, thread, || {
-                drop(core.spawn(None, spawned_at, future))
+        let thread = slot::thread_number();
+        self.send(Message::Spawn(Box::new(move |core: &Rc<Core>| {
+            let future = make();
+            core.caused_by(CauseKind::Thread, thread, || {
+                drop(core.clone().spawn(None, spawned_at, future))
             });
-        }));
-        self.line.inbox.send(letter).map_err(|_| Gone)
+        })))
     }
 
-    /// Asks for a task to be cancelled. Its future is dropped by the loop, on the loop's thread. A task
-    /// that is over stays as it is.
+    /// Asks for a task to be cancelled. Its future is dropped by the loop, on the loop's thread. Nothing happens to a
+    /// task that is finished, nor if the id is one of another runtime.
     ///
     /// # Errors
-    /// [`Gone`] if the runtime has been dropped.
-    pub fn cancel(&self, task: TaskId) -> Result<(), Gone> {
-        self.line.inbox.send(Letter::Cancel { task, reason: None }).map_err(|_| Gone)
+    /// [`RuntimeDropped`] if the runtime has been dropped.
+    pub fn cancel(&self, task: TaskId) -> Result<(), RuntimeDropped> {
+        let request = CancelRequest { reason: None, origin: CancelOrigin::Remote, by: None };
+        self.send(Message::Cancel { task, request })
     }
 
     /// As [`cancel`](Remote::cancel), and says why.
     ///
     /// # Errors
-    /// [`Gone`] if the runtime has been dropped.
+    /// [`RuntimeDropped`] if the runtime has been dropped.
     pub fn cancel_with(
         &self,
         task: TaskId,
         reason: impl Into<Cow<'static, str>>,
-    ) -> Result<(), Gone> {
-        let reason = Some(reason.into());
-        self.line.inbox.send(Letter::Cancel { task, reason }).map_err(|_| Gone)
+    ) -> Result<(), RuntimeDropped> {
+        let (reason, origin) = (Some(reason.into()), CancelOrigin::Remote);
+        self.send(Message::Cancel { task, request: CancelRequest { reason, origin, by: None } })
+    }
+
+    fn send(&self, message: Message) -> Result<(), RuntimeDropped> {
+        self.guard.inbox.send(message).map_err(|_| RuntimeDropped)
     }
 }
 
@@ -105,25 +122,14 @@ impl fmt::Debug for Remote {
     }
 }
 
-impl Core {
-    /// A cancel request that came by letter.
-    pub(crate) fn cancel_from_afar(&self, id: TaskId, reason: Option<Cow<'static, str>>) {
-        if !self.request_cancel(id, None) {
-            return;
-        }
-        let request = CancelRequest { reason, origin: CancelOrigin::Remote, by: None };
-        self.table.borrow_mut().extra(id.slot()).request = Some(request);
-    }
-}
-
-/// The runtime has been dropped: there is nobody to send to.
+/// The runtime has been dropped: nothing can be sent to it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
+pub struct RuntimeDropped;
 
-impl fmt::Display for Gone {
+impl fmt::Display for RuntimeDropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the runtime has been dropped")
     }
 }
 
-impl Error for Gone {}
+impl Error for RuntimeDropped {}

@@ -3,37 +3,24 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::context::Core;
+use crate::event_loop::Core;
 
-/// A counter of the loop's thread. What can be told from something else that is counted has none.
-#[derive(Default)]
-pub(crate) struct Counter(Cell<u64>);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.set(self.0.get() + n);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
+/// Counters of the loop's thread. What follows from something else that is counted has none.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) turns: Counter,
+    pub(crate) turns: Cell<u64>,
     /// Futures given to `block_on`.
-    pub(crate) mains: Counter,
+    pub(crate) mains: Cell<u64>,
     /// Tasks that were taken from the ready queue to be cancelled.
-    pub(crate) unpolled: Counter,
-    pub(crate) done: Counter,
-    pub(crate) panicked: Counter,
-    pub(crate) cancelled: Counter,
-    pub(crate) timers_fired: Counter,
-    pub(crate) io_events: Counter,
-    pub(crate) letters: Counter,
-    pub(crate) parks: Counter,
-    pub(crate) parked_nanos: Counter,
+    pub(crate) unpolled: Cell<u64>,
+    pub(crate) done: Cell<u64>,
+    pub(crate) panicked: Cell<u64>,
+    pub(crate) cancelled: Cell<u64>,
+    pub(crate) timers_fired: Cell<u64>,
+    pub(crate) io_events: Cell<u64>,
+    pub(crate) messages: Cell<u64>,
+    pub(crate) parks: Cell<u64>,
+    pub(crate) parked_nanos: Cell<u64>,
 }
 
 /// What one turn did, or several: see [`Runtime::turn`](crate::Runtime::turn).
@@ -81,13 +68,18 @@ pub struct Stats {
     /// Readiness events that the operating system brought.
     pub io_events: u64,
     /// Wakes, spawns and cancels that came from other threads.
-    pub letters: u64,
+    pub messages: u64,
     /// Writes to the poller that they took: at most one per sleep.
     pub poller_writes: u64,
     /// Times that the loop waited for the operating system.
     pub parks: u64,
     /// Time spent so.
     pub parked: Duration,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get() + n);
 }
 
 impl Core {
@@ -97,7 +89,7 @@ impl Core {
         Stats {
             turns: counters.turns.get(),
             polls: self.polls(),
-            woken: self.table.borrow().ready.pushed(),
+            woken: self.tasks.borrow().ready.pushed(),
             spawned,
             done: counters.done.get(),
             panicked: counters.panicked.get(),
@@ -107,8 +99,8 @@ impl Core {
             sources: self.reactor.len() as u64,
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),
-            letters: counters.letters.get(),
-            poller_writes: self.inbox.notifier().rung(),
+            messages: counters.messages.get(),
+            poller_writes: self.inbox.notifier.wakes(),
             parks: counters.parks.get(),
             parked: Duration::from_nanos(counters.parked_nanos.get()),
         }
@@ -116,30 +108,18 @@ impl Core {
 
     /// Polls made, the one that is being made included.
     pub(crate) fn polls(&self) -> u64 {
-        self.table.borrow().ready.popped() - self.counters.unpolled.get()
-    }
-
-    /// The running totals in the shape of a turn, for a difference of two.
-    pub(crate) fn so_far(&self) -> Turn {
-        let counters = &self.counters;
-        Turn {
-            polled: self.polls(),
-            woken: self.table.borrow().ready.pushed(),
-            timers_fired: counters.timers_fired.get(),
-            io_events: counters.io_events.get(),
-            parked: Duration::from_nanos(counters.parked_nanos.get()),
-        }
+        self.tasks.borrow().ready.popped() - self.counters.unpolled.get()
     }
 }
 
 impl Turn {
-    pub(crate) fn since(self, before: Turn) -> Turn {
+    pub(crate) fn between(before: &Stats, after: &Stats) -> Turn {
         Turn {
-            polled: self.polled - before.polled,
-            woken: self.woken - before.woken,
-            timers_fired: self.timers_fired - before.timers_fired,
-            io_events: self.io_events - before.io_events,
-            parked: self.parked - before.parked,
+            polled: after.polls - before.polls,
+            woken: after.woken - before.woken,
+            timers_fired: after.timers_fired - before.timers_fired,
+            io_events: after.io_events - before.io_events,
+            parked: after.parked - before.parked,
         }
     }
 }

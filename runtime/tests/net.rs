@@ -12,12 +12,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures_io::AsyncWrite;
 use mainspring::future::{gather_all, yield_now};
-use mainspring::net::{AsyncFd, TRANSFER_BUDGET, TcpListener, TcpStream, UnixStream};
+use mainspring::net::{
+    AsyncFd, Family, Listener, Stream, TcpListener, TcpStream, UnixListener, UnixStream,
+};
 use mainspring::observe::{Event, Kind, Observer, TryOutcome};
 use mainspring::time::{Clock, sleep};
 use mainspring::{JoinHandle, Runtime, run, spawn};
@@ -25,6 +28,8 @@ use socket2::{Domain, Socket, Type};
 use support::{Log, stderr_of_child};
 
 const ANY_PORT: &str = "127.0.0.1:0";
+/// Bytes that a task may move in one poll, as `mainspring::net` says.
+const TRANSFER_BUDGET: usize = 64 * 1024;
 
 fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(ANY_PORT.parse::<SocketAddr>().unwrap()).unwrap();
@@ -518,37 +523,126 @@ fn accepting_without_descriptors_backs_off_and_goes_on() {
             }
         }
     }
+    async fn check<F: Family>(listener: Listener<F>, connect: impl Fn()) {
+        (0..3).for_each(|_| connect());
+        let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap();
+        rlimit::setrlimit(rlimit::Resource::NOFILE, 64, limit.1).unwrap();
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        assert!(taken.len() < 64);
+        let accepting = spawn(async move {
+            let mut accepted = Vec::new();
+            for _ in 0..3 {
+                accepted.push(listener.accept().await.unwrap());
+            }
+        });
+        sleep(Duration::from_secs(4)).await;
+        assert!(!accepting.is_finished());
+        drop(taken);
+        accepting.await.unwrap();
+        rlimit::setrlimit(rlimit::Resource::NOFILE, limit.0, limit.1).unwrap();
+    }
     let stderr = stderr_of_child("accepting_without_descriptors_backs_off_and_goes_on", || {
-        let failures = Failures::default();
-        let builder = Runtime::builder().clock(Clock::VirtualDespiteIo);
-        let mut runtime = builder.observer(failures.clone()).build().unwrap();
-        runtime.block_on(async {
+        let place =
+            std::env::temp_dir().join(format!("mainspring-accepting-{}", std::process::id()));
+        for unix in [false, true] {
+            let failures = Failures::default();
+            let builder = Runtime::builder().clock(Clock::VirtualDespiteIo);
+            let mut runtime = builder.observer(failures.clone()).build().unwrap();
+            let clients = RefCell::new((Vec::new(), Vec::new()));
+            runtime.block_on(async {
+                if unix {
+                    let connect = || StdUnixStream::connect(&place).unwrap();
+                    let listener = UnixListener::bind(&place).unwrap();
+                    check(listener, || clients.borrow_mut().1.push(connect())).await;
+                } else {
+                    let (listener, address) = listen();
+                    let connect = || std::net::TcpStream::connect(address).unwrap();
+                    check(listener, || clients.borrow_mut().0.push(connect())).await;
+                }
+            });
+            let tried = failures.0.take();
+            assert_eq!(tried, [0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270]);
+        }
+        std::fs::remove_file(place).unwrap();
+    });
+    assert!(stderr.is_empty());
+}
+
+/// For a future of one's own, the lack of descriptors is an error, and costs as much as an accept does.
+#[test]
+fn accepting_by_hand_without_descriptors_gives_way() {
+    fn failures<F: Family>(listener: &Listener<F>, cx: &mut Context<'_>) -> usize {
+        let failed = |result: std::io::Result<_>| result.is_err();
+        (0..1_000).take_while(|_| listener.poll_accept(cx).map(failed) == Poll::Ready(true)).count()
+    }
+    let stderr = stderr_of_child("accepting_by_hand_without_descriptors_gives_way", || {
+        let place = std::env::temp_dir().join(format!("mainspring-by-hand-{}", std::process::id()));
+        run(async {
             let (listener, address) = listen();
-            let clients: Vec<_> =
-                (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+            let _client = std::net::TcpStream::connect(address).unwrap();
+            let unix = UnixListener::bind(&place).unwrap();
+            let _unix_client = StdUnixStream::connect(&place).unwrap();
             rlimit::setrlimit(rlimit::Resource::NOFILE, 64, 64).unwrap();
             let mut taken = Vec::new();
             while let Ok(file) = std::fs::File::open("/dev/null") {
                 taken.push(file);
             }
-            assert!(taken.len() < 64);
-            let accepting = spawn(async move {
-                let mut accepted = Vec::new();
-                for _ in 0..3 {
-                    accepted.push(listener.accept().await.unwrap().1);
-                }
-                accepted
-            });
-            sleep(Duration::from_secs(4)).await;
-            assert!(!accepting.is_finished());
-            drop(taken);
-            let expected: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
-            assert_eq!(accepting.await.unwrap(), expected);
+            yield_now().await;
+            assert_eq!(poll_fn(|cx| Poll::Ready(failures(&listener, cx))).await, 256);
+            yield_now().await;
+            assert_eq!(poll_fn(|cx| Poll::Ready(failures(&unix, cx))).await, 256);
         });
-        let tried = failures.0.take();
-        assert_eq!(tried, [0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270]);
+        std::fs::remove_file(place).unwrap();
     });
     assert!(stderr.is_empty());
+}
+
+/// Who closes what the peer has reset finds it closed.
+#[test]
+fn closing_what_the_peer_has_reset_is_no_error() {
+    type Close<F> = fn(Stream<F>) -> std::io::Result<()>;
+    fn closed(closing: Poll<std::io::Result<()>>) -> std::io::Result<()> {
+        let Poll::Ready(result) = closing else { panic!("nothing to wait for") };
+        result
+    }
+    fn closes<F: Family>() -> [(&'static str, Close<F>); 8] {
+        fn cx() -> Context<'static> {
+            Context::from_waker(Waker::noop())
+        }
+        [
+            ("the stream", |mut s| closed(pin!(&mut s).poll_close(&mut cx()))),
+            ("a reference", |s| closed(pin!(&s).poll_close(&mut cx()))),
+            ("a half", |mut s| closed(pin!(s.split().1).poll_close(&mut cx()))),
+            ("an owned half", |s| closed(pin!(s.into_split().1).poll_close(&mut cx()))),
+            ("shutdown", |s| s.shutdown(Shutdown::Write)),
+            ("shutdown of reading", |s| s.shutdown(Shutdown::Read)),
+            ("shutdown of both", |s| s.shutdown(Shutdown::Both)),
+            ("twice", |s| s.shutdown(Shutdown::Both).and(s.shutdown(Shutdown::Write))),
+        ]
+    }
+    run(async {
+        for (what, close) in closes() {
+            let (near, far) = connection().await;
+            // Closing with a byte unread, and without lingering, is a reset.
+            near.write_all(b"unread").await.unwrap();
+            far.set_linger(Some(Duration::ZERO)).unwrap();
+            far.readable().await;
+            drop(far);
+            let reset = near.read(&mut [0]).await.unwrap_err();
+            assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+            close(near).expect(what);
+        }
+        for (what, close) in closes() {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.write_all(b"unread").await.unwrap();
+            drop(far);
+            assert!(near.read(&mut [0]).await.is_err());
+            close(near).expect(what);
+        }
+    });
 }
 
 /// What is asked of the operating system for a message there and back: two sends, two receives, and a wait

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use mainspring::future::yield_now;
-use mainspring::{Gone, Pending, Runtime, TaskState, current_task, spawn};
+use mainspring::{Pending, Runtime, RuntimeDropped, TaskState, current_task, spawn};
 use support::{AtFirstSleep, Drops, Gate, Log, observed_runtime, virtual_runtime};
 
 const THREADS: usize = 8;
@@ -59,8 +59,8 @@ fn eight_threads_hammer_one_waker() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let stats = runtime.stats();
     assert!(stats.poller_writes <= stats.turns, "a turn sleeps once at most: {stats:?}");
-    assert!(stats.letters <= (THREADS * WAKES) as u64);
-    assert!(stats.polls <= stats.letters + 1, "nothing but a letter has it polled: {stats:?}");
+    assert!(stats.messages <= (THREADS * WAKES) as u64);
+    assert!(stats.polls <= stats.messages + 1, "nothing but a letter has it polled: {stats:?}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_sleep_costs_one_write_however_many_threads_wake() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let stats = runtime.stats();
     assert_eq!((stats.parks, stats.poller_writes), (1, 1));
-    assert_eq!(stats.letters, THREADS as u64, "the second wake of each rides along");
+    assert_eq!(stats.messages, THREADS as u64, "the second wake of each rides along");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_wake_from_another_thread_ends_the_sleep() {
     }));
     thread.join().unwrap();
     let stats = runtime.stats();
-    assert_eq!((polls, stats.parks, stats.poller_writes, stats.letters), (2, 1, 1, 1));
+    assert_eq!((polls, stats.parks, stats.poller_writes, stats.messages), (2, 1, 1, 1));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_wake_during_the_poll_is_not_lost() {
         assert!(handle.is_finished(), "another thread: {from_another_thread}");
         let stats = runtime.stats();
         assert_eq!(stats.polls, 3, "two wakes, one poll");
-        assert_eq!(stats.letters, if from_another_thread { 2 } else { 0 });
+        assert_eq!(stats.messages, if from_another_thread { 2 } else { 0 });
     }
 }
 
@@ -246,7 +246,7 @@ fn wakes_of_a_scheduled_task_cost_no_entry() {
     let after = runtime.stats();
     assert_eq!(turn, 3);
     assert_eq!(after.polls - before.polls, 3, "main twice, the task once");
-    assert_eq!(after.letters, 0, "on its own thread, a wake is no letter");
+    assert_eq!(after.messages, 0, "on its own thread, a wake is no letter");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_wake_across_two_loops_of_one_thread_is_a_letter() {
     assert_eq!(waiting.state(), TaskState::Pending(Pending::Idle));
     first.run_until_idle();
     assert_eq!(waiting.state(), TaskState::Done);
-    assert_eq!((first.stats().letters, second.stats().letters), (1, 0));
+    assert_eq!((first.stats().messages, second.stats().messages), (1, 0));
 }
 
 #[test]
@@ -327,14 +327,17 @@ fn a_remote_cancel_drops_the_future_on_the_loops_thread() {
     assert_eq!(tenant.state(), TaskState::Pending(Pending::Idle));
 
     drop(runtime);
-    assert_eq!((kept.cancel(id), Gone.to_string()), (Err(Gone), Gone.to_string()));
+    assert_eq!(
+        (kept.cancel(id), RuntimeDropped.to_string()),
+        (Err(RuntimeDropped), RuntimeDropped.to_string())
+    );
     let unsent = Arc::new(());
     let inside = unsent.clone();
     let sent = again.spawn(move || {
         drop(inside);
         pending::<()>()
     });
-    assert_eq!(sent, Err(Gone));
+    assert_eq!(sent, Err(RuntimeDropped));
     assert_eq!(Arc::strong_count(&unsent), 1);
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub mod mainspring;
+pub mod zero;
 
 #[cfg(feature = "peers")]
 pub mod compio;

@@ -16,24 +16,19 @@ const BUFFER: usize = 1024;
 /// One connection, and 256.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        scenario("echo-1", "TCP echo 64 B, 1 connection", 1.06, with(1, 4_000)),
-        scenario("echo-256", "TCP echo 64 B, 256 connections", 1.05, with(256, 100)),
+        scenario("echo-1", "TCP echo 64 B, 1 connection", with(1, 4_000)),
+        scenario("echo-256", "TCP echo 64 B, 256 connections", with(256, 100)),
     ]
 }
 
-fn scenario(
-    id: &'static str,
-    title: &'static str,
-    goal: f64,
-    contestants: Vec<Contestant>,
-) -> Scenario {
+fn scenario(id: &'static str, title: &'static str, contestants: Vec<Contestant>) -> Scenario {
     let rows = vec![Row {
         title,
         unit: Unit::Micros,
-        goals: vec![Goal::OfFloor(goal)],
+        goals: vec![Goal::OfTokio(0.95)],
         note: "per trip there and back, same thread",
     }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    Scenario::new(id, rows, contestants)
 }
 
 /// The contestants for `connections` with `trips` each.
@@ -109,7 +104,7 @@ fn bare(connections: usize, trips: usize) -> Figures {
     vec![nanos_per(start, connections * trips) / 1e3]
 }
 
-fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
+pub(super) fn work<R: Connects>(connections: usize, trips: usize) -> Figures {
     R::run(async move {
         R::spawn(async move {
             let mut clients = Vec::with_capacity(connections);

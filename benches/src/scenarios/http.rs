@@ -37,7 +37,7 @@ pub fn scenarios() -> Vec<Scenario> {
         |connections, requests| Load { path: "/large", length: LARGE, connections, requests };
     let kept = "client's processor time per request, from nginx, connections kept";
     vec![
-        scenario(
+        Scenario::new(
             "http-1k-64",
             vec![cpu_row(
                 "GET 1 KiB, 64 connections",
@@ -45,7 +45,7 @@ pub fn scenarios() -> Vec<Scenario> {
             )],
             with_wrk(small(64, 20_000)),
         ),
-        scenario(
+        Scenario::new(
             "http-1k-512",
             vec![cpu_row(
                 "GET 1 KiB, 512 connections",
@@ -53,7 +53,7 @@ pub fn scenarios() -> Vec<Scenario> {
             )],
             with_wrk(small(512, 20_480)),
         ),
-        scenario(
+        Scenario::new(
             "http-1k-1",
             vec![Row {
                 title: "GET 1 KiB, 1 connection",
@@ -63,7 +63,7 @@ pub fn scenarios() -> Vec<Scenario> {
             }],
             contestants(small(1, 3_000), |load, span| vec![per(span.elapsed, load.requests)]),
         ),
-        scenario(
+        Scenario::new(
             "http-1m-64",
             vec![Row {
                 title: "GET 1 MiB, 64 connections",
@@ -76,7 +76,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             isolated: true,
             max_rounds: 9,
-            ..scenario(
+            ..Scenario::new(
                 "http-1m-512",
                 vec![
                     cpu_row("GET 1 MiB, 512 connections", vec![Goal::OfFloor(1.2)]),
@@ -95,7 +95,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             isolated: true,
             max_rounds: 9,
-            ..scenario(
+            ..Scenario::new(
                 "http-slow-10k",
                 vec![
                     Row {
@@ -120,7 +120,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 slow_with(10_000),
             )
         },
-        scenario(
+        Scenario::new(
             "http-slow-100",
             vec![Row {
                 title: "100 fetches of a page delayed 1 s: wall beyond 1 s",
@@ -131,10 +131,6 @@ pub fn scenarios() -> Vec<Scenario> {
             slow_with(100),
         ),
     ]
-}
-
-fn scenario(id: &'static str, rows: Vec<Row>, contestants: Vec<Contestant>) -> Scenario {
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
 }
 
 fn cpu_row(title: &'static str, goals: Vec<Goal>) -> Row {

@@ -4,13 +4,14 @@ use crate::runtimes::{Connects, Duplex, Spawns};
 use crate::scenario::{Contestant, Figures, Goal, Row, Scenario, Unit};
 use crate::scenarios::echo::bare_pairs;
 use mio::{Interest, Poll as Poller, Token};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::Waker;
+use std::task::{Context, Poll, Wake, Waker};
 
 const TASKS: usize = 1_000_000;
 const ENDS: usize = 10_000;
@@ -23,18 +24,28 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario(
             "memory-task",
-            "memory per idle task (1,000,000)",
+            "memory per idle task, its waker nowhere (1,000,000)",
             vec![Goal::AtMost(176.0)],
             crate::contestants!(
-                bare_tasks(),
+                bare_tasks(idle),
                 tasks(),
+                [tokio, tokio_set, smol, futures, monoio, compio, glommio]
+            ),
+        ),
+        scenario(
+            "memory-waker",
+            "memory per idle task, its waker stored (1,000,000)",
+            vec![],
+            crate::contestants!(
+                bare_waiting(),
+                waiting_tasks(),
                 [tokio, tokio_set, smol, futures, monoio, compio, glommio]
             ),
         ),
         scenario(
             "memory-tcp",
             "memory per idle TCP end (10,000)",
-            vec![Goal::AtMost(300.0)],
+            vec![Goal::AtMost(330.0)],
             crate::contestants!(
                 bare_ends(),
                 ends(),
@@ -83,12 +94,15 @@ fn status(field: &str) -> f64 {
 ///
 /// Nothing less would do the work: the future is of any type, so it is boxed; the waker is held
 /// by strangers on any thread, so it is counted by itself and holds no future.
-fn bare_tasks() -> Figures {
+fn bare_tasks<F: Future<Output = ()> + 'static>(mut task: impl FnMut(usize) -> F) -> Figures {
     #[expect(dead_code, reason = "only their size matters here")]
     struct WakerCell {
         queue: Arc<AtomicBool>,
         slot: u32,
         queued: AtomicBool,
+    }
+    impl Wake for WakerCell {
+        fn wake(self: Arc<Self>) {}
     }
     type Slot = (Pin<Box<dyn Future<Output = ()>>>, Arc<WakerCell>, Option<Waker>);
     let queue = Arc::new(AtomicBool::new(false));
@@ -97,12 +111,15 @@ fn bare_tasks() -> Figures {
     let mut ready = VecDeque::with_capacity(TASKS);
     let mut handles = Vec::with_capacity(TASKS);
     for slot in 0..TASKS {
-        let waker = WakerCell {
+        let cell = Arc::new(WakerCell {
             queue: Arc::clone(&queue),
             slot: u32::try_from(slot).unwrap(),
             queued: AtomicBool::new(true),
-        };
-        slots.push((Box::pin(idle(slot)), Arc::new(waker), None));
+        });
+        let mut future = Box::pin(task(slot));
+        let waker = Waker::from(Arc::clone(&cell));
+        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        slots.push((future, cell, None));
         ready.push_back(slot);
         handles.push(slot);
     }
@@ -127,14 +144,54 @@ async fn idle(mut number: usize) {
     std::hint::black_box(number);
 }
 
-/// Waiting for a task and not by yields: monoio would poll the one who yields again and again.
+/// Where a task's waker is kept: the task and the one who is to wake it share the place.
+type Place = Rc<RefCell<Option<Waker>>>;
+
+/// Idle as most tasks are, with its waker stored. The place takes 48 bytes of the allocator's, and 8
+/// in the list of those to be woken; they are in every figure.
+fn waiting(mut number: usize, places: &mut Vec<Place>) -> impl Future<Output = ()> + use<> {
+    let place = Place::default();
+    places.push(Rc::clone(&place));
+    async move {
+        IDLE.set(IDLE.get() + 1);
+        poll_fn(|cx| {
+            place.replace(Some(cx.waker().clone()));
+            Poll::<()>::Pending
+        })
+        .await;
+        number += 1;
+        std::hint::black_box(number);
+    }
+}
+
+fn places() -> Vec<Place> {
+    Vec::with_capacity(TASKS)
+}
+
+fn bare_waiting() -> Figures {
+    let mut places = places();
+    bare_tasks(|number| waiting(number, &mut places))
+}
+
 fn tasks<R: Spawns>() -> Figures {
+    hold::<R, _>(idle)
+}
+
+fn waiting_tasks<R: Spawns>() -> Figures {
+    let mut places = places();
+    hold::<R, _>(move |number| waiting(number, &mut places))
+}
+
+/// Waiting for a task and not by yields: monoio would poll the one who yields again and again.
+fn hold<R: Spawns, F: Future<Output = ()> + 'static>(
+    mut task: impl FnMut(usize) -> F + 'static,
+) -> Figures {
     R::run(async {
-        R::spawn(async {
+        R::spawn(async move {
             let before = resident_data();
             let mut handles = Vec::with_capacity(TASKS);
             for number in 0..TASKS {
-                handles.push(R::spawn(idle(number)));
+                handles.push(R::spawn(task(number)));
             }
             while IDLE.get() < TASKS {
                 R::spawn(async {}).await;

@@ -14,6 +14,7 @@ pub mod timeouts;
 pub mod timers;
 pub mod wake;
 pub mod yield_;
+pub mod zero;
 
 use crate::scenario::Scenario;
 use mio::{Events, Poll as Poller};
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
         observed::scenarios(),
         http::scenarios(),
         http_memory::scenarios(),
+        zero::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -19,7 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
         rows: vec![Row {
             title: "ping-pong of two tasks by waker",
             unit: Unit::Nanos,
-            goals: vec![Goal::OfFloor(75.0 / 15.0), Goal::OfBestPeer(75.0 / 121.0)],
+            goals: vec![Goal::OfBestPeer(0.65)],
             note: "per round trip",
         }],
         contestants: crate::contestants!(
@@ -62,7 +62,7 @@ fn bare() -> Figures {
 }
 
 /// The same on a runtime.
-fn work<R: Spawns>() -> Figures {
+pub(super) fn work<R: Spawns>() -> Figures {
     R::run(async {
         R::spawn(async {
             let table = Rc::new(Table::default());

@@ -18,7 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario(
             "timeout-ready",
             "timeout around a ready future",
-            vec![Goal::OfFloor(4.0 / 1.1), Goal::OfBestPeer(4.0 / 5.1)],
+            vec![Goal::OfBestPeer(4.0 / 5.1)],
             crate::contestants!(
                 bare_ready(),
                 ready(),
@@ -28,7 +28,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario(
             "timeout-pending",
             "timeout around a future pending once",
-            vec![Goal::OfFloor(80.0 / 35.0), Goal::OfBestPeer(80.0 / 150.0)],
+            vec![Goal::OfBestPeer(0.5)],
             crate::contestants!(
                 bare_pending(),
                 pending(),
@@ -45,7 +45,7 @@ fn scenario(
     contestants: Vec<Contestant>,
 ) -> Scenario {
     let rows = vec![Row { title, unit: Unit::Nanos, goals, note: "30 s, never reached" }];
-    Scenario { id, rows, contestants, isolated: false, max_rounds: usize::MAX }
+    Scenario::new(id, rows, contestants)
 }
 
 /// The floor: a call through a pointer that answers at once.

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mainspring_examples::cli::{Cli, Command, complaint};
-use mainspring_examples::commands::{compare, demo, fetch, get, page, serve, site, sweep};
+use mainspring_examples::commands::{
+    compare, demo, fetch, get, page, send, serve, site, sweep, worker,
+};
 use mainspring_examples::failure::{Failure, print};
 
 fn main() -> ExitCode {
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Some(Command::Site(args)) => site::run(args),
         Some(Command::Get(args)) => get::run(args),
         Some(Command::Page(args)) => page::run(args),
+        Some(Command::Worker(args)) => worker::run(args),
+        Some(Command::Send(args)) => send::run(args),
     };
     finish(outcome, 1)
 }

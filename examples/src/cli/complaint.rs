@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 
 use clap::CommandFactory as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Cli;
+use crate::credentials::{HIDDEN, without_userinfo};
 
 /// What to print, and the exit code, for a command line that was not taken, of which `first` is the
 /// first argument.
@@ -19,9 +20,32 @@ pub fn complaint(error: &clap::Error, first: Option<&OsStr>) -> (String, u8) {
             let first = first.and_then(OsStr::to_str).unwrap_or_default();
             let has_help = Cli::command().find_subcommand(first).is_some();
             let help = if has_help { format!("crawl {first}") } else { "crawl".to_owned() };
-            (one_line(&error.render().to_string(), &help), 2)
+            (one_line(&without_secrets(error), &help), 2)
         }
     }
+}
+
+/// A message in which no value is shown that is, or may hold, a secret.
+fn without_secrets(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let (option, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let mut message = error.render().to_string();
+    if ["--header", "--user "].iter().any(|secret| option.starts_with(secret)) {
+        let name = value.split_once([':', ' ']).map_or("", |(name, _)| name);
+        let shown = if option.starts_with("--header") { name } else { "" };
+        message = message.replace(&format!("'{value}'"), &format!("'{shown}{HIDDEN}'"));
+    }
+    for (_, said) in error.context() {
+        if let ContextValue::String(text) = said
+            && text.contains('@')
+        {
+            message = message.replace(text, &without_userinfo(text));
+        }
+    }
+    message
 }
 
 /// The first paragraph and the tip of one of clap's messages, on one line, and whose help to see.

@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use http::{HeaderName, HeaderValue};
-use mainspring_http::Proxy;
+use http::HeaderValue;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
 use super::values::{
-    Seeds, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector, share,
+    Seeds, Via, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector,
+    share, user,
 };
+use super::workers::Sharing;
+use crate::credentials::{Audience, Credentials, Field};
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +34,7 @@ pub struct Fetch {
     /// How many links away from the beginning to go
     #[arg(long, value_name = "N", default_value = "0", value_parser = depth)]
     pub depth: u32,
-    /// Follow links to other hosts too
+    /// Follow links and redirects to other hosts too
     #[arg(long)]
     pub any_host: bool,
     /// How many pages to fetch at most
@@ -50,7 +52,7 @@ pub struct Fetch {
 }
 
 /// `crawl site`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -70,10 +72,10 @@ pub struct Site {
     /// Begin at the pages that this sitemap lists; may be given several times
     #[arg(long, value_name = "URL", value_parser = seed)]
     pub sitemap: Vec<Url>,
-    /// Which links to follow: host, subdomains (of the beginning's hosts) or any
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Scope::Host)]
+    /// Which links and redirects to follow: host, subdomains (of the beginning's hosts) or any
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Reach::Host)]
     #[arg(hide_possible_values = true)]
-    pub scope: Scope,
+    pub scope: Reach,
     /// Follow only links that this matches
     #[arg(long, value_name = "REGEX", value_parser = regex)]
     pub include: Option<Regex>,
@@ -122,7 +124,7 @@ pub struct Site {
 
 /// Which links to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scope {
+pub enum Reach {
     /// Those to the hosts and ports of the beginning
     Host,
     /// Those to the hosts of the beginning and to whatever is below them
@@ -132,7 +134,7 @@ pub enum Scope {
 }
 
 /// How to ask for pages, and what to do with them.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "Asking and keeping")]
 pub struct Asking {
     /// Print what this CSS selector finds, instead of a line per page
@@ -156,15 +158,22 @@ pub struct Asking {
     /// Watch the loop at work: hold it, step it, ask it why; without a terminal, a line a second
     #[arg(long)]
     pub live: bool,
-    /// Send this header with every request; may be given several times
+    /// Send this header with every request, one that authenticates to the hosts and ports of the
+    /// command line only; without a value, send none of that name; may be given several times
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<(HeaderName, HeaderValue)>,
+    pub header: Vec<Field>,
+    /// Authenticate to the hosts and ports of the command line with a name and a password
+    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
+    pub user: Option<(String, String)>,
+    /// Send credentials to this host too: HOST, HOST:PORT or https://HOST; may be given several times
+    #[arg(long, value_name = "HOST", value_parser = Audience::parse)]
+    pub credentials_for: Vec<Audience>,
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
-    /// Send requests through this proxy: http://, socks5:// or socks5h://
+    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
     #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<Via>,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,
@@ -177,11 +186,23 @@ pub struct Asking {
     /// DANGEROUS: take any certificate for good
     #[arg(long)]
     pub danger_accept_invalid_certs: bool,
-    /// Give up on a page after this time
+    /// Give up on a page after this time; 0 never
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     #[arg(allow_hyphen_values = true)]
     pub timeout: Duration,
-    /// Give up on a page that is larger than this
+    /// Read no page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
+    /// Through whom pages are fetched.
+    #[command(flatten)]
+    pub sharing: Sharing,
+}
+
+impl Asking {
+    /// The header fields to send; which origins the credentials among them are for is still to be
+    /// told.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(&self.header, self.user.as_ref(), &self.credentials_for)
+    }
 }

@@ -4,23 +4,33 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use http::{HeaderName, HeaderValue, Method};
-use mainspring_http::Proxy;
+use http::{HeaderValue, Method};
 use url::Url;
 
-use super::values::{header, header_value, proxy, seed, user};
-use crate::value::duration;
+use super::values::{Via, header, header_value, limit, proxy, seed, user};
+use crate::credentials::Field;
 
 /// `crawl get`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = "\
 Examples:
   crawl get -i http://localhost:8080/hello
   crawl get -v -d name=value http://localhost:8000/form
   crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
+  crawl get --compressed -m 10 -x localhost:3128 http://localhost:8080/
 What -w knows: http_code http_version url_effective num_redirects content_type remote
                size_download time_namelookup time_connect time_appconnect time_pretransfer
-               time_starttransfer time_total")]
+               time_starttransfer time_total
+Not as with curl:
+  every failure is exit code 1, a mistake in the command line 2
+  without -m, five minutes are the limit
+  -d @FILE sends the file as it is, line ends too, as --data-binary does; -H and -w read no file
+  -H 'Host:' removes nothing: HTTP/1.1 asks for one
+  -X holds for the first request; redirects change it as the standard says
+  -o's file appears once it is whole; -m also takes units, as in 250ms or 2m
+  -v and --har show *** for credentials and cookies
+  on a terminal, characters that could steer it are shown as escapes
+  proxies come from -x alone, and neither .curlrc nor .netrc is read")]
 pub struct Get {
     /// What to ask for
     #[arg(value_name = "URL", value_parser = seed)]
@@ -37,25 +47,28 @@ pub struct Get {
     /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
     #[arg(short, long, value_name = "DATA")]
     pub data: Vec<String>,
-    /// Send this header; may be given several times
+    /// Send this header; without a value ('Accept:'), none of that name; may be given several times
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<(HeaderName, HeaderValue)>,
+    pub header: Vec<Field>,
+    /// Ask for a compressed answer and unpack it; without this, the body is kept as it is sent
+    #[arg(long)]
+    pub compressed: bool,
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
     /// Authenticate with a name and a password
     #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
     pub user: Option<(String, String)>,
-    /// Write the body to this file, which appears once it is whole
+    /// Write the body to this file, which appears once it is whole; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Send requests through this proxy: http://, socks5:// or socks5h://
+    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
     #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<Via>,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,
-    /// Follow redirects
+    /// Follow redirects, up to 50
     #[arg(short = 'L', long)]
     pub location: bool,
     /// Fail on a status from 400 on
@@ -73,8 +86,8 @@ pub struct Get {
     /// Print this at the end, with %{name} filled in
     #[arg(short, long, value_name = "FORMAT")]
     pub write_out: Option<String>,
-    /// Give up after this time
-    #[arg(short = 'm', long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    /// Give up after this time: seconds, or with a unit; 0 never
+    #[arg(short = 'm', long, value_name = "TIME", default_value = "5m", value_parser = limit)]
     #[arg(allow_hyphen_values = true)]
     pub timeout: Duration,
 }

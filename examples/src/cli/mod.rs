@@ -10,13 +10,28 @@ mod complaint;
 mod gathering;
 mod get;
 mod values;
+mod workers;
 
 use crate::value::duration;
 pub use complaint::complaint;
-pub use gathering::{Asking, Fetch, Scope, Site};
+pub use gathering::{Asking, Fetch, Reach, Site};
 pub use get::Get;
-pub use values::{Seeds, seed};
+pub use values::{Seeds, Via, seed};
 use values::{at_least_one, page_count};
+pub use workers::{Redis, Send, Sharing, Worker};
+
+/// What may hold a secret shows nothing of itself.
+macro_rules! opaque {
+    ($($name:ident)*) => {
+        $(impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+opaque!(Asking Fetch Get Seeds Site);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +46,8 @@ Examples:
   crawl serve --listen 127.0.0.1:8080       the slow site alone
   crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'
   crawl site http://127.0.0.1:8080/ --out mirror --bodies --resume crawl.journal
-  crawl get -v http://127.0.0.1:8080/hello/World";
+  crawl get -v http://127.0.0.1:8080/hello/World
+  crawl worker --help                       share the work over machines, from the beginning";
 
 /// Crawls a slow site on one thread, and shows what that takes
 #[derive(Debug, Parser)]
@@ -58,12 +74,16 @@ pub enum Command {
     Sweep(Sweep),
     /// Fetch pages, follow their links if asked to, select from them
     Fetch(Box<Fetch>),
-    /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
+    /// Crawl whole sites politely: robots.txt, pauses, budgets, a journal to resume from
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
     Get(Box<Get>),
     /// Make a page of a trace that was saved as JSON, or of up to three beside each other
     Page(Page),
+    /// Fetch for others: tasks of Celery's, with Redis between
+    Worker(Box<Worker>),
+    /// Have workers fetch
+    Send(Box<Send>),
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
@@ -216,7 +236,7 @@ mod tests {
             ),
             (
                 "crawl fetch h -H x",
-                "invalid value 'x' for '--header <NAME: VALUE>': write it like 'Name: value'; \
+                "invalid value '***' for '--header <NAME: VALUE>': write it like 'Name: value'; \
                  see crawl fetch --help",
             ),
             (
@@ -241,6 +261,18 @@ mod tests {
             ),
         ] {
             assert_eq!(complaint_of(line), (text.to_owned(), 2));
+        }
+    }
+
+    #[test]
+    fn what_was_given_is_not_to_be_seen_in_debug_text() {
+        for line in [
+            "crawl get http://me:s3cr3t@h/ -u me:s3cr3t -H Cookie:s3cr3t -x me:s3cr3t@h:1",
+            "crawl fetch http://me:s3cr3t@h/[1-2] -u me:s3cr3t -H X-Api-Key:s3cr3t",
+            "crawl site http://s3cr3t@h/ --sitemap http://me:s3cr3t@h/ -x http://me:s3cr3t@h:1",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert!(!format!("{cli:?}").contains("s3cr3t"), "{cli:?}");
         }
     }
 

@@ -1,10 +1,15 @@
 //! Readers of single values: each says in half a sentence what is wrong with a text.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue};
-use mainspring_http::Proxy;
+use mainspring_http::{Proxy, is_secret};
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
+
+use crate::credentials::Field;
+use crate::value::duration;
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     from(1, text)
@@ -46,7 +51,7 @@ pub fn seed(text: &str) -> Result<Url, String> {
 const MAX_RANGE: u32 = 1_000_000;
 
 /// One URL, or those that one with a range stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seeds(pub Vec<Url>);
 
 /// A URL in which `[1-100]` stands for each of these numbers, as with curl. One range is enough;
@@ -75,20 +80,57 @@ pub(super) fn selector(text: &str) -> Result<Selector, String> {
     Selector::parse(text).map_err(|error| format!("no CSS selector: {error}"))
 }
 
-/// A header field, written as on the wire.
-pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it like 'Name: value'")?;
-    let bad_name = |_| format!("{name:?} is no name of a header");
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(bad_name)?;
-    Ok((name, header_value(value.trim())?))
+/// A header field, written as on the wire. As with curl, `Name:` has none of that name sent, and
+/// `Name;` an empty one.
+pub(super) fn header(text: &str) -> Result<Field, String> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value.trim()).filter(|value| !value.is_empty())),
+        None => (text.strip_suffix(';').ok_or("write it like 'Name: value'")?, Some("")),
+    };
+    let name = HeaderName::from_bytes(name.trim().as_bytes());
+    // What stands there may be a secret without its name.
+    let name = name.map_err(|_| "what stands before the colon is no name of a header")?;
+    let Some(value) = value else { return Ok((name, None)) };
+    let mut value = header_value(value)?;
+    value.set_sensitive(is_secret(name.as_str()));
+    Ok((name, Some(value)))
 }
 
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| "holds a character that no header may".to_owned())
 }
 
-pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
-    Proxy::new(text).map_err(|error| error.to_string())
+/// A proxy of the command line.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// The proxy.
+    pub proxy: Proxy,
+    /// Whether it is given whole requests for `http`, and not asked for a tunnel.
+    pub takes_requests: bool,
+    /// Whether it is given a name and a password.
+    pub with_password: bool,
+}
+
+/// A proxy; without a scheme it is one for HTTP, and then without a port at 1080, as with curl.
+pub(super) fn proxy(text: &str) -> Result<Via, String> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let mut url = Url::parse(&whole).map_err(|error| error.to_string())?;
+    if url.port().is_none() && !whole.trim_end_matches('/').ends_with(":80") && whole != text {
+        url.set_port(Some(1080)).map_err(|()| "it names no host")?;
+    }
+    let takes_requests = url.scheme() == "http";
+    let with_password = !url.username().is_empty() || url.password().is_some();
+    let proxy = Proxy::new(url).map_err(|error| error.to_string())?.named_by("--proxy");
+    Ok(Via { proxy, takes_requests, with_password })
+}
+
+/// A limit of time as curl takes it: seconds, or with a unit; 0 is none.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    match seconds.map(Duration::try_from_secs_f64) {
+        Some(Ok(seconds)) => duration(&format!("{}ns", seconds.as_nanos())),
+        _ => duration(text),
+    }
 }
 
 pub(super) fn regex(text: &str) -> Result<Regex, String> {

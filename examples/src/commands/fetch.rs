@@ -9,7 +9,7 @@ use super::gather::{Plan, gather};
 use crate::cli::Fetch;
 use crate::crawl::account::Budget;
 use crate::crawl::frontier::{Bounds, Frontier};
-use crate::crawl::scope;
+use crate::crawl::scope::Scope;
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
@@ -26,21 +26,29 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let gathered = gather(&args.asking, "fetch", args.concurrency, &stop, async |_| {
-        let urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
-        let in_scope: Box<dyn Fn(&Url) -> bool> = match args.any_host {
-            true => Box::new(|_| true),
-            false => Box::new(scope::same_hosts(&urls)),
-        };
+    let mut urls: Vec<Url> = args.urls.iter().flat_map(|seeds| seeds.0.clone()).collect();
+    let mut credentials = args.asking.credentials();
+    urls.iter_mut().for_each(|url| credentials.meant_for(url));
+    let concurrency = args.concurrency;
+    let gathered = gather(&args.asking, credentials, "fetch", concurrency, &stop, async |_| {
+        let scope = if args.any_host { Scope::any() } else { Scope::same_hosts(&urls) };
         let bounds = Bounds { depth: args.depth, pages: args.pages.max(urls.len()) };
         // Pages that were named one by one were meant; links that lead further are for crawlers.
         let pace = Pace { obey_robots: args.depth > 0 && !args.ignore_robots, ..Pace::unlimited() };
-        let mut frontier = Frontier::new(bounds, pace, in_scope);
+        let mut frontier = Frontier::new(bounds, pace, scope.widened_by("--any-host"));
         urls.into_iter().for_each(|url| frontier.seed(url));
-        let budget = Budget::unlimited(args.concurrency);
-        Ok(Plan { frontier, budget, assets: false, out, journal: None, earlier: Vec::new() })
+        Ok(Plan {
+            frontier,
+            budget: Budget::unlimited(args.concurrency),
+            assets: false,
+            out,
+            journal: None,
+            earlier: Vec::new(),
+            failures: Vec::new(),
+            cuts: Vec::new(),
+        })
     })?;
-    gathered.tell_failures();
+    gathered.tell();
     let totals = &gathered.totals;
     let mut summary = format!(
         "{} {}, {} failed, {}, {}",
@@ -52,8 +60,10 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     );
     for (count, what) in [
         (totals.abandoned, "known of and not fetched"),
-        (gathered.left_out as u64, "links past the limit of pages"),
+        (gathered.counts.left_out as u64, "links past the limit of pages"),
         (totals.forbidden, "forbidden by robots.txt"),
+        (totals.led_away, "redirects to pages known already or out of scope"),
+        (gathered.counts.unasked as u64, "links to hosts without a readable robots.txt"),
     ] {
         if count > 0 {
             summary.push_str(&format!(", {} {what}", Count(count)));

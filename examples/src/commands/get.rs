@@ -1,56 +1,73 @@
 //! `crawl get`: one request, as with curl.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::fs;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
+use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
 
+use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
+use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
+use crate::har::HarRecorder;
 use crate::output::{Draft, check};
-use crate::phases::{Phases, Stopwatch};
-use crate::text::{Printable, printable_lines};
+use crate::text::{STDOUT, Text, printable_lines};
+use crate::timings::{RequestTimer, Timings};
 use crate::value::{Size, Took};
-use crate::web;
+use crate::{options, web};
 
-/// Redirects that `-L` follows.
-const REDIRECTS: usize = 10;
+/// Redirects that `-L` follows, as with curl.
+const REDIRECTS: usize = 50;
+
+/// What `--compressed` asks for: what the client can unpack.
+const CODINGS: HeaderValue = HeaderValue::from_static("deflate, gzip, br, zstd");
 
 /// Sends the request and prints what comes.
 ///
 /// # Errors
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
-    check(args.har.iter().chain(&args.output))?;
+    check(args.har.iter().chain(output(args)))?;
     let body = body(args)?;
     let mut runtime =
         crate::trace::runtime(crate::trace::recorded(Runtime::builder().name("get"), None))?;
     runtime.block_on(get(args, body))
 }
 
+/// The file to write the body to; none for `-o -`.
+fn output(args: &Get) -> Option<&PathBuf> {
+    args.output.as_ref().filter(|path| path.as_os_str() != "-")
+}
+
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
-    let mut client = web::trusting(args.cacert.as_deref())?
-        .timeout(args.timeout)
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::new());
+    let verbose = Verbose {
+        on: args.verbose,
+        via: args.proxy.clone(),
+        body: body.as_ref().map(Vec::len),
+        method: RefCell::default(),
+    };
+    let removed: Vec<HeaderName> = args.header.iter().filter_map(removed).collect();
+    let client = options::trusting(args.cacert.as_deref())?.decompress(args.compressed);
+    let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Both(stopwatch.clone(), archive.clone()));
-    if let Some(proxy) = &args.proxy {
-        client = client.proxy(proxy.clone());
+        .hook(Hooks(timer.clone(), archive.clone(), verbose));
+    if !args.timeout.is_zero() {
+        client = client.timeout(args.timeout);
+    }
+    if let Some(via) = &args.proxy {
+        client = client.proxy(via.proxy.clone());
     }
     let client = client.build();
     let request = request(args, &client, body)?;
-    if args.verbose {
-        tell(&request_text(&request));
-    }
-    let outcome = exchange(args, &client, request, &stopwatch).await;
+    let outcome = exchange(args, &client, request, &timer).await;
     if let Some(path) = &args.har {
         web::write_har(path, &archive)?;
     }
@@ -62,25 +79,33 @@ async fn exchange(
     args: &Get,
     client: &Client,
     request: Request,
-    stopwatch: &Stopwatch,
+    timer: &RequestTimer,
 ) -> Result<ExitCode, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
+    let url = request.url.clone();
     let response = client.execute(request).await.map_err(failed)?;
     let facts = Facts::of(&response);
     if args.verbose {
-        tell(&answer_text(&response, &facts));
+        for hop in response.history() {
+            tell(format!("* redirected from {}\n", shown_url(&hop.url)).as_bytes());
+        }
+        if !facts.address.is_empty() {
+            tell(format!("* connected to {}\n", facts.address).as_bytes());
+        }
+        let start = start_line(response.version(), response.status(), &response.reason());
+        tell(&answer_text(&start, response.headers()));
     }
     if args.include || args.head {
-        print(&head(&response))?;
+        print_bytes(&head(&response))?;
     }
     let failure = args.fail && facts.status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
-    let phases = stopwatch.phases();
+    let timings = timer.take(&url);
     if args.verbose {
-        tell(&phases_text(&phases, size));
+        tell(timings_text(&timings, size).as_bytes());
     }
     if let Some(format) = &args.write_out {
-        print(&facts.written(format, &phases, size))?;
+        print(&facts.written(format, &timings, size))?;
     }
     if failure {
         return Err(Failure::Said(format!("the answer is {}", facts.status)));
@@ -122,28 +147,44 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     };
     let mut headers = HeaderMap::new();
     for (name, value) in &args.header {
-        headers.append(name.clone(), value.clone());
+        if let Some(value) = value {
+            headers.append(name.clone(), value.clone());
+        }
     }
-    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    let mut url = args.url.clone();
+    let in_url = take_userinfo(&mut url);
+    let user = args.user.as_ref().or(in_url.as_ref());
     let ours = HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-    let agent = args.user_agent.clone().unwrap_or(ours);
-    headers.entry(http::header::USER_AGENT).or_insert(agent);
-    let mut request = client.request(method, &args.url);
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let own = [
+        (AUTHORIZATION, user.map(|(name, password)| basic(name, password))),
+        (USER_AGENT, Some(args.user_agent.clone().unwrap_or(ours))),
+        (ACCEPT, Some(HeaderValue::from_static("*/*"))),
+        (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
+        (CONTENT_TYPE, body.as_ref().map(|_| form)),
+    ];
+    for (name, value) in own {
+        let is_removed = args.header.iter().filter_map(removed).any(|removed| removed == name);
+        if let Some(value) = value.filter(|_| !is_removed) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    let mut request = client.request(method, &url);
     if let Some(body) = body {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.entry(CONTENT_TYPE).or_insert(form);
         request = request.body(body);
     }
-    if let Some((user, password)) = &args.user {
-        request = request.basic_auth(user, password);
-    }
     request.headers(headers).build().map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// The name of a field that is not to be sent.
+fn removed((name, value): &Field) -> Option<HeaderName> {
+    value.is_none().then(|| name.clone())
 }
 
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
-    if args.output.is_none() && io::stdout().is_terminal() {
+    if args.output.is_none() && **STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
@@ -154,13 +195,12 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         return Ok(body.len() as u64);
     }
     let at = |path: &Path, error: &io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    let mut draft = match &args.output {
+    let mut draft = match output(args) {
         Some(path) => Some((Draft::create(path).map_err(|error| at(path, &error))?, path)),
         None => None,
     };
     let mut size = 0;
-    while let Some(chunk) = response.chunk().await {
-        let chunk = chunk.map_err(failed)?;
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
             Some((file, path)) => file.write_all(&chunk).map_err(|error| at(path, &error))?,
@@ -173,30 +213,27 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     Ok(size)
 }
 
-/// Two hooks in the place of one.
-struct Both(Stopwatch, HarRecorder);
+/// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
+struct Hooks(RequestTimer, HarRecorder, Verbose);
 
-impl Hook for Both {
+impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.signal(signal);
         self.1.signal(signal);
+        self.2.signal(signal);
     }
 }
 
 /// Which phase was over when, from the beginning.
-fn phases_text(phases: &Phases, size: u64) -> String {
-    let told: Vec<String> = [
-        ("looked up", phases.looked_up),
-        ("connected", phases.connected),
-        ("TLS", phases.shaken),
-        ("sent", phases.sent),
-        ("head", phases.answered),
-        ("body", phases.over),
-    ]
-    .into_iter()
-    .filter_map(|(name, moment)| Some(format!("{name} {}", Took(moment?))))
-    .collect();
-    format!("* {} ({})\n", told.join(", "), Size(size))
+fn timings_text(timings: &Timings, size: u64) -> String {
+    let [_, _, connect, tls, send, wait, body] = timings.values();
+    // A name that is known from before is looked up in no time.
+    let phases =
+        [("looked up", connect, 1), ("connected", connect, 2), ("TLS", tls, 3), ("sent", send, 4)];
+    let told = phases.into_iter().chain([("head", wait, 5), ("body", body, 6)]).filter_map(
+        |(name, had, phase)| had.map(|_| format!("{name} {}", Took(timings.until(phase)))),
+    );
+    format!("* {} ({})\n", told.collect::<Vec<_>>().join(", "), Size(size))
 }
 
 /// What can be said of an answer once its body has been taken.
@@ -215,7 +252,7 @@ impl Facts {
         Facts {
             status: response.status().as_u16(),
             version: format!("{:?}", response.version()),
-            url: response.url().to_string(),
+            url: shown_url(response.url()),
             redirects: response.history().len(),
             content_type: String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned(),
             address: response.remote_addr().map(|address| address.to_string()).unwrap_or_default(),
@@ -224,7 +261,7 @@ impl Facts {
 
     /// `format` with `%{name}` filled in as by curl, and `\n` and `\t` for what they stand for.
     /// Names that mean nothing here stay as they are.
-    fn written(&self, format: &str, phases: &Phases, size: u64) -> String {
+    fn written(&self, format: &str, timings: &Timings, size: u64) -> String {
         let mut text = String::new();
         let mut rest = format;
         while let Some(at) = rest.find(['%', '\\']) {
@@ -232,9 +269,9 @@ impl Facts {
             rest = &rest[at..];
             let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
             let known =
-                named.and_then(|(name, after)| Some((self.value(name, phases, size)?, after)));
+                named.and_then(|(name, after)| Some((self.value(name, timings, size)?, after)));
             let (piece, after) = match known {
-                Some((value, after)) => (Printable(&value).to_string(), after),
+                Some((value, after)) => (Text(&value, STDOUT).to_string(), after),
                 None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
                 None if rest.starts_with("\\t") => ("\t".to_owned(), &rest[2..]),
                 None => (rest[..1].to_owned(), &rest[1..]),
@@ -245,9 +282,8 @@ impl Facts {
         text + rest
     }
 
-    fn value(&self, name: &str, phases: &Phases, size: u64) -> Option<String> {
-        let seconds =
-            |moment: Option<Duration>| format!("{:.6}", moment.unwrap_or_default().as_secs_f64());
+    fn value(&self, name: &str, timings: &Timings, size: u64) -> Option<String> {
+        let until = |phase| format!("{:.6}", timings.until(phase).as_secs_f64());
         Some(match name {
             "http_code" | "response_code" => self.status.to_string(),
             "http_version" => self.version.trim_start_matches("HTTP/").to_owned(),
@@ -256,65 +292,16 @@ impl Facts {
             "content_type" => self.content_type.clone(),
             "remote" => self.address.clone(),
             "size_download" => size.to_string(),
-            "time_namelookup" => seconds(phases.looked_up),
-            "time_connect" => seconds(phases.connected),
-            "time_appconnect" => seconds(phases.shaken),
-            "time_pretransfer" => seconds(phases.ready),
-            "time_starttransfer" => seconds(phases.answered),
-            "time_total" => seconds(phases.over.or(phases.answered)),
+            "time_namelookup" => until(1),
+            "time_connect" => until(2),
+            // Without a handshake, there is no moment of its end.
+            "time_appconnect" => timings.tls_ms.map_or("0.000000".to_owned(), |_| until(3)),
+            "time_pretransfer" => until(3),
+            "time_starttransfer" => until(5),
+            "time_total" => until(6),
             _ => return None,
         })
     }
-}
-
-/// The head of an answer, as near to the wire as it can be told.
-fn head(response: &Response) -> String {
-    let status = response.status();
-    let mut text =
-        format!("{:?} {} {}\n", response.version(), status.as_u16(), Printable(&response.reason()));
-    push_fields(&mut text, "", response.headers());
-    text.push('\n');
-    text
-}
-
-fn request_text(request: &Request) -> String {
-    let path = &request.url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut text = format!("> {} {path} HTTP/1.1\n", request.method);
-    let host = &request.url[url::Position::BeforeHost..url::Position::AfterPort];
-    writeln!(text, "> host: {host}").expect("a String takes any text");
-    push_fields(&mut text, "> ", &request.headers);
-    text
-}
-
-fn answer_text(response: &Response, facts: &Facts) -> String {
-    let mut text = String::new();
-    for hop in response.history() {
-        writeln!(text, "* redirected from {}", Printable(hop.as_str()))
-            .expect("a String takes any text");
-    }
-    if !facts.address.is_empty() {
-        writeln!(text, "* connected to {}", facts.address).expect("a String takes any text");
-    }
-    head(response).lines().filter(|line| !line.is_empty()).for_each(|line| {
-        writeln!(text, "< {line}").expect("a String takes any text");
-    });
-    text
-}
-
-/// Fields, a line for each; those that hold secrets without them.
-fn push_fields(text: &mut String, before: &str, fields: &HeaderMap) {
-    for (name, value) in fields {
-        let value = match value.is_sensitive() {
-            true => "(not shown)".into(),
-            false => String::from_utf8_lossy(value.as_bytes()),
-        };
-        writeln!(text, "{before}{name}: {}", Printable(&value)).expect("a String takes any text");
-    }
-}
-
-/// For whoever watches, on stderr.
-fn tell(text: &str) {
-    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }
 
 #[cfg(test)]
@@ -328,22 +315,26 @@ mod tests {
             version: "HTTP/1.1".to_owned(),
             url: "http://h/".to_owned(),
             redirects: 1,
-            content_type: "text/\x1bhtml".to_owned(),
+            content_type: "text/html".to_owned(),
             address: "127.0.0.1:80".to_owned(),
         };
-        let phases = Phases {
-            answered: Some(Duration::from_millis(5)),
-            over: Some(Duration::from_millis(7)),
-            ..Phases::default()
+        let timings = Timings {
+            dns_ms: Some(1.0),
+            connect_ms: Some(0.5),
+            wait_ms: Some(3.5),
+            body_ms: Some(2.0),
+            ..Timings::default()
         };
         for (format, text) in [
             ("%{http_code} %{num_redirects}\\n", "200 1\n"),
             ("%{time_starttransfer}\\t%{time_total}", "0.005000\t0.007000"),
-            ("%{content_type} %{size_download}", "text/\\u{1b}html 42"),
+            ("%{time_namelookup} %{time_connect}", "0.001000 0.001500"),
+            ("%{time_appconnect} %{time_pretransfer}", "0.000000 0.001500"),
+            ("%{content_type} %{size_download}", "text/html 42"),
             ("100 % %{nonsense} %{http_code \\x", "100 % %{nonsense} %{http_code \\x"),
             ("", ""),
         ] {
-            assert_eq!(facts.written(format, &phases, 42), text);
+            assert_eq!(facts.written(format, &timings, 42), text);
         }
     }
 }

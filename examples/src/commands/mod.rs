@@ -3,10 +3,14 @@
 pub mod compare;
 pub mod demo;
 pub mod fetch;
+pub(crate) mod fetcher;
 pub mod gather;
 pub mod get;
-pub mod keeper;
 pub mod page;
+pub mod result_writer;
+pub mod send;
 pub mod serve;
 pub mod site;
 pub mod sweep;
+mod verbose;
+pub mod worker;

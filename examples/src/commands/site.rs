@@ -1,6 +1,7 @@
-//! `crawl site`: whole sites, with manners, budgets and a journal to resume from.
+//! `crawl site`: whole sites, politely, with budgets and a journal to resume from.
 
-use std::io::Write as _;
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use mainspring::time::{now, timeout};
 use url::Url;
 
 use super::gather::{Gathered, Plan, gather};
-use crate::cli::{Scope, Site, seed};
+use crate::cli::{Reach, Site, seed};
 use crate::crawl::account::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
-use crate::crawl::{scope, sitemap};
+use crate::crawl::scope::Scope;
+use crate::crawl::sitemap::{self, Listed};
+use crate::credentials::{Credentials, take_userinfo};
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;
@@ -27,74 +30,114 @@ use crate::web::Web;
 /// Crawls until nothing is left, a budget is spent or Ctrl-C comes.
 ///
 /// # Errors
-/// One sentence: seeds, journal or directory cannot be used, a sitemap cannot be had, no loop.
+/// One sentence: seeds, journal or directory cannot be used, no sitemap of those to begin at can be
+/// had, no loop.
 pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     raise_descriptor_limit()?;
     let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
-    let mut seeds = args.urls.clone();
+    let (mut seeds, mut sitemaps) = (args.urls.clone(), args.sitemap.clone());
+    let mut credentials = args.asking.credentials();
+    seeds.iter_mut().chain(&mut sitemaps).for_each(|url| credentials.meant_for(url));
     if let Some(file) = &args.seeds {
-        seeds.extend(read_seeds(file)?);
+        let mut listed = read_seeds(file)?;
+        listed.iter_mut().for_each(|url| credentials.take_from(url));
+        seeds.append(&mut listed);
     }
-    let (journal, entries) = match &args.resume {
+    let without = without_credentials(&seeds, &credentials);
+    let (journal, mut entries) = match &args.resume {
         Some(path) => {
             let (journal, entries) = Journal::open(path)?;
             (Some(journal), entries)
         }
         None => (None, Vec::new()),
     };
+    for entry in &mut entries {
+        // As a version before this one may have kept them.
+        let record = &mut entry.record;
+        let urls = entry.leads_to.iter_mut().chain(&mut record.moved_to).chain([&mut record.url]);
+        urls.for_each(|url| drop(take_userinfo(url)));
+    }
     if let Some(out) = &out {
         put_in_place(out, &entries)?;
     }
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let gathered = gather(&args.asking, "site", args.concurrency, &stop, async |web| {
-        let start = now();
-        if !args.sitemap.is_empty() {
-            seeds.extend(listed(args, web, &stop).await?);
-        }
-        let time = args.time.saturating_sub(now().duration_since(start));
-        Ok(Plan {
-            frontier: frontier(args, seeds, &entries),
-            budget: Budget { concurrency: args.concurrency, bytes: args.bytes, time },
-            assets: args.assets,
-            out,
-            journal,
-            earlier: entries.into_iter().map(|entry| entry.record).collect(),
-        })
-    })?;
-    gathered.tell_failures();
+    let concurrency = args.concurrency;
+    let mut gathered =
+        gather(&args.asking, credentials, "site", concurrency, &stop, async |web| {
+            let start = now();
+            let mut listed = Listed::default();
+            if !sitemaps.is_empty() {
+                let scope = scope(args, &[&*seeds, &*sitemaps].concat());
+                read_sitemaps(args, &sitemaps, web, &stop, &scope, &mut listed).await;
+            }
+            let Listed { mut pages, mut failures, cuts } = listed;
+            pages.iter_mut().for_each(|page| drop(take_userinfo(page)));
+            seeds.append(&mut pages);
+            if seeds.is_empty() && entries.is_empty() && !failures.is_empty() {
+                return Err(Failure::Said(failures.swap_remove(0)));
+            }
+            let time = args.time.saturating_sub(now().duration_since(start));
+            Ok(Plan {
+                frontier: frontier(args, seeds, &entries),
+                budget: Budget { concurrency: args.concurrency, bytes: args.bytes, time },
+                assets: args.assets,
+                out,
+                journal,
+                earlier: entries.into_iter().map(|entry| entry.record).collect(),
+                failures,
+                cuts,
+            })
+        })?;
+    gathered.expects_pages = !args.time.is_zero();
+    gathered.tell();
+    std::io::stderr().write_all(without.as_bytes()).unwrap_or_default();
     let report = report(&gathered);
     std::io::stderr().write_all(report.as_bytes()).unwrap_or_default();
     Ok(gathered.exit_code(&stop))
 }
 
-/// The pages that the sitemaps list, or as many of them as were read when a stop was asked for or
-/// the time for the run was over.
-async fn listed(args: &Site, web: &Web, stop: &Stop) -> Result<Vec<Url>, Failure> {
-    let mut pages = Vec::new();
+/// Which beginnings get no credentials though there are some, for the person who wonders why.
+fn without_credentials(seeds: &[Url], credentials: &Credentials) -> String {
+    let hosts = seeds.iter().filter(|url| credentials.are_kept_from(url));
+    let hosts: BTreeSet<&str> = hosts.filter_map(Url::host_str).collect();
+    let line = |host: &str| {
+        format!("note: {host} gets none of the credentials; --credentials-for {host} sends them\n")
+    };
+    hosts.into_iter().map(line).collect()
+}
+
+/// Reads the sitemaps, or as much of them as can be read before a stop is asked for or the time for
+/// the run is over.
+async fn read_sitemaps(
+    args: &Site,
+    sitemaps: &[Url],
+    web: &Web,
+    stop: &Stop,
+    scope: &Scope,
+    listed: &mut Listed,
+) {
     let reading = async {
-        for url in &args.sitemap {
-            sitemap::read(web, url, args.pages, &mut pages).await?;
+        for url in sitemaps {
+            sitemap::read(web, url, args.pages, scope, listed).await;
         }
-        Ok::<_, Failure>(())
     };
-    let interrupted = async {
-        stop.asked().await;
-        Ok(())
+    // What has been read counts, however it ended.
+    timeout(args.time, race(reading, stop.asked())).await.unwrap_or_default();
+}
+
+fn scope(args: &Site, seeds: &[Url]) -> Scope {
+    let scope = match args.scope {
+        Reach::Host => Scope::same_hosts(seeds),
+        Reach::Subdomains => Scope::subdomains(seeds),
+        Reach::Any => Scope::any(),
     };
-    timeout(args.time, race(reading, interrupted)).await.unwrap_or(Ok(()))?;
-    Ok(pages)
+    scope.narrowed(args.include.clone(), args.exclude.clone())
 }
 
 /// What is to be fetched: the seeds and the links of earlier runs, without the pages of earlier
 /// runs.
 fn frontier(args: &Site, seeds: Vec<Url>, entries: &[Entry]) -> Frontier {
-    let in_scope: Box<dyn Fn(&Url) -> bool> = match args.scope {
-        Scope::Host => Box::new(scope::same_hosts(&seeds)),
-        Scope::Subdomains => Box::new(scope::subdomains(&seeds)),
-        Scope::Any => Box::new(|_| true),
-    };
-    let in_scope = scope::narrowed(in_scope, args.include.clone(), args.exclude.clone());
     let pace = Pace {
         per_host: args.per_host,
         pause: args.pause,
@@ -102,12 +145,14 @@ fn frontier(args: &Site, seeds: Vec<Url>, entries: &[Entry]) -> Frontier {
         obey_robots: !args.ignore_robots,
     };
     let bounds = Bounds { depth: args.depth, pages: args.pages };
-    let mut frontier = Frontier::new(bounds, pace, in_scope);
+    let mut frontier = Frontier::new(bounds, pace, scope(args, &seeds));
     for entry in entries {
         frontier.restore(&entry.record.url);
     }
-    for url in entries.iter().filter_map(|entry| entry.record.moved_to.as_ref()) {
-        frontier.alias(url);
+    // Where a page has been had: itself, and every address that has led to it.
+    for record in entries.iter().map(|entry| &entry.record).filter(|record| record.is_had()) {
+        let hops = record.redirects.iter().map(|hop| &hop.url);
+        record.moved_to.iter().chain(hops).for_each(|url| frontier.alias(url));
     }
     for url in seeds {
         frontier.seed(url);
@@ -129,13 +174,16 @@ fn put_in_place(out: &OutDir, entries: &[Entry]) -> Result<(), Failure> {
 
 /// The URLs in a file, one in each line; empty lines and those that begin with `#` say nothing.
 fn read_seeds(file: &Path) -> Result<Vec<Url>, Failure> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
+    let bytes = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(file)
+        std::fs::read(file)
     };
     let at = file.display();
-    let text = text.map_err(|error| format!("cannot read {at}: {error}"))?;
+    let bytes = bytes.map_err(|error| format!("cannot read {at}: {error}"))?;
+    // A byte order mark says which Unicode it is; editors on Windows write one.
+    let text = mainspring_http::decode_text(&bytes, None);
     let mut seeds = Vec::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if !line.is_empty() && !line.starts_with('#') {
@@ -190,7 +238,13 @@ fn report(gathered: &Gathered) -> String {
     for (count, name, note) in [
         (totals.retries, "tried again", "since their host was busy"),
         (totals.forbidden, "forbidden", "by robots.txt"),
-        (gathered.left_out as u64, "left out", "links past the limit of pages"),
+        (totals.led_away, "led away", "redirects to pages known already or out of scope"),
+        (
+            gathered.counts.unasked as u64,
+            "not asked for",
+            "links to hosts without a readable robots.txt",
+        ),
+        (gathered.counts.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),
     ] {
         if count > 0 {

@@ -25,7 +25,7 @@ impl Budget {
     }
 }
 
-/// Where a crawl stands, for whoever shows it. Clones share it.
+/// Where a crawl stands, for what shows it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Rc<Cell<Standing>>);
 
@@ -62,6 +62,8 @@ pub struct Totals {
     /// Pages that robots.txt asks crawlers to leave alone, and links to such pages: one that was
     /// found on several pages counts each time.
     pub forbidden: u64,
+    /// Redirects to pages that were known already or are not in scope.
+    pub led_away: u64,
     /// Pages that were known of and not begun.
     pub abandoned: u64,
     /// Why it began no more pages.
@@ -86,7 +88,7 @@ pub enum End {
     /// There were none left.
     #[default]
     Nothing,
-    /// Somebody asked for a stop.
+    /// A stop was asked for.
     Asked,
     /// As many bytes had come as there were to be at most.
     Bytes,

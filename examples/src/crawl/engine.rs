@@ -15,28 +15,34 @@ use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
 use super::account::{Budget, End, Totals, Watch};
-use super::frontier::{Errand, Frontier, Job};
+use super::frontier::Frontier;
+use super::job::{Job, Left, WorkItem};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
 
 /// How many fetches that have landed are dealt with before others have a turn. When thousands land
 /// at once, dealing with all of them would hold the loop up.
-const AT_A_STRETCH: u64 = 64;
+const BATCH: u64 = 64;
 
-/// What a fetch brings home.
+/// What comes of a fetch.
 #[derive(Debug)]
 pub enum Fetched<T> {
     /// The page.
     Page {
         /// What the caller wanted of it.
         found: T,
-        /// Where it was, if redirects have led elsewhere.
-        moved_to: Option<Url>,
         /// The pages it links to.
         links: Vec<Url>,
         /// Bytes of its body.
         bytes: u64,
+    },
+    /// Nothing: it is elsewhere.
+    Moved {
+        /// The status that said so.
+        status: u16,
+        /// Where it is.
+        to: Url,
     },
     /// Nothing, and trying again would not help.
     Failed(String),
@@ -73,16 +79,21 @@ pub struct Page<T> {
 pub enum Over<T> {
     /// It was fetched, or could not be.
     Page(Page<T>),
-    /// Its host's robots.txt asks crawlers to leave it alone.
-    Forbidden {
+    /// It was left alone; [`Left::Failed`] becomes a page that failed instead.
+    Left {
+        /// Which page, with the redirects that led to it.
+        job: Job,
         /// Its place among all pages.
         place: usize,
+        /// Why.
+        why: Left,
     },
 }
 
 /// Fetches what is in `frontier` and whatever it leads to, each page in a task of its own, until
 /// nothing is left, the budget is spent or `stop` is asked for; then the pages in flight are
-/// waited for and no new ones begun.
+/// waited for and no new ones begun. Once a stop is at once ([`Stop::abort`]), they are not waited
+/// for.
 ///
 /// `fetch` makes the future for a page and the name of its task; `over` is told what becomes of
 /// every page that does not stay behind. Each page costs the engine a constant number of polls,
@@ -104,7 +115,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let mut asked = stop.asked();
     let mut landings = 0;
     let time_is_over = start.checked_add(budget.time);
-    // Whoever made the frontier may have spent the time, or been interrupted.
+    // The time may have been spent, or a stop asked for, while the frontier was made.
     totals.end = match stop.is_asked() {
         true => End::Asked,
         false if budget.time.is_zero() => End::Time,
@@ -125,11 +136,14 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
                 handle: mainspring::spawn_named(name, future),
             });
         }
-        for job in frontier.forbidden() {
-            if let Errand::Page(place) = job.errand {
-                totals.forbidden += 1;
-                over(Over::Forbidden { place });
-            }
+        for (job, why) in frontier.left() {
+            let moment = now().duration_since(start);
+            over(leave(job, why, (moment, moment), &mut totals));
+        }
+        if stop.is_abort() {
+            totals.end = End::Asked;
+            flights.iter().for_each(|flight| flight.handle.cancel());
+            break;
         }
         totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
         watch.set(totals.standing(flights.len(), frontier.len()));
@@ -152,12 +166,12 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
             flights.next().await.expect("some are in flight")
         };
         landings += 1;
-        if landings % AT_A_STRETCH == 0 {
+        if landings % BATCH == 0 {
             yield_now().await;
         }
         places.give_back(landed.job.after + 1);
         if let Some(page) = land(landed, start, frontier, &mut totals) {
-            over(Over::Page(page));
+            over(page);
         }
         if totals.end == End::Nothing && totals.bytes >= budget.bytes && !frontier.is_empty() {
             totals.end = End::Bytes;
@@ -165,7 +179,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.forbidden += frontier.refused() as u64;
+    totals.forbidden += frontier.counts().refused as u64;
     totals.wall = now().duration_since(start);
     totals
 }
@@ -173,32 +187,35 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
 /// Once no more pages begin, what a host asks of crawlers is of no use: only pages are waited for.
 fn call_off_robots<T>(flights: &FuturesUnordered<Flight<T>>) {
     let is_robots =
-        |flight: &&Flight<T>| flight.job.as_ref().is_some_and(|job| job.errand == Errand::Robots);
+        |flight: &&Flight<T>| flight.job.as_ref().is_some_and(|job| job.item == WorkItem::Robots);
     flights.iter().filter(is_robots).for_each(|flight| flight.handle.cancel());
 }
 
-/// Books a fetch that is over; returns the page, if that is what it was.
+/// Books a fetch that is over; returns what became of the page, if it was one and goes no further.
 fn land<T>(
     landed: Landed<T>,
     start: Instant,
     frontier: &mut Frontier,
     totals: &mut Totals,
-) -> Option<Page<T>> {
+) -> Option<Over<T>> {
     let Landed { job, began, ended } = landed;
     let chain = job.after + 1;
     frontier.ended(&job);
     totals.longest_chain = totals.longest_chain.max(chain);
     let fetched = ended.unwrap_or_else(|error| Fetched::Failed(error.to_string()));
+    let moments = (began.duration_since(start), now().duration_since(start));
     let (result, bytes) = match fetched {
-        Fetched::Page { found, moved_to, links, bytes } => {
-            if let Some(url) = moved_to {
-                frontier.alias(&url);
-            }
+        Fetched::Page { found, links, bytes } => {
             frontier.follow(job.depth, chain, links);
             (Ok(found), bytes)
         }
+        Fetched::Moved { status, to } if job.item != WorkItem::Robots => {
+            let (job, why) = frontier.redirect(job, status, to, chain).err()?;
+            return Some(leave(*job, why, moments, totals));
+        }
+        Fetched::Moved { to, .. } => (Err(format!("it redirects to {to}")), 0),
         Fetched::Robots(robots) => {
-            frontier.heed(&job, robots);
+            frontier.take_robots(&job, Ok(robots));
             return None;
         }
         Fetched::Busy { retry_after, .. } if job.tries + 1 < MAX_TRIES => {
@@ -209,16 +226,44 @@ fn land<T>(
         }
         Fetched::Busy { reason, .. } | Fetched::Failed(reason) => (Err(reason), 0),
     };
-    let Errand::Page(place) = job.errand else {
-        // A host that cannot say what it wishes is left alone (RFC 9309 §2.3.1.4).
-        frontier.heed(&job, Robots::disallow_all());
-        return None;
-    };
+    match (job.item, result) {
+        (WorkItem::Page(place), result) => {
+            Some(Over::Page(finish(job, place, result, bytes, moments, totals)))
+        }
+        (WorkItem::Robots, result) => {
+            let reason = result.err().unwrap_or_else(|| "it is a page".to_owned());
+            frontier.take_robots(&job, Err(reason));
+            None
+        }
+    }
+}
+
+/// Books a page that is fetched, or cannot be.
+fn finish<T>(
+    job: Job,
+    place: usize,
+    result: Result<T, String>,
+    bytes: u64,
+    (began, ended): (Duration, Duration),
+    totals: &mut Totals,
+) -> Page<T> {
     totals.pages += 1;
     totals.failures += u64::from(result.is_err());
     totals.bytes += bytes;
-    let ended = now().duration_since(start);
-    Some(Page { job, place, result, bytes, began: began.duration_since(start), ended })
+    Page { job, place, result, bytes, began, ended }
+}
+
+/// Books a page that is left alone.
+fn leave<T>(job: Job, why: Left, moments: (Duration, Duration), totals: &mut Totals) -> Over<T> {
+    let WorkItem::Page(place) = job.item else { unreachable!("robots.txt is no link") };
+    match why {
+        Left::Failed(reason) => {
+            return Over::Page(finish(job, place, Err(reason), 0, moments, totals));
+        }
+        Left::Forbidden => totals.forbidden += 1,
+        Left::Known | Left::OtherHost | Left::Excluded => totals.led_away += 1,
+    }
+    Over::Left { job, place, why }
 }
 
 /// What can come before a fetch lands.
@@ -317,6 +362,7 @@ impl Places {
 mod tests {
     use super::*;
     use crate::crawl::frontier::Bounds;
+    use crate::crawl::scope::Scope;
     use crate::polite::pace::Pace;
     use mainspring::time::{Clock, sleep};
     use std::cell::Cell;
@@ -340,7 +386,7 @@ mod tests {
         };
         match job.url.path() {
             "/page23" => Fetched::Failed("gone".to_owned()),
-            _ => Fetched::Page { found: (), moved_to: None, links, bytes: 10 },
+            _ => Fetched::Page { found: (), links, bytes: 10 },
         }
     }
 
@@ -349,7 +395,7 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 9, pages: 99 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
             frontier.seed(url("/"));
             let stop = Stop::new();
             if let Some(after) = stop_after {
@@ -428,7 +474,7 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, |_| true);
+            let mut frontier = Frontier::new(bounds, pace, Scope::any());
             for path in ["/a", "/b", "/c"] {
                 frontier.seed(url(path));
             }
@@ -442,7 +488,7 @@ mod tests {
             };
             let over = |over: Over<()>| {
                 told.push(match over {
-                    Over::Forbidden { place } => format!("page {place} is forbidden"),
+                    Over::Left { place, why, .. } => format!("page {place} is left: {why:?}"),
                     Over::Page(page) => {
                         let (path, seconds) = (page.job.url.path(), page.ended.as_secs());
                         match page.result {
@@ -458,7 +504,7 @@ mod tests {
     }
 
     fn page() -> Fetched<()> {
-        Fetched::Page { found: (), moved_to: None, links: Vec::new(), bytes: 10 }
+        Fetched::Page { found: (), links: Vec::new(), bytes: 10 }
     }
 
     fn busy() -> Fetched<()> {
@@ -487,30 +533,31 @@ mod tests {
     #[test]
     fn robots_txt_comes_first_and_is_obeyed_and_is_no_page() {
         let pace = Pace { obey_robots: true, ..Pace::unlimited() };
-        let answer = |job: &Job| match job.errand {
-            Errand::Robots => Fetched::Robots(Robots::parse("user-agent: *\ndisallow: /b")),
-            Errand::Page(_) => page(),
+        let answer = |job: &Job| match job.item {
+            WorkItem::Robots => Fetched::Robots(Robots::parse("user-agent: *\ndisallow: /b")),
+            WorkItem::Page(_) => page(),
         };
         let (totals, told) = visit(pace.clone(), Budget::unlimited(9), answer);
-        assert_eq!(told, ["page 1 is forbidden", "2 s /a", "2 s /c"]);
+        assert_eq!(told, ["page 1 is left: Forbidden", "2 s /a", "2 s /c"]);
         assert_eq!((totals.pages, totals.bytes, totals.forbidden), (2, 20, 1));
-        let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.errand {
-            Errand::Robots => Fetched::Failed("500".to_owned()),
-            Errand::Page(_) => page(),
+        let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.item {
+            WorkItem::Robots => Fetched::Failed("500".to_owned()),
+            WorkItem::Page(_) => page(),
         });
-        let pages = [0, 1, 2].map(|place| format!("page {place} is forbidden"));
-        assert_eq!(told, pages, "a host that cannot say is left alone");
-        assert_eq!((totals.pages, totals.forbidden), (0, 3));
+        let why = "its http://h/robots.txt cannot be had: 500";
+        let pages = ["/a", "/b", "/c"].map(|path| format!("1 s {path}: {why}"));
+        assert_eq!(told, pages, "a host that cannot say is left alone, and that is a failure");
+        assert_eq!((totals.pages, totals.failures, totals.forbidden), (3, 3, 0));
     }
 
     #[test]
     fn when_many_land_at_once_others_have_their_turns() {
-        let pages = 10 * AT_A_STRETCH as u32;
+        let pages = 10 * BATCH as u32;
         let turns = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: pages as usize };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
             (0..pages).for_each(|n| frontier.seed(url(&format!("/{n}"))));
-            // Somebody else, who is polled once in each turn.
+            // Another task, which is polled once in each turn.
             let turns = Rc::new(Cell::new(0));
             let counted = turns.clone();
             let other = mainspring::spawn(async move {
@@ -539,7 +586,7 @@ mod tests {
         let totals = runtime.block_on(async {
             let pace = Pace { obey_robots: true, ..Pace::unlimited() };
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, |_| true);
+            let mut frontier = Frontier::new(bounds, pace, Scope::any());
             frontier.seed(url("/"));
             let fetch = |_: &Job| {
                 ("robots.txt".to_owned(), async {
@@ -569,7 +616,7 @@ mod tests {
     fn a_fetch_that_panics_is_a_page_that_failed() {
         let failed = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: 1 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), |_| true);
+            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
             frontier.seed(url("/"));
             let mut failures = Vec::new();
             let fetch = |_: &Job| ("fetch".to_owned(), async { panic!("a bug") });

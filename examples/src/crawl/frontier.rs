@@ -1,6 +1,6 @@
 //! The frontier: pages known of and not yet fetched, each of them once, and when each may begin.
 //!
-//! Pages wait in one queue per host, since manners are owed to hosts: so many pages of it at once,
+//! Pages wait in one queue per host, since politeness is towards hosts: so many pages of it at once,
 //! so long between two of them, and none before its robots.txt has been read.
 //!
 //! ```text
@@ -17,9 +17,13 @@ use std::time::Instant;
 
 use url::Url;
 
+use super::job::{Counts, Job, Left, WorkItem};
+use super::redirect::{Hop, MAX_REDIRECTS, SHOWN};
+use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
+use crate::text::shortened;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -30,39 +34,15 @@ pub struct Bounds {
     pub pages: usize,
 }
 
-/// Something to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Where it is.
-    pub url: Url,
-    /// What it is for.
-    pub errand: Errand,
-    /// How many links it is away from the beginning.
-    pub depth: u32,
-    /// How many fetches, one after another, had to end before this one could begin.
-    pub after: u32,
-    /// How often it has been tried already.
-    pub tries: u32,
-    host: usize,
-}
-
-/// What a fetch is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// To read what a host asks of crawlers.
-    Robots,
-    /// To have the page; with its place among all pages, in the order in which they were found,
-    /// from 0.
-    Page(usize),
-}
-
 /// What is known of a host's robots.txt.
 #[derive(Debug)]
-enum Wishes {
+enum RobotsState {
     /// It has been tried so often.
-    Unasked(u32),
-    Asking,
+    Unknown(u32),
+    Requested,
     Known(Robots),
+    /// It cannot be had, for this reason: nothing is fetched (RFC 9309 §2.3.1.4).
+    Failed(String),
 }
 
 struct Host {
@@ -70,7 +50,7 @@ struct Host {
     queue: VecDeque<Job>,
     in_flight: usize,
     not_before: Instant,
-    wishes: Wishes,
+    robots_state: RobotsState,
 }
 
 /// Pages known of, in the order in which they were found.
@@ -87,16 +67,16 @@ pub struct Frontier {
     queued: usize,
     bounds: Bounds,
     pace: Pace,
-    in_scope: Box<dyn Fn(&Url) -> bool>,
-    left_out: usize,
-    refused: usize,
-    forbidden: Vec<Job>,
+    scope: Scope,
+    counts: Counts,
+    left: Vec<(Job, Left)>,
+    notes: Vec<String>,
 }
 
 impl Frontier {
-    /// An empty frontier; links for which `in_scope` is false are not followed.
+    /// An empty frontier; links that are not in scope are not followed.
     #[must_use]
-    pub fn new(bounds: Bounds, pace: Pace, in_scope: impl Fn(&Url) -> bool + 'static) -> Frontier {
+    pub fn new(bounds: Bounds, pace: Pace, scope: Scope) -> Frontier {
         Frontier {
             hosts: Vec::new(),
             by_origin: HashMap::new(),
@@ -107,10 +87,10 @@ impl Frontier {
             queued: 0,
             bounds,
             pace,
-            in_scope: Box::new(in_scope),
-            left_out: 0,
-            refused: 0,
-            forbidden: Vec::new(),
+            scope,
+            counts: Counts::default(),
+            left: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -138,7 +118,7 @@ impl Frontier {
             return;
         }
         for link in links {
-            if (self.in_scope)(&link) {
+            if self.scope.judge(&link) == Verdict::In {
                 self.add(link, depth + 1, chain);
             }
         }
@@ -147,24 +127,97 @@ impl Frontier {
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
         if self.found >= self.bounds.pages {
-            self.left_out += usize::from(!self.seen.contains(&key));
+            self.counts.left_out += usize::from(!self.seen.contains(&key));
         } else if !self.seen.contains(&key) {
             let host = self.host(&url);
-            if let Wishes::Known(robots) = &self.hosts[host].wishes
-                && !robots.allows(&url)
-            {
-                // It takes no page's place, and is not even remembered: there may be any number.
-                self.refused += 1;
-                return;
+            // What will not be fetched takes no page's place, and is not even remembered: there may
+            // be any number.
+            match &self.hosts[host].robots_state {
+                RobotsState::Known(robots) if !robots.allows(&url) => {
+                    self.counts.refused += 1;
+                    return;
+                }
+                RobotsState::Failed(_) if depth > 0 => {
+                    self.counts.unasked += 1;
+                    return;
+                }
+                _ => {}
             }
             self.seen.insert(key);
-            let errand = Errand::Page(self.found);
+            let item = WorkItem::Page(self.found);
             self.found += 1;
             self.unlist(host);
-            let job = Job { url, errand, depth, after, tries: 0, host };
+            let job = Job { url, item, depth, after, tries: 0, via: Vec::new(), host };
             self.hosts[host].queue.push_back(job);
             self.queued += 1;
             self.list(host);
+        }
+    }
+
+    /// Takes a page on to where an answer with this status redirects it, after a chain of `chain`
+    /// fetches. The target is judged as a link is, and waits for its own host.
+    ///
+    /// # Errors
+    /// The page, with why it goes no further.
+    pub fn redirect(
+        &mut self,
+        mut job: Job,
+        status: u16,
+        to: Url,
+        chain: u32,
+    ) -> Result<(), (Box<Job>, Left)> {
+        let from = std::mem::replace(&mut job.url, to);
+        job.via.push(Hop { url: from, status });
+        match self.judge(&job) {
+            Some(left) => Err((Box::new(job), left)),
+            None => {
+                self.seen.insert(canonical(&job.url));
+                let id = self.host(&job.url);
+                (job.host, job.tries, job.after) = (id, 0, chain);
+                self.unlist(id);
+                self.hosts[id].queue.push_front(job);
+                self.queued += 1;
+                self.list(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why a page that was redirected to `job.url` goes no further, if it does not.
+    fn judge(&mut self, job: &Job) -> Option<Left> {
+        let (to, from) = (&job.url, job.found_at());
+        let key = canonical(to);
+        // A site may send a visitor in a circle once, to set a cookie on the way.
+        let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
+        if times > 1 {
+            let to = shortened(to.as_str(), SHOWN);
+            return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
+        }
+        if job.via.len() > MAX_REDIRECTS {
+            return Some(Left::Failed(format!("it redirects more than {MAX_REDIRECTS} times")));
+        }
+        match self.scope.judge(to) {
+            Verdict::OtherHost if job.is_beginning() && self.scope.widen(from, to) => {
+                self.notes.push(format!("{from} redirects to {to}: links to both are followed"));
+                if self.scope.judge(to) == Verdict::Excluded {
+                    return Some(Left::Excluded);
+                }
+            }
+            Verdict::OtherHost if job.is_beginning() => {
+                return Some(Left::Failed(self.scope.left(to)));
+            }
+            Verdict::OtherHost => return Some(Left::OtherHost),
+            Verdict::Excluded => return Some(Left::Excluded),
+            Verdict::In => {}
+        }
+        if times == 0 && self.seen.contains(&key) {
+            return Some(Left::Known);
+        }
+        let host = self.host(&job.url);
+        match &self.hosts[host].robots_state {
+            RobotsState::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
+            RobotsState::Failed(reason) => Some(Left::Failed(reason.clone())),
+            _ => None,
         }
     }
 
@@ -173,13 +226,13 @@ impl Frontier {
         let origin = url.origin().ascii_serialization();
         *self.by_origin.entry(origin).or_insert_with(|| {
             let robots_txt = url.join("/robots.txt").unwrap_or_else(|_| url.clone());
-            let wishes = match self.pace.obey_robots {
-                true => Wishes::Unasked(0),
-                false => Wishes::Known(Robots::allow_all()),
+            let robots_state = match self.pace.obey_robots {
+                true => RobotsState::Unknown(0),
+                false => RobotsState::Known(Robots::allow_all()),
             };
             let not_before = mainspring::time::now();
             let queue = VecDeque::new();
-            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, wishes });
+            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, robots_state });
             self.hosts.len() - 1
         })
     }
@@ -195,23 +248,30 @@ impl Frontier {
             }
             let (_, id) = self.ready.pop_first()?;
             let host = &mut self.hosts[id];
-            let job = match &host.wishes {
-                Wishes::Unasked(tries) => {
+            let job = match &host.robots_state {
+                RobotsState::Unknown(tries) => {
                     let tries = *tries;
-                    host.wishes = Wishes::Asking;
-                    let (url, errand) = (host.robots_txt.clone(), Errand::Robots);
-                    Some(Job { url, errand, depth: 0, after: 0, tries, host: id })
+                    host.robots_state = RobotsState::Requested;
+                    let (url, item) = (host.robots_txt.clone(), WorkItem::Robots);
+                    Some(Job { url, item, depth: 0, after: 0, tries, via: Vec::new(), host: id })
                 }
-                Wishes::Asking => None,
-                Wishes::Known(robots) => {
+                RobotsState::Requested => None,
+                robots_state => {
                     let job = host.queue.pop_front().expect("a ready host has a page");
                     self.queued -= 1;
-                    if robots.allows(&job.url) {
-                        host.not_before = now + self.pace.pause(robots.delay);
-                        Some(job)
-                    } else {
-                        self.forbidden.push(job);
-                        None
+                    match robots_state {
+                        RobotsState::Known(robots) if robots.allows(&job.url) => {
+                            host.not_before = now + self.pace.pause(robots.delay);
+                            Some(job)
+                        }
+                        RobotsState::Failed(reason) => {
+                            self.left.push((job, Left::Failed(reason.clone())));
+                            None
+                        }
+                        _ => {
+                            self.left.push((job, Left::Forbidden));
+                            None
+                        }
                     }
                 }
             };
@@ -230,10 +290,13 @@ impl Frontier {
         self.list(job.host);
     }
 
-    /// Takes note of what the host of `job` asks of crawlers.
-    pub fn heed(&mut self, job: &Job, robots: Robots) {
+    /// Takes note of what the host of `job` asks of crawlers, or of why that cannot be had.
+    pub fn take_robots(&mut self, job: &Job, robots: Result<Robots, String>) {
         self.unlist(job.host);
-        self.hosts[job.host].wishes = Wishes::Known(robots);
+        self.hosts[job.host].robots_state = match robots {
+            Ok(robots) => RobotsState::Known(robots),
+            Err(reason) => RobotsState::Failed(format!("its {} cannot be had: {reason}", job.url)),
+        };
         self.list(job.host);
     }
 
@@ -244,9 +307,9 @@ impl Frontier {
         let host = &mut self.hosts[job.host];
         host.not_before = host.not_before.max(at);
         let id = job.host;
-        match job.errand {
-            Errand::Robots => host.wishes = Wishes::Unasked(job.tries),
-            Errand::Page(_) => {
+        match job.item {
+            WorkItem::Robots => host.robots_state = RobotsState::Unknown(job.tries),
+            WorkItem::Page(_) => {
                 host.queue.push_front(job);
                 self.queued += 1;
             }
@@ -267,7 +330,7 @@ impl Frontier {
         let host = &self.hosts[id];
         let rests = host.queue.is_empty()
             || host.in_flight >= self.pace.per_host
-            || matches!(host.wishes, Wishes::Asking);
+            || matches!(host.robots_state, RobotsState::Requested);
         if !rests {
             self.waiting.insert((host.not_before, id));
         }
@@ -291,31 +354,35 @@ impl Frontier {
         self.queued == 0
     }
 
-    /// How many links were not followed because the bound on pages was reached. A link found on
-    /// several pages counts each time.
+    /// How many links were not followed, and why.
     #[must_use]
-    pub fn left_out(&self) -> usize {
-        self.left_out
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
-    /// How many links were not followed because a robots.txt was known to forbid it. A link found
-    /// on several pages counts each time.
-    #[must_use]
-    pub fn refused(&self) -> usize {
-        self.refused
+    /// The pages that were left alone when they could have begun, since this was asked last.
+    pub fn left(&mut self) -> Vec<(Job, Left)> {
+        std::mem::take(&mut self.left)
     }
 
-    /// The pages that robots.txt has kept from being begun since this was asked last.
-    pub fn forbidden(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.forbidden)
+    /// Which links are followed.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    /// What a person should know of how the crawl went on: by what its scope was widened.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
 impl Host {
     /// The place of the page that is next; hosts without one are on no list.
     fn first(&self) -> usize {
-        match self.queue.front().map(|job| job.errand) {
-            Some(Errand::Page(place)) => place,
+        match self.queue.front().map(|job| job.item) {
+            Some(WorkItem::Page(place)) => place,
             _ => usize::MAX,
         }
     }
@@ -337,7 +404,7 @@ mod tests {
     }
 
     fn frontier(depth: u32, pages: usize, pace: Pace) -> Frontier {
-        Frontier::new(Bounds { depth, pages }, pace, |_| true)
+        Frontier::new(Bounds { depth, pages }, pace, Scope::any())
     }
 
     fn urls(frontier: &mut Frontier, now: Instant) -> Vec<String> {
@@ -369,14 +436,14 @@ mod tests {
             frontier.alias(&url("http://h/b"));
             frontier.seed(url("http://h/"));
             let front = frontier.begin(now).expect("the seed");
-            assert_eq!((front.depth, front.errand, front.after), (0, Errand::Page(1), 0));
+            assert_eq!((front.depth, front.item, front.after), (0, WorkItem::Page(1), 0));
             frontier.follow(
                 0,
                 1,
                 ["http://h/b", "http://h/a", "http://h/earlier"].map(url).to_vec(),
             );
             let a = frontier.begin(now).expect("the link");
-            assert_eq!((a.depth, a.errand, a.after), (1, Errand::Page(2), 1));
+            assert_eq!((a.depth, a.item, a.after), (1, WorkItem::Page(2), 1));
             frontier.follow(1, 2, vec![url("http://h/too/deep")]);
             assert!(frontier.is_empty());
         });
@@ -390,7 +457,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.left_out(), 1);
+            assert_eq!(frontier.counts().left_out, 1);
         });
     }
 
@@ -443,15 +510,17 @@ mod tests {
             }
             let asking = frontier.begin(now).expect("the robots.txt");
             assert_eq!(
-                (asking.url.as_str(), asking.errand),
-                ("http://h/robots.txt", Errand::Robots)
+                (asking.url.as_str(), asking.item),
+                ("http://h/robots.txt", WorkItem::Robots)
             );
             assert_eq!((frontier.begin(now), frontier.next_at()), (None, None));
             frontier.ended(&asking);
-            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2"));
+            let robots = Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2");
+            frontier.take_robots(&asking, Ok(robots));
             assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
-            let forbidden: Vec<Url> = frontier.forbidden().into_iter().map(|job| job.url).collect();
-            assert_eq!(forbidden, [url("http://h/a")]);
+            let left = frontier.left();
+            assert_eq!((left[0].0.url.as_str(), &left[0].1), ("http://h/a", &Left::Forbidden));
+            assert_eq!(left.len(), 1);
             assert_eq!(frontier.next_at(), Some(now + Duration::from_secs(2)));
         });
     }
@@ -464,13 +533,14 @@ mod tests {
             frontier.seed(url("http://h/"));
             let asking = frontier.begin(now).expect("the robots.txt");
             frontier.ended(&asking);
-            frontier.heed(&asking, Robots::parse("user-agent: *\ndisallow: /no"));
+            frontier.take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
             assert_eq!(urls(&mut frontier, now), ["http://h/"]);
             let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
-            assert_eq!((frontier.refused(), frontier.left_out()), (2, 0));
-            assert!(frontier.forbidden().is_empty(), "none of them was to begin");
+            let counts = Counts { refused: 2, ..Counts::default() };
+            assert_eq!(frontier.counts(), counts);
+            assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }
 
@@ -485,7 +555,72 @@ mod tests {
             frontier.put_back(asking, now + Duration::from_secs(1));
             assert_eq!(frontier.begin(now), None);
             let again = frontier.begin(now + Duration::from_secs(1)).expect("again");
-            assert_eq!((again.errand, again.tries), (Errand::Robots, 1));
+            assert_eq!((again.item, again.tries), (WorkItem::Robots, 1));
         });
+    }
+
+    #[test]
+    fn a_redirect_goes_on_in_the_queue_of_the_host_that_it_leads_to() {
+        let pace = Pace { per_host: 1, obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            frontier.seed(url("http://g/old"));
+            frontier.seed(url("http://h/busy"));
+            for asking in [frontier.begin(now), frontier.begin(now)] {
+                let asking = asking.expect("a robots.txt");
+                frontier.ended(&asking);
+                frontier.take_robots(&asking, Ok(Robots::allow_all()));
+            }
+            let old = frontier.begin(now).expect("g's page");
+            let busy = frontier.begin(now).expect("h's page");
+            frontier.ended(&old);
+            frontier.redirect(old, 301, url("http://h/new"), 1).expect("it is followed");
+            assert_eq!(frontier.begin(now), None, "h has one place, and it is taken");
+            frontier.ended(&busy);
+            let new = frontier.begin(now).expect("the target");
+            assert_eq!(
+                (new.url.as_str(), new.found_at().as_str()),
+                ("http://h/new", "http://g/old")
+            );
+            assert_eq!((new.depth, new.item, new.after), (0, WorkItem::Page(0), 1));
+            assert_eq!(new.via, [Hop { url: url("http://g/old"), status: 301 }]);
+            frontier.follow(0, 1, vec![url("http://h/new"), url("http://g/old")]);
+            assert!(frontier.is_empty(), "both addresses are known");
+        });
+    }
+
+    #[test]
+    fn why_a_redirect_goes_no_further() {
+        let scope = Scope::same_hosts(&[url("http://h/")]);
+        let scope = scope.narrowed(None, regex_lite::Regex::new("/no$").ok());
+        for (depth, to, expected) in [
+            (1, "http://h/seen", Left::Known),
+            (1, "http://h/SEEN/..//seen#x", Left::Known),
+            (1, "http://g/", Left::OtherHost),
+            (1, "https://h/", Left::OtherHost),
+            (1, "http://h/no", Left::Excluded),
+            (0, "http://h/no", Left::Excluded),
+            (0, "http://h/seen", Left::Known),
+            (1, "http://h/forbidden", Left::Forbidden),
+        ] {
+            let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+            on_a_loop(|now| {
+                let bounds = Bounds { depth: 9, pages: 9 };
+                let mut frontier = Frontier::new(bounds, pace, scope.clone());
+                frontier.seed(url("http://h/from"));
+                let asking = frontier.begin(now).expect("the robots.txt");
+                frontier.ended(&asking);
+                frontier
+                    .take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /forbidden")));
+                frontier.seed(url("http://h/seen"));
+                let mut job = frontier.begin(now).expect("a page");
+                job.depth = depth;
+                frontier.ended(&job);
+                let to = to.replace("SEEN/..//", "x/../");
+                let (job, left) = frontier.redirect(job, 302, url(&to), 1).expect_err("judged");
+                assert_eq!(left, expected, "{to}");
+                assert_eq!((job.url, job.via.len()), (url(&to), 1));
+            });
+        }
     }
 }

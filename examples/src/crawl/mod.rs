@@ -8,7 +8,9 @@ pub mod engine;
 pub mod frontier;
 #[cfg(test)]
 mod invariants;
+pub mod job;
 pub mod journal;
 pub mod record;
+pub mod redirect;
 pub mod scope;
 pub mod sitemap;

@@ -7,6 +7,8 @@ use mainspring::spawn_blocking;
 use scraper::Selector;
 use url::Url;
 
+use super::redirect::MAX_REDIRECTS;
+use super::scope::Scope;
 use crate::extract;
 use crate::text::Printable;
 use crate::web::{Answer, Web};
@@ -26,35 +28,64 @@ pub struct Sitemap {
     pub sitemaps: Vec<Url>,
 }
 
-/// Fetches a sitemap and, if it is an index, those it names, and adds their pages to `pages` until
-/// there are `most`. Dropping it midway leaves the pages of what has been read until then.
-///
-/// # Errors
-/// One sentence: which sitemap could not be had, and why.
-pub async fn read(web: &Web, url: &Url, most: usize, pages: &mut Vec<Url>) -> Result<(), String> {
+/// What sitemaps list, as far as they could be had.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Their pages.
+    pub pages: Vec<Url>,
+    /// One sentence for each sitemap that could not be had.
+    pub failures: Vec<String>,
+    /// What the limits have cut: one sentence each.
+    pub cuts: Vec<String>,
+}
+
+/// Fetches a sitemap and, if it is an index, those it names, and adds what they list until there are
+/// `most` pages. One that cannot be had costs its own pages only. Dropping it midway leaves what has
+/// been read until then.
+pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut Listed) {
     let mut to_read = vec![url.clone()];
-    let mut next = 0;
+    let (mut next, mut past_limit) = (0, 0);
     while let Some(url) = to_read.get(next).cloned()
-        && pages.len() < most
+        && listed.pages.len() < most
     {
         next += 1;
-        let cannot = |reason: &dyn std::fmt::Display| {
-            format!("cannot read the sitemap {}: {reason}", Printable(url.as_str()))
+        let sitemap = match fetch(web, &url, scope).await {
+            Ok(sitemap) => sitemap,
+            Err(reason) => {
+                let url = Printable(url.as_str());
+                listed.failures.push(format!("cannot read the sitemap {url}: {reason}"));
+                continue;
+            }
         };
-        let answer = web.get(&url).await.map_err(|miss| cannot(&miss))?;
-        // A list of fifty thousand addresses takes longer than a loop should be held.
-        let reading = spawn_blocking(move || open(&answer));
-        let sitemap = reading.await.map_err(|error| cannot(&error))?;
-        let sitemap = sitemap.map_err(|reason| cannot(&reason))?;
-        pages.extend(sitemap.pages);
+        listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
-            if to_read.len() < MAX_SITEMAPS && !to_read.contains(&url) {
-                to_read.push(url);
+            match to_read.contains(&url) {
+                true => {}
+                false if to_read.len() < MAX_SITEMAPS => to_read.push(url),
+                false => past_limit += 1,
             }
         }
     }
-    pages.truncate(most);
-    Ok(())
+    let (unread, pages) = (to_read.len() - next + past_limit, listed.pages.len());
+    if pages > most || unread > 0 {
+        listed.cuts.push(format!(
+            "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
+             were not taken",
+            Printable(url.as_str()),
+            pages.saturating_sub(most),
+        ));
+    }
+    listed.pages.truncate(most);
+}
+
+async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Sitemap, String> {
+    let asked = web.get_beside(url, MAX_UNPACKED, MAX_REDIRECTS, scope).await;
+    let (answer, is_whole) = asked.map_err(|error| error.to_string())?;
+    if !is_whole {
+        return Err(format!("it is longer than {MAX_UNPACKED} bytes"));
+    }
+    // A list of fifty thousand addresses takes longer than a loop should be held.
+    spawn_blocking(move || open(&answer)).await.map_err(|error| error.to_string())?
 }
 
 /// Reads a sitemap that may be packed: a file by the name of `sitemap.xml.gz` is packed in itself,
@@ -92,7 +123,7 @@ pub fn parse(text: &str, base: &Url) -> Sitemap {
         let pages = text.lines().filter(|line| line.contains("://")).filter_map(address).collect();
         return Sitemap { pages, sitemaps: Vec::new() };
     }
-    let html = extract::html(text);
+    let (html, _) = extract::html(text, extract::MAX_STEPS);
     let all = |css: &str| -> Vec<Url> {
         let selector = Selector::parse(css).expect("a selector written here");
         let texts = html.select(&selector).map(|element| element.text().collect::<String>());

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::OutDir;
 use crate::crawl::record::Record;
-use crate::laps;
+use crate::timings;
 
 /// Writes `pages.jsonl` and `pages.csv`, in the order given. In the table, what was selected from a
 /// page is one cell, with a line for each match.
@@ -24,8 +24,8 @@ pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
     dir.write("pages.csv", |file| {
         let mut csv = csv::Writer::from_writer(file);
         let before = ["url", "moved_to", "status", "error", "depth", "content_type", "bytes"];
-        let times = ["began_ms", "took_ms"].into_iter().chain(laps::COLUMNS);
-        let after = ["links", "file", "selected"];
+        let times = ["began_ms", "took_ms"].into_iter().chain(timings::COLUMNS);
+        let after = ["links", "file", "selected", "skipped", "cut"];
         csv.write_record(before.into_iter().chain(times).chain(after))?;
         for record in records {
             csv.write_record(row(record))?;
@@ -48,18 +48,19 @@ fn row(record: &Record) -> Vec<String> {
         record.began_ms.to_string(),
         record.took_ms.to_string(),
     ];
-    row.extend(record.laps.values().map(number));
+    row.extend(record.timings.values().map(number));
     row.push(record.links.to_string());
     row.push(record.file.clone().unwrap_or_default());
     row.push(record.selected.join("\n"));
+    row.extend([&record.skipped, &record.cut].map(|why| why.clone().unwrap_or_default()));
     row
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laps::Laps;
     use crate::output::tests::Scratch;
+    use crate::timings::Timings;
     use std::fs;
 
     #[test]
@@ -71,7 +72,7 @@ mod tests {
             bytes: 1_234,
             began_ms: 0.5,
             took_ms: 12.25,
-            laps: Laps { queued_ms: Some(0.25), wait_ms: Some(12.0), ..Laps::default() },
+            timings: Timings { queued_ms: Some(0.25), wait_ms: Some(12.0), ..Timings::default() },
             links: 3,
             file: Some("page-h.html".to_owned()),
             selected: vec!["a, \"b\"".to_owned(), "c".to_owned()],
@@ -98,9 +99,9 @@ mod tests {
         assert_eq!(
             read("pages.csv"),
             "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,\
-             queued_ms,dns_ms,connect_ms,tls_ms,send_ms,wait_ms,body_ms,links,file,selected\n\
-             http://h/,,200,,0,text/html,1234,0.5,12.25,0.25,,,,,12,,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
-             http://h/x,,,404 Not Found,1,,0,0,0,,,,,,,,0,,\n"
+             queued_ms,dns_ms,connect_ms,tls_ms,send_ms,wait_ms,body_ms,links,file,selected,skipped,cut\n\
+             http://h/,,200,,0,text/html,1234,0.5,12.25,0.25,,,,,12,,3,page-h.html,\"a, \"\"b\"\"\nc\",,\n\
+             http://h/x,,,404 Not Found,1,,0,0,0,,,,,,,,0,,,,\n"
         );
     }
 }

@@ -7,8 +7,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// The binary with these arguments.
@@ -55,6 +55,17 @@ pub fn run(args: &[&str]) -> Ran {
         stdout: String::from_utf8(output.stdout).expect("text"),
         stderr: String::from_utf8(output.stderr).expect("text"),
     }
+}
+
+/// What a run of the binary shows on a terminal that is so many columns wide.
+pub fn on_a_terminal(columns: u32, args: &[&str]) -> String {
+    let words = [&[env!("CARGO_BIN_EXE_crawl")], args].concat();
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let mut script = Command::new("script");
+    let command = format!("stty rows 24 cols {columns}; {}", quoted.join(" "));
+    script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null());
+    let output = script.output().expect("script(1) gives it a terminal");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// `crawl serve` on a free port, without delay, for as long as this lives.
@@ -173,6 +184,55 @@ impl Canned {
             body.len()
         )
     }
+}
+
+/// Many hosts behind one proxy: each request's URL finds its answer, and its head is noted.
+pub struct Hosts {
+    canned: Canned,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hosts {
+    pub fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Hosts {
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let noted = heads.clone();
+        let canned = Canned::start(move |head| {
+            noted.lock().expect("no panic").push(head.to_owned());
+            answer(path_of(head))
+        });
+        Hosts { canned, heads }
+    }
+
+    /// Runs the binary with all its requests going here; from what it was asked before, nothing is
+    /// left.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.heads.lock().expect("no panic").clear();
+        run(&[args, &["-x", &self.canned.url("")]].concat())
+    }
+
+    /// The URLs that were asked for, robots.txt left out.
+    pub fn asked(&self) -> Vec<String> {
+        let heads = self.heads();
+        let urls = heads.iter().map(|head| path_of(head).to_owned());
+        urls.filter(|url| !url.ends_with("/robots.txt")).collect()
+    }
+
+    /// The heads of the requests.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("no panic").clone()
+    }
+}
+
+/// An answer that redirects.
+pub fn moved(status: u16, to: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+}
+
+/// An answer without a body.
+pub fn status(line: &str) -> String {
+    format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 impl Drop for Canned {

@@ -48,7 +48,14 @@ pub fn compare(
             // Who trusts less closes more often; that must be we.
             let ends_alike = ours.left_over == *left_over && (*reusable || !ours.reusable);
             let ends_alike = ends_alike || ends_in_trailers(wire);
-            if alike && ends_alike { Ok(()) } else { Err("read otherwise") }
+            // It ignores the field in HTTP/1.0, which is for a client to say (RFC 9112 §6.1).
+            let old =
+                ours.headers.contains_key("transfer-encoding") && wire.starts_with(b"HTTP/1.0");
+            if alike && ends_alike || old && !ours.reusable {
+                Ok(())
+            } else {
+                Err("read otherwise")
+            }
         }
         (Ok(_), _) if stricter(wire) => Ok(()),
         (Ok(_), _) => Err("taken by us alone"),
@@ -63,12 +70,15 @@ fn stricter(wire: &[u8]) -> bool {
     let has = |part: &[u8]| wire.windows(part.len()).any(|window| window == part);
     // Folded fields, which a client has to unfold or to refuse (RFC 9112 §5.2).
     let folded = has(b"\n ") || has(b"\n\t");
+    // Blanks before a colon, and control characters in a value, as browsers, curl and aiohttp take them.
+    let spaced = has(b" :") || has(b"\t:");
+    let controls = wire.iter().any(|byte| byte.is_ascii_control() && !b"\r\n\t\0".contains(byte));
     // Fields in a 100, which has no use for them, but may have them (RFC 9110 §15.2).
     let interim = has(b" 100");
     // Chunk extensions of some length, which are to be ignored (RFC 9112 §7.1.1).
     let long_line = wire.split(|byte| *byte == b'\n').any(|line| line.len() > CHUNK_LINE_BYTES);
     let extended = long_line && has(b"hunked");
-    folded || interim || extended || ends_in_trailers(wire)
+    folded || spaced || controls || interim || extended || ends_in_trailers(wire)
 }
 
 /// Whether there may be trailers. The peer skips them without a look: it takes what is no field, and
@@ -100,10 +110,8 @@ fn ours_alone(error: &ProtocolError, wire: &[u8]) -> bool {
         | ProtocolError::HeadTooLarge { .. }
         | ProtocolError::TooManyInterim { .. }
         | ProtocolError::ChunkExtensionsTooLarge { .. }
-        // It looks for `chunked` anywhere in the field, and ignores what else there is, and all of
-        // it in HTTP/1.0, where smuggling begins (RFC 9112 §6.1).
+        // It looks for `chunked` anywhere in the field, and ignores what else there is.
         | ProtocolError::TransferEncoding { .. }
-        | ProtocolError::TransferEncodingInHttp10
         // It takes blanks and a plus sign around the size of a chunk.
         | ProtocolError::ChunkSize { .. }
         | ProtocolError::ChunkSizeTooLarge

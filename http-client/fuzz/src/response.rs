@@ -66,7 +66,7 @@ fn decode<'a>(request: RequestKind, pieces: impl IntoIterator<Item = &'a [u8]>) 
                     break;
                 }
                 Event::Interim(head) | Event::Head(head) => {
-                    outcome.heads.push((head.status.as_u16(), head.into_headers()));
+                    outcome.heads.push((head.status.as_u16(), head.headers().clone()));
                 }
                 Event::Data(data) => outcome.body.extend_from_slice(data),
                 Event::End(trailers) => outcome.trailers = trailers,
@@ -82,13 +82,17 @@ fn decode<'a>(request: RequestKind, pieces: impl IntoIterator<Item = &'a [u8]>) 
     outcome
 }
 
-/// A head that we take is one for `httparse` as well, and says the same.
+/// A head that we take is one for `httparse` as well, and says the same, but for control characters.
 fn compare_head(wire: &[u8], outcome: &Outcome) {
+    if wire.iter().any(|byte| byte.is_ascii_control() && !b"\r\n\t".contains(byte)) {
+        return;
+    }
     let Some((status, headers)) = outcome.heads.first() else { return };
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_COUNT];
     let mut theirs = httparse::Response::new(&mut fields);
     let parsed = httparse::ParserConfig::default()
         .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
         .parse_response(&mut theirs, wire);
     assert!(matches!(parsed, Ok(httparse::Status::Complete(_))), "{parsed:?}: {outcome:?}");
     assert_eq!(theirs.code, Some(*status));

@@ -18,6 +18,7 @@
 
 mod lease;
 mod state;
+mod sweep;
 
 pub(crate) use lease::{Acquire, Lease};
 
@@ -25,7 +26,7 @@ use crate::connection::Connection;
 use crate::proto::CloseReason;
 use crate::stats::Stats;
 use state::{Grant, State};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -46,11 +47,13 @@ pub(crate) struct PoolLimits {
 pub(crate) struct Pool {
     limits: PoolLimits,
     state: RefCell<State>,
+    /// Whether a task closes what has been idle for too long.
+    sweeping: Cell<bool>,
 }
 
 impl Pool {
     pub(crate) fn new(limits: PoolLimits) -> Rc<Self> {
-        Rc::new(Self { limits, state: RefCell::default() })
+        Rc::new(Self { limits, state: RefCell::default(), sweeping: Cell::new(false) })
     }
 
     /// A connection to the host of this name, or the permission to open one. Waits its turn.
@@ -84,7 +87,7 @@ impl Pool {
     }
 
     /// Closes the connections that have been idle for too long. Returns when to look again.
-    pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
         loop {
             let mut state = self.state.borrow_mut();
             let (host, until) = state.oldest_idle()?;
@@ -140,16 +143,12 @@ impl Pool {
         if connection.expires.is_some_and(|expires| now >= expires) {
             return Some(CloseReason::Lifetime);
         }
-        // Nobody is to be told: readiness that comes later is looked at by whoever takes it next.
+        // No waker is left behind: readiness that comes later is looked at when it is taken next.
         connection.check_idle(&mut Context::from_waker(Waker::noop()))
     }
 
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        self.limits.idle_timeout
-    }
-
     /// Whether there is no connection, idle or in use, and none being opened.
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.state.borrow().open == 0
     }
 

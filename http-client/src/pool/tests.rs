@@ -6,8 +6,9 @@ use super::{Lease, Pool, PoolLimits};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::proto::{Limits, RequestKind};
-use crate::transport::{Socket, Transport};
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use crate::socket::Socket;
+use crate::transport::Transport;
+use futures::FutureExt;
 use mainspring::Runtime;
 use mainspring::net::UnixStream;
 use proptest::prelude::*;
@@ -209,7 +210,7 @@ impl World {
         begin(&mut lease);
         let number = number(&lease);
         // A connection that was handed on as its peer closed it is of no use any more.
-        let Some(mut peer) = self.peers.get(&number) else { return };
+        let Some(peer) = self.peers.get(&number) else { return };
         peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         poll_fn(|cx| lease.poll_send(cx)).await.unwrap();
         poll_fn(|cx| lease.poll_reply(cx)).await.unwrap();
@@ -233,7 +234,7 @@ impl World {
             return;
         }
         let (here, there) = UnixStream::pair().unwrap();
-        let (mut here, mut there) = (&here, &there);
+        let (here, there) = (&here, &there);
         let mut byte = [0];
         let mut event = here.read(&mut byte);
         assert!((&mut event).now_or_never().is_none());

@@ -63,13 +63,11 @@ pub enum ProtocolError {
         /// One that differs.
         second: u64,
     },
-    /// A `Transfer-Encoding` other than `chunked`, alone and once.
+    /// A `Transfer-Encoding` other than `chunked` and `identity`.
     TransferEncoding {
         /// The value, escaped.
         value: String,
     },
-    /// `Transfer-Encoding` in an HTTP/1.0 message.
-    TransferEncodingInHttp10,
     /// A chunk size that is no hexadecimal number below 2^64.
     ChunkSize {
         /// The byte at fault.
@@ -128,7 +126,7 @@ impl ProtocolError {
             | Self::TooManyInterim { .. }
             | Self::ChunkExtensionsTooLarge { .. } => "limit",
             Self::ContentLength { .. } | Self::ConflictingContentLengths { .. } => "RFC 9112 §6.3",
-            Self::TransferEncoding { .. } | Self::TransferEncodingInHttp10 => "RFC 9112 §6.1",
+            Self::TransferEncoding { .. } => "RFC 9112 §6.1",
             Self::ChunkSize { .. } | Self::ChunkSizeTooLarge | Self::ChunkEnd { .. } => {
                 "RFC 9112 §7.1"
             }
@@ -162,9 +160,6 @@ impl fmt::Display for ProtocolError {
             }
             Self::TransferEncoding { value } => {
                 write!(f, "unsupported Transfer-Encoding \"{value}\"")?;
-            }
-            Self::TransferEncodingInHttp10 => {
-                write!(f, "Transfer-Encoding in an HTTP/1.0 response")?;
             }
             Self::ChunkSize { byte } => {
                 write!(f, "invalid byte '{}' in a chunk size", byte.escape_ascii())?;

@@ -119,18 +119,23 @@ impl HeadFacts {
 
     /// Only `chunked` is understood: no other coding was asked for by a `TE` field, and one that
     /// cannot be decoded would leave the body's bytes without a meaning (RFC 9112 §6.1).
+    ///
+    /// `identity`, empty elements of the list, `chunked` said twice and HTTP/1.0 are odd, but leave one
+    /// reading, which is that of curl and aiohttp: the body is chunked once, or not at all.
     fn add_transfer_encoding(
         &mut self,
         version: Version,
         value: &[u8],
     ) -> Result<(), ProtocolError> {
-        if version == Version::HTTP_10 {
-            return Err(ProtocolError::TransferEncodingInHttp10);
+        let plain = !self.chunked && version == Version::HTTP_11;
+        self.odd |= !(plain && value.eq_ignore_ascii_case(b"chunked"));
+        for coding in value.split(|byte| *byte == b',').map(trim) {
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.chunked = true;
+            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                return Err(ProtocolError::TransferEncoding { value: excerpt(value) });
+            }
         }
-        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(ProtocolError::TransferEncoding { value: excerpt(value) });
-        }
-        self.chunked = true;
         Ok(())
     }
 
@@ -222,8 +227,9 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
     Some(number)
 }
 
+/// Without the blanks around it, of which a fold is one.
 fn trim(bytes: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
     &bytes[start..end]

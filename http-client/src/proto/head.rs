@@ -6,13 +6,19 @@
 
 use super::error::{ProtocolError, excerpt};
 use super::framing::HeadFacts;
+use crate::secret::{Fields, redact_line};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::cell::OnceCell;
+use std::fmt;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// The most header fields that [`Limits::header_count`] can allow.
 pub const MAX_HEADER_COUNT: usize = 256;
+
+/// The most that [`Limits::head_bytes`] can allow: places in a head are kept as `u32`.
+const MAX_HEAD_BYTES: usize = u32::MAX as usize;
 
 /// `HeaderName` accepts no more; a head limit above this could otherwise let one through.
 const MAX_NAME_BYTES: usize = 65_535;
@@ -22,7 +28,7 @@ const MAX_NAME_BYTES: usize = 65_535;
 pub struct Limits {
     /// Bytes in a response head, and in a block of trailers. Default 64 KiB.
     pub head_bytes: usize,
-    /// Fields in a response head, and in a block of trailers; at most 256. Default 100.
+    /// Fields in a response head, and in a block of trailers; at most 256, which is the default.
     pub header_count: usize,
     /// Interim (1xx) responses before the final one. Default 16.
     pub interim_responses: u8,
@@ -34,7 +40,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head_bytes: 64 * 1024,
-            header_count: 100,
+            header_count: MAX_HEADER_COUNT,
             interim_responses: 16,
             chunk_extension_bytes: 16 * 1024,
         }
@@ -43,8 +49,9 @@ impl Default for Limits {
 
 /// Version, status and fields of a response.
 ///
-/// The fields are checked when the head is parsed; the map of them is built when first asked for.
-#[derive(Clone, Debug)]
+/// A head is parsed once, and kept with the places of its fields; the map of them is built when it
+/// is first asked for. `Debug` shows it without secrets.
+#[derive(Clone)]
 pub struct ResponseHead {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
@@ -54,26 +61,43 @@ pub struct ResponseHead {
     pub facts: HeadFacts,
     /// The head as it came, folds taken out.
     raw: Bytes,
-    fields: OnceCell<Box<HeaderMap>>,
+    fields: Box<[Field]>,
+    map: OnceCell<Box<HeaderMap>>,
+}
+
+/// Where the name and the value of a field are in a head.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+fn at((from, to): (u32, u32)) -> Range<usize> {
+    from as usize..to as usize
 }
 
 impl ResponseHead {
     /// The header fields, in order of arrival within each name. Built at the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.fields.get_or_init(|| Box::new(with_fields(&self.raw, |fields| self.map(fields))))
+        self.map.get_or_init(|| {
+            let mut map = HeaderMap::with_capacity(self.fields.len());
+            for field in &self.fields {
+                // Slices of the one shared head: no allocation for a value.
+                let value = HeaderValue::from_maybe_shared(self.raw.slice(at(field.value)));
+                let name = HeaderName::from_bytes(&self.raw[at(field.name)]);
+                if let (Ok(name), Ok(value)) = (name, value) {
+                    map.append(name, value);
+                }
+            }
+            Box::new(map)
+        })
     }
 
-    /// The same, to change.
-    pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.headers();
-        self.fields.get_mut().expect("the line above built it")
-    }
-
-    /// The header fields, taken out.
-    #[must_use]
-    pub fn into_headers(self) -> HeaderMap {
-        self.headers();
-        *self.fields.into_inner().expect("the line above built it")
+    /// The values of the fields of this name, without the map.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let raw = &self.raw;
+        let named = move |field: &&Field| raw[at(field.name)].eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(named).map(move |field| &raw[at(field.value)])
     }
 
     /// The reason phrase: for people, never for decisions (RFC 9112 §4). Escaped if not ASCII.
@@ -89,28 +113,12 @@ impl ResponseHead {
     pub fn wire_len(&self) -> usize {
         self.raw.len()
     }
-
-    fn map(&self, fields: &[httparse::Header<'_>]) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(fields.len());
-        for field in fields {
-            // Slices of the one shared head: no allocation for a value.
-            let value = HeaderValue::from_maybe_shared(self.raw.slice_ref(field.value));
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(field.name.as_bytes()), value) {
-                map.append(name, value);
-            }
-        }
-        map
-    }
 }
 
-/// Runs `use_fields` on the fields of a head that has been parsed before.
-fn with_fields<T>(raw: &[u8], use_fields: impl FnOnce(&[httparse::Header<'_>]) -> T) -> T {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, raw, &mut fields) {
-        Ok(_) => use_fields(response.headers),
-        Err(_) => use_fields(&[]),
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, status, .. } = self;
+        write!(f, "ResponseHead({version:?} {} {:?})", status.as_u16(), Fields(self.headers()))
     }
 }
 
@@ -118,34 +126,38 @@ fn with_fields<T>(raw: &[u8], use_fields: impl FnOnce(&[httparse::Header<'_>]) -
 ///
 /// Returns the head and its length, or `None` if `input` ends before the head does.
 ///
-/// Obsolete line folding is accepted, as RFC 9112 §5.2 obliges a user agent to; nothing else that
-/// `httparse` can be talked into is. As a fold is an error to a parser that does not know of it, a
-/// head is parsed for folds only after that error: the others need not be searched for them.
+/// What is odd but can be read in one way alone is let pass, where browsers, curl and aiohttp do:
+/// obsolete line folding, as RFC 9112 §5.2 obliges a user agent to; blanks between a name and its
+/// colon (§5.1 forbids them in requests, and has proxies take them out of responses); and a control
+/// character in a value, which becomes a blank (RFC 9110 §5.5). As all of these are errors to a parser
+/// that does not know of them, a head is parsed for them only after that error.
 pub(super) fn parse(
     input: &[u8],
     limits: &Limits,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     check_start(input)?;
-    parse_lines(&input[..input.len().min(limits.head_bytes)], limits, false)
+    let limit = limits.head_bytes.min(MAX_HEAD_BYTES);
+    parse_lines(&input[..input.len().min(limit)], limits, false)
 }
 
 fn parse_lines(
     window: &[u8],
     limits: &Limits,
-    folds: bool,
+    odd: bool,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(folds);
+    config.allow_obsolete_multiline_headers_in_responses(odd);
+    config.allow_spaces_after_header_name_in_responses(odd);
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_COUNT];
     let allowed = &mut fields[..limits.header_count.min(MAX_HEADER_COUNT)];
     let mut response = httparse::Response::new(&mut []);
     match config.parse_response_with_uninit_headers(&mut response, window, allowed) {
-        Ok(httparse::Status::Complete(length)) => build(&response, &window[..length], folds),
+        Ok(httparse::Status::Complete(length)) => build(&response, &window[..length], odd),
         Ok(httparse::Status::Partial) if window.len() < limits.head_bytes => Ok(None),
         Ok(httparse::Status::Partial) => {
             Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes })
         }
-        Err(error) => refused(error, window, limits, folds),
+        Err(error) => refused(error, window, limits, odd),
     }
 }
 
@@ -154,7 +166,7 @@ fn refused(
     error: httparse::Error,
     window: &[u8],
     limits: &Limits,
-    folds: bool,
+    odd: bool,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     let line = || excerpt(first_line(window));
     Err(match error {
@@ -163,9 +175,38 @@ fn refused(
         httparse::Error::TooManyHeaders => {
             ProtocolError::TooManyHeaders { limit: limits.header_count.min(MAX_HEADER_COUNT) }
         }
-        _ if !folds => return parse_lines(window, limits, true),
+        _ if !odd => {
+            let cleaned = without_controls(window);
+            return parse_lines(&cleaned, limits, true).map_err(|error| match error {
+                ProtocolError::HeaderName { .. } => diagnose_fields(window, true),
+                error => error,
+            });
+        }
         _ => diagnose_fields(window, true),
     })
+}
+
+/// The same head with a blank for each control character in a value, but for CR, LF and NUL.
+fn without_controls(head: &[u8]) -> Vec<u8> {
+    let mut cleaned = head.to_vec();
+    let (mut line, mut in_value, mut at_start) = (0, false, false);
+    for byte in &mut cleaned {
+        match *byte {
+            b'\n' => (line, in_value) = (line + 1, false),
+            b':' if line > 0 => in_value = true,
+            // A fold: the value goes on.
+            b' ' | b'\t' if at_start && line > 1 => in_value = true,
+            control @ (..=0x1f | 0x7f) if in_value && !is_forbidden(control) => *byte = b' ',
+            _ => {}
+        }
+        at_start = *byte == b'\n';
+    }
+    cleaned
+}
+
+/// What makes a value "invalid and dangerous" (RFC 9110 §5.5).
+fn is_forbidden(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b'\0')
 }
 
 /// Tells at once, from the first few bytes, what can never become a response: a peer that speaks
@@ -184,7 +225,7 @@ pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
 fn build(
     response: &httparse::Response<'_, '_>,
     raw: &[u8],
-    folded: bool,
+    odd: bool,
 ) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
     let version = match response.version {
         Some(0) => Version::HTTP_10,
@@ -202,10 +243,20 @@ fn build(
         let line = excerpt(field.name.as_bytes());
         return Err(ProtocolError::HeaderName { line, position: MAX_NAME_BYTES });
     }
-    facts.odd |= folded;
+    facts.odd |= odd;
     let length = raw.len();
-    let raw = if folded { unfold(raw) } else { Bytes::copy_from_slice(raw) };
-    Ok(Some((ResponseHead { version, status, facts, raw, fields: OnceCell::new() }, length)))
+    let place = |part: &[u8]| {
+        if part.is_empty() {
+            return (0, 0);
+        }
+        let from = part.as_ptr().addr() - raw.as_ptr().addr();
+        (from as u32, (from + part.len()) as u32)
+    };
+    let fields = response.headers.iter();
+    let fields = fields.map(|f| Field { name: place(f.name.as_bytes()), value: place(f.value) });
+    let fields = fields.collect();
+    let raw = if odd { unfold(raw) } else { Bytes::copy_from_slice(raw) };
+    Ok(Some((ResponseHead { version, status, facts, raw, fields, map: OnceCell::new() }, length)))
 }
 
 /// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more
@@ -223,26 +274,34 @@ fn unfold(raw: &[u8]) -> Bytes {
     head.into()
 }
 
-/// The first field line that breaks a rule, for an error that names it. `folds` says whether a
-/// line may go on with the value of the one before.
-pub(super) fn diagnose_fields(head: &[u8], folds: bool) -> ProtocolError {
+/// The first field line that breaks a rule, for an error that names it. `odd`: what [`parse`] lets pass
+/// breaks none.
+pub(super) fn diagnose_fields(head: &[u8], odd: bool) -> ProtocolError {
     // A status line among them is passed over by its own rule: it holds no colon before a space.
     let skip = usize::from(head.starts_with(b"HTTP/"));
     let mut name = String::new();
     for line in head.split(|byte| *byte == b'\n').skip(skip) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let folded = folds && matches!(line.first(), Some(b' ' | b'\t')) && !name.is_empty();
+        let folded = odd && matches!(line.first(), Some(b' ' | b'\t')) && !name.is_empty();
         let value_at = if folded {
             0
         } else {
             let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
-            if end == 0 || line.get(end) != Some(&b':') {
-                return ProtocolError::HeaderName { line: excerpt(line), position: end };
+            let blanks = line[end..].iter().take_while(|byte| odd && matches!(byte, b' ' | b'\t'));
+            let colon = end + blanks.count();
+            if end == 0 || line.get(colon) != Some(&b':') {
+                return ProtocolError::HeaderName {
+                    line: excerpt(redact_line(line)),
+                    position: end,
+                };
             }
             name = excerpt(&line[..end]);
-            end + 1
+            colon + 1
         };
-        let bad = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        let bad = |byte: &u8| match odd {
+            true => is_forbidden(*byte),
+            false => (*byte < b' ' && *byte != b'\t') || *byte == 0x7f,
+        };
         if let Some(offset) = line[value_at..].iter().position(bad) {
             return ProtocolError::HeaderValue { name, position: value_at + offset };
         }

@@ -139,8 +139,8 @@ fn trailers_and_early_hints_come_through_a_proxy() {
             let mut response = client.get(&url).send().await.unwrap();
             assert_eq!(response.headers()[header::TRAILER], "X-Sum");
             let mut body = Vec::new();
-            while let Some(piece) = response.chunk().await {
-                body.extend_from_slice(&piece.unwrap());
+            while let Some(piece) = response.chunk().await.unwrap() {
+                body.extend_from_slice(&piece);
             }
             assert_eq!(body, b"onetwo");
             assert_eq!(response.trailers().unwrap()["x-sum"], "7");

@@ -25,7 +25,6 @@ mod httpbin;
 mod httplint;
 mod nginx;
 mod openssl;
-#[cfg(feature = "proxy")]
 mod proxies;
 mod python;
 

@@ -4,7 +4,7 @@
 //! numbers are for ever: a kind that is retired leaves a hole, a new one takes the next number.
 
 use mainspring::observe::{
-    CancelEffect, CancelOrigin, CauseKind, Direction, Kind, Left, PollOutcome, SourceKind,
+    CancelEffect, CancelOrigin, CauseKind, Direction, Kind, LoopExit, PollOutcome, SourceKind,
     TryOutcome, WakeEffect,
 };
 
@@ -81,7 +81,7 @@ pub(crate) trait Word {
 }
 
 enums! {
-    Left: 0 MainDone "main_done", 1 MainPanicked "main_panicked", 2 TurnDone "turn_done",
+    LoopExit: 0 MainDone "main_done", 1 MainPanicked "main_panicked", 2 TurnDone "turn_done",
         3 Idle "idle", 4 Stalled "stalled", 5 Shutdown "shutdown";
     WakeEffect: 0 Scheduled "scheduled", 1 Coalesced "coalesced", 2 Deferred "deferred",
         3 Stale "stale";
@@ -133,7 +133,7 @@ macro_rules! kinds {
 
 kinds! {
     1 "loop_entered" LoopEntered {};
-    2 "loop_left" LoopLeft { why: Left };
+    2 "loop_left" LoopLeft { why: LoopExit };
     3 "turn_started" TurnStarted { ready: u32, turn: u64 };
     4 "turn_ended" TurnEnded {};
     5 "parked" Parked { timeout: u64 };
@@ -154,7 +154,7 @@ kinds! {
     40 "waits_for_task" WaitsForTask { on: u64 };
     41 "waits_for_source" WaitsForSource { direction: Direction, source: u32 };
     42 "waits_for_timer" WaitsForTimer { timer: u32 };
-    43 "waits_for_job" WaitsForJob { job: u32 };
+    43 "waits_for_job" WaitsForBlocking { job: u32 };
     44 "task_wait_dropped" TaskWaitDropped { on: u64 };
     45 "source_wait_dropped" SourceWaitDropped { direction: Direction, source: u32 };
     50 "timer_armed" TimerArmed { timer: u32, deadline: u64 };

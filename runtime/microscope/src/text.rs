@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use mainspring::observe::{
-    CancelEffect, CauseKind, Direction, Event, Kind, Label, Left, PollOutcome, TaskInfo,
+    CancelEffect, CauseKind, Direction, Event, Kind, Label, LoopExit, PollOutcome, TaskInfo,
     TryOutcome, WakeEffect,
 };
 use serde::{Deserialize, Serialize};
@@ -226,7 +226,7 @@ impl Texts {
                 format!("{task} waits no more for source {source} to become {able}")
             }
             Kind::WaitsForTimer { timer } => format!("{task} waits for timer #{timer}"),
-            Kind::WaitsForJob { job } => format!("{task} waits for blocking job {job}"),
+            Kind::WaitsForBlocking { job } => format!("{task} waits for blocking job {job}"),
             Kind::LoopEntered
             | Kind::LoopLeft { .. }
             | Kind::TurnStarted { .. }
@@ -323,12 +323,12 @@ fn sentence_of_loop(event: &Event) -> String {
     match event.kind {
         Kind::LoopEntered => "the loop takes the thread".into(),
         Kind::LoopLeft { why } => match why {
-            Left::MainDone => "the loop ends: the main future is done".into(),
-            Left::MainPanicked => "the loop ends: the main future panicked".into(),
-            Left::TurnDone => "the loop hands the thread back after a turn".into(),
-            Left::Idle => "the loop hands the thread back: nothing is ready".into(),
-            Left::Stalled => "the loop ends: nothing can ever wake a task again".into(),
-            Left::Shutdown => "the runtime is dropped".into(),
+            LoopExit::MainDone => "the loop ends: the main future is done".into(),
+            LoopExit::MainPanicked => "the loop ends: the main future panicked".into(),
+            LoopExit::TurnDone => "the loop hands the thread back after a turn".into(),
+            LoopExit::Idle => "the loop hands the thread back: nothing is ready".into(),
+            LoopExit::Stalled => "the loop ends: nothing can ever wake a task again".into(),
+            LoopExit::Shutdown => "the runtime is dropped".into(),
         },
         Kind::TurnStarted { ready, turn } => {
             format!("turn {turn} begins with {} ready", count(ready as usize, "task"))

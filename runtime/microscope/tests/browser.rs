@@ -478,15 +478,15 @@ fn thousands_of_sleepers_are_shown_as_they_are() {
 fn shares_stay_shares_after_a_ring_has_wrapped() {
     let Some(mut browser) = Browser::start("mainspring-shares") else { return };
     let trace = recorded_by(Recorder::ring(64), "a ring", async {
-        for _ in 0..60 {
+        for _ in 0..400 {
             let began = std::time::Instant::now();
-            while began.elapsed() < Duration::from_micros(300) {}
-            sleep(Duration::from_micros(300)).await;
+            while began.elapsed() < Duration::from_micros(100) {}
+            sleep(Duration::from_micros(100)).await;
         }
     });
     let model = trace.model();
     let span = model.now - trace.events[0].at;
-    assert!(trace.first() > 0 && model.totals.busy > span && model.totals.parked > span);
+    assert!(trace.first() > 0 && model.totals.busy > span, "it spins in most of its polls");
     let page = Page::new("shares", &[&trace]);
     browser.look(1280, 800, "light");
     browser.open(&page.0, "");

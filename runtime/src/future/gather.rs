@@ -1,5 +1,6 @@
 //! The results of many tasks, in the order of the arguments.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -64,13 +65,12 @@ pub fn gather_ok<T, E>(
 /// Waits for all of the tasks, whatever becomes of them, and gives each one's value or error, in
 /// the order of the arguments.
 ///
-/// Dropping it cancels every task in it that is not over, as with [`gather`]. O(n) in all: it
-/// awaits one task after the other while all of them run.
+/// Dropping it cancels every task in it that is not over, as with [`gather`]. O(n) for n tasks in all, plus
+/// O(1) for each that ends.
 ///
 /// As `asyncio.gather(…, return_exceptions=True)`.
 pub fn gather_all<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> GatherAll<T> {
-    let handles: Vec<_> = handles.into_iter().collect();
-    GatherAll { results: Vec::with_capacity(handles.len()), handles }
+    GatherAll(Gather::new(handles, Ok))
 }
 
 /// See [`gather`] and [`gather_ok`].
@@ -110,6 +110,7 @@ impl<T: 'static, V, E> Future for Gather<T, V, E> {
                 }
             }
         }
+        drop(this.group.release());
         Poll::Ready(Ok(std::mem::take(&mut this.values).into_iter().flatten().collect()))
     }
 }
@@ -127,39 +128,15 @@ impl<T, V, E> fmt::Debug for Gather<T, V, E> {
 }
 
 /// See [`gather_all`].
+#[derive(Debug)]
 #[must_use = "a gather that is dropped cancels its tasks; await it"]
-pub struct GatherAll<T> {
-    handles: Vec<JoinHandle<T>>,
-    /// Those of the first handles. The handle after them is the one that is awaited.
-    results: Vec<Result<T, JoinError>>,
-}
-
-// As with `Gather`.
-impl<T> Unpin for GatherAll<T> {}
+pub struct GatherAll<T>(Gather<T, Result<T, JoinError>, Infallible>);
 
 impl<T: 'static> Future for GatherAll<T> {
     type Output = Vec<Result<T, JoinError>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        while let Some(handle) = this.handles.get_mut(this.results.len()) {
-            this.results.push(ready!(Pin::new(handle).poll(cx)));
-        }
-        this.handles.clear();
-        Poll::Ready(std::mem::take(&mut this.results))
-    }
-}
-
-impl<T> Drop for GatherAll<T> {
-    fn drop(&mut self) {
-        self.handles.iter().for_each(|task| task.cancel_with(DROPPED));
-    }
-}
-
-impl<T> fmt::Debug for GatherAll<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.handles.len() - self.results.len();
-        f.debug_struct("GatherAll").field("waits_for", &left).finish_non_exhaustive()
+        Pin::new(&mut self.0).poll(cx).map(|Ok(results)| results)
     }
 }
 

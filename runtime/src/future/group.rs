@@ -10,11 +10,10 @@
 //! task's end only.
 
 use std::pin::Pin;
-use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
-use crate::task::join::Arrivals;
+use crate::task::join::Completed;
 use crate::{JoinError, JoinHandle};
 
 /// Tasks that one future waits for.
@@ -22,20 +21,21 @@ pub(crate) struct Group<T> {
     /// By place, which is the order of the arguments. `None` once it is over and was handed out.
     members: Vec<Option<JoinHandle<T>>>,
     left: usize,
-    arrivals: Rc<Arrivals>,
+    released: bool,
+    completed: Rc<Completed>,
     registered: Option<WakerIdentity>,
 }
 
 impl<T> Group<T> {
     pub(crate) fn new(handles: impl IntoIterator<Item = JoinHandle<T>>) -> Group<T> {
-        let arrivals = Rc::<Arrivals>::default();
+        let completed = Rc::<Completed>::default();
         let join = |(place, handle): (usize, JoinHandle<T>)| {
-            handle.join_group(&arrivals, place);
+            handle.join_group(&completed, place);
             Some(handle)
         };
         let members: Vec<_> = handles.into_iter().enumerate().map(join).collect();
         let left = members.len();
-        Group { members, left, arrivals, registered: None }
+        Group { members, left, released: false, completed, registered: None }
     }
 
     /// How many members have not been handed out.
@@ -51,13 +51,14 @@ impl<T> Group<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<(usize, JoinHandle<T>)>> {
+        assert!(!self.released, "a future that waits for tasks was polled after its end");
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let mut arrived = self.arrivals.borrow_mut().pop_front();
-        if arrived.is_none() && !self.registered.as_ref().is_some_and(|w| w.is(cx.waker())) {
+        let mut arrived = self.completed.borrow_mut().pop_front();
+        if arrived.is_none() && self.registered != Some(identity(cx.waker())) {
             self.register(cx);
-            arrived = self.arrivals.borrow_mut().pop_front();
+            arrived = self.completed.borrow_mut().pop_front();
         }
         let Some(place) = arrived else { return Poll::Pending };
         let member = self.members[place].take().expect("a member arrives once");
@@ -85,9 +86,10 @@ impl<T> Group<T> {
         self.members.iter().flatten()
     }
 
-    /// Lets go of the members that have not been handed out, in order.
+    /// Ends the group, and gives the members that have not been handed out, in order. What becomes of them is no
+    /// concern of the group any more.
     pub(crate) fn release(&mut self) -> Vec<JoinHandle<T>> {
-        self.left = 0;
+        (self.left, self.released) = (0, true);
         let rest: Vec<_> = std::mem::take(&mut self.members).into_iter().flatten().collect();
         rest.iter().for_each(JoinHandle::leave_group);
         rest
@@ -98,23 +100,17 @@ impl<T> Group<T> {
         for (place, member) in self.members.iter().enumerate() {
             if member.as_ref().is_some_and(|member| member.poll_over(cx).is_ready()) {
                 // Not over, or it would be in the list; so it is the waiting task itself.
-                self.arrivals.borrow_mut().push_back(place);
+                self.completed.borrow_mut().push_back(place);
             }
         }
-        self.registered = Some(WakerIdentity::of(cx.waker()));
+        self.registered = Some(identity(cx.waker()));
     }
 }
 
 /// Tells a waker from others without holding it. Compared only while a member holds a clone of the
 /// waker, so that its address is not another's by now.
-struct WakerIdentity(*const (), &'static RawWakerVTable);
+type WakerIdentity = (*const (), &'static RawWakerVTable);
 
-impl WakerIdentity {
-    fn of(waker: &Waker) -> WakerIdentity {
-        WakerIdentity(waker.data(), waker.vtable())
-    }
-
-    fn is(&self, waker: &Waker) -> bool {
-        ptr::eq(self.0, waker.data()) && ptr::eq(self.1, waker.vtable())
-    }
+fn identity(waker: &Waker) -> WakerIdentity {
+    (waker.data(), waker.vtable())
 }

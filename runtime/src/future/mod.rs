@@ -20,6 +20,7 @@
 //! run. Locks, channels, semaphores and streams of the ecosystem (`async-lock`, `async-channel`,
 //! `futures`) need no adapter here, so there are none of ours.
 
+mod abort_on_drop;
 mod as_completed;
 mod gather;
 mod group;
@@ -28,6 +29,7 @@ mod race;
 mod wait;
 mod yield_now;
 
+pub use abort_on_drop::AbortOnDrop;
 pub use as_completed::{AsCompleted, as_completed};
 pub use gather::{Gather, GatherAll, TaskError, gather, gather_all, gather_ok};
 pub use oneshot::{Closed, Receiver, Sender, oneshot};

@@ -59,13 +59,7 @@ impl<T> Sender<T> {
 
     /// Whether the receiver is gone, so that nobody wants a result any more.
     pub fn is_closed(&self) -> bool {
-        match self.stage.replace(Stage::Closed) {
-            Stage::Closed => true,
-            other => {
-                self.stage.set(other);
-                false
-            }
-        }
+        Rc::strong_count(&self.stage) == 1
     }
 }
 

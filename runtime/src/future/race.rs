@@ -31,11 +31,7 @@ use pin_project_lite::pin_project;
 /// ));
 /// assert_eq!(winner, "hare");
 /// ```
-pub fn race<A, B>(first: A, second: B) -> Race<A, B>
-where
-    A: Future,
-    B: Future<Output = A::Output>,
-{
+pub fn race<A: Future, B: Future<Output = A::Output>>(first: A, second: B) -> Race<A, B> {
     Race { first, second }
 }
 
@@ -51,11 +47,7 @@ pin_project! {
     }
 }
 
-impl<A, B> Future for Race<A, B>
-where
-    A: Future,
-    B: Future<Output = A::Output>,
-{
+impl<A: Future, B: Future<Output = A::Output>> Future for Race<A, B> {
     type Output = A::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {

@@ -1,132 +1,103 @@
-//! A socket that accepts TCP connections.
+//! A socket that accepts connections, of either family.
 
-use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
-use crate::net::TcpStream;
-use crate::net::io::{Registered, descriptor};
-use crate::observe::{Direction, SourceKind};
+use crate::event_loop::TRANSFER_BUDGET;
+use crate::net::Family;
+use crate::observe::event::{Direction, SourceKind};
+use crate::reactor::Waiter;
+use crate::reactor::registered::Registered;
 use crate::time::sleep;
 
-/// Connections that the system keeps for us until we accept them; it takes less if its own limit is
-/// lower (on Linux `net.core.somaxconn`, 4096 by default).
-const BACKLOG: i32 = 65_535;
 /// What one accept counts for in a task's transfer budget: sixteen, then others get a turn.
-const ACCEPT_WEIGHT: usize = crate::net::TRANSFER_BUDGET / 16;
+const ACCEPT_WEIGHT: usize = TRANSFER_BUDGET / 16;
 /// The first pause when the process is out of descriptors; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// A socket that accepts TCP connections.
-pub struct TcpListener {
-    io: Registered<mio::net::TcpListener>,
+/// A socket that accepts connections: [`TcpListener`](crate::net::TcpListener) or
+/// [`UnixListener`](crate::net::UnixListener).
+///
+/// Several tasks may accept at once. Dropping it closes the socket, and the connections that wait in the
+/// system's queue with it.
+#[derive(Debug)]
+pub struct Listener<F: Family> {
+    pub(super) io: Registered<F::Listener>,
 }
 
-impl TcpListener {
-    /// Listens at `addr`; port 0 lets the system choose. On Unix an address that was in use a moment ago
-    /// can be used again.
-    ///
-    /// # Errors
-    /// If the address is in use, not of this machine, or not permitted.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
+impl<F: Family> Listener<F> {
     #[track_caller]
-    pub fn bind(addr: impl Into<SocketAddr>) -> io::Result<TcpListener> {
-        let addr = addr.into();
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        // Elsewhere than on Unix the option means that anybody may take the address over. Where the
-        // system chooses the port it comes last: earlier, it would let Linux choose one at which another
-        // such socket is just about to listen, and one of the two would fail.
-        let (reuse, chosen) = (cfg!(unix), addr.port() == 0);
-        if reuse && !chosen {
-            socket.set_reuse_address(true)?;
-        }
-        socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
-        if reuse && chosen {
-            socket.set_reuse_address(true)?;
-        }
-        TcpListener::from_std(socket.into())
-    }
-
-    /// Takes over a listener of the standard library, and makes it non-blocking.
-    ///
-    /// # Errors
-    /// If the system refuses that, or to register it.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(true)?;
-        let listener = mio::net::TcpListener::from_std(listener);
-        Ok(TcpListener { io: Registered::new(listener, SourceKind::Listener, descriptor)? })
+    pub(super) fn new(listener: F::Listener, fd: i32) -> io::Result<Listener<F>> {
+        Ok(Listener { io: Registered::new(listener, SourceKind::Listener, fd)? })
     }
 
     /// Accepts a connection.
     ///
     /// A connection that was reset while it waited is passed over. When the process or the system is out
     /// of descriptors, waits 10 ms, then twice as long each time up to 1 s, and tries again: the
-    /// connections wait in the system's queue, and the loop does not spin. Cancel-safe.
+    /// connections wait in the system's queue, and the loop does not spin.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has taken no connection.
     ///
     /// # Errors
-    /// What else the system says.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    /// If the system fails otherwise, for example for want of memory; and on another runtime than the listener's
+    /// own, or after that was dropped, an error that names it.
+    pub async fn accept(&self) -> io::Result<F::Accepted> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match poll_fn(|cx| self.poll_accept(cx)).await {
+            match self.io.operation(Direction::Read, poll_accept::<F>).await {
                 // No new event comes for connections that wait already, so the direction stays ready.
                 Err(error) if out_of_descriptors(&error) => {
                     sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(MAX_PAUSE);
                 }
                 accepted => return accepted,
             }
         }
     }
 
-    /// As [`accept`](TcpListener::accept), for a future of your own; lack of descriptors is an error.
+    /// As [`accept`](Listener::accept), for a future of your own. It does not pause: that no descriptor is left
+    /// is an error.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let weigh = |_: &_| ACCEPT_WEIGHT;
-        loop {
-            let accepted = ready!(self.io.poll_try(cx, Direction::Read, |io| io.accept(), weigh));
-            match accepted {
-                Ok((socket, peer)) => {
-                    return Poll::Ready(TcpStream::register(socket).map(|stream| (stream, peer)));
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+    /// As [`accept`](Listener::accept), and for want of descriptors.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<F::Accepted>> {
+        poll_accept::<F>(&self.io, cx, self.io.own(Direction::Read))
     }
 
-    /// The address it listens at, with the port that the system chose.
+    /// As [`poll_accept`](Listener::poll_accept), without waiting.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get().local_addr()
+    /// As [`poll_accept`](Listener::poll_accept); and [`WouldBlock`](ErrorKind::WouldBlock) if no connection
+    /// waits: [`readable`](Listener::readable) then waits for one.
+    pub fn try_accept(&self) -> io::Result<F::Accepted> {
+        self.io.try_now(Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT)
     }
+
+    readable!();
+}
+
+fn poll_accept<F: Family>(
+    io: &Registered<F::Listener>,
+    cx: &mut Context<'_>,
+    waiter: &Waiter,
+) -> Poll<io::Result<F::Accepted>> {
+    io.poll_try(cx, waiter, Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT)
+}
+
+fn accept<F: Family>(listener: &F::Listener) -> io::Result<F::Accepted> {
+    F::accept(listener).map_err(|error| match error.kind() {
+        // Another may wait behind it.
+        ErrorKind::ConnectionAborted => ErrorKind::Interrupted.into(),
+        _ => error,
+    })
 }
 
 /// `ENFILE` and `EMFILE` have no name in the standard library; they are 23 and 24 on every Unix.
 fn out_of_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
-}
-
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
 }

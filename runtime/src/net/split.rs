@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,146 +10,42 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::net::TcpStream;
+use crate::net::tcp::Tcp;
+use crate::net::{Family, Stream};
 
-/// The reading half of a borrowed connection: see [`TcpStream::split`].
-#[derive(Debug)]
-pub struct ReadHalf<'a>(&'a TcpStream);
+/// Makes `$half` an [`AsyncRead`], by way of the stream that `$stream` finds in it.
+macro_rules! reads {
+    ($half:ty, $self:ident => $stream:expr) => {
+        impl<F: Family> AsyncRead for $half {
+            fn poll_read(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_read(&$stream, cx, buffer)
+            }
 
-/// The writing half of a borrowed connection: see [`TcpStream::split`].
-#[derive(Debug)]
-pub struct WriteHalf<'a>(&'a TcpStream);
-
-/// The reading half of a shared connection: see [`TcpStream::into_split`].
-#[derive(Debug)]
-pub struct OwnedReadHalf(Rc<TcpStream>);
-
-/// The writing half of a shared connection: see [`TcpStream::into_split`]. Dropping it closes the writing
-/// direction, so that the peer sees the end.
-#[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
-    reunited: bool,
-}
-
-pub(crate) fn borrowed(stream: &TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
-    (ReadHalf(stream), WriteHalf(stream))
-}
-
-pub(crate) fn owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
-    let stream = Rc::new(stream);
-    (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, reunited: false })
-}
-
-impl ReadHalf<'_> {
-    /// As [`TcpStream::read`].
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).await
-    }
-}
-
-impl WriteHalf<'_> {
-    /// As [`TcpStream::write_all`].
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).await
-    }
-}
-
-impl OwnedReadHalf {
-    /// As [`TcpStream::read`].
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).await
-    }
-
-    /// Puts the connection together again.
-    ///
-    /// # Errors
-    /// If the halves are not of the same connection; they come back.
-    pub fn reunite(self, mut write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
-        if !Rc::ptr_eq(&self.0, &write.stream) {
-            return Err(ReuniteError(self, write));
+            fn poll_read_vectored(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffers: &mut [IoSliceMut<'_>],
+            ) -> Poll<io::Result<usize>> {
+                Stream::poll_read_vectored(&$stream, cx, buffers)
+            }
         }
-        write.reunited = true;
-        drop(write);
-        Ok(Rc::into_inner(self.0).expect("the two halves are the only owners"))
-    }
+    };
 }
 
-impl OwnedWriteHalf {
-    /// As [`TcpStream::write_all`].
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
-    }
-}
-
-impl Drop for OwnedWriteHalf {
-    fn drop(&mut self) {
-        if !self.reunited {
-            // An error means that the connection is gone, which is as closed as can be.
-            drop(self.stream.shutdown(Shutdown::Write));
-        }
-    }
-}
-
-/// The halves are not of the same connection.
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
-
-impl fmt::Debug for ReuniteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReuniteError")
-    }
-}
-
-impl fmt::Display for ReuniteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the halves are not of the same connection")
-    }
-}
-
-impl Error for ReuniteError {}
-
-impl AsyncRead for ReadHalf<'_> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncRead for OwnedReadHalf {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, buffer)
-    }
-}
-
-/// Writes by way of the stream that `$stream` finds in the half.
+/// As `reads!`, for [`AsyncWrite`].
 macro_rules! writes {
     ($half:ty, $self:ident => $stream:expr) => {
-        impl AsyncWrite for $half {
+        impl<F: Family> AsyncWrite for $half {
             fn poll_write(
                 $self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                $stream.poll_write(cx, bytes)
+                Stream::poll_write(&$stream, cx, bytes)
             }
 
             fn poll_write_vectored(
@@ -157,7 +53,7 @@ macro_rules! writes {
                 cx: &mut Context<'_>,
                 parts: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                $stream.poll_write_vectored(cx, parts)
+                Stream::poll_write_vectored(&$stream, cx, parts)
             }
 
             fn poll_flush($self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,56 +67,101 @@ macro_rules! writes {
     };
 }
 
-writes!(WriteHalf<'_>, self => self.0);
-writes!(OwnedWriteHalf, self => self.stream);
+/// The reading half of a borrowed connection: see [`Stream::split`].
+#[derive(Debug)]
+pub struct ReadHalf<'a, F: Family = Tcp>(pub(super) &'a Stream<F>);
 
-/// Gives a stream the traits that its shared reference has.
-macro_rules! by_shared_reference {
-    ($stream:ty) => {
-        impl AsyncRead for $stream {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffer: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_read(cx, buffer)
-            }
+/// The writing half of a borrowed connection: see [`Stream::split`].
+#[derive(Debug)]
+pub struct WriteHalf<'a, F: Family = Tcp>(pub(super) &'a Stream<F>);
 
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffers: &mut [std::io::IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
-            }
-        }
+/// The reading half of a shared connection: see [`Stream::into_split`].
+#[derive(Debug)]
+pub struct OwnedReadHalf<F: Family = Tcp>(pub(super) Rc<Stream<F>>);
 
-        impl AsyncWrite for $stream {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_write(cx, bytes)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                parts: &[std::io::IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut &*self).poll_write_vectored(cx, parts)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut &*self).poll_flush(cx)
-            }
-
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut &*self).poll_close(cx)
-            }
-        }
-    };
+/// The writing half of a shared connection: see [`Stream::into_split`]. Dropping it closes the writing
+/// direction, so that the peer sees the end.
+#[derive(Debug)]
+pub struct OwnedWriteHalf<F: Family = Tcp> {
+    pub(super) stream: Rc<Stream<F>>,
+    pub(super) reunited: bool,
 }
 
-pub(crate) use by_shared_reference;
+impl<F: Family> ReadHalf<'_, F> {
+    /// As [`Stream::read`]. Cancel-safe.
+    ///
+    /// # Errors
+    /// As every operation of a [`Stream`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read(buffer)
+    }
+}
+
+impl<F: Family> WriteHalf<'_, F> {
+    /// As [`Stream::write_all`]. Not cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Stream::write_all`].
+    pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.0.write_all(bytes)
+    }
+}
+
+impl<F: Family> OwnedReadHalf<F> {
+    /// As [`Stream::read`]. Cancel-safe.
+    ///
+    /// # Errors
+    /// As every operation of a [`Stream`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read(buffer)
+    }
+
+    /// Puts the connection together again.
+    ///
+    /// # Errors
+    /// If the halves are not of the same connection; they come back.
+    pub fn reunite(self, mut write: OwnedWriteHalf<F>) -> Result<Stream<F>, ReuniteError<F>> {
+        if !Rc::ptr_eq(&self.0, &write.stream) {
+            return Err(ReuniteError(self, write));
+        }
+        write.reunited = true;
+        drop(write);
+        Ok(Rc::into_inner(self.0).expect("the two halves are the only owners"))
+    }
+}
+
+impl<F: Family> OwnedWriteHalf<F> {
+    /// As [`Stream::write_all`]. Not cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Stream::write_all`].
+    pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> {
+        self.stream.write_all(bytes)
+    }
+}
+
+impl<F: Family> Drop for OwnedWriteHalf<F> {
+    fn drop(&mut self) {
+        if !self.reunited {
+            // An error means that the connection is gone, which is as closed as can be.
+            drop(self.stream.shutdown(Shutdown::Write));
+        }
+    }
+}
+
+reads!(ReadHalf<'_, F>, self => self.0);
+writes!(WriteHalf<'_, F>, self => self.0);
+reads!(OwnedReadHalf<F>, self => self.0);
+writes!(OwnedWriteHalf<F>, self => self.stream);
+
+/// The halves are not of the same connection.
+#[derive(Debug)]
+pub struct ReuniteError<F: Family = Tcp>(pub OwnedReadHalf<F>, pub OwnedWriteHalf<F>);
+
+impl<F: Family> fmt::Display for ReuniteError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the halves are not of the same connection")
+    }
+}
+
+impl<F: Family> Error for ReuniteError<F> {}

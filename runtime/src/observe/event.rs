@@ -33,7 +33,7 @@ pub enum Kind {
     /// The loop handed the thread back.
     LoopLeft {
         /// Why it did.
-        why: Left,
+        why: LoopExit,
     },
     /// A turn begins with this many tasks in the ready queue.
     TurnStarted {
@@ -160,7 +160,7 @@ pub enum Kind {
         timer: u32,
     },
     /// The task, and not the one that queued it, waits for a blocking job.
-    WaitsForJob {
+    WaitsForBlocking {
         /// The job.
         job: u32,
     },
@@ -272,7 +272,7 @@ pub enum Kind {
 
 /// Why the loop handed the thread back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum LoopExit {
     /// The future given to `block_on` completed.
     MainDone,
     /// The future given to `block_on` panicked.

@@ -4,17 +4,15 @@
 //! none, each hook is one test of an `Option`. Nothing here keeps, interprets or draws: that is the
 //! microscope's part, in a crate that this one does not know.
 
-use std::fmt;
 use std::panic::Location;
 
-mod event;
+pub(crate) mod event;
+pub(crate) mod slot;
 mod span;
-pub(crate) mod tap;
-mod tell;
 
 pub use event::{
-    CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, Left, PollOutcome, SourceKind,
-    TryOutcome, WakeEffect,
+    CancelEffect, CancelOrigin, CauseKind, Direction, Event, Kind, LoopExit, PollOutcome,
+    SourceKind, TryOutcome, WakeEffect,
 };
 pub use span::{Traced, mark, traced};
 
@@ -60,7 +58,7 @@ pub trait Observer {
 }
 
 /// What is known of a task when it is spawned.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct TaskInfo<'a> {
     /// Its id.
     pub id: u64,
@@ -81,14 +79,4 @@ pub struct Label<'a> {
     pub text: &'a str,
     /// Where [`traced`] or [`mark`] was called.
     pub written_at: &'static Location<'static>,
-}
-
-impl fmt::Debug for TaskInfo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.id)?;
-        if let Some(name) = self.name {
-            write!(f, " {name:?}")?;
-        }
-        write!(f, " spawned at {}", self.spawned_at)
-    }
 }

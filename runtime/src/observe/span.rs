@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::Kind;
-use crate::context::{self, Core};
+use super::event::Kind;
+use super::slot::ObserverSlot;
+use crate::event_loop::{self, Core};
 
 /// Tells the observer when `future` is first polled, and when it completes or is dropped midway. Nested
 /// ones form the await tree of their task. Without an observer it costs one test per poll.
@@ -23,15 +24,16 @@ pub fn traced<F: Future>(label: impl Into<Cow<'static, str>>, future: F) -> Trac
 #[track_caller]
 pub fn mark(text: &str) {
     let written_at = Location::caller();
-    with_tap(|core| {
-        let label = core.tap.as_ref().map_or(0, |tap| tap.label(text, written_at));
-        core.note_running(Kind::Marked { label });
+    if_observed(|core, observer| {
+        core.emit_running(Kind::Marked { label: observer.label(text, written_at) });
     });
 }
 
-fn with_tap(f: impl FnOnce(&Core)) {
-    if let Some(core) = context::try_current().filter(|core| core.tap.is_some()) {
-        f(&core);
+fn if_observed(f: impl FnOnce(&Core, &ObserverSlot)) {
+    if let Some(core) = event_loop::try_current()
+        && let Some(observer) = &core.observer
+    {
+        f(&core, observer);
     }
 }
 
@@ -61,41 +63,38 @@ impl<F: Future> Future for Traced<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let core = context::try_current();
-        let Some((core, tap)) = core.as_ref().and_then(|core| Some((core, core.tap.as_ref()?)))
-        else {
-            return this.future.poll(cx);
-        };
-        let parent = tap.span.get();
-        if this.span.id == 0 {
-            tap.last_span.set(tap.last_span.get() + 1);
-            this.span.id = tap.last_span.get();
-            let span = this.span.id;
-            let label = tap.label(&this.span.label, this.span.written_at);
-            core.note_running(Kind::SpanOpened { span, parent, label });
-        }
+        let core = event_loop::try_current();
+        let observed = core.as_ref().and_then(|core| Some((core, core.observer.as_ref()?)));
+        let Some((core, observer)) = observed else { return this.future.poll(cx) };
+        let parent = observer.span.get();
+        this.span.open(core, observer);
         this.span.polls += 1;
-        tap.span.set(this.span.id);
+        observer.span.set(this.span.id);
         let polled = this.future.poll(cx);
-        tap.span.set(parent);
+        observer.span.set(parent);
         this.span.completed = polled.is_ready();
         polled
     }
 }
 
+impl Span {
+    fn open(&mut self, core: &Core, observer: &ObserverSlot) {
+        if self.id == 0 {
+            self.id = observer.next_span();
+            let (span, parent) = (self.id, observer.span.get());
+            let label = observer.label(&self.label, self.written_at);
+            core.emit_running(Kind::SpanOpened { span, parent, label });
+        }
+    }
+}
+
 impl Drop for Span {
     fn drop(&mut self) {
-        with_tap(|core| {
+        if_observed(|core, observer| {
             // One that was made and never polled is told of too: that is a mistake worth seeing.
-            if let (0, Some(tap)) = (self.id, &core.tap) {
-                tap.last_span.set(tap.last_span.get() + 1);
-                self.id = tap.last_span.get();
-                let (span, parent) = (self.id, tap.span.get());
-                let label = tap.label(&self.label, self.written_at);
-                core.note_running(Kind::SpanOpened { span, parent, label });
-            }
+            self.open(core, observer);
             let (span, completed, polls) = (self.id, self.completed, self.polls);
-            core.note_running(Kind::SpanClosed { span, completed, polls });
+            core.emit_running(Kind::SpanClosed { span, completed, polls });
         });
     }
 }

@@ -1,105 +1,112 @@
-//! One task's future, with its type erased, and the way its result takes.
+//! 9 of 14. Where is a task's future, and where its result? Next: `task/join.rs`, who may ask for the result.
 //!
-//! The order is fixed: the future is dropped first, in place, and its result put where it was; then the
-//! loop changes the state and puts the cell back into its slot, and only then is anybody told. Whoever
-//! learns that a task is over can rely on everything it held being released.
+//! Both are in one allocation, first the future, then in its place the result. The order at a task's end is fixed:
+//! the future is dropped, the result stored, the state changed, the cell put back into its slot, and only then
+//! is anything told. Code that learns that a task is finished can rely on everything it held being released.
 
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_task::waker_ref;
 use pin_project_lite::pin_project;
 
-use crate::context;
-use crate::observe::Kind;
+use crate::event_loop::catch;
 use crate::task::error::JoinError;
+use crate::task::waker::Header;
 
-/// A task as the loop sees it.
+/// A task as the loop sees it, without the type of its future.
 pub(crate) trait Task {
-    /// Polls the future. When it is ready, it is dropped and its value stored.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
-    /// Drops the future before its time. What it holds may panic; it is gone all the same.
-    fn drop_future(self: Pin<&mut Self>);
-    /// Stores why there is no value.
-    fn fail(self: Pin<&mut Self>, error: JoinError);
-    /// Where the result is until it is read: see [`place`]. `None` if the task is not over.
+    /// Polls the future with the task's own waker. When it is ready, it is dropped and its value stored. If it
+    /// panics, it is dropped while the thread unwinds, so that a lock guard in it poisons its lock.
+    fn poll(self: Pin<&mut Self>) -> Poll<()>;
+    /// Drops the future, or the result, and stores why there is no value. What is dropped may panic; it is gone
+    /// all the same.
+    fn clear(self: Pin<&mut Self>, error: Option<JoinError>);
+    /// Where the result is until it is read: see [`slot_of`]. `None` if the task is not finished.
     fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any>;
-    /// Drops a result that nobody will read, if it is there. The last chance to tell of a panic.
-    fn discard(self: Pin<&mut Self>);
+    /// Why there is no value, if the result says so and has not been read.
+    fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
     /// Lets a new task have the memory of this one, which is empty, if `future` is an `Option` of a
     /// future of the same type: takes it out.
     fn renew(self: Pin<&mut Self>, future: &mut dyn Any);
 }
 
 pin_project! {
-    /// The future, then in its place the result, until it is read.
+    /// A future, then its result, with the header that its waker is made of.
+    pub(crate) struct TaskCell<F: Future> {
+        header: Arc<Header>,
+        #[pin]
+        stage: Stage<F>,
+    }
+}
+
+pin_project! {
     #[project = Projection]
-    pub(crate) enum TaskCell<F: Future> {
-        Running { #[pin] future: F },
-        Over { result: Option<Result<F::Output, JoinError>> },
+    enum Stage<F: Future> {
+        Unfinished { #[pin] future: F },
+        Finished { result: Option<Result<F::Output, JoinError>> },
     }
 }
 
-impl<F> TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    pub(crate) fn boxed(future: F) -> Pin<Box<dyn Task>> {
-        Box::pin(TaskCell::Running { future })
+impl<F: Future + 'static> TaskCell<F> {
+    pub(crate) fn boxed(header: Arc<Header>, future: F) -> Pin<Box<dyn Task>> {
+        Box::pin(TaskCell { header, stage: Stage::Unfinished { future } })
     }
 }
 
-/// The place for a result, behind what [`Task::result`] gives.
-#[inline]
-pub(super) fn place<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
+/// The slot for a result, behind what [`Task::result`] gives.
+pub(super) fn slot_of<T: 'static>(any: &mut dyn Any) -> &mut Option<Result<T, JoinError>> {
     any.downcast_mut().expect("a handle is of the type of its task")
 }
 
-impl<F> Task for TaskCell<F>
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Projection::Running { future } = self.as_mut().project() else {
-            unreachable!("the loop polls no task that is over")
+/// Drops the future that it was made for if that panics, before the thread has unwound any further. The drop may
+/// panic, too: the first panic is the one that explains.
+struct ClearOnUnwind<'a, F: Future>(Pin<&'a mut Stage<F>>);
+
+impl<F: Future> Drop for ClearOnUnwind<'_, F> {
+    fn drop(&mut self) {
+        drop(catch(|| self.0.set(Stage::Finished { result: None })));
+    }
+}
+
+impl<F: Future + 'static> Task for TaskCell<F> {
+    fn poll(self: Pin<&mut Self>) -> Poll<()> {
+        let mut this = self.project();
+        let waker = waker_ref(this.header);
+        let mut guard = ClearOnUnwind(this.stage.as_mut());
+        let Projection::Unfinished { future } = guard.0.as_mut().project() else {
+            unreachable!("the loop polls no task that is finished")
         };
-        let Poll::Ready(value) = future.poll(cx) else { return Poll::Pending };
+        let polled = future.poll(&mut Context::from_waker(&waker));
+        std::mem::forget(guard);
         // Drops the future in place before it writes the result.
-        self.set(TaskCell::Over { result: Some(Ok(value)) });
-        Poll::Ready(())
+        polled.map(|value| this.stage.set(Stage::Finished { result: Some(Ok(value)) }))
     }
 
-    fn drop_future(mut self: Pin<&mut Self>) {
-        self.set(TaskCell::Over { result: None });
-    }
-
-    fn fail(mut self: Pin<&mut Self>, error: JoinError) {
-        self.set(TaskCell::Over { result: Some(Err(error)) });
+    fn clear(self: Pin<&mut Self>, error: Option<JoinError>) {
+        self.project().stage.set(Stage::Finished { result: error.map(Err) });
     }
 
     fn result(self: Pin<&mut Self>) -> Option<&mut dyn Any> {
-        match self.project() {
-            Projection::Over { result } => Some(result),
-            Projection::Running { .. } => None,
+        match self.project().stage.project() {
+            Projection::Finished { result } => Some(result),
+            Projection::Unfinished { .. } => None,
         }
     }
 
-    fn discard(self: Pin<&mut Self>) {
-        if let Projection::Over { result } = self.project()
-            && let Some(Err(error)) = result.take()
-            && error.is_panic()
-        {
-            eprintln!("mainspring: nobody looked at the result of this task: {error}");
-            context::note(error.task().get(), Kind::PanicUnseen);
+    fn error(self: Pin<&mut Self>) -> Option<&JoinError> {
+        match self.project().stage.project() {
+            Projection::Finished { result: Some(Err(error)) } => Some(error),
+            _ => None,
         }
     }
 
-    fn renew(mut self: Pin<&mut Self>, future: &mut dyn Any) {
+    fn renew(self: Pin<&mut Self>, future: &mut dyn Any) {
         if let Some(future) = future.downcast_mut::<Option<F>>().and_then(Option::take) {
-            self.set(TaskCell::Running { future });
+            self.project().stage.set(Stage::Unfinished { future });
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Why a task has no value to give.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use crate::observe::CancelOrigin;
+use crate::event_loop::Payload;
+use crate::observe::event::CancelOrigin;
 use crate::task::TaskId;
 use crate::task::join::{CancelRequest, Origin};
 use crate::task::state::TaskState;
@@ -19,41 +19,30 @@ pub struct JoinError(Box<Inner>);
 
 struct Inner {
     task: TaskId,
-    name: Option<Cow<'static, str>>,
-    spawned_at: &'static Location<'static>,
+    origin: Origin,
     why: Why,
 }
 
-enum Why {
-    Cancelled { reason: Option<Cow<'static, str>>, origin: CancelOrigin, by: Option<TaskId> },
+pub(crate) enum Why {
+    Cancelled(CancelRequest),
     // A payload is `Send` and not `Sync`; behind the mutex the error is both.
-    Panicked { message: String, payload: Mutex<Box<dyn Any + Send>> },
+    Panicked { message: String, payload: Mutex<Payload> },
     AwaitsItself,
 }
 
 impl JoinError {
-    fn new(task: TaskId, origin: Origin, why: Why) -> JoinError {
-        let Origin { name, spawned_at } = origin;
-        JoinError(Box::new(Inner { task, name, spawned_at, why }))
+    pub(crate) fn new(task: TaskId, origin: Origin, why: Why) -> JoinError {
+        JoinError(Box::new(Inner { task, origin, why }))
     }
 
-    pub(crate) fn cancelled(task: TaskId, from: Origin, request: CancelRequest) -> JoinError {
-        let CancelRequest { reason, origin, by } = request;
-        JoinError::new(task, from, Why::Cancelled { reason, origin, by })
-    }
-
-    pub(crate) fn panicked(task: TaskId, from: Origin, payload: Box<dyn Any + Send>) -> JoinError {
-        let message = message_of(&*payload).to_owned();
-        JoinError::new(task, from, Why::Panicked { message, payload: Mutex::new(payload) })
-    }
-
-    pub(crate) fn awaits_itself(task: TaskId, from: Origin) -> JoinError {
-        JoinError::new(task, from, Why::AwaitsItself)
+    pub(crate) fn panicked(task: TaskId, origin: Origin, payload: Payload) -> JoinError {
+        let message = payload.message();
+        JoinError::new(task, origin, Why::Panicked { message, payload: Mutex::new(payload) })
     }
 
     /// The task was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.why, Why::Cancelled { .. })
+        matches!(self.0.why, Why::Cancelled(_))
     }
 
     /// The task panicked.
@@ -73,18 +62,18 @@ impl JoinError {
 
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
+        self.0.origin.name.as_deref()
     }
 
     /// Where the task was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.spawned_at
+        self.0.origin.spawned_at
     }
 
     /// The reason given with the cancel, if there was one.
     pub fn reason(&self) -> Option<&str> {
         match &self.0.why {
-            Why::Cancelled { reason, .. } => reason.as_deref(),
+            Why::Cancelled(request) => request.reason.as_deref(),
             _ => None,
         }
     }
@@ -92,7 +81,7 @@ impl JoinError {
     /// Who cancelled it, if it was cancelled.
     pub fn cancelled_by(&self) -> Option<(CancelOrigin, Option<TaskId>)> {
         match &self.0.why {
-            Why::Cancelled { origin, by, .. } => Some((*origin, *by)),
+            Why::Cancelled(request) => Some((request.origin, request.by)),
             _ => None,
         }
     }
@@ -112,7 +101,8 @@ impl JoinError {
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.0.why {
             Why::Panicked { payload, .. } => {
-                Ok(payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+                let payload = payload.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok(payload.into_inner())
             }
             _ => Err(self),
         }
@@ -123,7 +113,7 @@ impl JoinError {
         match &self.0.why {
             Why::Panicked { message, .. } => format!("panicked: {message}"),
             Why::AwaitsItself => "awaits itself, which can never end".to_owned(),
-            Why::Cancelled { reason, origin, by } => {
+            Why::Cancelled(CancelRequest { reason, origin, by }) => {
                 let mut text = String::from("cancelled");
                 match (origin, by) {
                     (CancelOrigin::Shutdown, _) => text += " by the runtime's shutdown",
@@ -144,10 +134,10 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.task)?;
-        if let Some(name) = &self.0.name {
+        if let Some(name) = &self.0.origin.name {
             write!(f, " {name:?}")?;
         }
-        write!(f, " (spawned at {}) {}", self.0.spawned_at, self.outcome())
+        write!(f, " (spawned at {}) {}", self.0.origin.spawned_at, self.outcome())
     }
 }
 
@@ -159,7 +149,7 @@ impl fmt::Debug for JoinError {
 
 impl Error for JoinError {}
 
-/// The task is not over, so there is no result to read yet.
+/// The task is not finished, so there is no result to read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillPending {
     /// The task.
@@ -175,12 +165,3 @@ impl fmt::Display for StillPending {
 }
 
 impl Error for StillPending {}
-
-/// The text that a panic was made with.
-pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text")
-}

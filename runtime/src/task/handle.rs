@@ -4,23 +4,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::observe::{CancelOrigin, Kind};
+use crate::event_loop::{catch, shortened};
+use crate::observe::event::{CancelOrigin, Kind};
 use crate::task::TaskId;
-use crate::task::cell::place;
-use crate::task::error::{JoinError, StillPending};
-use crate::task::join::{
-    Arrivals, Callback, CallbackId, Claim, MOST_CALLBACKS, too_many_callbacks,
-};
+use crate::task::cell::slot_of;
+use crate::task::error::{JoinError, StillPending, Why};
+use crate::task::join::{Callback, CallbackId, Completed, TaskRef};
 use crate::task::state::TaskState;
 
-/// The longest part of a result or error that a handle's `Debug` prints, in characters.
-const DEBUG_RESULT_LIMIT: usize = 80;
+/// The done-callbacks that may wait for a task's end: more are a mistake in a loop.
+const MAX_CALLBACKS: usize = 65_534;
 
 /// Holds a spawned task: awaits its result, reads its state, cancels it.
 ///
@@ -43,38 +41,38 @@ const DEBUG_RESULT_LIMIT: usize = 80;
 /// ```
 #[must_use = "dropping the handle detaches the task; await it, keep it, or say so with drop()"]
 pub struct JoinHandle<T> {
-    claim: Claim,
+    task: TaskRef,
     result: PhantomData<fn() -> T>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(claim: Claim) -> JoinHandle<T> {
-        JoinHandle { claim, result: PhantomData }
+    pub(crate) fn new(task: TaskRef) -> JoinHandle<T> {
+        JoinHandle { task, result: PhantomData }
     }
 
     /// The task's id.
     pub fn id(&self) -> TaskId {
-        self.claim.id()
+        self.task.id()
     }
 
     /// The name it was given, if it was spawned with one.
     pub fn name(&self) -> Option<Cow<'static, str>> {
-        self.claim.origin().name
+        self.task.origin().name
     }
 
     /// Where it was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.claim.origin().spawned_at
+        self.task.origin().spawned_at
     }
 
     /// Where it stands.
     pub fn state(&self) -> TaskState {
-        self.claim.state()
+        self.task.core.tasks.borrow().header(self.task.slot()).state.get()
     }
 
-    /// Whether it is over: done or cancelled.
+    /// Whether it is finished: done or cancelled.
     pub fn is_finished(&self) -> bool {
-        self.claim.is_over()
+        self.task.is_finished()
     }
 
     /// Asks for the task to be cancelled.
@@ -83,75 +81,77 @@ impl<T> JoinHandle<T> {
     /// runs; if it is running, when its poll returns pending. If it completes in that very poll,
     /// completion wins. A task that is over stays as it is.
     pub fn cancel(&self) {
-        self.claim.request_cancel(None, CancelOrigin::Handle);
+        self.task.request_cancel(None, CancelOrigin::Handle);
+    }
+
+    /// Asks for the task to be cancelled, since its handle is dropped.
+    pub(crate) fn cancel_by_drop(&self) {
+        self.task.request_cancel(None, CancelOrigin::HandleDropped);
     }
 
     /// Asks for the task to be cancelled, and says why. The first reason given is the one kept.
     pub fn cancel_with(&self, reason: impl Into<Cow<'static, str>>) {
-        self.claim.request_cancel(Some(reason.into()), CancelOrigin::Handle);
+        self.task.request_cancel(Some(reason.into()), CancelOrigin::Handle);
     }
 
-    /// Has `callback` called once, on the turn after the task is over, in the order of adding; at the
+    /// Has `callback` called once, on the turn after the task is finished, in the order of adding; at the
     /// next turn if it is over now. A panic in one is reported on stderr and stops no other.
     ///
     /// A runtime that is dropped runs no more callbacks.
     ///
     /// # Panics
-    /// If the task has [`MOST_CALLBACKS`] that have not been called.
+    /// If 65,534 callbacks of the task are waiting for its end.
     pub fn add_done_callback(&self, callback: impl FnOnce(&JoinHandle<T>) + 'static) -> CallbackId {
-        let callback: Callback = Box::new(move |claim| callback(&JoinHandle::new(claim)));
-        let over = self.is_finished();
-        let (id, waiting) = self.claim.extra(|extra| {
-            extra.next_callback += 1;
-            (CallbackId(extra.next_callback), extra.callbacks.len())
+        let callback: Callback = Box::new(move |task| callback(&JoinHandle::new(task)));
+        let (id, waiting) = self.task.meta(|meta| {
+            meta.last_callback += 1;
+            (CallbackId(meta.last_callback), meta.callbacks.len())
         });
-        if waiting >= MOST_CALLBACKS {
-            too_many_callbacks();
-        }
-        if !over {
-            self.claim.extra(|extra| extra.callbacks.push((id, callback)));
-        } else if !self.claim.core.closing.get() {
-            self.claim.core.table.borrow_mut().queue_callback(self.claim.slot(), callback);
+        assert!(
+            waiting < MAX_CALLBACKS,
+            "a task has at most {MAX_CALLBACKS} done-callbacks at a time"
+        );
+        if !self.is_finished() {
+            self.task.meta(|meta| meta.callbacks.push((id, callback)));
+        } else if !self.task.core.closing.get() {
+            self.task.core.tasks.borrow_mut().queue_callback(self.task.slot(), callback);
         }
         id
     }
 
     /// Removes a callback that has not been queued yet. False if there is none of that id.
     pub fn remove_done_callback(&self, id: CallbackId) -> bool {
-        let removed = self.claim.extra(|extra| {
-            let at = extra.callbacks.iter().position(|(other, _)| *other == id)?;
-            Some(extra.callbacks.remove(at))
+        let removed = self.task.meta(|meta| {
+            let at = meta.callbacks.iter().position(|(other, _)| *other == id)?;
+            Some(meta.callbacks.remove(at))
         });
         removed.is_some()
     }
 
-    /// Turns the handle into one that cancels its task when it is dropped.
-    pub fn abort_on_drop(self) -> AbortOnDrop<T> {
-        AbortOnDrop { handle: self }
-    }
-
-    /// Makes the task a member of a group: its end, or that it is over, adds `place` to `arrivals`.
-    pub(crate) fn join_group(&self, arrivals: &Rc<Arrivals>, place: usize) {
+    /// Makes the task a member of a group: its end, or that it is over, adds `place` to `completed`.
+    pub(crate) fn join_group(&self, completed: &Rc<Completed>, place: usize) {
         if self.is_finished() {
-            arrivals.borrow_mut().push_back(place);
+            completed.borrow_mut().push_back(place);
         } else {
-            self.claim.extra(|extra| extra.arrival = Some((arrivals.clone(), place)));
+            self.task.meta(|meta| meta.group = Some((completed.clone(), place)));
         }
     }
 
     /// Ends the membership, and lets go of the waker of whoever waited through this handle.
     pub(crate) fn leave_group(&self) {
-        drop(self.claim.extra(|extra| extra.arrival.take()));
-        drop(self.claim.take_joiner());
+        drop(self.task.meta(|meta| meta.group.take()));
+        if self.task.take_joiner().is_some() {
+            self.task.core.emit_running(Kind::TaskWaitDropped { on: self.id().get() });
+        }
     }
 
     /// Waits as awaiting the handle does, without reading the result: ready means that awaiting it gives
     /// an answer at once.
     pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_finished() || self.claim.is_running() {
+        if self.is_finished() || self.task.is_running() {
             return Poll::Ready(());
         }
-        self.claim.await_end(cx);
+        self.task.await_end(cx);
         Poll::Pending
     }
 
@@ -184,40 +184,36 @@ impl<T: 'static> JoinHandle<T> {
 
     fn read(&mut self) -> Option<Result<T, JoinError>> {
         let result = self.take()?;
-        self.claim.mark_read();
-        self.claim.note(Kind::OutputTaken);
+        self.task.mark_taken();
+        self.task.emit(Kind::OutputTaken);
         Some(result)
     }
 
     /// Moves the result out of the task's slot. `None` if it is not over, or was read before.
-    #[inline]
     fn take(&self) -> Option<Result<T, JoinError>> {
-        let mut table = self.claim.core.table.borrow_mut();
-        place(table.task(self.claim.slot())?.as_mut().result()?).take()
+        let mut tasks = self.task.core.tasks.borrow_mut();
+        slot_of(tasks.task(self.task.slot())?.as_mut().result()?).take()
     }
 
     /// Calls `f` with the result, if there is one and it is unread, and puts it back, also if `f`
     /// panics.
-    fn look<R>(&self, f: impl FnOnce(Option<&Result<T, JoinError>>) -> R) -> R {
-        struct Look<'a, T: 'static>(&'a Claim, Option<Result<T, JoinError>>);
-        impl<T: 'static> Drop for Look<'_, T> {
-            fn drop(&mut self) {
-                let mut table = self.0.core.table.borrow_mut();
-                if self.1.is_some()
-                    && let Some(task) = table.task(self.0.slot())
-                    && let Some(result) = task.as_mut().result()
-                {
-                    *place(result) = self.1.take();
-                }
-            }
+    fn with_result<R>(&self, f: impl FnOnce(Option<&Result<T, JoinError>>) -> R) -> R {
+        let taken = self.take();
+        let answer = catch(|| f(taken.as_ref()));
+        let mut tasks = self.task.core.tasks.borrow_mut();
+        if taken.is_some()
+            && let Some(result) =
+                tasks.task(self.task.slot()).and_then(|task| task.as_mut().result())
+        {
+            *slot_of(result) = taken;
         }
-        let look = Look(&self.claim, self.take());
-        f(look.1.as_ref())
+        drop(tasks);
+        answer.unwrap_or_else(|payload| resume_unwind(payload.into_inner()))
     }
 
     /// Whether there is a result, unread, of which `test` holds.
     pub(crate) fn result_is(&self, test: impl FnOnce(&Result<T, JoinError>) -> bool) -> bool {
-        self.look(|result| result.is_some_and(test))
+        self.with_result(|result| result.is_some_and(test))
     }
 }
 
@@ -233,10 +229,14 @@ impl<T: 'static> Future for JoinHandle<T> {
         if self.is_finished() {
             self.read_twice()
         }
-        if self.claim.is_running() {
-            return Poll::Ready(Err(JoinError::awaits_itself(self.id(), self.claim.origin())));
+        if self.task.is_running() {
+            return Poll::Ready(Err(JoinError::new(
+                self.id(),
+                self.task.origin(),
+                Why::AwaitsItself,
+            )));
         }
-        self.claim.await_end(cx);
+        self.task.await_end(cx);
         Poll::Pending
     }
 }
@@ -246,61 +246,22 @@ impl<T: fmt::Debug + 'static> fmt::Debug for JoinHandle<T> {
         let state = self.state();
         write!(f, "<{}", self.id())?;
         if let Some(name) = self.name() {
-            write!(f, " {name:?}")?;
+            write!(f, " {:?}", shortened(format_args!("{name}")))?;
         }
-        write!(f, " {state} spawned at {}", self.spawned_at())?;
-        if state.is_over() {
-            self.look(|result| match result {
-                Some(Ok(value)) => write!(f, " result={}", bounded(format!("{value:?}"))),
-                Some(Err(error)) => write!(f, " error={}", bounded(error.outcome())),
+        write!(f, " {state}")?;
+        if self.task.core.tasks.borrow().header(self.task.slot()).state.is_cancel_requested() {
+            f.write_str(", cancel requested,")?;
+        }
+        write!(f, " spawned at {}", self.spawned_at())?;
+        if state.is_finished() {
+            self.with_result(|result| match result {
+                Some(Ok(value)) => write!(f, " result={}", shortened(format_args!("{value:?}"))),
+                Some(Err(error)) => {
+                    write!(f, " error={}", shortened(format_args!("{}", error.outcome())))
+                }
                 None => f.write_str(" result was read"),
             })?;
         }
         f.write_str(">")
-    }
-}
-
-fn bounded(text: String) -> String {
-    let text = text.replace('\n', " ");
-    match text.char_indices().nth(DEBUG_RESULT_LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// A [`JoinHandle`] that cancels its task when it is dropped. Made by
-/// [`JoinHandle::abort_on_drop`].
-#[must_use = "dropping it cancels the task"]
-pub struct AbortOnDrop<T> {
-    handle: JoinHandle<T>,
-}
-
-impl<T> Deref for AbortOnDrop<T> {
-    type Target = JoinHandle<T>;
-
-    fn deref(&self) -> &JoinHandle<T> {
-        &self.handle
-    }
-}
-
-impl<T: 'static> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        if !self.handle.is_finished() {
-            self.handle.claim.request_cancel(None, CancelOrigin::HandleDropped);
-        }
-    }
-}
-
-impl<T: fmt::Debug + 'static> fmt::Debug for AbortOnDrop<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handle.fmt(f)
     }
 }

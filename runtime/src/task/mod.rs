@@ -1,22 +1,17 @@
-//! Tasks: what is spawned, and what is left of it in the hands of others.
+//! Tasks: what is spawned, and what a program holds of it.
 //!
-//! A task is four small things with three owners:
+//! A task is four small things:
 //!
-//! | thing | owner | holds |
+//! | thing | is in | holds |
 //! |---|---|---|
-//! | slot ([`table`]) | the loop | the boxed cell and the header, kept for the next tenant |
-//! | [`cell`] | the slot; the loop's stack while it runs | the future, then the result |
-//! | [`waker`] header | the slot and every clone of the waker | the [`state`], and the way home |
-//! | [`join`] | the table, beside the slot | who waits for it, and what its errors tell |
+//! | slot ([`table`]) | the loop's table | the header, and the cell while it is not polled |
+//! | [`cell`] | the slot; the loop's stack during a poll | the future, then the result |
+//! | header ([`waker`]) | the slot, the cell, and every clone of the waker | the [`state`], and the loop's inbox |
+//! | join ([`join`]) | the table, beside the slot | the waker of what waits for it, and what its errors say |
 //!
-//! A [`handle`] is a claim on the slot: until it is dropped, the slot and the result in it stay.
-//!
-//! The future is moved out of its slot to be polled, so that nothing is borrowed while a user's code
-//! runs: it may spawn, wake, cancel and drop whatever it likes. A waker holds no future, so that one
-//! that outlives its task, or the runtime, keeps nothing alive but forty bytes.
+//! A [`handle`] has a reference to the slot: until it is dropped, the slot and the result in it stay.
 
 pub(crate) mod cell;
-mod end;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod join;
@@ -25,25 +20,27 @@ pub(crate) mod table;
 pub(crate) mod waker;
 
 pub use error::{JoinError, StillPending};
-pub use handle::{AbortOnDrop, JoinHandle};
-pub use join::{CallbackId, MOST_CALLBACKS};
+pub use handle::JoinHandle;
+pub use join::CallbackId;
 pub use state::{Pending, TaskState};
 
 use std::fmt;
+use std::num::NonZeroU32;
 
-/// Names a task. Never used for another one in the life of its runtime.
+/// Names a task. Never used for another one: not by its runtime, nor by any other in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
     number: u64,
     slot: u32,
+    runtime: NonZeroU32,
 }
 
 impl TaskId {
-    pub(crate) fn new(number: u64, slot: u32) -> TaskId {
-        TaskId { number, slot }
+    pub(crate) fn new(number: u64, slot: u32, runtime: NonZeroU32) -> TaskId {
+        TaskId { number, slot, runtime }
     }
 
-    /// The task's number, counted from 1 in the order of spawning.
+    /// The task's number in its runtime, counted from 1 in the order of spawning.
     pub fn get(self) -> u64 {
         self.number
     }

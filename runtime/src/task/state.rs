@@ -1,25 +1,30 @@
-//! The life of a task: one machine, one byte.
+//! 4 of 14. Which states has a task, and who changes them? Next: `task/waker.rs`, what a wake does.
 //!
 //! ```text
-//!  spawn ─► SCHEDULED ─take─► RUNNING ─complete─────────────────► DONE
-//!              ▲   │            │ │ └─end_poll, cancel requested─► CANCELLED
-//!         wake │   │ take,      │ └──end_poll, woken meanwhile───► SCHEDULED
-//!              │   │ cancel     │ end_poll
-//!              │   │ requested  ▼
-//!              │   └─► CANCELLED
-//!             IDLE ◄──────────────        shut_down: IDLE, SCHEDULED ─► CANCELLED
+//!  spawn ─1─► SCHEDULED ──2──► RUNNING ──3──► DONE
+//!              ▲   │            │ │ └────4──► CANCELLED
+//!            6 │   │ 7          │ └──────5──► SCHEDULED
+//!              │   ▼            │ 5
+//!              │ CANCELLED      ▼
+//!              └────────────── IDLE               8: IDLE, SCHEDULED ─► CANCELLED
 //! ```
 //!
-//! Idle and scheduled are the two kinds of *pending*. `woken` and `cancel requested` are flags beside
-//! the state, not states: the first is only ever set while running, the second from its request until
-//! the task is over. A scheduled task has exactly one entry in the ready queue, every other task has
-//! none. Each transition is a verb that returns what its caller must do next; one that is not in the
-//! picture panics, in every build, since a loop that goes on after it would lie about its tasks.
+//! 1. [`State::spawned`], [`State::respawn`]: a new task enters the ready queue.
+//! 2. [`State::take`]: the loop takes it from there, to poll it.
+//! 3. [`State::complete`]: its poll returned a value, or panicked.
+//! 4. [`State::end_poll`]: its poll returned pending, and a cancel was requested.
+//! 5. [`State::end_poll`]: its poll returned pending; it was woken meanwhile, or was not.
+//! 6. [`State::wake`], [`State::request_cancel`]: it enters the ready queue again.
+//! 7. [`State::take`]: a cancel was requested, so it is not polled any more.
+//! 8. [`State::shut_down`]: the runtime is being dropped.
+//!
+//! Idle and scheduled are the two kinds of *pending*. A scheduled task has exactly one entry in the ready queue,
+//! every other task has none. Each edge is a verb that returns what its caller must do next; one that is not
+//! in the picture panics, in every build, since a loop that went on would lie about its tasks.
 //!
 //! Nothing outside of this file changes a state, and this file knows nothing of futures, queues or
-//! wakers. Only the loop's thread walks the machine. The byte is an atomic because it lives beside
-//! what other threads may touch (a waker is `Send`), not because they touch it: relaxed loads and
-//! stores compile to plain moves, and the owner's path pays for no locked instruction.
+//! wakers. Only the loop's thread calls the verbs. The byte is an atomic because it is beside what other threads
+//! may touch (a waker is `Send`), not because they touch it: relaxed loads and stores compile to plain moves.
 //!
 //! The verbs of a poll compare the whole byte with what it mostly is and store a constant. A state computed
 //! from the last one would make each of the four steps of a poll wait for the one before.
@@ -30,28 +35,28 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 /// The state of a task, as its [`JoinHandle`](crate::JoinHandle) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Not running, not over.
+    /// Waiting, for a wake or for its turn.
     Pending(Pending),
     /// Being polled at this moment.
     Running,
-    /// Over: it returned a value or panicked.
+    /// Finished: it returned a value or panicked.
     Done,
-    /// Over: it was cancelled, and its future dropped.
+    /// Finished: it was cancelled, and its future dropped.
     Cancelled,
 }
 
 /// The two kinds of pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pending {
-    /// It waits for somebody to wake it.
+    /// It waits for a wake.
     Idle,
     /// It is in the ready queue and waits for its turn.
     Scheduled,
 }
 
 impl TaskState {
-    /// Whether the task is over: done or cancelled.
-    pub fn is_over(self) -> bool {
+    /// Whether the task is done or cancelled.
+    pub fn is_finished(self) -> bool {
         matches!(self, TaskState::Done | TaskState::Cancelled)
     }
 }
@@ -77,7 +82,7 @@ pub(crate) enum OnWake {
     Coalesced,
     /// It is running: the end of its poll will requeue it.
     Deferred,
-    /// It is over.
+    /// It is finished: nothing to do.
     Stale,
 }
 
@@ -87,7 +92,7 @@ pub(crate) enum OnWake {
 pub(crate) enum OnTake {
     /// Poll its future.
     Poll,
-    /// Drop its future unpolled, then tell whoever awaits it.
+    /// Drop its future unpolled: it is cancelled.
     Drop,
 }
 
@@ -95,11 +100,11 @@ pub(crate) enum OnTake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum OnPending {
-    /// Keep it until somebody wakes it.
+    /// Keep it until it is woken.
     Keep,
-    /// It was woken while it ran: put it at the tail of the ready queue.
+    /// It was woken while it ran: put it into the ready queue.
     Requeue,
-    /// A cancel was requested while it ran: drop its future, then tell whoever awaits it.
+    /// A cancel was requested while it ran: drop its future.
     Drop,
 }
 
@@ -113,17 +118,41 @@ pub(crate) enum OnCancel {
     Queued,
     /// It is running: the end of its poll will find the request.
     Deferred,
-    /// It is over, or was asked before: nothing changes.
+    /// It is finished, or a cancel was requested before: nothing changes.
     Ignored,
 }
 
+/// The task waits for a wake, and is not in the ready queue.
+///
+/// Set by `end_poll`. Cleared by `wake`, `request_cancel` and `shut_down`. Excludes both flags.
 const IDLE: u8 = 0;
+/// The task is in the ready queue, once.
+///
+/// Set by `spawned`, `respawn`, `wake`, `request_cancel` and `end_poll`. Cleared by `take` and `shut_down`.
+/// Excludes [`WOKEN`]: a second wake changes nothing.
 const SCHEDULED: u8 = 1;
+/// The task is out of the ready queue and being polled.
+///
+/// Set by `take`. Cleared by `end_poll` and `complete`. Both flags may join it.
 const RUNNING: u8 = 2;
+/// The task returned a value or panicked. Its future is gone; the result may be there still.
+///
+/// Set by `complete`. Cleared by `respawn`, when the next task gets the slot. Excludes both flags.
 const DONE: u8 = 3;
+/// The task was cancelled. Its future is gone, or is being dropped at this moment.
+///
+/// Set by `take`, `end_poll` and `shut_down`. Cleared by `respawn`. Excludes both flags.
 const CANCELLED: u8 = 4;
+/// The bits of the five states.
 const STATE: u8 = 0b0111;
+/// Flag: the running task was woken, so the end of its poll puts it into the ready queue.
+///
+/// Set by `wake`, only while [`RUNNING`]. Cleared by `end_poll` and `complete`.
 const WOKEN: u8 = 0b0000_1000;
+/// Flag: a cancel was requested, and takes effect when the loop next holds the task.
+///
+/// Set by `request_cancel`, in [`SCHEDULED`] and [`RUNNING`]. Cleared by `take`, `end_poll`, `complete` (which
+/// beats it) and `shut_down`.
 const CANCEL: u8 = 0b0001_0000;
 
 /// One task's place in the machine.
@@ -135,11 +164,10 @@ impl State {
         State(AtomicU8::new(SCHEDULED))
     }
 
-    /// The next task that lives here; the last one must be over.
-    #[inline]
+    /// The next task in this slot; the last one must be finished.
     pub(crate) fn respawn(&self) {
         let old = self.bits();
-        assert!(old & STATE >= DONE, "a {} task's place was given away", name(old));
+        assert!(old & STATE >= DONE, "a {} task's slot was given away", name(old));
         self.set(SCHEDULED);
     }
 
@@ -165,7 +193,6 @@ impl State {
     }
 
     /// Scheduled → running, or → cancelled if that was requested.
-    #[inline]
     pub(crate) fn take(&self) -> OnTake {
         let old = self.bits();
         if old == SCHEDULED {
@@ -178,7 +205,6 @@ impl State {
     }
 
     /// Running → idle, scheduled or cancelled: its poll returned pending.
-    #[inline]
     pub(crate) fn end_poll(&self) -> OnPending {
         let old = self.bits();
         if old == RUNNING {
@@ -196,7 +222,6 @@ impl State {
 
     /// Running → done: its poll returned a value or panicked. Completion beats a late cancel; says
     /// whether there was one to beat.
-    #[inline]
     pub(crate) fn complete(&self) -> bool {
         let old = self.bits();
         assert!(old & STATE == RUNNING, "a {} task completed", name(old));
@@ -205,7 +230,6 @@ impl State {
     }
 
     /// Asks for a cancel. It takes effect when the loop next holds the task.
-    #[inline]
     pub(crate) fn request_cancel(&self) -> OnCancel {
         let old = self.bits();
         if old & CANCEL != 0 {
@@ -236,7 +260,6 @@ impl State {
     }
 
     /// Where the task is now.
-    #[inline]
     pub(crate) fn get(&self) -> TaskState {
         match self.bits() & STATE {
             IDLE => TaskState::Pending(Pending::Idle),
@@ -247,12 +270,15 @@ impl State {
         }
     }
 
-    #[inline]
+    /// Whether a cancel was requested that has not taken effect yet.
+    pub(crate) fn is_cancel_requested(&self) -> bool {
+        self.bits() & CANCEL != 0
+    }
+
     fn bits(&self) -> u8 {
         self.0.load(Relaxed)
     }
 
-    #[inline]
     fn set(&self, bits: u8) {
         self.0.store(bits, Relaxed);
     }
@@ -267,7 +293,7 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    const ALL: [u8; 10] = [
+    const ALL: [u8; 9] = [
         IDLE,
         SCHEDULED,
         SCHEDULED | CANCEL,
@@ -277,7 +303,6 @@ mod tests {
         RUNNING | WOKEN | CANCEL,
         DONE,
         CANCELLED,
-        CANCELLED | CANCEL,
     ];
 
     /// Walks one verb from every state there is and writes down what came of it.
@@ -317,7 +342,6 @@ mod tests {
                 "running+woken+cancel → running+woken+cancel: Deferred",
                 "done → done: Stale",
                 "cancelled → cancelled: Stale",
-                "cancelled+cancel → cancelled+cancel: Stale",
             ]
         );
     }
@@ -336,7 +360,6 @@ mod tests {
                 "running+woken+cancel: refused",
                 "done: refused",
                 "cancelled: refused",
-                "cancelled+cancel: refused",
             ]
         );
     }
@@ -355,7 +378,6 @@ mod tests {
                 "running+woken+cancel → cancelled: Drop",
                 "done: refused",
                 "cancelled: refused",
-                "cancelled+cancel: refused",
             ]
         );
     }
@@ -374,7 +396,6 @@ mod tests {
                 "running+woken+cancel → done: true",
                 "done: refused",
                 "cancelled: refused",
-                "cancelled+cancel: refused",
             ]
         );
     }
@@ -393,7 +414,6 @@ mod tests {
                 "running+woken+cancel → running+woken+cancel: Ignored",
                 "done → done: Ignored",
                 "cancelled → cancelled: Ignored",
-                "cancelled+cancel → cancelled+cancel: Ignored",
             ]
         );
     }
@@ -412,7 +432,6 @@ mod tests {
                 "running+woken+cancel: refused",
                 "done: refused",
                 "cancelled: refused",
-                "cancelled+cancel: refused",
             ]
         );
     }
@@ -431,7 +450,6 @@ mod tests {
                 "running+woken+cancel: refused",
                 "done → scheduled: ()",
                 "cancelled → scheduled: ()",
-                "cancelled+cancel → scheduled: ()",
             ]
         );
     }

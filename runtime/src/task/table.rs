@@ -1,27 +1,26 @@
-//! The slots that tasks live in, the queue of those that are scheduled, and the callbacks of those that
-//! are over: a slab whose slots keep their header, and the memory of their task, for the next tenant.
+//! 8 of 14. Where do tasks live, and when is a slot used again? Next: `task/cell.rs`, what is in a slot.
 //!
-//! Inserting, taking and releasing are O(1). A program spawns few types of futures, many times each: in a
-//! steady state of spawning and ending, a slot is used again and again with all that is in it, and a
-//! spawn allocates nothing. A slot is free once its task is over and nobody has a claim on it any more; a
-//! cell that is kept there holds neither a future nor a result, only memory, and all of them together no
-//! more than [`KEPT_BYTES`]. Slot 0 is the future that `block_on` holds on its own
-//! stack: it has a header, and no boxed task.
+//! A slab of slots. Inserting, taking and freeing are O(1). A slot is free once its task is finished and no
+//! handle can ask for the result any more. It keeps its header and its cell for the next task: a program spawns few
+//! types of futures, many times each, so in a steady state of spawning and ending a spawn allocates nothing.
+//! Cells that are kept hold neither a future nor a result, and together at most [`MAX_KEPT_BYTES`].
+//!
+//! Slot 0 is that of the future which `block_on` holds on its own stack: it has a header, and no cell.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Waker;
 
-use rustc_hash::FxHashMap;
-
-use crate::context::Mailbox;
-use crate::ready::{ReadyQueue, Scheduler};
+use crate::event_loop::LoopInbox;
+use crate::event_loop::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::{Task, TaskCell};
-use crate::task::join::{Callback, Extra, Join, Origin, too_many_callbacks};
-use crate::task::state::{OnWake, TaskState};
+use crate::task::join::{Callback, Origin, TaskMeta};
 use crate::task::waker::Header;
 
 pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
@@ -29,223 +28,267 @@ pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
 /// The slot of the future given to `block_on`.
 pub(crate) const MAIN: u32 = 0;
 
-/// The most memory that free slots keep, headers and allocator overhead not counted.
-const KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// The memory that free slots keep at most, headers and allocator overhead not counted.
+const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Whose task it holds, the header's state tells: one that is over is there for its memory.
+/// The header stays here for as long as the slot is the task's; the cell is moved out to be polled. Whether a task is
+/// finished, the header's state says: a finished one may be here for its memory alone.
 #[derive(Default)]
-pub(crate) struct Slot {
-    pub(crate) task: Option<BoxedTask>,
-    pub(crate) header: Option<Arc<Header>>,
+struct Slot {
+    header: Option<Arc<Header>>,
+    task: Option<BoxedTask>,
 }
 
-/// What a poll needs stands apart from what the end of a task needs, and so in fewer cache lines.
+/// What a poll does not need. Apart from the slots, which so take fewer cache lines.
+struct Join {
+    /// The waker of the task that awaits this one.
+    joiner: Option<Waker>,
+    spawned_at: &'static Location<'static>,
+    /// What few tasks have.
+    meta: Option<Box<TaskMeta>>,
+    /// How many [`TaskRef`](crate::task::join::TaskRef)s can still ask for the result.
+    references: u32,
+}
+
+/// The tasks of one loop.
 pub(crate) struct Table {
+    /// The number of the runtime, which makes an id of another one no task of this one.
+    runtime: NonZeroU32,
     slots: Vec<Slot>,
-    /// By slot.
     joins: Vec<Join>,
-    /// By slot: how many may still ask for the task's result.
-    claims: Vec<u16>,
-    /// By slot, for the few that have any.
-    extras: FxHashMap<u32, Extra>,
     free: Vec<u32>,
     kept_bytes: usize,
     pub(crate) ready: ReadyQueue,
-    /// To be called on the next turn: each has a claim on the task in its slot, which is counted.
+    /// To be called on the next turn: each has a reference to the task in its slot, which is counted.
     pub(crate) callbacks: VecDeque<(u32, Callback)>,
+    witness: Option<Witness>,
+}
+
+/// The task that showed last that the loop has not stalled: it has a waker that is not a joiner's.
+struct Witness {
+    slot: u32,
+    /// The address of its header, which is also its wakers' data.
+    header: *const (),
+    /// How many of its wakers are joiners in this table.
+    joins: usize,
 }
 
 impl Table {
-    pub(crate) fn new(scheduler: Scheduler) -> Table {
+    pub(crate) fn new(runtime: NonZeroU32, scheduler: Scheduler) -> Table {
+        let (slots, joins, free, callbacks) = Default::default();
         let ready = ReadyQueue::new(scheduler);
-        let (slots, joins, claims) = Default::default();
-        let (extras, free, kept_bytes, callbacks) = Default::default();
-        let mut table = Table { slots, joins, claims, extras, free, kept_bytes, ready, callbacks };
+        let mut table =
+            Table { runtime, slots, joins, free, kept_bytes: 0, ready, callbacks, witness: None };
         table.grow();
         table
     }
 
     /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
-    /// It has one claim, and is scheduled. Takes `future` out of where it is: handed over by value it would be
-    /// copied once more, as a whole.
-    #[inline]
+    /// It is scheduled, and has one reference. Takes `future` out of where it is: handed over by value it would
+    /// be copied once more, as a whole.
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
         number: u64,
         future: &mut Option<F>,
         spawned_at: &'static Location<'static>,
-        home: &Arc<Mailbox>,
+        inbox: &Arc<LoopInbox>,
     ) -> TaskId {
         let slot = self.free.pop().unwrap_or_else(|| self.grow());
-        let id = TaskId::new(number, slot);
-        let place = &mut self.slots[slot as usize];
-        match &place.header {
-            Some(header) if header.reuse(number) => {}
-            _ => place.header = Some(Header::new(home.clone(), id)),
-        }
-        self.joins[slot as usize].spawned_at = spawned_at;
-        self.claims[slot as usize] = 1;
+        let join = &mut self.joins[slot as usize];
+        (join.spawned_at, join.references) = (spawned_at, 1);
         self.ready.push(slot);
-        if let Some(kept) = &mut place.task {
+        let place = &mut self.slots[slot as usize];
+        if let (Some(header), Some(kept)) = (&place.header, &mut place.task) {
             self.kept_bytes -= size_of_val(&**kept);
-            kept.as_mut().renew(future);
+            if header.reuse(number) {
+                kept.as_mut().renew(future);
+            } else {
+                place.header = None;
+            }
+        } else {
+            place.header = None;
         }
         if let Some(future) = future.take() {
-            place.task = Some(TaskCell::boxed(future));
+            let new = || Header::new(inbox.clone(), slot, number);
+            let header = place.header.get_or_insert_with(new).clone();
+            place.task = Some(TaskCell::boxed(header, future));
         }
-        id
+        TaskId::new(number, slot, self.runtime)
     }
 
     #[cold]
     fn grow(&mut self) -> u32 {
         let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 tasks at once");
         self.slots.push(Slot::default());
-        self.joins.push(Join { joiner: None, spawned_at: Location::caller() });
-        self.claims.push(0);
+        let spawned_at = Location::caller();
+        self.joins.push(Join { joiner: None, spawned_at, meta: None, references: 0 });
         slot
     }
 
-    /// Gives slot 0 to the future of a new `block_on`.
+    /// Gives slot 0 to the future of a new `block_on`, and schedules it.
     pub(crate) fn insert_main(
         &mut self,
         number: u64,
         entered_at: &'static Location<'static>,
-        home: &Arc<Mailbox>,
-    ) -> TaskId {
-        let id = TaskId::new(number, MAIN);
+        inbox: &Arc<LoopInbox>,
+    ) -> (TaskId, Arc<Header>) {
         self.joins[MAIN as usize].spawned_at = entered_at;
-        *self.header(MAIN) = Some(Header::new(home.clone(), id));
-        id
+        let header = Header::new(inbox.clone(), MAIN, number);
+        self.slots[MAIN as usize].header = Some(header.clone());
+        self.ready.push(MAIN);
+        (TaskId::new(number, MAIN, self.runtime), header)
     }
 
-    /// Moves a task out of its slot.
-    ///
-    /// Field by field, as in [`put_back`](Table::put_back).
-    #[inline]
-    pub(crate) fn take(&mut self, slot: u32) -> Option<(BoxedTask, Arc<Header>)> {
-        let place = &mut self.slots[slot as usize];
-        let task = place.task.take()?;
-        Some((task, place.header.take()?))
+    /// Moves a task out of its slot, to be polled or dropped where nothing is borrowed.
+    pub(crate) fn take(&mut self, slot: u32) -> Option<BoxedTask> {
+        self.slots[slot as usize].task.take()
     }
 
     /// Puts a task back into its slot.
-    ///
-    /// Field by field: as a whole `Slot` it would be built in memory by halves and read back as one,
-    /// for which the processor waits longer than for all the rest of a poll.
-    #[inline]
-    pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask, header: Arc<Header>) {
-        let place = &mut self.slots[slot as usize];
-        debug_assert!(place.task.is_none() && place.header.is_none());
+    pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask) {
+        let empty = self.slots[slot as usize].task.replace(task);
+        debug_assert!(empty.is_none());
         // Known to be empty, which the compiler cannot know: spares every poll the check on drop.
-        std::mem::forget(place.task.replace(task));
-        std::mem::forget(place.header.replace(header));
+        std::mem::forget(empty);
     }
 
-    /// The header of the task in a slot, while nobody else has it.
-    pub(crate) fn header(&mut self, slot: u32) -> &mut Option<Arc<Header>> {
-        &mut self.slots[slot as usize].header
-    }
-
-    /// Frees the slot of a task that is over, that nobody has a claim on and whose cell is empty. Header
-    /// and cell stay for the next tenant; gives the cell back, to be dropped where nothing is borrowed, if
-    /// too much is kept.
-    #[inline]
-    pub(crate) fn release(&mut self, slot: u32) -> Option<BoxedTask> {
-        self.free.push(slot);
-        if !self.extras.is_empty() {
-            self.forget_extra(slot);
+    /// The header of the task that a slot belongs to.
+    pub(crate) fn header(&self, slot: u32) -> &Arc<Header> {
+        match &self.slots[slot as usize].header {
+            Some(header) => header,
+            None => unreachable!("a slot that was ever used has a header"),
         }
-        let place = &mut self.slots[slot as usize].task;
-        let bytes = self.kept_bytes + place.as_ref().map_or(0, |task| size_of_val(&**task));
-        if bytes > KEPT_BYTES {
-            return place.take();
-        }
-        self.kept_bytes = bytes;
-        None
     }
 
-    #[inline(never)]
-    fn forget_extra(&mut self, slot: u32) {
-        self.extras.remove(&slot);
+    pub(crate) fn id(&self, slot: u32) -> TaskId {
+        TaskId::new(self.header(slot).number(), slot, self.runtime)
     }
 
-    /// What is kept beside a task. It need not be in its slot.
-    #[inline]
-    pub(crate) fn join(&mut self, slot: u32) -> &mut Join {
-        &mut self.joins[slot as usize]
+    /// The header of a task that is not finished.
+    pub(crate) fn living(&self, id: TaskId) -> Option<&Arc<Header>> {
+        let header = self.slots.get(id.slot() as usize)?.header.as_ref()?;
+        (self.id(id.slot()) == id && !header.state.get().is_finished()).then_some(header)
     }
 
-    /// How many may still ask for a task's result.
-    #[inline]
-    pub(crate) fn claims(&mut self, slot: u32) -> &mut u16 {
-        &mut self.claims[slot as usize]
+    /// Every task that is not finished, main first, then by slot.
+    pub(crate) fn all_living(&self) -> impl Iterator<Item = &Arc<Header>> {
+        let headers = self.slots.iter().filter_map(|slot| slot.header.as_ref());
+        headers.filter(|header| !header.state.get().is_finished())
     }
 
-    /// Queues a callback of a task that is over, with a claim of its own.
-    pub(crate) fn queue_callback(&mut self, slot: u32, callback: Callback) {
-        let claims = self.claims(slot);
-        *claims = claims.checked_add(1).unwrap_or_else(|| too_many_callbacks());
-        self.callbacks.push_back((slot, callback));
-    }
-
-    /// What few tasks have: made if this one has none.
-    pub(crate) fn extra(&mut self, slot: u32) -> &mut Extra {
-        self.extras.entry(slot).or_default()
-    }
-
-    /// The same, if it has any.
-    #[inline]
-    pub(crate) fn known_extra(&mut self, slot: u32) -> Option<&mut Extra> {
-        if self.extras.is_empty() { None } else { self.extras.get_mut(&slot) }
-    }
-
-    pub(crate) fn origin(&self, slot: u32) -> Origin {
-        let name = match slot {
-            MAIN => Some("main".into()),
-            _ => self.extras.get(&slot).and_then(|extra| extra.name.clone()),
-        };
-        Origin { name, spawned_at: self.joins[slot as usize].spawned_at }
-    }
-
-    /// The state of the task in a slot, if it is there.
-    pub(crate) fn state(&self, slot: u32) -> Option<TaskState> {
-        Some(self.slots[slot as usize].header.as_ref()?.state.get())
-    }
-
-    /// Whether the task in a slot is over and its result there.
-    #[inline]
-    pub(crate) fn is_over(&self, slot: u32) -> bool {
-        self.slots[slot as usize].task.is_some() && self.state(slot).is_some_and(TaskState::is_over)
-    }
-
-    /// The task in a slot, if it is there. Whether it is over, its cell says.
-    #[inline]
+    /// The cell in a slot, unless it was moved out. Whether its task is finished, it says itself.
     pub(crate) fn task(&mut self, slot: u32) -> Option<&mut BoxedTask> {
         self.slots[slot as usize].task.as_mut()
     }
 
-    /// The slot of a task that lives and is not running.
-    pub(crate) fn get(&self, id: TaskId) -> Option<&Slot> {
-        let slot = self.slots.get(id.slot() as usize)?;
-        let header = slot.header.as_ref()?;
-        (header.id() == id && !header.state.get().is_over()).then_some(slot)
+    /// Whether the task in a slot is finished and its result in place.
+    pub(crate) fn is_finished(&self, slot: u32) -> bool {
+        self.slots[slot as usize].task.is_some() && self.header(slot).state.get().is_finished()
     }
 
-    /// Wakes a task of which no observer is told, by the lower half of its number, unless it is over or
-    /// just running.
-    #[inline]
-    pub(crate) fn wake(&mut self, slot: u32, number: u32) {
-        let Some(header) = &self.slots[slot as usize].header else { return };
-        if header.id().get() as u32 == number && header.state.wake() == OnWake::Enqueue {
-            self.ready.push(slot);
+    /// Adds a reference to a task.
+    pub(crate) fn add_reference(&mut self, slot: u32) {
+        let references = &mut self.joins[slot as usize].references;
+        *references = references.checked_add(1).expect("fewer than 2^32 references to a task");
+    }
+
+    /// Drops a reference to a task. True if it was the last.
+    pub(crate) fn drop_reference(&mut self, slot: u32) -> bool {
+        let references = &mut self.joins[slot as usize].references;
+        *references -= 1;
+        *references == 0
+    }
+
+    pub(crate) fn is_referenced(&self, slot: u32) -> bool {
+        self.joins[slot as usize].references > 0
+    }
+
+    /// Frees the slot of a task that is finished, that has no reference and whose cell is empty. Header and
+    /// cell stay for the next task; gives the cell back, to be dropped where nothing is borrowed, if too much is kept.
+    #[must_use]
+    pub(crate) fn free(&mut self, slot: u32) -> (Option<BoxedTask>, Option<Box<TaskMeta>>) {
+        self.free.push(slot);
+        let meta = self.joins[slot as usize].meta.take();
+        let task = &mut self.slots[slot as usize].task;
+        let bytes = self.kept_bytes + task.as_ref().map_or(0, |task| size_of_val(&**task));
+        if bytes > MAX_KEPT_BYTES {
+            return (task.take(), meta);
         }
+        self.kept_bytes = bytes;
+        (None, meta)
     }
 
-    /// Every task that lives and is not running, main first, then by slot.
-    pub(crate) fn living(&self) -> impl Iterator<Item = (&Arc<Header>, &Join)> {
-        self.slots.iter().zip(&self.joins).filter_map(|(slot, join)| {
-            let header = slot.header.as_ref()?;
-            (!header.state.get().is_over()).then_some((header, join))
+    /// Has the end of a task wake `joiner`. Gives back the waker that it was to wake before.
+    pub(crate) fn set_joiner(&mut self, slot: u32, joiner: Waker) -> Option<Waker> {
+        let before = self.take_joiner(slot);
+        if let Some(witness) = &mut self.witness {
+            witness.joins += usize::from(joiner.data() == witness.header);
+        }
+        self.joins[slot as usize].joiner = Some(joiner);
+        before
+    }
+
+    pub(crate) fn take_joiner(&mut self, slot: u32) -> Option<Waker> {
+        let joiner = self.joins[slot as usize].joiner.take()?;
+        if let Some(witness) = &mut self.witness {
+            witness.joins -= usize::from(joiner.data() == witness.header);
+        }
+        Some(joiner)
+    }
+
+    pub(crate) fn joiner(&self, slot: u32) -> Option<&Waker> {
+        self.joins[slot as usize].joiner.as_ref()
+    }
+
+    /// Remembers a task that has a waker which is not a joiner's.
+    pub(crate) fn set_witness(&mut self, slot: u32, joins: usize) {
+        let header = Arc::as_ptr(self.header(slot)).cast();
+        self.witness = Some(Witness { slot, header, joins });
+    }
+
+    /// Whether the task that was remembered has such a waker still. O(1).
+    pub(crate) fn witness_holds(&self) -> bool {
+        self.witness.as_ref().is_some_and(|witness| {
+            let header = self.header(witness.slot);
+            Arc::as_ptr(header).cast() == witness.header
+                && !header.state.get().is_finished()
+                && header.wakers() > witness.joins
         })
+    }
+
+    /// Queues a callback of a task that is finished, with a reference of its own.
+    pub(crate) fn queue_callback(&mut self, slot: u32, callback: Callback) {
+        self.add_reference(slot);
+        self.callbacks.push_back((slot, callback));
+    }
+
+    /// Tells the group that a finished task is a member of, and queues its callbacks.
+    pub(crate) fn tell_group_and_callbacks(&mut self, slot: u32) {
+        let meta = self.meta(slot);
+        let (group, callbacks) = (meta.group.take(), std::mem::take(&mut meta.callbacks));
+        if let Some((completed, place)) = group {
+            completed.borrow_mut().push_back(place);
+        }
+        callbacks.into_iter().for_each(|(_, callback)| self.queue_callback(slot, callback));
+    }
+
+    /// What few tasks have: made if this one has none.
+    pub(crate) fn meta(&mut self, slot: u32) -> &mut TaskMeta {
+        self.joins[slot as usize].meta.get_or_insert_default()
+    }
+
+    /// The same, if it has any.
+    pub(crate) fn known_meta(&mut self, slot: u32) -> Option<&mut TaskMeta> {
+        self.joins[slot as usize].meta.as_deref_mut()
+    }
+
+    /// What a task's errors and events say of it.
+    pub(crate) fn origin(&self, slot: u32) -> Origin {
+        let join = &self.joins[slot as usize];
+        let name = match slot {
+            MAIN => Some(Cow::Borrowed("main")),
+            _ => join.meta.as_ref().and_then(|meta| meta.name.clone()),
+        };
+        Origin { name, spawned_at: join.spawned_at }
     }
 }

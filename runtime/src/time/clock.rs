@@ -18,16 +18,19 @@ pub enum Clock {
     /// would park, it jumps to the next deadline instead: a program of sleeps runs at once, in the order
     /// and with the times that it would have.
     ///
-    /// The world outside does not jump along. So while a source is registered or a blocking job runs,
-    /// the loop refuses to jump, with a panic that says so.
+    /// The world outside does not jump along. So while a source is registered, a blocking job runs or a
+    /// [`Remote`](crate::Remote) is held, the loop does not jump: [`try_block_on`](crate::Runtime::try_block_on)
+    /// returns that as an error, [`block_on`](crate::Runtime::block_on) panics. A waker that another thread holds
+    /// does not count, since it cannot be told from one in a channel between tasks: what such a thread
+    /// wakes may come after the jump.
     Virtual,
-    /// As [`Clock::Virtual`], but jumps also while sources are registered or blocking jobs run: the loop
-    /// looks at them once without waiting, then jumps. For tests that know that nothing more will come.
+    /// As [`Clock::Virtual`], but jumps also while the world outside is involved: the loop
+    /// checks for events once without waiting, then jumps. For tests that know that nothing more will come.
     VirtualDespiteIo,
 }
 
 pub(crate) struct Time {
-    kind: Clock,
+    pub(crate) kind: Clock,
     start: Instant,
     virtual_now: Cell<u64>,
 }
@@ -37,12 +40,7 @@ impl Time {
         Time { kind, start: Instant::now(), virtual_now: Cell::new(0) }
     }
 
-    pub(crate) fn kind(&self) -> Clock {
-        self.kind
-    }
-
     /// Nanoseconds since the start.
-    #[inline]
     pub(crate) fn now(&self) -> u64 {
         match self.kind {
             Clock::Real => nanos(self.start.elapsed()),
@@ -58,18 +56,22 @@ impl Time {
 
     /// The same instant as the standard library writes it, or as late as that can.
     pub(crate) fn instant(&self, at: u64) -> Instant {
-        let mut after = Duration::from_nanos(at);
-        loop {
-            match self.start.checked_add(after) {
-                Some(instant) => return instant,
-                None => after /= 2,
-            }
-        }
+        later(self.start, Duration::from_nanos(at))
     }
 
     /// The same instant as the runtime counts it. One before the start is the start.
     pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
         nanos(instant.saturating_duration_since(self.start))
+    }
+}
+
+/// The instant `by` after `start`, or as late as the platform can count.
+pub(crate) fn later(start: Instant, mut by: Duration) -> Instant {
+    loop {
+        match start.checked_add(by) {
+            Some(instant) => return instant,
+            None => by /= 2,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Ticks at a steady rate.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::context;
-use crate::time::clock::nanos;
+use crate::event_loop;
+use crate::time::clock::{later, nanos};
 use crate::time::sleep::{Sleep, now, sleep_until};
 
 /// What to do about ticks that were missed, because nobody asked for them in time.
@@ -68,13 +68,13 @@ impl Interval {
     /// # Panics
     /// Outside of a runtime.
     pub fn reset(&mut self) {
-        self.schedule(after(now(), self.period));
+        self.schedule(later(now(), self.period));
     }
 
     /// Waits for the next tick, and gives the time for which it was scheduled. Cancel-safe: a tick that was
     /// not received is not lost.
-    pub fn tick(&mut self) -> Tick<'_> {
-        Tick { interval: self }
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        poll_fn(|cx| self.poll_tick(cx))
     }
 
     fn schedule(&mut self, next: Instant) {
@@ -88,7 +88,7 @@ impl Interval {
             return Poll::Pending;
         }
         // Work that takes longer than a period would otherwise never let anybody else run.
-        let poll = context::current("an interval").polls();
+        let poll = event_loop::current("an interval").polls();
         if self.ticked_in == poll {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -96,41 +96,15 @@ impl Interval {
         self.ticked_in = poll;
         let (tick, now) = (self.next, now());
         let next = match self.missed {
-            MissedTick::Burst => after(tick, self.period),
-            MissedTick::Delay => after(now, self.period),
+            MissedTick::Burst => later(tick, self.period),
+            MissedTick::Delay => later(now, self.period),
             MissedTick::Skip => {
                 let late = now.saturating_duration_since(tick);
                 let into_period = nanos(late) % nanos(self.period);
-                after(now, self.period - Duration::from_nanos(into_period))
+                later(now, self.period - Duration::from_nanos(into_period))
             }
         };
         self.schedule(next);
         Poll::Ready(tick)
-    }
-}
-
-/// The time `period` after `start`, or one that is late enough for anybody where that is beyond what the
-/// platform counts.
-fn after(start: Instant, mut period: Duration) -> Instant {
-    loop {
-        match start.checked_add(period) {
-            Some(instant) => return instant,
-            None => period /= 2,
-        }
-    }
-}
-
-/// Waits for one tick of an [`Interval`].
-#[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
-pub struct Tick<'a> {
-    interval: &'a mut Interval,
-}
-
-impl Future for Tick<'_> {
-    type Output = Instant;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
-        self.interval.poll_tick(cx)
     }
 }

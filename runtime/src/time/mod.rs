@@ -13,6 +13,6 @@ mod sleep;
 mod timeout;
 
 pub use clock::Clock;
-pub use interval::{Interval, MissedTick, Tick, interval, interval_at};
+pub use interval::{Interval, MissedTick, interval, interval_at};
 pub use sleep::{Sleep, advance, now, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -1,26 +1,20 @@
-//! Which timers are armed, and which are due.
+//! 11 of 14. Which timers are armed, and which are due? Next: `sleep.rs`, how a future waits for a timer.
 //!
-//! A binary heap of (deadline, number), and a slab with the waker of each. A timer's number counts the
-//! timers armed before it, so that equal deadlines fire in order of arming. The heap keeps the lower half
-//! of it, and so four entries to a cache line, which is what a hundred thousand timers wait for. (Equal
-//! deadlines on either side of a multiple of 2^32 timers fire the other way round.) Most timers are timeouts
-//! and are cancelled soon: so arming is O(1), it puts the entry aside until somebody asks for the next
-//! deadline, and only what is still armed then enters the heap, in O(log n). Cancelling is O(1)
-//! too: it empties the slab's place and leaves the entry to be skipped; once such entries outnumber the
-//! living ones, one O(n) pass throws them out, so no more than about twice what is armed is ever kept.
+//! A binary heap of (deadline, number), and a slab with the waker of each timer. Numbers count the timers in the
+//! order of arming, so equal deadlines fire in that order. Most timers are timeouts that are cancelled soon. So
+//! arming is O(1): it puts the entry aside until the loop asks for the next deadline, and only what is still armed
+//! then enters the heap, in O(log n). Cancelling is O(1), too: it empties the timer's place and leaves the entry,
+//! to be skipped. Once such entries outnumber the armed ones, one O(n) pass removes them, so that no
+//! more than about twice what is armed is ever kept.
 //!
-//! Knows of no clock and of no task: it is told what time it is, and tells of whom to wake.
+//! Knows of no clock and of no task: it is told what time it is, and gives wakers back.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::task::Waker;
 
 /// Heaps below this many entries are not worth a pass.
 const COMPACT_ABOVE: usize = 64;
-
-/// Timers armed before entries that are to be skipped are thrown out in any case. An entry outlives its
-/// timer by fewer others than this, and a timer that lives for more takes its entry with it. So when the
-/// lower half of the numbers has gone round, no entry is taken for that of a later timer in its place.
-const MOST_BETWEEN: u64 = 1 << 31;
 
 /// Names an armed timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +24,7 @@ pub(crate) struct TimerKey {
 }
 
 impl TimerKey {
-    /// The timer's number as the events tell it.
+    /// The timer's number as the events have it.
     pub(crate) fn id(self) -> u32 {
         self.number as u32
     }
@@ -39,62 +33,45 @@ impl TimerKey {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     deadline: u64,
-    /// The lower half.
-    number: u32,
+    number: u64,
     place: u32,
 }
 
 /// A place of the slab. Number 0 is no timer's.
-struct Place<W> {
+struct Place {
     number: u64,
-    waker: Option<W>,
-}
-
-impl<W> Place<W> {
-    /// Whether an entry is that of the timer which is here.
-    fn is_of(&self, entry: &Entry) -> bool {
-        self.waker.is_some() && self.number as u32 == entry.number
-    }
+    waker: Option<Waker>,
 }
 
 /// A timer that fired.
-pub(crate) struct Fired<W> {
+pub(crate) struct Fired {
     pub(crate) id: u32,
+    /// Nanoseconds after its deadline.
     pub(crate) late: u64,
-    pub(crate) waker: W,
+    pub(crate) waker: Waker,
 }
 
-/// A queue of timers that each have a `W` to wake.
-pub(crate) struct TimerQueue<W> {
+/// The timers of one loop.
+#[derive(Default)]
+pub(crate) struct TimerQueue {
     heap: BinaryHeap<Reverse<Entry>>,
-    /// Armed since somebody last asked for the next deadline.
+    /// Armed since the next deadline was last asked for.
     fresh: Vec<Entry>,
-    places: Vec<Place<W>>,
+    places: Vec<Place>,
     free: Vec<u32>,
     armed: usize,
     last_number: u64,
 }
 
-impl<W> Default for TimerQueue<W> {
-    fn default() -> TimerQueue<W> {
-        let (heap, fresh, places, free) = Default::default();
-        TimerQueue { heap, fresh, places, free, armed: 0, last_number: 0 }
-    }
-}
-
-impl<W> TimerQueue<W> {
+impl TimerQueue {
     /// How many timers are armed.
     pub(crate) fn len(&self) -> usize {
         self.armed
     }
 
     /// Arms a timer.
-    #[inline]
-    pub(crate) fn arm(&mut self, deadline: u64, waker: W) -> TimerKey {
+    pub(crate) fn arm(&mut self, deadline: u64, waker: Waker) -> TimerKey {
         self.last_number += 1;
-        if self.last_number.is_multiple_of(MOST_BETWEEN) {
-            self.compact();
-        }
         let number = self.last_number;
         let filled = Place { number, waker: Some(waker) };
         let place = match self.free.pop() {
@@ -108,57 +85,58 @@ impl<W> TimerQueue<W> {
             }
         };
         self.armed += 1;
-        self.fresh.push(Entry { deadline, number: number as u32, place });
+        self.fresh.push(Entry { deadline, number, place });
         TimerKey { number, place }
     }
 
-    /// Has an armed timer wake `waker` from now on, and gives the one before back, to be dropped where
-    /// nothing is borrowed. `None` if it has fired.
-    pub(crate) fn rewake(&mut self, key: TimerKey, waker: W) -> Option<W> {
-        let place = &mut self.places[key.place as usize];
-        if place.number != key.number {
-            return None;
-        }
-        place.waker.replace(waker)
+    /// The waker of a timer. `None` if it has fired.
+    pub(crate) fn waker(&self, key: TimerKey) -> Option<&Waker> {
+        let place = &self.places[key.place as usize];
+        place.waker.as_ref().filter(|_| place.number == key.number)
     }
 
-    /// Disarms a timer. The waker comes back, to be dropped where nothing is borrowed; none if it
-    /// had fired.
-    #[inline]
-    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<W> {
+    /// Has an armed timer wake `waker` from now on. Gives back the waker that it does not keep, to be dropped where
+    /// nothing is borrowed: the one before, or this one if the timer has fired.
+    pub(crate) fn set_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Waker> {
+        match &mut self.places[key.place as usize] {
+            place if place.number == key.number => place.waker.replace(waker),
+            _ => Some(waker),
+        }
+    }
+
+    /// Disarms a timer. Gives its waker back, to be dropped where nothing is borrowed; none if it
+    /// has fired.
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
         if self.places[key.place as usize].number != key.number {
             return None;
         }
         let waker = self.vacate(key.place);
-        let many = self.heap.len() + self.fresh.len() > 2 * self.armed + COMPACT_ABOVE;
-        if many || self.last_number - key.number >= MOST_BETWEEN {
+        if self.heap.len() + self.fresh.len() > 2 * self.armed + COMPACT_ABOVE {
             self.compact();
         }
         waker
     }
 
-    /// Throws out the entries of timers that are not armed any more.
-    #[cold]
+    /// Removes the entries of timers that are not armed any more.
     fn compact(&mut self) {
-        let armed = |entry: &Entry| self.places[entry.place as usize].is_of(entry);
+        let armed = |entry: &Entry| self.places[entry.place as usize].number == entry.number;
         self.heap.retain(|Reverse(entry)| armed(entry));
         self.fresh.retain(armed);
     }
 
     /// The next deadline, if a timer is armed.
-    #[inline]
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         if self.armed == 0 { None } else { self.first_of_heap() }
     }
 
     fn first_of_heap(&mut self) -> Option<u64> {
         for entry in self.fresh.drain(..) {
-            if self.places[entry.place as usize].is_of(&entry) {
+            if self.places[entry.place as usize].number == entry.number {
                 self.heap.push(Reverse(entry));
             }
         }
         while let Some(Reverse(entry)) = self.heap.peek() {
-            if self.places[entry.place as usize].is_of(entry) {
+            if self.places[entry.place as usize].number == entry.number {
                 return Some(entry.deadline);
             }
             self.heap.pop();
@@ -166,18 +144,28 @@ impl<W> TimerQueue<W> {
         None
     }
 
-    /// Moves the timers that are due at `now`, `most` of them, into `fired`, which must be empty, by deadline,
-    /// ties in order of arming.
-    pub(crate) fn expire(&mut self, now: u64, most: usize, fired: &mut Vec<Fired<W>>) {
-        while fired.len() < most && self.next_deadline().is_some_and(|deadline| deadline <= now) {
+    /// Moves the timers that are due at `now`, `max` of them at most, into `fired`, which must be empty, by
+    /// deadline, then in order of arming.
+    pub(crate) fn expire(&mut self, now: u64, max: usize, fired: &mut Vec<Fired>) {
+        while fired.len() < max && self.next_deadline().is_some_and(|deadline| deadline <= now) {
             let Some(Reverse(entry)) = self.heap.pop() else { return };
             if let Some(waker) = self.vacate(entry.place) {
-                fired.push(Fired { id: entry.number, late: now - entry.deadline, waker });
+                fired.push(Fired { id: entry.number as u32, late: now - entry.deadline, waker });
             }
         }
     }
 
-    fn vacate(&mut self, place: u32) -> Option<W> {
+    /// Disarms all timers, and gives their wakers.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        let places = 0..self.places.len() as u32;
+        places
+            .filter_map(|place| {
+                self.places[place as usize].waker.is_some().then(|| self.vacate(place))?
+            })
+            .collect()
+    }
+
+    fn vacate(&mut self, place: u32) -> Option<Waker> {
         let vacated = &mut self.places[place as usize];
         vacated.number = 0;
         self.free.push(place);

@@ -1,4 +1,4 @@
-//! A future that is ready at a given time.
+//! 12 of 14. How does a future wait for a timer? Next: `reactor/mod.rs`, the other source of wakes.
 
 use std::fmt;
 use std::future::Future;
@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::context::{self, Core};
-use crate::observe::Kind;
+use crate::event_loop::{self, Core};
+use crate::observe::event::Kind;
 use crate::time::clock::{Clock, nanos};
 use crate::time::queue::TimerKey;
 
@@ -19,11 +19,11 @@ use crate::time::queue::TimerKey;
 /// Outside of a runtime, and on the real clock.
 #[track_caller]
 pub fn advance(duration: Duration) {
-    let core = context::current("advance");
-    assert!(core.time.kind() != Clock::Real, "only a virtual clock can be advanced");
+    let core = event_loop::current("advance");
+    assert!(core.time.kind != Clock::Real, "only a virtual clock can be advanced");
     let to = core.time.now().saturating_add(nanos(duration));
     core.time.jump(to);
-    core.note_now(0, Kind::ClockJumped { to });
+    core.emit(0, Kind::ClockJumped { to });
 }
 
 /// Waits for at least `duration`, counted from the first poll.
@@ -33,7 +33,8 @@ pub fn advance(duration: Duration) {
 /// disarms its timer, in O(1).
 ///
 /// # Panics
-/// When polled outside of a runtime.
+/// When polled outside of a runtime, and when polled again in another one, or after its own was dropped: the
+/// timer would never fire. The message names both places.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,11 +63,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// Outside of a runtime.
 #[track_caller]
 pub fn now() -> Instant {
-    let core = context::current("time::now");
-    match core.time.kind() {
-        Clock::Real => Instant::now(),
-        _ => core.time.instant(core.time.now()),
-    }
+    let core = event_loop::current("time::now");
+    core.time.instant(core.time.now())
 }
 
 /// A timer of one task: see [`sleep`].
@@ -80,7 +78,7 @@ enum Stage {
     After(Duration),
     At(Instant),
     Armed(Armed),
-    Over,
+    Elapsed,
 }
 
 /// An armed timer. Dropping it disarms it.
@@ -106,13 +104,13 @@ impl Sleep {
         match &self.stage {
             Stage::At(deadline) => Some(*deadline),
             Stage::Armed(armed) => Some(armed.core.time.instant(armed.deadline)),
-            Stage::After(_) | Stage::Over => None,
+            Stage::After(_) | Stage::Elapsed => None,
         }
     }
 
     /// Whether it has been polled to its end.
     pub fn is_elapsed(&self) -> bool {
-        matches!(self.stage, Stage::Over)
+        matches!(self.stage, Stage::Elapsed)
     }
 }
 
@@ -122,30 +120,51 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let (core, deadline) = match &self.stage {
             Stage::Armed(armed) => {
-                let wakee = armed.core.wakee(cx.waker());
-                let before = armed.core.timers.borrow_mut().rewake(armed.key, wakee);
-                if before.is_some() {
-                    return Poll::Pending;
+                if armed.poll(cx).is_ready() {
+                    self.stage = Stage::Elapsed;
+                    return Poll::Ready(());
                 }
-                self.stage = Stage::Over;
-                return Poll::Ready(());
+                return Poll::Pending;
             }
-            Stage::Over => return Poll::Ready(()),
+            Stage::Elapsed => return Poll::Ready(()),
             Stage::After(duration) => {
-                let core = context::current("sleep");
+                let core = event_loop::current("sleep");
                 let deadline = core.time.now().saturating_add(nanos(*duration));
                 (core, deadline)
             }
             Stage::At(instant) => {
-                let core = context::current("sleep_until");
+                let core = event_loop::current("sleep_until");
                 let deadline = core.time.nanos_at(*instant);
                 (core, deadline)
             }
         };
-        let wakee = core.wakee(cx.waker());
-        let key = core.timers.borrow_mut().arm(deadline, wakee);
-        core.note_running(Kind::TimerArmed { timer: key.id(), deadline });
+        let waker = cx.waker().clone();
+        let key = core.timers.borrow_mut().arm(deadline, waker);
+        core.emit_running(Kind::TimerArmed { timer: key.id(), deadline });
         self.stage = Stage::Armed(Armed { core, key, deadline });
+        Poll::Pending
+    }
+}
+
+impl Armed {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.core.is_current() {
+            let here = match event_loop::entered_at() {
+                Some(place) => format!("in the loop entered at {place}"),
+                None => "where no loop runs".to_owned(),
+            };
+            panic!("{}; it is polled {here}", self.core.not_current("this sleep"));
+        }
+        let timers = self.core.timers.borrow();
+        let Some(waker) = timers.waker(self.key) else { return Poll::Ready(()) };
+        let known = waker.will_wake(cx.waker());
+        drop(timers);
+        if !known {
+            let waker = cx.waker().clone();
+            let before = self.core.timers.borrow_mut().set_waker(self.key, waker);
+            drop(before);
+            self.core.emit_running(Kind::WaitsForTimer { timer: self.key.id() });
+        }
         Poll::Pending
     }
 }
@@ -154,7 +173,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         let waker = self.core.timers.borrow_mut().cancel(self.key);
         if waker.is_some() {
-            self.core.note_running(Kind::TimerDropped { timer: self.key.id() });
+            self.core.emit_running(Kind::TimerDropped { timer: self.key.id() });
         }
     }
 }
@@ -162,10 +181,6 @@ impl Drop for Armed {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Sleep");
-        match &self.stage {
-            Stage::After(duration) => debug.field("after", duration).finish(),
-            Stage::At(_) | Stage::Armed(_) => debug.field("deadline", &self.deadline()).finish(),
-            Stage::Over => debug.field("elapsed", &true).finish(),
-        }
+        debug.field("deadline", &self.deadline()).field("elapsed", &self.is_elapsed()).finish()
     }
 }

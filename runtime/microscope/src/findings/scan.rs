@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use mainspring::observe::{
-    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, Left, PollOutcome, TryOutcome,
+    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, TryOutcome,
     WakeEffect,
 };
 
@@ -155,7 +155,7 @@ impl Scan<'_> {
     fn look(&mut self, event: &Event) {
         let number = self.number();
         match event.kind {
-            Kind::LoopLeft { why: Left::Stalled } => self.stalled(event),
+            Kind::LoopLeft { why: LoopExit::Stalled } => self.stalled(event),
             Kind::TurnStarted { .. } => {
                 self.turn = Some(Turn { event: number, busy: 0, slow: false });
             }

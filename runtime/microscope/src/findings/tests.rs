@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Model, TaskText, Texts};
 use mainspring::observe::{
-    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, Left, PollOutcome, SourceKind,
+    CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, SourceKind,
     TryOutcome, WakeEffect,
 };
 
@@ -48,7 +48,7 @@ fn a_healthy_life_has_no_findings() {
         (11 * MS, 1, POLL),
         (12 * MS, 1, READY),
         (12 * MS, 1, DONE),
-        (12 * MS, 0, Kind::LoopLeft { why: Left::MainDone }),
+        (12 * MS, 0, Kind::LoopLeft { why: LoopExit::MainDone }),
     ];
     assert_eq!(found(&rows), []);
 }
@@ -167,7 +167,7 @@ fn a_lost_waker_is_one_that_nobody_holds_unless_the_program_cancels_the_task() {
     assert_eq!(found(&[&lost[..], &[by_program]].concat()), []);
     let by_shutdown = (2, 1, Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });
     assert_eq!(found(&[&lost[..], &[by_shutdown]].concat()), [("lost-waker", vec![2])]);
-    let stalled = (2, 0, Kind::LoopLeft { why: Left::Stalled });
+    let stalled = (2, 0, Kind::LoopLeft { why: LoopExit::Stalled });
     assert_eq!(
         found(&[&lost[..], &[stalled]].concat()),
         [("stalled", vec![3, 2]), ("lost-waker", vec![2])]

@@ -102,7 +102,7 @@ impl Model {
             | Kind::WaitsForSource { .. }
             | Kind::SourceWaitDropped { .. }
             | Kind::WaitsForTimer { .. }
-            | Kind::WaitsForJob { .. } => self.apply_wait(event),
+            | Kind::WaitsForBlocking { .. } => self.apply_wait(event),
             Kind::JobQueued { .. }
             | Kind::JobEnded { .. }
             | Kind::JobDropped { .. }

@@ -169,7 +169,7 @@ fn every_wait_lasts_from_its_beginning_to_its_end_whatever_is_polled_meanwhile()
         (armed, timer, 0, Kind::TimerDropped { timer: 4 }),
         (armed, timer, 3, Kind::WaitsForTimer { timer: 4 }),
         (Kind::JobQueued { job: 6 }, job, 0, Kind::JobEnded { job: 6, ran: 1 }),
-        (Kind::JobQueued { job: 6 }, job, 3, Kind::WaitsForJob { job: 6 }),
+        (Kind::JobQueued { job: 6 }, job, 3, Kind::WaitsForBlocking { job: 6 }),
     ];
     for (begins, said, of, ends) in cases {
         let mut model = model(&[(0, 1, SPAWN), (0, 2, SPAWN), (0, 3, SPAWN), (0, 0, stream(5))]);

@@ -112,7 +112,7 @@ impl Model {
                 self.end_wait(before, on);
                 self.begin_wait(event, on);
             }
-            Kind::WaitsForJob { job } => {
+            Kind::WaitsForBlocking { job } => {
                 let Some(job) = self.jobs.get_mut(&u64::from(job)) else { return };
                 let on = WaitsOn::Job { id: job.id };
                 let before = std::mem::replace(&mut job.task, event.task);

@@ -1,0 +1,233 @@
+//! How long each phase of many requests took, as told by the client's signals.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mainspring_http::{Hook, Signal, SignalKind};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::value::millis;
+
+/// The phases of a request, in milliseconds each. One that there was not is `None`: over a
+/// connection that was kept, nothing is looked up.
+///
+/// A page that was redirected has the phases of the request to where it is. A request that failed has
+/// spent the last of its time in the phase that it failed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Waiting for a connection to be free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_ms: Option<f64>,
+    /// Looking up the host's addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_ms: Option<f64>,
+    /// Connecting, without any handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<f64>,
+    /// Shaking hands for TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ms: Option<f64>,
+    /// Sending the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_ms: Option<f64>,
+    /// Waiting for the head of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<f64>,
+    /// Receiving the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_ms: Option<f64>,
+}
+
+/// The columns of [`Timings`] in a table.
+pub const COLUMNS: [&str; 7] =
+    ["queued_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "body_ms"];
+
+impl Timings {
+    /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
+    #[must_use]
+    pub fn until(&self, phase: usize) -> Duration {
+        let spent: f64 = self.values()[..=phase].iter().flatten().sum();
+        Duration::from_secs_f64(spent / 1e3)
+    }
+
+    /// The phases in the order of [`COLUMNS`].
+    #[must_use]
+    pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
+        [
+            self.queued_ms,
+            self.dns_ms,
+            self.connect_ms,
+            self.tls_ms,
+            self.send_ms,
+            self.wait_ms,
+            self.body_ms,
+        ]
+    }
+}
+
+/// What a request is doing: the place of its phase in [`COLUMNS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Queued,
+    Lookup,
+    Connect,
+    Handshake,
+    Send,
+    Wait,
+    Body,
+    Over,
+}
+
+/// The phase that a signal begins; `None` if it changes nothing.
+fn begins(kind: &SignalKind<'_>) -> Option<Phase> {
+    Some(match kind {
+        SignalKind::RequestStart { .. } | SignalKind::ConnectionQueuedStart => Phase::Queued,
+        SignalKind::DnsResolveHostStart => Phase::Lookup,
+        SignalKind::DnsCacheHit | SignalKind::DnsResolveHostEnd => Phase::Connect,
+        SignalKind::TlsHandshakeStart => Phase::Handshake,
+        SignalKind::ConnectionCreateEnd { .. } | SignalKind::ConnectionReuse { .. } => Phase::Send,
+        SignalKind::RequestHeadersSent { .. } => Phase::Wait,
+        SignalKind::RequestEnd { .. } => Phase::Body,
+        SignalKind::ResponseEnd | SignalKind::RequestException { .. } => Phase::Over,
+        _ => return None,
+    })
+}
+
+/// One request on its way.
+struct Running {
+    number: u64,
+    phase: Phase,
+    since: Instant,
+    spent: [Option<Duration>; COLUMNS.len()],
+}
+
+impl Running {
+    fn note(&mut self, at: Instant, kind: &SignalKind<'_>) {
+        let Some(next) = begins(kind) else { return };
+        if let Some(spent) = self.spent.get_mut(self.phase as usize) {
+            *spent.get_or_insert_default() += at.saturating_duration_since(self.since);
+        }
+        (self.phase, self.since) = (next, at);
+    }
+}
+
+/// A hook that times requests, each known by the URL that it was first sent to: no two requests for
+/// the same one may be on their way at once. Clones share what they note.
+#[derive(Clone, Default)]
+pub struct RequestTimer(Rc<RefCell<Requests>>);
+
+/// The requests on their way. What begins one takes its timings, so that no others are kept.
+#[derive(Default)]
+struct Requests {
+    running: HashMap<Url, Running>,
+    /// The URL that each request was first sent to, by its number.
+    urls: HashMap<u64, Url>,
+}
+
+impl RequestTimer {
+    /// What has been noted of the request for `url`, which is forgotten with this.
+    #[must_use]
+    pub fn take(&self, url: &Url) -> Timings {
+        let mut requests = self.0.borrow_mut();
+        let Some(request) = requests.running.remove(url) else { return Timings::default() };
+        requests.urls.remove(&request.number);
+        let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
+            request.spent.map(|spent| spent.map(millis));
+        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+    }
+}
+
+impl Hook for RequestTimer {
+    fn signal(&self, signal: &Signal<'_>) {
+        self.0.borrow_mut().note(signal.request, signal.at, &signal.kind);
+    }
+}
+
+impl Requests {
+    fn note(&mut self, request: u64, at: Instant, kind: &SignalKind<'_>) {
+        let Requests { running, urls } = self;
+        if let SignalKind::RequestStart { url, .. } = *kind
+            && !urls.contains_key(&request)
+        {
+            urls.insert(request, url.clone());
+            let (phase, spent) = (Phase::Over, [None; COLUMNS.len()]);
+            let request = Running { number: request, phase, since: at, spent };
+            // A page that is tried again: what the try before has taken is of no interest.
+            if let Some(before) = running.insert(url.clone(), request) {
+                urls.remove(&before.number);
+            }
+        }
+        if let Some(request) = urls.get(&request).and_then(|url| running.get_mut(url)) {
+            request.note(at, kind);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, Method};
+
+    fn url(path: &str) -> Url {
+        Url::parse("http://h").and_then(|base| base.join(path)).expect(path)
+    }
+
+    /// Tells of one request, each signal twice as long after the one before as that was.
+    fn tell(timer: &RequestTimer, request: u64, kinds: &[SignalKind<'_>]) {
+        let mut at = Instant::now();
+        for (n, kind) in kinds.iter().enumerate() {
+            timer.0.borrow_mut().note(request, at, kind);
+            at += Duration::from_millis(1 << n);
+        }
+    }
+
+    #[test]
+    fn every_moment_of_a_request_belongs_to_one_phase() {
+        use SignalKind::*;
+        let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
+        let start = |url| RequestStart { method: &Method::GET, url, headers: &headers };
+        let (first, second) = (url("/1"), url("/2"));
+        tell(
+            &timer,
+            1,
+            &[
+                start(&first),
+                ConnectionQueuedStart,
+                ConnectionQueuedEnd,
+                DnsResolveHostStart,
+                DnsResolveHostEnd,
+                TlsHandshakeStart,
+                TlsHandshakeEnd,
+                ConnectionCreateEnd { address: None },
+                RequestHeadersSent { bytes: 1 },
+                // To somewhere else, over a connection that was kept.
+                start(&second),
+                ConnectionReuse { address: None },
+                RequestHeadersSent { bytes: 1 },
+                ResponseChunkReceived { bytes: 1 },
+                ResponseEnd,
+            ],
+        );
+        tell(&timer, 2, &[start(&second), ConnectionReuse { address: None }]);
+        assert_eq!(
+            timer.take(&first),
+            Timings {
+                queued_ms: Some(1.0 + 2.0 + 4.0 + 512.0),
+                dns_ms: Some(8.0),
+                connect_ms: Some(16.0),
+                tls_ms: Some(32.0 + 64.0),
+                send_ms: Some(128.0 + 1024.0),
+                wait_ms: Some(256.0 + 2048.0 + 4096.0),
+                body_ms: None,
+            }
+        );
+        let timings = Timings { queued_ms: Some(1.0), ..Timings::default() };
+        assert_eq!(timer.take(&second), timings, "the request for it, not the redirect");
+        assert_eq!(timer.take(&second), Timings::default(), "taken");
+        let requests = timer.0.borrow();
+        assert_eq!((requests.running.len(), requests.urls.len()), (0, 0));
+    }
+}

@@ -1,0 +1,118 @@
+//! Opening a connection: look the host up, connect, and shake hands for TLS, each by its clock, and
+//! all of it by one more.
+
+use crate::connect;
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::hooks::SignalKind;
+use crate::proxy::{Proxies, Proxy};
+use crate::resolve::Resolver;
+use crate::socket::Socket;
+use crate::timeout::{Timeouts, Timer};
+use crate::tls::Tls;
+use crate::transport::Transport;
+use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use url::Url;
+
+/// What a client needs to open connections.
+#[derive(Default)]
+pub(crate) struct Connector {
+    pub(crate) resolver: Resolver,
+    /// A Unix socket that all connections go to, whatever the host.
+    #[cfg(unix)]
+    pub(crate) unix_socket: Option<PathBuf>,
+    pub(crate) tls: Tls,
+    pub(crate) proxies: Proxies,
+}
+
+impl Connector {
+    /// Opens a connection that the requests to this URL's host can be sent on, through `proxy` if
+    /// there is one.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        proxy: Option<&Proxy>,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Box<Connection>> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let (host_asked, port_asked) = match proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (host, port),
+        };
+        let blame = |error: Error| match proxy {
+            Some(proxy) => error.with_proxy(proxy),
+            None => error,
+        };
+        let opened = self.socket(host_asked, port_asked, timeouts, timer).await;
+        let (mut socket, address) = opened.map_err(blame)?;
+        match proxy {
+            Some(proxy) if proxy.gets_requests(url) => {
+                return Ok(Connection::new(Transport::Plain(socket), address));
+            }
+            Some(proxy) => {
+                let known: Rc<[IpAddr]> = match proxy.wants_address() {
+                    true => self.lookup(host, timeouts, timer).await?,
+                    false => [].into(),
+                };
+                let opening = pin!(proxy.tunnel(socket, url, &known));
+                let phase = Phase::Connect;
+                let opened = timer.within_future(phase, timeouts.connect, opening).await;
+                socket = match opened.and_then(|opened| opened).map_err(blame)? {
+                    Transport::Plain(socket) => socket,
+                    Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
+                };
+            }
+            None => {}
+        }
+        let transport = match url.scheme() {
+            "https" => Transport::Tls(self.tls.secure(host, socket, timeouts.tls, timer).await?),
+            _ => Transport::Plain(socket),
+        };
+        Ok(Connection::new(transport, address))
+    }
+
+    async fn lookup(
+        &self,
+        host: &str,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<Rc<[IpAddr]>> {
+        if let Some(known) = self.resolver.known(host) {
+            timer.tell(SignalKind::DnsCacheHit);
+            return Ok(known);
+        }
+        timer.tell(SignalKind::DnsCacheMiss);
+        timer.tell(SignalKind::DnsResolveHostStart);
+        let lookup = pin!(self.resolver.lookup(host));
+        let found = timer.within_future(Phase::Resolve, timeouts.resolve, lookup).await?;
+        timer.tell(SignalKind::DnsResolveHostEnd);
+        found.map_err(|error| Error::new(ErrorKind::Resolve(error)))
+    }
+
+    async fn socket(
+        &self,
+        host: &str,
+        port: u16,
+        timeouts: &Timeouts,
+        timer: &mut Timer,
+    ) -> Result<(Socket, Option<SocketAddr>)> {
+        #[cfg(unix)]
+        if let Some(path) = &self.unix_socket {
+            let connecting = pin!(mainspring::net::UnixStream::connect(path));
+            let stream = timer.within_future(Phase::Connect, timeouts.connect, connecting).await?;
+            let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
+            return Ok((Socket::Unix(stream), None));
+        }
+        let addresses = self.lookup(host, timeouts, timer).await?;
+        let connecting = pin!(connect::connect(&addresses, port));
+        let (stream, address) =
+            timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
+        Ok((Socket::Tcp(stream), Some(address)))
+    }
+}

@@ -1,0 +1,77 @@
+//! A request, as data.
+
+use crate::body::Body;
+use crate::hop::Policy;
+use crate::proxy::Proxy;
+use crate::secret::{Fields, redact_url};
+use crate::timeout::Timeouts;
+use http::{HeaderMap, Method};
+use std::fmt;
+use url::Url;
+
+/// A request that is ready to be sent, by [`Client::execute`].
+// Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
+// request, is in few cache lines. By then they have to be waited for.
+#[repr(C)]
+pub struct Request {
+    /// The header fields, on top of the client's default ones. A redirect to another origin takes
+    /// none along that [`is_secret`](crate::is_secret) names, or whose value is marked as sensitive.
+    pub headers: HeaderMap,
+    /// What it sets in place of the client's settings, if anything.
+    pub(crate) settings: Option<Box<Settings>>,
+    /// The body.
+    pub body: Body,
+    /// The method.
+    pub method: Method,
+    /// The URL. A user name and password in it are sent as Basic authorization, to its origin alone.
+    pub url: Url,
+    /// A redirect has led it to another origin than it began with.
+    pub(crate) left_origin: bool,
+}
+
+/// What one request sets in place of its client's settings.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) timeouts: Option<Timeouts>,
+    pub(crate) redirects: Option<usize>,
+    pub(crate) redirect_policy: Option<Policy>,
+    /// `Some(None)` is no proxy at all.
+    pub(crate) proxy: Option<Option<Proxy>>,
+    pub(crate) decompress: Option<bool>,
+    pub(crate) max_body_bytes: Option<u64>,
+}
+
+impl Request {
+    /// A request without headers and body.
+    #[inline]
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
+        let headers = HeaderMap::new();
+        Self { method, url, headers, body: Body::empty(), settings: None, left_origin: false }
+    }
+
+    /// A second request like this one; `None` if its body is a stream.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        Some(Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body: self.body.try_clone()?,
+            settings: self.settings.clone(),
+            left_origin: self.left_origin,
+        })
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &redact_url(&self.url))
+            .field("headers", &Fields(&self.headers))
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! From a request to the head that is sent: what the client adds, and what it says to whom.
+
+use crate::config::{Config, Credentials, Defaults};
+use crate::connection::{Connection, take_write_buffer};
+use crate::decode;
+use crate::error::Result;
+use crate::proto::{RequestHead, RequestKind, write_fields};
+use crate::proxy::Proxy;
+use crate::request::{Request, Settings};
+use crate::target;
+use crate::url_text::has_credentials;
+use http::{HeaderMap, HeaderValue, Method, header};
+use std::borrow::Cow;
+use url::Url;
+
+/// Puts a request on its connection, which leads to `proxy` if there is one.
+pub(crate) fn begin(
+    connection: &mut Connection,
+    request: &mut Request,
+    own: Option<&Settings>,
+    proxy: Option<&Proxy>,
+    config: &Config,
+) -> Result<()> {
+    let mut kind = RequestKind {
+        head: request.method == Method::HEAD,
+        connect: request.method == Method::CONNECT,
+        ..RequestKind::default()
+    };
+    let mut held = false;
+    // Most requests have no fields of their own.
+    if !request.headers.is_empty() {
+        (kind.upgrade, kind.close, held) = asked_for(&request.headers);
+        held &= !request.body.is_empty();
+    }
+    let head = write_head(request, own, proxy, config)?;
+    let body = request.body.for_sending();
+    connection.begin(head, body, kind, config.limits, held);
+    Ok(())
+}
+
+/// The head, in the thread's write buffer.
+fn write_head(
+    request: &Request,
+    own: Option<&Settings>,
+    proxy: Option<&Proxy>,
+    config: &Config,
+) -> Result<Vec<u8>> {
+    let Request { method, url, .. } = request;
+    let mut headers = Cow::Borrowed(&request.headers);
+    if has_credentials(url)
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(value) = target::authorization(url)?
+    {
+        headers.to_mut().insert(header::AUTHORIZATION, value);
+    }
+    let mut defaults = &config.defaults;
+    if !config.credentials.are_for(request, &mut headers)
+        && let Some(others) = &config.credentials.others
+    {
+        defaults = others;
+    }
+    let decompress = own.and_then(|own| own.decompress);
+    if decompress.is_some() || headers.contains_key(header::RANGE) {
+        choose_codings(decompress.unwrap_or(config.decompress), &mut headers);
+    }
+    // A request that sets the field itself knows better.
+    if let Some(jar) = &config.cookies
+        && !headers.contains_key(header::COOKIE)
+        && let Some(cookies) = jar.cookies(url)
+    {
+        headers.to_mut().insert(header::COOKIE, cookies);
+    }
+    let mut named = Cow::Borrowed(target::path_and_query(url));
+    if *method == Method::CONNECT {
+        named = Cow::Owned(authority_form(url));
+    }
+    if let Some(proxy) = proxy.filter(|proxy| proxy.gets_requests(url)) {
+        if let Some(value) = proxy.authorization()? {
+            headers.to_mut().insert(header::PROXY_AUTHORIZATION, value);
+        }
+        named = Cow::Owned(format!("{}://{}{named}", url.scheme(), target::host(url)));
+    }
+    let mut out = take_write_buffer();
+    RequestHead {
+        method,
+        target: &named,
+        host: target::host(url),
+        headers: &headers,
+        defaults: &defaults.fields,
+        body: request.body.length(),
+    }
+    .write_with(&defaults.written, &mut out);
+    Ok(out)
+}
+
+/// Which content codings are asked for, unless the request says so itself. A part of a coded body
+/// cannot be decoded, so beside `Range` there are none (Fetch standard, "HTTP-network-or-cache fetch").
+#[cold]
+fn choose_codings(decompress: bool, headers: &mut Cow<'_, HeaderMap>) {
+    if headers.contains_key(header::ACCEPT_ENCODING) {
+        return;
+    }
+    let codings = match decompress && !headers.contains_key(header::RANGE) {
+        true => decode::accepted(),
+        false => HeaderValue::from_static("identity"),
+    };
+    headers.to_mut().insert(header::ACCEPT_ENCODING, codings);
+}
+
+impl Defaults {
+    pub(crate) fn new(fields: HeaderMap) -> Self {
+        let mut written = Vec::new();
+        write_fields(&mut written, &fields);
+        Self { fields, written }
+    }
+}
+
+impl Credentials {
+    /// Whether the default credentials may go where this request goes. Adds those that are of its
+    /// origin alone.
+    fn are_for(&self, request: &Request, headers: &mut Cow<'_, HeaderMap>) -> bool {
+        if self.named.is_empty() {
+            return !request.left_origin;
+        }
+        let origin = request.url.origin();
+        let mut named = self.named.iter().filter(|(named, _)| *named == origin).peekable();
+        let known = named.peek().is_some();
+        if let Some(value) = named.find_map(|(_, value)| value.clone())
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        known
+    }
+}
+
+/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
+#[cold]
+fn authority_form(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(80);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// Whether the fields of a request ask for another protocol, for the end of the connection, and for
+/// `100 Continue` before the body is sent.
+fn asked_for(headers: &HeaderMap) -> (bool, bool, bool) {
+    let close = headers.get_all(header::CONNECTION).iter().any(|value| {
+        let mut tokens = value.as_bytes().split(|byte| *byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    });
+    (headers.contains_key(header::UPGRADE), close, expects_continue(headers))
+}
+
+/// Whether `100 Continue` is to come before the body is sent.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    let expect = headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

@@ -1,0 +1,185 @@
+//! A clock for each phase of a request, on one timer.
+//!
+//! A request waits for one thing at a time, so one timer serves all its phases. It is armed only
+//! when something has to be waited for, and moved only when the next deadline is earlier than the
+//! one it is set to; a later one is found when the timer fires too early.
+
+use crate::error::{Error, Phase, Result};
+use crate::hooks::{HookHandle, SignalKind};
+use mainspring::time::{self, Sleep};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// How long each phase of a request may take. `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Waiting for a free connection. Default: none, as a queue is how limits are meant to work.
+    pub pool: Option<Duration>,
+    /// Looking up the host. Default 10 s.
+    pub resolve: Option<Duration>,
+    /// Connecting, over all addresses of the host. Default 10 s.
+    pub connect: Option<Duration>,
+    /// The TLS handshake. Default 10 s.
+    pub tls: Option<Duration>,
+    /// Sending the request: from one write that the socket took to the next. Default 30 s.
+    pub write: Option<Duration>,
+    /// From the request sent to the response head complete. Default 60 s.
+    pub head: Option<Duration>,
+    /// From one piece of the body to the next. Default 30 s.
+    pub read: Option<Duration>,
+    /// Everything but the wait in the pool, redirects included. Default: none.
+    pub total: Option<Duration>,
+    /// How long to wait for `100 Continue` before the body is sent anyway. Default 1 s.
+    pub expect_continue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        Self {
+            pool: None,
+            resolve: seconds(10),
+            connect: seconds(10),
+            tls: seconds(10),
+            write: seconds(30),
+            head: seconds(60),
+            read: seconds(30),
+            total: None,
+            expect_continue: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The timer of one request.
+pub(crate) struct Timer {
+    sleep: Option<Sleep>,
+    total: Option<(Instant, Duration)>,
+    /// Travels along, as it is wanted wherever there is something to wait for.
+    hook: HookHandle,
+}
+
+impl Timer {
+    /// Starts the clock of the whole request.
+    #[inline]
+    pub(crate) fn start(total: Option<Duration>, hook: HookHandle) -> Self {
+        let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
+        Self { sleep: None, total, hook }
+    }
+
+    /// Tells the client's hook, if it has one.
+    #[inline]
+    pub(crate) fn tell(&self, kind: SignalKind<'_>) {
+        self.hook.tell(kind);
+    }
+
+    /// Waits for `step`, but no longer than `limit` and than the whole request may take.
+    pub(crate) fn within<T>(
+        &mut self,
+        phase: Phase,
+        limit: Option<Duration>,
+        mut step: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> impl Future<Output = Result<T>> {
+        let mut deadline = Deadline::new(phase, limit);
+        poll_fn(move |cx| {
+            // A value that is ready at the deadline wins.
+            if let Poll::Ready(value) = step(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            self.poll_elapsed(cx, &mut deadline).map(Err)
+        })
+    }
+
+    /// The same for a future. It is pinned by the caller: what an `async fn` pins of its arguments
+    /// takes their room twice.
+    pub(crate) fn within_future<F: Future>(
+        &mut self,
+        phase: Phase,
+        limit: Option<Duration>,
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = Result<F::Output>> {
+        self.within(phase, limit, move |cx| future.as_mut().poll(cx))
+    }
+
+    /// The wait in the pool, which the clock of the whole request does not count.
+    pub(crate) async fn within_pool<F: Future>(
+        &mut self,
+        limit: Option<Duration>,
+        future: Pin<&mut F>,
+    ) -> Result<F::Output> {
+        self.tell(SignalKind::ConnectionQueuedStart);
+        let began = time::now();
+        let result = self.within_future(Phase::Pool, limit, future).await;
+        self.tell(SignalKind::ConnectionQueuedEnd);
+        let waited = time::now().saturating_duration_since(began);
+        self.total = self.total.and_then(|(at, after)| Some((at.checked_add(waited)?, after)));
+        result
+    }
+
+    /// Ready once `deadline` or that of the whole request has passed. The clock of `deadline`
+    /// starts at the first call.
+    pub(crate) fn poll_elapsed(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: &mut Deadline,
+    ) -> Poll<Error> {
+        if self.sleep.is_none() && self.total.is_none() && deadline.at.is_none() {
+            // As most often. The timer looks at the clock itself, and so nobody else needs to.
+            if let Some(limit) = deadline.limit {
+                let sleep = self.sleep.insert(time::sleep(limit));
+                let first = Pin::new(&mut *sleep).poll(cx);
+                debug_assert!(first.is_pending(), "a sleep suspends at least once");
+                deadline.at = sleep.deadline();
+            }
+            return Poll::Pending;
+        }
+        let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
+        let total = self.total.map(|(at, after)| (at, after, Phase::Total));
+        let total = total.filter(|_| deadline.phase != Phase::Pool);
+        let next = match (phase, total) {
+            (Some(phase), Some(total)) => Some(if total.0 < phase.0 { total } else { phase }),
+            (phase, total) => phase.or(total),
+        };
+        let Some((at, after, phase)) = next else { return Poll::Pending };
+        loop {
+            let armed = self.sleep.as_ref().and_then(Sleep::deadline);
+            let sleep = match &mut self.sleep {
+                Some(sleep) if armed <= Some(at) => sleep,
+                slot => slot.insert(time::sleep_until(at)),
+            };
+            ready!(Pin::new(sleep).poll(cx));
+            self.sleep = None;
+            if time::now() >= at {
+                return Poll::Ready(Error::timeout(phase, after));
+            }
+        }
+    }
+}
+
+/// When a phase is over: so long after the first time that it had to wait.
+pub(crate) struct Deadline {
+    phase: Phase,
+    limit: Option<Duration>,
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    pub(crate) fn new(phase: Phase, limit: Option<Duration>) -> Self {
+        Self { phase, limit, at: None }
+    }
+
+    /// The next wait has all of the time again.
+    pub(crate) fn restart(&mut self) {
+        self.at = None;
+    }
+
+    fn start(&mut self) -> Option<(Instant, Duration)> {
+        let limit = self.limit?;
+        if self.at.is_none() {
+            // A limit beyond what the clock can say is none.
+            self.at = time::now().checked_add(limit);
+        }
+        self.at.map(|at| (at, limit))
+    }
+}

@@ -1,0 +1,86 @@
+//! When can the loop never go on?
+//!
+//! With nothing ready, no timer, no source, no blocking job and no [`Remote`](crate::Remote), only a
+//! waker can move the loop: one that another thread holds, or something that a task shares with one.
+//! Every task's header is counted, so the loop can tell exactly whether such a waker
+//! exists. A waker that waits for the end of another pending task does not count: it is used
+//! only when that task ends, and that task cannot move either.
+//!
+//! The verdict is never wrong in the other direction: a waker that anything else holds counts as a way to go on,
+//! also if it is never used. Such a loop waits, as every loop would.
+//!
+//! The loop asks when it is about to sleep, and once a second in a sleep that only wakers can end, since a
+//! thread that drops the last of them unused tells nothing. A look at all tasks is O(n), so the loop remembers the
+//! task that it found to have such a waker, its witness, and looks at the others only when that has none any more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::event_loop::Core;
+use crate::remote::Remote;
+use crate::task::TaskId;
+
+/// Why a loop cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallReason {
+    /// No task can be woken any more.
+    NothingCanWake,
+    /// A virtual clock would jump to the next deadline, but the world outside, whose time does not jump along, may
+    /// still wake a task before.
+    ClockWouldJump(Outside),
+}
+
+/// What can wake a task from outside of the loop, wakers not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Sources that are registered.
+    pub sources: usize,
+    /// Blocking jobs whose result a task waits for.
+    pub jobs: usize,
+    /// Whether a [`Remote`](crate::Remote) is held.
+    pub remote: bool,
+}
+
+impl Outside {
+    pub(crate) fn of(core: &Core) -> Outside {
+        let (sources, jobs) = (core.reactor.len(), core.pool.jobs.get());
+        Outside { sources, jobs, remote: Remote::is_held(core) }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.sources == 0 && self.jobs == 0 && !self.remote
+    }
+}
+
+/// The tasks that are pending for ever, each with the pending task that it awaits, if the loop has stalled. `None` if
+/// a waker exists that can move it. O(n) in the tasks that live, unless the last witness still has one.
+pub(crate) fn find(core: &Core) -> Option<Vec<(TaskId, Option<TaskId>)>> {
+    let mut tasks = core.tasks.borrow_mut();
+    if tasks.witness_holds() {
+        return None;
+    }
+    // Which task awaits which, by the address of its header, which is also its waker's data.
+    let mut awaits: HashMap<*const (), (usize, TaskId)> = HashMap::new();
+    for header in tasks.all_living() {
+        if let Some(waker) = tasks.joiner(header.slot()) {
+            let entry = awaits.entry(waker.data()).or_insert((0, tasks.id(header.slot())));
+            entry.0 += 1;
+        }
+    }
+    let (mut stalled, mut witness) = (Vec::new(), None);
+    for header in tasks.all_living() {
+        let awaited = awaits.get(&Arc::as_ptr(header).cast::<()>());
+        let joins = awaited.map_or(0, |(count, _)| *count);
+        if header.wakers() > joins {
+            witness = Some((header.slot(), joins));
+            break;
+        }
+        stalled.push((tasks.id(header.slot()), awaited.map(|(_, task)| *task)));
+    }
+    if let Some((slot, joins)) = witness {
+        tasks.set_witness(slot, joins);
+        return None;
+    }
+    stalled.sort_unstable();
+    Some(stalled)
+}
