@@ -63,18 +63,12 @@ impl Core {
     #[inline(always)]
     fn end_pending_poll(&self, id: TaskId, task: BoxedTask) {
         let mut tasks = self.tasks.borrow_mut();
-        let header = tasks.header(id.slot());
-        let next = header.state.end_poll();
-        let wakers = header.wakers();
-        let mut cancelled = None;
-        match next {
-            OnPending::Keep => tasks.put_back(id.slot(), task),
-            OnPending::Requeue => {
-                tasks.put_back(id.slot(), task);
-                tasks.ready.push(id.slot());
-            }
-            OnPending::Drop => cancelled = Some(task),
+        let header = tasks.put_back(id.slot(), task);
+        let (next, wakers) = (header.state.end_poll(), header.wakers());
+        if next == OnPending::Requeue {
+            tasks.ready.push(id.slot());
         }
+        let cancelled = if next == OnPending::Drop { tasks.take(id.slot()) } else { None };
         drop(tasks);
         let (outcome, requeued) = (PollOutcome::Pending, next == OnPending::Requeue);
         self.emit(id.get(), Kind::PollEnded { outcome, requeued, holders: wakers as u32 });

@@ -214,8 +214,7 @@ impl EventLoop {
                 }
                 return main_done;
             };
-            if let Some(task) = tasks.take(slot) {
-                let (id, on_take) = (tasks.id(slot), tasks.header(slot).state.take());
+            if let Some((id, on_take, task)) = tasks.take_ready(slot) {
                 drop(tasks);
                 self.core.poll_task(id, on_take, task);
             } else {

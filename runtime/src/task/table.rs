@@ -21,6 +21,7 @@ use crate::event_loop::ready::{ReadyQueue, Scheduler};
 use crate::task::TaskId;
 use crate::task::cell::{Task, TaskCell};
 use crate::task::join::{Callback, Origin, TaskMeta};
+use crate::task::state::OnTake;
 use crate::task::waker::Header;
 
 pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
@@ -143,12 +144,19 @@ impl Table {
         self.slots[slot as usize].task.take()
     }
 
-    /// Puts a task back into its slot.
-    pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask) {
-        let empty = self.slots[slot as usize].task.replace(task);
-        debug_assert!(empty.is_none());
-        // Known to be empty, which the compiler cannot know: spares every poll the check on drop.
-        std::mem::forget(empty);
+    /// The same for a task that was taken from the ready queue, with its number and what is to be done with it.
+    pub(crate) fn take_ready(&mut self, slot: u32) -> Option<(TaskId, OnTake, BoxedTask)> {
+        let place = &mut self.slots[slot as usize];
+        let (task, header) = (place.task.take()?, place.header.as_ref()?);
+        Some((TaskId::new(header.number(), slot, self.runtime), header.state.take(), task))
+    }
+
+    /// Puts a task back into its slot. Gives its header.
+    pub(crate) fn put_back(&mut self, slot: u32, task: BoxedTask) -> &Arc<Header> {
+        let place = &mut self.slots[slot as usize];
+        // The place is known to be empty, which the compiler cannot know: spares every poll the check on drop.
+        std::mem::forget(place.task.replace(task));
+        place.header.as_ref().expect("a task has a header for as long as it lives")
     }
 
     /// The header of the task that a slot belongs to.
