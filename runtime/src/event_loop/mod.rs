@@ -263,6 +263,7 @@ fn swap_current(next: Option<Rc<Core>>) -> Option<Rc<Core>> {
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }
 
+#[inline]
 fn address(inbox: &Arc<LoopInbox>) -> usize {
     Arc::as_ptr(inbox).addr()
 }

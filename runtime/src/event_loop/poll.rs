@@ -78,6 +78,7 @@ impl Core {
     }
 
     /// The state of a task whose poll returned a value, or panicked.
+    #[inline(always)]
     fn complete(&self, id: TaskId, outcome: PollOutcome) {
         let beat_cancel = self.tasks.borrow().header(id.slot()).state.complete();
         let panicked = outcome == PollOutcome::Panicked;
@@ -202,9 +203,7 @@ impl Core {
         let dropped = catch(|| task.as_mut().clear(None));
         let mut tasks = self.tasks.borrow_mut();
         tasks.put_back(slot, task);
-        let left = tasks.free(slot);
-        drop(tasks);
-        drop(left);
+        tasks.free(slot);
         dropped
     }
 }

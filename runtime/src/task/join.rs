@@ -151,9 +151,7 @@ impl Drop for TaskRef {
             return;
         }
         if self.packed & TAKEN != 0 {
-            let left = tasks.free(self.slot());
-            drop(tasks);
-            drop(left);
+            tasks.free(self.slot());
         } else {
             drop(tasks);
             self.detach();

@@ -165,6 +165,7 @@ impl State {
     }
 
     /// The next task in this slot; the last one must be finished.
+    #[inline]
     pub(crate) fn respawn(&self) {
         let old = self.bits();
         assert!(old & STATE >= DONE, "a {} task's slot was given away", name(old));
@@ -275,10 +276,12 @@ impl State {
         self.bits() & CANCEL != 0
     }
 
+    #[inline]
     fn bits(&self) -> u8 {
         self.0.load(Relaxed)
     }
 
+    #[inline]
     fn set(&self, bits: u8) {
         self.0.store(bits, Relaxed);
     }

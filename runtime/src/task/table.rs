@@ -211,18 +211,17 @@ impl Table {
     }
 
     /// Frees the slot of a task that is finished, that has no reference and whose cell is empty. Header and
-    /// cell stay for the next task; gives the cell back, to be dropped where nothing is borrowed, if too much is kept.
-    #[inline]
-    pub(crate) fn free(&mut self, slot: u32) -> (Option<BoxedTask>, Option<Box<TaskMeta>>) {
+    /// cell stay for the next task, unless too much is kept. What is dropped here runs no code of a user.
+    pub(crate) fn free(&mut self, slot: u32) {
         self.free.push(slot);
-        let meta = self.joins[slot as usize].meta.take();
+        self.joins[slot as usize].meta = None;
         let task = &mut self.slots[slot as usize].task;
         let bytes = self.kept_bytes + task.as_ref().map_or(0, |task| size_of_val(&**task));
         if bytes > MAX_KEPT_BYTES {
-            return (task.take(), meta);
+            *task = None;
+        } else {
+            self.kept_bytes = bytes;
         }
-        self.kept_bytes = bytes;
-        (None, meta)
     }
 
     /// Has the end of a task wake `joiner`. Gives back the waker that it was to wake before.

@@ -55,6 +55,7 @@ impl Header {
 
     /// Hands the header, with the cell that it was made with, to the next task in the slot, if no waker of the last
     /// one is left. Only the loop's own references count then, and nothing can clone another.
+    #[inline]
     pub(crate) fn reuse(self: &Arc<Header>, number: u64) -> bool {
         if Arc::strong_count(self) != OWN_REFERENCES {
             return false;

@@ -43,7 +43,6 @@ pub fn advance(duration: Duration) {
 ///     mainspring::time::sleep(Duration::from_millis(1)).await;
 /// });
 /// ```
-#[inline]
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep { stage: Stage::After(duration) }
 }
@@ -52,7 +51,6 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 /// When polled outside of a runtime.
-#[inline]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { stage: Stage::At(deadline) }
 }
