@@ -9,7 +9,8 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
-//! The rest is what any crawler needs: `web.rs` asks, `extract.rs` reads, `polite/` minds its
+//! The rest is what any crawler needs: `web.rs` asks, `reader.rs` reads (HTML by `extract.rs`, XML by
+//! `xml.rs`, where pages lead by `links.rs` and lists by `crawl/listing.rs`), `polite/` minds its
 //! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
 #![forbid(unsafe_code)]
 
@@ -23,11 +24,14 @@ pub mod extract;
 pub mod failure;
 #[cfg(test)]
 mod hostile;
+pub mod links;
 pub mod live;
 pub mod machine;
+pub mod media_type;
 pub mod output;
 pub mod phases;
 pub mod polite;
+pub mod reader;
 pub mod report;
 pub mod site;
 pub mod states;
@@ -37,6 +41,7 @@ pub mod timings;
 pub mod trace;
 pub mod value;
 pub mod web;
+pub mod xml;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -14,6 +14,7 @@ use super::values::{
     share, user,
 };
 use crate::credentials::{Audience, Credentials, Field};
+use crate::links::Nofollow;
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
@@ -142,6 +143,9 @@ pub struct Asking {
     /// Print this attribute of what was selected, instead of its text
     #[arg(long, value_name = "NAME", requires = "select")]
     pub attr: Option<String>,
+    /// Whose nofollow to obey: pages' (robots meta, X-Robots-Tag), links' (rel) too, or ignore both
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t)]
+    pub nofollow: Nofollow,
     /// Write pages.jsonl and pages.csv, with timings and sizes, into this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use mainspring::time::now;
 use mainspring::{Runtime, spawn_blocking};
 use mainspring_microscope::Recorder;
-use scraper::Selector;
 use serde::de::IgnoredAny;
 use url::Url;
 
@@ -24,11 +23,12 @@ use crate::crawl::frontier::{Frontier, Job, WorkItem};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::crawl::scope::Scope;
-use crate::credentials::{Credentials, take_userinfo};
-use crate::extract::{self, MAX_STEPS};
+use crate::credentials::Credentials;
+use crate::extract::MAX_STEPS;
 use crate::failure::Failure;
 use crate::live;
 use crate::output::{OutDir, check, names};
+use crate::reader::Reader;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::{STDERR, Text};
@@ -207,6 +207,7 @@ async fn carry_out(
         select: asking.select.clone(),
         attribute: asking.attr.clone(),
         assets: plan.assets,
+        nofollow: asking.nofollow,
     };
     let fetcher = Rc::new(Fetcher {
         web: web.clone(),
@@ -294,7 +295,7 @@ impl Fetcher {
         let reader = self.reader.clone();
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
         let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
-        let read = match read.filter(|read| read.is_whole) {
+        let read = match read.filter(|read| read.left == 0) {
             Some(read) => read,
             None => {
                 let answer = answer.clone();
@@ -318,6 +319,7 @@ impl Fetcher {
             bytes,
             took_ms: millis(took),
             links: read.links.len(),
+            nofollow: read.nofollow,
             file,
             selected: read.selected,
             cut: read.cut,
@@ -363,57 +365,5 @@ impl Shelf {
         // A disk that is full stays so: to fetch on would be for nothing.
         written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
         Ok(name)
-    }
-}
-
-/// Reads pages: on the loop or off it.
-struct Reader {
-    select: Option<Selector>,
-    attribute: Option<String>,
-    assets: bool,
-}
-
-/// What was read from a page.
-struct Read {
-    /// No limit has cut the page short.
-    is_whole: bool,
-    links: Vec<Url>,
-    selected: Vec<String>,
-    /// What limits have cut.
-    cut: Option<String>,
-}
-
-impl Reader {
-    /// Whether a linked body of this type is of use: it may hold links, is a text, or is of the kind
-    /// that pages show and the command line asks for.
-    fn is_for(&self, content_type: &str) -> bool {
-        let kind = content_type.trim_start().to_ascii_lowercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| kind.contains(part));
-        !kind.contains('/')
-            || has(&["text/", "html", "xml", "json", "javascript"])
-            || (self.assets && has(&["image/", "audio/", "video/", "font"]))
-    }
-
-    /// The links of a page, and what was selected from it.
-    fn read(&self, answer: &Answer, max_steps: usize) -> Read {
-        if !answer.is_html() {
-            return Read { is_whole: true, links: Vec::new(), selected: Vec::new(), cut: None };
-        }
-        let (html, is_whole) = extract::html(&answer.text(), max_steps);
-        // Links are relative to where redirects have led, not to where the link pointed.
-        let (mut links, mut left_out) = extract::links(&html, &answer.url);
-        if self.assets {
-            let (assets, more) = extract::assets(&html, &answer.url);
-            links.extend(assets);
-            left_out += more;
-        }
-        // Credentials in a link are the page's, not ours: they are neither sent nor kept.
-        links.iter_mut().for_each(|link| drop(take_userinfo(link)));
-        let select = |selector| extract::select(&html, selector, self.attribute.as_deref());
-        let selected = self.select.as_ref().map(select).unwrap_or_default();
-        let deep = (!is_whole).then(|| "its elements are nested too deep to read all".to_owned());
-        let many = (left_out > 0).then(|| format!("{left_out} links are too many or too long"));
-        let cut: Vec<String> = deep.into_iter().chain(many).collect();
-        Read { is_whole, links, selected, cut: (!cut.is_empty()).then(|| cut.join(", ")) }
     }
 }

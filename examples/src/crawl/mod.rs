@@ -9,6 +9,7 @@ pub mod frontier;
 #[cfg(test)]
 mod invariants;
 pub mod journal;
+pub mod listing;
 pub mod record;
 pub mod redirect;
 pub mod scope;

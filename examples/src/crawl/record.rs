@@ -44,6 +44,9 @@ pub struct Record {
     pub timings: Timings,
     /// How many links it has.
     pub links: usize,
+    /// How many more it has that are not followed since it asks for that (`nofollow`).
+    #[serde(default)]
+    pub nofollow: usize,
     /// The file that its body is kept in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -85,6 +88,7 @@ impl Record {
             took_ms: 0.0,
             timings: Timings::default(),
             links: 0,
+            nofollow: 0,
             file: None,
             selected: Vec::new(),
         }
