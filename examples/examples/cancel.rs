@@ -1,5 +1,5 @@
 //! Cancelling a task drops its future at the point where it waits: whatever it holds is released,
-//! in the order in which Rust drops it. The join error says that it was cancelled, by whom and why.
+//! in the order in which Rust drops it. The join error says that it was cancelled, where and why.
 //! A task that is cancelled before its first turn never runs at all.
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! A web server of one page: `/` answers "Hello, world", `/{name}` answers "Hello, name". Whoever
-//! is slow has a task of its own to be slow in, and a limit.
+//! A web server of one page: `/` answers "Hello, world", `/{name}` answers "Hello, name". A slow
+//! client has a task of its own to be slow in, and a limit.
 //!
 //! Takes an address to listen on; without one the system chooses a free port of 127.0.0.1.
 #![forbid(unsafe_code)]

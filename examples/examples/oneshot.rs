@@ -1,4 +1,4 @@
-//! Below every await is a future whose result somebody sets: here by hand. Whoever awaits the
+//! Below every await is a future whose result is set somewhere: here by hand. What awaits the
 //! receiver resumes when the sender is set, and learns it if that can no longer happen.
 #![forbid(unsafe_code)]
 

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, LOCATION};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use url::{Host, Origin, Url};
 
 /// A header field of the command line; without a value, a field that is not to be sent.
@@ -52,9 +53,45 @@ pub fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, [u8]> {
         return Cow::Borrowed(HIDDEN.as_bytes());
     }
     let address = value.to_str().ok().filter(|_| *name == LOCATION);
-    match address.and_then(|text| Url::parse(text).ok()) {
-        Some(url) if has_userinfo(&url) => Cow::Owned(shown_url(&url).into_bytes()),
-        _ => Cow::Borrowed(value.as_bytes()),
+    match address.and_then(shown_address) {
+        Some(address) => Cow::Owned(address.into_bytes()),
+        None => Cow::Borrowed(value.as_bytes()),
+    }
+}
+
+/// An address with or without a scheme as it may be shown; `None` if it holds no name and password.
+fn shown_address(text: &str) -> Option<String> {
+    // Browsers take `http:/me:secret@h` and backslashes, too.
+    if let Some(url) = Url::parse(text).ok().filter(has_userinfo) {
+        return Some(shown_url(&url));
+    }
+    let start = text.find("//")? + 2;
+    let scheme = text[..start - 2].trim_end_matches(':');
+    let end = text[start..].find(['/', '\\', '?', '#']).map_or(text.len(), |end| start + end);
+    let at = start + text[start..end].rfind('@')?;
+    let is_one = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_one.then(|| format!("{}{HIDDEN}{}", &text[..start], &text[at..]))
+}
+
+/// Hides what secrets an archive of requests holds: header fields, names and passwords in addresses.
+pub fn hide_in(archive: &mut Value) {
+    match archive {
+        Value::String(text) => {
+            if let Some(shown) = shown_address(text) {
+                *text = shown;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(hide_in),
+        Value::Object(fields) => {
+            let name = fields.get("name").and_then(Value::as_str).map(str::parse::<HeaderName>);
+            if name.is_some_and(|name| name.is_ok_and(|name| is_secret(&name)))
+                && let Some(value) = fields.get_mut("value")
+            {
+                *value = Value::from(HIDDEN);
+            }
+            fields.values_mut().for_each(hide_in);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -236,7 +273,7 @@ mod tests {
             "Ocp-Apim-Subscription-Key",
             "X-Session-Id",
             "X_PASSWORD",
-            "X-Hub-Signature-256",
+            "X-Amz-Signature",
         ] {
             assert!(is_secret(&name.parse().expect(name)), "{name}");
         }
@@ -322,6 +359,17 @@ mod tests {
             ("a@b://c", "***@b://c"),
         ] {
             assert_eq!(without_userinfo(text), shown);
+        }
+        for (text, shown) in [
+            ("http://me:secret@h/a", Some("http://h/a")),
+            ("http:/me:secret@h/a", Some("http://h/a")),
+            ("//me:se@cret@h?x=@", Some("//***@h?x=@")),
+            ("http:\\me:secret@h", Some("http://h/")),
+            ("/users/@me//x@y", None),
+            ("http://h/@x", None),
+            ("a text // with@", None),
+        ] {
+            assert_eq!(shown_address(text).as_deref(), shown, "{text}");
         }
     }
 }

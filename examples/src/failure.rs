@@ -7,7 +7,7 @@ use std::io::{self, Write};
 pub enum Failure {
     /// For the user: what failed, where, and what to do. One line, no full stop.
     Said(String),
-    /// Whoever read our standard output has gone: nothing is left to do or to say.
+    /// The reader of our standard output has gone: nothing is left to do or to say.
     ReaderGone,
 }
 

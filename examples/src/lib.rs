@@ -9,9 +9,11 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
-//! The rest is what any crawler needs: `web.rs` asks, `reader.rs` reads (HTML by `extract.rs`, XML by
-//! `xml.rs`, where pages lead by `links.rs` and lists by `crawl/listing.rs`), `polite/` minds its
-//! manners, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl` takes.
+//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
+//! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
+//! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
+//! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
+//! takes.
 #![forbid(unsafe_code)]
 
 pub mod canonical;
@@ -28,6 +30,7 @@ pub mod links;
 pub mod live;
 pub mod machine;
 pub mod media_type;
+pub mod options;
 pub mod output;
 pub mod phases;
 pub mod polite;

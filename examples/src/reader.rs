@@ -96,7 +96,7 @@ impl Reader {
         if left > 0 {
             let length = text.len();
             cuts.push(format!(
-                "its last {left} of {length} bytes, since its elements are nested too deep"
+                "its last {left} of {length} bytes are not read: its elements are nested too deep"
             ));
         }
         if let Some(Listing { pages, sitemaps, left_out: more, cut }) = listing {
@@ -106,7 +106,7 @@ impl Reader {
             cuts.extend(cut);
         }
         if left_out > 0 {
-            cuts.push(format!("{left_out} links that are too many or too long"));
+            cuts.push(format!("{left_out} links are too many or too long"));
         }
         // Credentials in a link are the page's, not ours: they are neither sent nor kept.
         urls.iter_mut().for_each(|link| drop(take_userinfo(link)));
@@ -241,12 +241,12 @@ mod tests {
         assert_eq!(cut("text/html", deep.clone(), MAX_STEPS), (2, 0, String::new()));
         let (found, left, told) = cut("text/html", deep.clone(), 1_000_000);
         let expected = format!(
-            "its last {left} of {} bytes, since its elements are nested too deep",
+            "its last {left} of {} bytes are not read: its elements are nested too deep",
             deep.len()
         );
         assert_eq!((found, told), (1, expected));
         let many: String = (0..10_007).map(|n| format!("<a href={n}>")).collect();
-        let told = "7 links that are too many or too long".to_owned();
+        let told = "7 links are too many or too long".to_owned();
         assert_eq!(cut("text/html", many, MAX_STEPS), (10_000, 0, told.clone()));
         let many: String = (0..10_007).map(|n| format!("<url><loc>/{n}</loc></url>")).collect();
         let many = format!("<urlset>{many}</urlset>");

@@ -20,7 +20,7 @@ struct State {
 }
 
 impl Stop {
-    /// A switch that nobody has thrown yet.
+    /// A switch that has not been thrown yet.
     #[must_use]
     pub fn new() -> Stop {
         Stop::default()
@@ -56,7 +56,7 @@ impl Stop {
         self.state().at_once
     }
 
-    /// Waits until somebody asks. Dropping it midway loses nothing.
+    /// Waits until a stop is asked for. Dropping it midway loses nothing.
     #[must_use]
     pub fn asked(&self) -> Asked {
         Asked { stop: self.clone(), waker: None }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_once_from_any_thread() {
+    fn a_waiter_is_woken_once_from_any_thread() {
         let stop = Stop::new();
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());

@@ -14,8 +14,8 @@ use crate::value::millis;
 /// The phases of a request, in milliseconds each. One that there was not is `None`: over a
 /// connection that was kept, nothing is looked up.
 ///
-/// A redirect adds its own phases to those of the request that led to it. A request that failed
-/// has spent the last of its time in the phase that it failed in.
+/// A page that was redirected has the phases of the request to where it is. A request that failed has
+/// spent the last of its time in the phase that it failed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Waiting for a connection to be free.
@@ -90,14 +90,14 @@ fn begins(kind: &SignalKind<'_>) -> Option<Phase> {
 }
 
 /// One request on its way.
-struct Runner {
+struct Running {
     number: u64,
     phase: Phase,
     since: Instant,
     spent: [Option<Duration>; COLUMNS.len()],
 }
 
-impl Runner {
+impl Running {
     fn note(&mut self, at: Instant, kind: &SignalKind<'_>) {
         let Some(next) = begins(kind) else { return };
         if let Some(spent) = self.spent.get_mut(self.phase as usize) {
@@ -110,12 +110,12 @@ impl Runner {
 /// A hook that times requests, each known by the URL that it was first sent to: no two requests for
 /// the same one may be on their way at once. Clones share what they note.
 #[derive(Clone, Default)]
-pub struct RequestTimer(Rc<RefCell<Track>>);
+pub struct RequestTimer(Rc<RefCell<Requests>>);
 
-/// Whoever begins a request takes its timings, so that only those on their way are kept.
+/// The requests on their way. What begins one takes its timings, so that no others are kept.
 #[derive(Default)]
-struct Track {
-    runners: HashMap<Url, Runner>,
+struct Requests {
+    running: HashMap<Url, Running>,
     /// The URL that each request was first sent to, by its number.
     urls: HashMap<u64, Url>,
 }
@@ -124,11 +124,11 @@ impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
     #[must_use]
     pub fn take(&self, url: &Url) -> Timings {
-        let mut track = self.0.borrow_mut();
-        let Some(runner) = track.runners.remove(url) else { return Timings::default() };
-        track.urls.remove(&runner.number);
+        let mut requests = self.0.borrow_mut();
+        let Some(request) = requests.running.remove(url) else { return Timings::default() };
+        requests.urls.remove(&request.number);
         let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
-            runner.spent.map(|spent| spent.map(millis));
+            request.spent.map(|spent| spent.map(millis));
         Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
     }
 }
@@ -139,22 +139,22 @@ impl Hook for RequestTimer {
     }
 }
 
-impl Track {
+impl Requests {
     fn note(&mut self, request: u64, at: Instant, kind: &SignalKind<'_>) {
-        let Track { runners, urls } = self;
+        let Requests { running, urls } = self;
         if let SignalKind::RequestStart { url, .. } = *kind
             && !urls.contains_key(&request)
         {
             urls.insert(request, url.clone());
             let (phase, spent) = (Phase::Over, [None; COLUMNS.len()]);
-            let runner = Runner { number: request, phase, since: at, spent };
+            let request = Running { number: request, phase, since: at, spent };
             // A page that is tried again: what the try before has taken is of no interest.
-            if let Some(before) = runners.insert(url.clone(), runner) {
+            if let Some(before) = running.insert(url.clone(), request) {
                 urls.remove(&before.number);
             }
         }
-        if let Some(runner) = urls.get(&request).and_then(|url| runners.get_mut(url)) {
-            runner.note(at, kind);
+        if let Some(request) = urls.get(&request).and_then(|url| running.get_mut(url)) {
+            request.note(at, kind);
         }
     }
 }
@@ -220,7 +220,7 @@ mod tests {
         let timings = Timings { queued_ms: Some(1.0), ..Timings::default() };
         assert_eq!(timer.take(&second), timings, "the request for it, not the redirect");
         assert_eq!(timer.take(&second), Timings::default(), "taken");
-        let track = timer.0.borrow();
-        assert_eq!((track.runners.len(), track.urls.len()), (0, 0));
+        let requests = timer.0.borrow();
+        assert_eq!((requests.running.len(), requests.urls.len()), (0, 0));
     }
 }

@@ -1,6 +1,5 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -9,68 +8,21 @@ use bytes::{Bytes, BytesMut};
 use encoding_rs::{Encoding, UTF_8};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, REFRESH, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{
-    Client, ClientBuilder, CookieJar, HarRecorder, Hook, Proxy, Response, Signal, decode_text,
-};
+use mainspring_http::{Client, ClientBuilder, HarRecorder, Hook, Response, Signal, decode_text};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
-use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS};
+use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
-use crate::crawl::sitemap::MAX_UNPACKED;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, hide_in};
 use crate::links::field_asks_nofollow;
 use crate::media_type::MediaType;
+use crate::options::Options;
 use crate::output::Draft;
-use crate::polite::robots::{self, PRODUCT, Robots};
+use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
 use crate::timings::{RequestTimer, Timings};
-
-/// How pages are to be asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Connections at once.
-    pub connections: usize,
-    /// The longest a page may take in all, the wait for a connection not counted.
-    pub timeout: Option<Duration>,
-    /// The longest body that is taken, in bytes.
-    pub max_size: u64,
-    /// What to call ourselves.
-    pub user_agent: Option<HeaderValue>,
-    /// Header fields that a client sends by itself, and this one is not to.
-    pub removed: Vec<HeaderName>,
-    /// Header fields to send, and where each may go.
-    pub credentials: Credentials,
-    /// The proxy to go through.
-    pub proxy: Option<Proxy>,
-    /// Whether to keep an archive of what was asked and answered.
-    pub archive: bool,
-    /// Whether to time each phase of each request: see [`Web::timings`].
-    pub timed: bool,
-    /// Whether to keep the cookies that sites set, and to send them back.
-    pub cookies: bool,
-    /// Whether any certificate is taken for good, which is dangerous.
-    pub accept_invalid_certs: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            connections: 100,
-            timeout: None,
-            max_size: 10 << 20,
-            user_agent: None,
-            removed: Vec::new(),
-            credentials: Credentials::default(),
-            proxy: None,
-            archive: false,
-            timed: false,
-            cookies: false,
-            accept_invalid_certs: false,
-        }
-    }
-}
 
 /// The web, as far as one crawl sees it. Clones share its connections.
 #[derive(Clone)]
@@ -157,7 +109,7 @@ fn encoding_of(body: &[u8], text: &str, content_type: &str) -> &'static Encoding
 
 /// Why a page was not to be had.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Miss {
+pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
@@ -187,25 +139,25 @@ pub enum Miss {
     Failed(String),
 }
 
-impl std::fmt::Display for Miss {
+impl std::fmt::Display for FetchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Miss::Busy { status, .. } | Miss::Refused(status) => write!(f, "{status}"),
-            Miss::Moved { status, to } => write!(f, "{status} to {to}"),
-            Miss::Unread { reason, .. } | Miss::Failed(reason) => f.write_str(reason),
+            FetchError::Busy { status, .. } | FetchError::Refused(status) => write!(f, "{status}"),
+            FetchError::Moved { status, to } => write!(f, "{status} to {to}"),
+            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
         }
     }
 }
 
-impl<T> From<Miss> for Fetched<T> {
-    fn from(miss: Miss) -> Fetched<T> {
-        match miss {
-            Miss::Busy { retry_after, .. } => {
-                Fetched::Busy { reason: miss.to_string(), retry_after }
+impl<T> From<FetchError> for Fetched<T> {
+    fn from(error: FetchError) -> Fetched<T> {
+        match error {
+            FetchError::Busy { retry_after, .. } => {
+                Fetched::Busy { reason: error.to_string(), retry_after }
             }
-            Miss::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
-            Miss::Refused(_) | Miss::Unread { .. } | Miss::Failed(_) => {
-                Fetched::Failed(miss.to_string())
+            FetchError::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
+            FetchError::Refused(_) | FetchError::Unread { .. } | FetchError::Failed(_) => {
+                Fetched::Failed(error.to_string())
             }
         }
     }
@@ -230,29 +182,7 @@ impl Web {
     /// The same from a client that has been set up in part.
     #[must_use]
     pub fn with(client: ClientBuilder, options: &Options) -> Web {
-        let ours =
-            HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-        debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
-        let mut client = client
-            .max_connections(options.connections)
-            .max_connections_per_host(options.connections)
-            .max_idle_connections(options.connections)
-            // Redirects are for the crawl to judge.
-            .max_redirects(0)
-            // What each kind of answer may be long is told with the request.
-            .max_body_bytes(options.max_size.max(MAX_UNPACKED as u64))
-            .danger_accept_invalid_certs(options.accept_invalid_certs)
-            .user_agent(options.user_agent.clone().unwrap_or(ours));
-        if let Some(timeout) = options.timeout {
-            client = client.timeout(timeout);
-        }
-        client = without(client, &options.removed);
-        if let Some(proxy) = &options.proxy {
-            client = client.proxy(proxy.clone());
-        }
-        if options.cookies {
-            client = client.cookies(CookieJar::new());
-        }
+        let mut client = options.set_up(client);
         let hooks = Hooks {
             archive: options.archive.then(HarRecorder::new),
             timer: options.timed.then(RequestTimer::default),
@@ -280,19 +210,23 @@ impl Web {
     ///
     /// # Errors
     /// Why it was not to be had: a status from 300 on, a body that is too long, or no whole answer.
-    pub async fn get(&self, url: &Url) -> Result<Answer, Miss> {
+    pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
         self.get_if(url, |_| true).await
     }
 
     /// Fetches a page if its `Content-Type` is wanted; otherwise its body is not read.
     ///
     /// # Errors
-    /// As [`Web::get`], and [`Miss::Unread`] for a type that is not wanted.
-    pub async fn get_if(&self, url: &Url, wanted: impl Fn(&str) -> bool) -> Result<Answer, Miss> {
+    /// As [`Web::get`], and [`FetchError::Unread`] for a type that is not wanted.
+    pub async fn get_if(
+        &self,
+        url: &Url,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Answer, FetchError> {
         let (head, response) = self.ask(url).await?;
         let unread = |reason| {
             let Answer { status, content_type, .. } = head.clone();
-            Err(Miss::Unread { status, content_type, reason })
+            Err(FetchError::Unread { status, content_type, reason })
         };
         if !wanted(&head.content_type) {
             return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
@@ -303,7 +237,7 @@ impl Web {
         }
         let (body, is_whole) = read(response, max).await?;
         if !is_whole {
-            return Err(Miss::Failed(format!("its body is larger than {max} bytes")));
+            return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
         }
         Ok(Answer { body, ..head })
     }
@@ -319,7 +253,7 @@ impl Web {
         max: usize,
         redirects: usize,
         scope: &Scope,
-    ) -> Result<(Answer, bool), Miss> {
+    ) -> Result<(Answer, bool), FetchError> {
         let mut at = url.clone();
         for _ in 0..=redirects {
             let asked = self.ask(&at).await;
@@ -331,18 +265,20 @@ impl Web {
                     let body = body.slice(..body.len().min(max));
                     return Ok((Answer { body, ..head }, is_whole));
                 }
-                Err(Miss::Moved { to, .. }) => {
-                    scope.allows_redirect(&at, &to).map_err(Miss::Failed)?;
+                Err(FetchError::Moved { to, .. }) => {
+                    scope.allows_redirect(&at, &to).map_err(FetchError::Failed)?;
                     at = to;
                 }
-                Err(miss) => return Err(miss),
+                Err(error) => return Err(error),
             }
         }
-        Err(Miss::Failed(format!("it redirects more than {redirects} times, at last to {at}")))
+        let at = shortened(at.as_str(), SHOWN);
+        let why = format!("it redirects more than {redirects} times, at last to {at}");
+        Err(FetchError::Failed(why))
     }
 
     /// Sends the request and looks at the status; the body is yet to be read.
-    async fn ask(&self, url: &Url) -> Result<(Answer, Response), Miss> {
+    async fn ask(&self, url: &Url) -> Result<(Answer, Response), FetchError> {
         let mut request = self.client.get(url);
         let fields = self.credentials.fields_for(url);
         // Without fields of its own, a request takes those of the client in one copy.
@@ -352,16 +288,18 @@ impl Web {
         let response = request.send().await.map_err(failed(url))?;
         let (status, headers) = (response.status(), response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(Miss::Busy {
+            return Err(FetchError::Busy {
                 status,
                 retry_after: retry_after(headers, SystemTime::now()),
             });
         }
         if status.is_client_error() || status.is_server_error() {
-            return Err(Miss::Refused(status));
+            return Err(FetchError::Refused(status));
         }
         if let Some(target) = redirect::target(status, headers, url) {
-            return Err(target.map_or_else(Miss::Failed, |to| Miss::Moved { status, to }));
+            return Err(
+                target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
+            );
         }
         let answer = Answer {
             url: url.clone(),
@@ -382,10 +320,10 @@ impl Web {
             Ok((answer, _)) => {
                 Fetched::Robots(Robots::parse(&String::from_utf8_lossy(&answer.body)))
             }
-            Err(Miss::Refused(status)) if status.is_client_error() => {
+            Err(FetchError::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())
             }
-            Err(miss) => miss.into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -421,17 +359,17 @@ fn percent_encoded(value: &HeaderValue) -> String {
 
 /// The client's words on a request for `url` that failed, without the request: what shows them says
 /// which page it was.
-fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> Miss + use<> {
+fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
     let request = format!("GET {url}: ");
     move |error| {
         let reason = error.to_string();
-        Miss::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
+        FetchError::Failed(reason.strip_prefix(&request).unwrap_or(&reason).to_owned())
     }
 }
 
 /// Reads a body until it is over or longer than `max` bytes; says whether it was over. Of a longer
 /// one, a little more than `max` bytes may come.
-async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), Miss> {
+async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
     let failed = failed(response.url());
     let is_coded = response.headers().contains_key(CONTENT_ENCODING);
     if !is_coded && response.content_length().is_some_and(|bytes| bytes <= max) {
@@ -447,36 +385,15 @@ async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), Miss> {
     Ok((body.freeze(), true))
 }
 
-/// A client to set up that does not send these fields by itself.
-pub fn without(mut client: ClientBuilder, removed: &[HeaderName]) -> ClientBuilder {
-    for name in removed {
-        client = client.without_default_header(name);
-    }
-    client
-}
-
-/// A client to set up that trusts the certificates in this file, if there is one, besides those
-/// that the system trusts.
-///
-/// # Errors
-/// One sentence that names the file: it cannot be read, or holds no certificate.
-pub fn trusting(roots: Option<&Path>) -> Result<ClientBuilder, String> {
-    let client = Client::builder();
-    let Some(path) = roots else { return Ok(client) };
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("cannot take certificates from {}: {error}", path.display())
-    };
-    let pem = std::fs::read(path).map_err(|error| cannot(&error))?;
-    client.add_root_certificates(&pem).map_err(|error| cannot(&error))
-}
-
 /// Writes an archive to a file, which appears once it is whole.
 ///
 /// # Errors
 /// One sentence that names the file.
 pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
     let written = Draft::create(path).and_then(|mut file| {
-        file.write_all(archive.to_json().as_bytes())?;
+        let mut told = serde_json::from_str(&archive.to_json())?;
+        hide_in(&mut told);
+        serde_json::to_writer(&mut file, &told)?;
         file.publish()
     });
     written.map_err(|error| format!("cannot write {}: {error}", path.display()))

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 #[cfg(unix)]
 use cli_support::signal;
-use cli_support::{Scratch, Site, crawl, run};
+use cli_support::{Scratch, Site, crawl, on_a_terminal, run};
 use mainspring_examples::site::movies::Movie;
 
 /// The rows of a table, cells separated by one space, for those whose name is asked for.
@@ -181,6 +181,27 @@ fn every_mistake_is_one_line_and_an_exit_code() {
     ] {
         let ran = run(&args);
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr), (code, "", stderr), "{args:?}");
+    }
+}
+
+/// A line that wraps could not be renewed.
+#[test]
+fn progress_is_as_wide_as_the_terminal_and_no_wider() {
+    for columns in [20, 40, 79, 120] {
+        let args = ["--pages", "3", "--delay", "250ms", "--concurrency", "1", "--no-trace"];
+        let shown = on_a_terminal(columns, &args);
+        let frames: Vec<&str> =
+            shown.split(['\r', '\n']).filter(|frame| frame.contains('░')).collect();
+        assert!(frames.len() > 2, "{columns}: {shown:?}");
+        for frame in frames {
+            let visible = frame.split('\x1b').map(|piece| match piece.strip_prefix('[') {
+                Some(rest) => {
+                    rest.trim_start_matches(|c: char| c.is_ascii_digit()).chars().skip(1).count()
+                }
+                None => piece.chars().count(),
+            });
+            assert!(visible.sum::<usize>() <= columns as usize, "{columns}: {frame:?}");
+        }
     }
 }
 

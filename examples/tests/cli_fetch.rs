@@ -42,7 +42,7 @@ fn without_a_selector_every_page_is_a_line() {
 #[test]
 fn failures_are_listed_with_their_reasons() {
     let site = Site::start(&["--pages", "2"]);
-    // A port that was free a moment ago, and that nobody listens on.
+    // A port that was free a moment ago, without a listener.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let refused = format!("http://{}/", closed.expect("a port"));
     let gone = site.url("/nope");
@@ -124,7 +124,7 @@ fn a_page_cannot_send_commands_to_the_terminal_and_a_pipe_gets_its_text() {
     ] {
         let ran = run(args);
         assert_eq!(ran.stdout.trim_end_matches('\n'), text, "{args:?}");
-        let shown = on_a_terminal(args);
+        let shown = on_a_terminal(200, args);
         let escaped = "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}x \\u{200e}y\\u{7f}";
         assert!(shown.contains(escaped) && !shown.contains("\x1b]0"), "{args:?}: {shown:?}");
     }
@@ -248,7 +248,7 @@ fn a_crawl_goes_on_where_its_journal_ends() {
 }
 
 /// A chain of pages, each of which links to the next two, so that a crawl finds them bit by bit;
-/// whoever asks for one is noted.
+/// each request is noted.
 fn chain(last: u32) -> (Canned, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = asked.clone();

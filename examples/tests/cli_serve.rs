@@ -67,7 +67,7 @@ fn an_old_client_is_hung_up_on_unless_it_asks_otherwise() {
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_harms_nobody() {
+fn a_client_that_leaves_in_the_middle_harms_no_other() {
     let site = Site::start(&[]);
     assert_eq!(exchange(&site, b""), "");
     assert_eq!(exchange(&site, b"GET /hel"), "");

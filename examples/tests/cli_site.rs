@@ -55,7 +55,7 @@ fn a_packed_index_leads_to_packed_and_plain_sitemaps() {
     assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
 }
 
-/// Until somebody stops it, each of these runs waits for an answer that never ends.
+/// Until it is stopped, each of these runs waits for an answer that never ends.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_wait_for_a_sitemap_and_for_robots_txt() {

@@ -1,4 +1,4 @@
-//! `crawl` and certificates: whom it trusts, and what it says of those that it does not.
+//! `crawl` and certificates: which it trusts, and what it says of those that it does not.
 
 mod cli_support;
 
@@ -74,7 +74,7 @@ impl Drop for Secure {
 }
 
 #[test]
-fn a_certificate_is_trusted_if_somebody_says_so() {
+fn a_certificate_is_trusted_if_the_command_line_says_so() {
     let site = Secure::start();
     let scratch = Scratch::new("tls");
     let (roots, none) = (scratch.path("roots.pem"), scratch.path("none.pem"));
@@ -101,4 +101,26 @@ fn a_certificate_is_trusted_if_somebody_says_so() {
         assert_eq!((ran.code, ran.stdout.as_str()), (0, "<h1>safe</h1>"), "{}", ran.stderr);
         assert!(ran.stderr.contains(", TLS "), "how long the handshake took: {}", ran.stderr);
     }
+}
+
+/// As every site does that has moved from http to https.
+#[test]
+fn a_beginning_may_be_sent_from_http_to_https() {
+    let secure = Secure::start();
+    let to = secure.url("/");
+    let plain = Canned::start(move |_| cli_support::moved(301, &to));
+    let scratch = Scratch::new("https");
+    let roots = scratch.path("roots.pem");
+    fs::write(&roots, &secure.pem).expect("written");
+    let start = plain.url("/").replace("127.0.0.1", "localhost");
+    for command in [&["fetch"][..], &["site", "--ignore-robots"]] {
+        let ran = run(&[command, &[&start, "--cacert", &roots, "--select", "h1"]].concat());
+        assert_eq!((ran.code, &*ran.stdout), (0, "safe\n"), "{}", ran.stderr);
+        let said = format!("note: {start} redirects to {}: ", secure.url("/"));
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    }
+    // The name of another host is another site, https or not.
+    let ran = run(&["fetch", &plain.url("/"), "--cacert", &roots]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--any-host allows it"), "{}", ran.stderr);
 }

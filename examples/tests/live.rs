@@ -89,7 +89,7 @@ fn the_view_holds_steps_breaks_and_gives_the_terminal_back() {
     screen.shows(&["no task is shown", "filter: no such task"]);
     screen.press(&["Escape"]);
     screen.press(&["q"]);
-    // Whoever quits the view lets the loop go on; its result stands on the terminal as ever.
+    // To quit the view lets the loop go on; its result stands on the terminal as ever.
     screen.shows(&["failures", "left with 0"]);
 }
 
@@ -124,7 +124,7 @@ fn what_a_watched_fetch_prints_comes_once_the_view_is_gone() {
     let release = release;
     let arguments = format!("fetch {} {} --live --select h1", site.url("/a"), site.url("/b"));
     let Some(screen) = Screen::start("fetch", &arguments) else {
-        // Nobody has asked for anything.
+        // Nothing has been asked for.
         return;
     };
     screen.shows(&["fetch ht", "space hold·s turn·p poll"]);

@@ -38,8 +38,12 @@ fn without_secrets(error: &clap::Error) -> String {
         let shown = if option.starts_with("--header") { name } else { "" };
         message = message.replace(&format!("'{value}'"), &format!("'{shown}{HIDDEN}'"));
     }
-    for text in [option, value].into_iter().filter(|text| text.contains('@')) {
-        message = message.replace(text, &without_userinfo(text));
+    for (_, said) in error.context() {
+        if let ContextValue::String(text) = said
+            && text.contains('@')
+        {
+            message = message.replace(text, &without_userinfo(text));
+        }
     }
     message
 }

@@ -18,7 +18,7 @@ use crate::links::Nofollow;
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ pub struct Fetch {
 }
 
 /// `crawl site`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
@@ -134,7 +134,7 @@ pub enum Reach {
 }
 
 /// How to ask for pages, and what to do with them.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "Asking and keeping")]
 pub struct Asking {
     /// Print what this CSS selector finds, instead of a line per page

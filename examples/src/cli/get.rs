@@ -11,7 +11,7 @@ use super::values::{Via, header, header_value, limit, proxy, seed, user};
 use crate::credentials::Field;
 
 /// `crawl get`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = "\
 Examples:
   crawl get -i http://localhost:8080/hello
@@ -23,7 +23,8 @@ What -w knows: http_code http_version url_effective num_redirects content_type r
                time_starttransfer time_total
 Not as with curl:
   every failure is exit code 1, a mistake in the command line 2
-  -d @FILE sends the file as it is, line ends too, as --data-binary does
+  without -m, five minutes are the limit
+  -d @FILE sends the file as it is, line ends too, as --data-binary does; -H and -w read no file
   -H 'Host:' removes nothing: HTTP/1.1 asks for one
   -X holds for the first request; redirects change it as the standard says
   -o's file appears once it is whole; -m also takes units, as in 250ms or 2m

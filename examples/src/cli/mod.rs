@@ -18,6 +18,19 @@ pub use get::Get;
 pub use values::{Seeds, Via, seed};
 use values::{at_least_one, page_count};
 
+/// What may hold a secret shows nothing of itself.
+macro_rules! opaque {
+    ($($name:ident)*) => {
+        $(impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+opaque!(Asking Fetch Get Seeds Site);
+
 const EXAMPLES: &str = "\
 Examples:
   crawl                                     crawl the demo site: 100 movies, each a second late
@@ -58,7 +71,7 @@ pub enum Command {
     Sweep(Sweep),
     /// Fetch pages, follow their links if asked to, select from them
     Fetch(Box<Fetch>),
-    /// Crawl whole sites, with manners: robots.txt, pauses, budgets, a journal to resume from
+    /// Crawl whole sites politely: robots.txt, pauses, budgets, a journal to resume from
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
     Get(Box<Get>),
@@ -228,6 +241,18 @@ mod tests {
             ),
         ] {
             assert_eq!(complaint_of(line), (text.to_owned(), 2));
+        }
+    }
+
+    #[test]
+    fn what_was_given_is_not_to_be_seen_in_debug_text() {
+        for line in [
+            "crawl get http://me:s3cr3t@h/ -u me:s3cr3t -H Cookie:s3cr3t -x me:s3cr3t@h:1",
+            "crawl fetch http://me:s3cr3t@h/[1-2] -u me:s3cr3t -H X-Api-Key:s3cr3t",
+            "crawl site http://s3cr3t@h/ --sitemap http://me:s3cr3t@h/ -x http://me:s3cr3t@h:1",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert!(!format!("{cli:?}").contains("s3cr3t"), "{cli:?}");
         }
     }
 

@@ -51,7 +51,7 @@ pub fn seed(text: &str) -> Result<Url, String> {
 const MAX_RANGE: u32 = 1_000_000;
 
 /// One URL, or those that one with a range stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seeds(pub Vec<Url>);
 
 /// A URL in which `[1-100]` stands for each of these numbers, as with curl. One range is enough;

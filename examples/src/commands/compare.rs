@@ -13,13 +13,14 @@ use url::Url;
 use crate::cli::Compare;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::report::bars::bar;
 use crate::report::table::Table;
 use crate::site::host::{Host, check_room};
 use crate::site::server::Site;
 use crate::trace;
 use crate::value::{Count, Took};
-use crate::web::{Options, Web};
+use crate::web::Web;
 
 /// One way of waiting, measured.
 struct Measured {
@@ -41,7 +42,7 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
     let (address, pages) = (site.address(), args.pages);
     let (mut measured, mut runs) = (Vec::new(), Vec::new());
     for Way { name, why, fetch, shown } in ways(args) {
-        // Progress for whoever watches: the slow ways take a while.
+        // Progress, since the slow ways take a while.
         writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
         let recorder = (shown && args.trace.is_some()).then(Recorder::default);
         let start = Instant::now();

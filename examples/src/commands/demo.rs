@@ -12,12 +12,14 @@ use url::Url;
 use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
-use crate::crawl::frontier::{Bounds, Frontier, Job};
+use crate::crawl::frontier::{Bounds, Frontier};
+use crate::crawl::job::Job;
 use crate::crawl::scope::Scope;
 use crate::extract;
 use crate::failure::{Failure, print};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::output::{OutDir, check, movies};
 use crate::polite::pace::Pace;
 use crate::report::progress;
@@ -30,7 +32,7 @@ use crate::stop::Stop;
 use crate::text::Printable;
 use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Options, Web};
+use crate::web::{Connections, Web};
 
 /// Failures that are listed one by one; a site that is down should not fill the screen.
 const LISTED: usize = 20;
@@ -62,29 +64,29 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     // It outlives the loop: closing thousands of connections would be a long poll.
     let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
-    let harvest = runtime.block_on(gather(front, args, &web, &stop));
+    let outcome = runtime.block_on(gather(front, args, &web, &stop));
     let stats = runtime.stats();
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live, site));
 
-    print(&harvest.report(args, &stats))?;
+    print(&outcome.report(args, &stats))?;
     if let Some(out) = out {
         let at = out.path().display().to_string();
-        movies::write(&out, &harvest.movies)
+        movies::write(&out, &outcome.movies)
             .map_err(|error| format!("cannot write to {at}: {error}"))?;
-        print(&format!("\n  {} movies written to {at}\n", Count(harvest.movies.len() as u64)))?;
+        print(&format!("\n  {} movies written to {at}\n", Count(outcome.movies.len() as u64)))?;
     }
     if let Some(recorder) = recorder {
         leave_page(args, &recorder)?;
     }
-    Ok(match (stop.is_asked(), harvest.failures.is_empty()) {
+    Ok(match (stop.is_asked(), outcome.failures.is_empty()) {
         (true, _) => ExitCode::from(130),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
     })
 }
 
-/// Writes the page of the run and says where it is. One that nobody asked for is no reason to fail.
+/// Writes the page of the run and says where it is. One that was not asked for is no reason to fail.
 fn leave_page(args: &Demo, recorder: &Recorder) -> Result<(), Failure> {
     let path = args.trace.clone().unwrap_or_else(trace::default_page);
     let run = [recorder.trace().titled("crawl")];
@@ -105,7 +107,7 @@ enum Found {
 
 /// What the crawl brought home.
 #[derive(Debug, Default)]
-struct Harvest {
+struct Outcome {
     movies: Vec<Movie>,
     failures: Vec<String>,
     fronts: u64,
@@ -117,34 +119,34 @@ struct Harvest {
 }
 
 /// Crawls the site from its front page on.
-async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Harvest {
+async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
     let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::same_hosts(&seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
-    let mut harvest = Harvest::default();
+    let mut outcome = Outcome::default();
     let fetch = |job: &Job| {
         let name = format!("fetch {}", path_of(&job.url));
         (name, fetch(web.clone(), job.url.clone()))
     };
     let budget = Budget::unlimited(args.concurrency);
-    let over = |over| harvest.take(over);
-    harvest.totals = crawl(&mut frontier, budget, stop, &watch, fetch, over).await;
+    let over = |over| outcome.take(over);
+    outcome.totals = crawl(&mut frontier, budget, stop, &watch, fetch, over).await;
     if let Some(progress) = progress {
         progress.end().await;
     }
-    harvest.connections = web.connections();
-    harvest.movies.sort_by_key(|movie| movie.id);
-    harvest
+    outcome.connections = web.connections();
+    outcome.movies.sort_by_key(|movie| movie.id);
+    outcome
 }
 
 /// Fetches one page and reads from it what the crawl is after.
 async fn fetch(web: Web, url: Url) -> Fetched<Found> {
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
-        Err(miss) => return miss.into(),
+        Err(error) => return error.into(),
     };
     let bytes = answer.body.len() as u64;
     let html = Html::parse_document(&answer.text());
@@ -164,9 +166,9 @@ fn path_of(url: &Url) -> &str {
     &url[url::Position::BeforePath..url::Position::AfterQuery]
 }
 
-impl Harvest {
+impl Outcome {
     fn take(&mut self, over: Over<Found>) {
-        // The demo asks nobody's permission, so nothing is forbidden.
+        // The demo reads no robots.txt and follows no redirects: nothing is left alone.
         let Over::Page(page) = over else { return };
         if page.job.url.path().starts_with("/detail/") {
             let (first, last) = self.details.unwrap_or((page.began, page.ended));
@@ -249,7 +251,7 @@ impl Harvest {
 }
 
 /// How many tasks ended how. What is pending yet belongs to the client, which keeps idle
-/// connections for whoever might want them.
+/// connections for later requests.
 fn final_states(stats: &Stats) -> String {
     let mut states = format!("{} done", Count(stats.done - stats.panicked));
     for (count, state) in

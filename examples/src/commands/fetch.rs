@@ -60,10 +60,10 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     );
     for (count, what) in [
         (totals.abandoned, "known of and not fetched"),
-        (gathered.left_out as u64, "links past the limit of pages"),
+        (gathered.counts.left_out as u64, "links past the limit of pages"),
         (totals.forbidden, "forbidden by robots.txt"),
         (totals.led_away, "redirects to pages known already or out of scope"),
-        (gathered.unasked as u64, "links to hosts without a readable robots.txt"),
+        (gathered.counts.unasked as u64, "links to hosts without a readable robots.txt"),
     ] {
         if count > 0 {
             summary.push_str(&format!(", {} {what}", Count(count)));

@@ -2,46 +2,36 @@
 //! what was found.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mainspring::time::now;
-use mainspring::{Runtime, spawn_blocking};
+use mainspring::Runtime;
 use mainspring_microscope::Recorder;
-use serde::de::IgnoredAny;
 use url::Url;
 
-use super::result_writer::{Found, ResultWriter};
+use super::fetcher::{BodyStore, Fetcher};
+use super::result_writer::ResultWriter;
 use crate::cli::Asking;
 use crate::crawl::account::{Budget, End, Totals, Watch};
-use crate::crawl::engine::{Fetched, Over, crawl};
-use crate::crawl::frontier::{Frontier, Job, WorkItem};
+use crate::crawl::engine::{Over, crawl};
+use crate::crawl::frontier::Frontier;
+use crate::crawl::job::{Counts, Job};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
-use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
-use crate::extract::MAX_STEPS;
 use crate::failure::Failure;
 use crate::live;
-use crate::output::{OutDir, check, names};
+use crate::options::{Options, trusting};
+use crate::output::{OutDir, check};
 use crate::reader::Reader;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::{STDERR, Text};
 use crate::trace;
-use crate::value::millis;
-use crate::web::{Answer, Connections, Miss, Options, Web, trusting};
-
-/// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
-/// to another thread is worth. Larger ones would hold the loop for milliseconds.
-const PARSED_ON_THE_LOOP: usize = 64 * 1024;
-
-/// How many steps that may take; a small page that is nested deep takes more.
-const STEPS_ON_THE_LOOP: usize = 1_000_000;
+use crate::web::{Connections, Web};
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -72,12 +62,10 @@ pub struct Gathered {
     pub records: Vec<Record>,
     /// How many of them are of earlier runs.
     pub earlier: usize,
-    /// Links that were not followed because of the bound on pages.
-    pub left_out: usize,
+    /// Links that were not followed.
+    pub counts: Counts,
     /// Whether there are to be pages at all: there are none where no time was given for them.
     pub expects_pages: bool,
-    /// Links that were not followed because the robots.txt of their host could not be had.
-    pub unasked: usize,
     /// What else failed: one sentence each.
     pub failures: Vec<String>,
     /// What limits have cut that is no page: one sentence each.
@@ -197,7 +185,7 @@ async fn carry_out(
     stop: &Stop,
 ) -> (ResultWriter, Gathered) {
     let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let shelf = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| Shelf {
+    let bodies = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
         dir,
         json: asking.json,
         taken: RefCell::new(taken),
@@ -213,7 +201,7 @@ async fn carry_out(
         web: web.clone(),
         scope: plan.frontier.scope(),
         reader: Arc::new(reader),
-        shelf,
+        bodies,
     });
     let watch = Watch::default();
     let progress = (!asking.live).then(|| progress::show(watch.clone()));
@@ -228,7 +216,7 @@ async fn carry_out(
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),
         }
-        let full = fetcher.shelf.as_ref().and_then(|shelf| shelf.trouble.take());
+        let full = fetcher.bodies.as_ref().and_then(|bodies| bodies.trouble.take());
         full.into_iter().for_each(|reason| writer.give_up(reason));
         if writer.is_in_trouble() {
             stop.abort();
@@ -246,124 +234,12 @@ async fn carry_out(
         totals,
         records: Vec::new(),
         earlier,
-        left_out: plan.frontier.left_out(),
+        counts: plan.frontier.counts(),
         expects_pages: true,
-        unasked: plan.frontier.unasked(),
         failures: plan.failures,
         cuts: plan.cuts,
         notes: plan.frontier.notes().to_vec(),
         connections: Connections::default(),
     };
     (writer, gathered)
-}
-
-/// Fetches pages and reads them.
-struct Fetcher {
-    web: Web,
-    scope: Scope,
-    reader: Arc<Reader>,
-    shelf: Option<Shelf>,
-}
-
-impl Fetcher {
-    async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
-        if job.item == WorkItem::Robots {
-            return self.web.robots(&job.url, &self.scope).await;
-        }
-        let start = now();
-        let is_wanted = |content_type: &str| {
-            job.is_beginning() || self.shelf.is_some() || self.reader.is_for(content_type)
-        };
-        let answer = match self.web.get_if(&job.url, is_wanted).await {
-            Ok(answer) => Arc::new(answer),
-            Err(Miss::Unread { status, content_type, reason }) => {
-                let (status, skipped) = (Some(status.as_u16()), Some(reason));
-                let took_ms = millis(now().duration_since(start));
-                let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
-                let found = Found { record, leads_to: Vec::new() };
-                return Fetched::Page { found, links: Vec::new(), bytes: 0 };
-            }
-            Err(miss) => {
-                if let Miss::Moved { .. } = miss {
-                    // What is told of the page is how long it takes where it is.
-                    let _timings = self.web.timings(&job.url);
-                }
-                return miss.into();
-            }
-        };
-        let took = now().duration_since(start);
-        let reader = self.reader.clone();
-        let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
-        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
-        let read = match read.filter(|read| read.left == 0) {
-            Some(read) => read,
-            None => {
-                let answer = answer.clone();
-                match spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await {
-                    Ok(read) => read,
-                    Err(error) => return Fetched::Failed(error.to_string()),
-                }
-            }
-        };
-        let mut file = None;
-        if let Some(shelf) = &self.shelf {
-            match shelf.put(job.found_at(), answer.clone()).await {
-                Ok(name) => file = Some(name),
-                Err(reason) => return Fetched::Failed(reason),
-            }
-        }
-        let bytes = answer.body.len() as u64;
-        let record = Record {
-            status: Some(answer.status.as_u16()),
-            content_type: answer.content_type.clone(),
-            bytes,
-            took_ms: millis(took),
-            links: read.links.len(),
-            nofollow: read.nofollow,
-            file,
-            selected: read.selected,
-            cut: read.cut,
-            ..Record::of(&job)
-        };
-        let found = Found { record, leads_to: read.links.clone() };
-        Fetched::Page { found, links: read.links, bytes }
-    }
-}
-
-/// Where bodies are kept.
-struct Shelf {
-    dir: OutDir,
-    /// Whether they are to be JSON, and named after the last part of their address.
-    json: bool,
-    taken: RefCell<HashSet<String>>,
-    /// Why nothing more can be kept.
-    trouble: RefCell<Option<String>>,
-}
-
-impl Shelf {
-    /// Writes a body where it is not yet in its place; returns the name that it will have.
-    async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
-        let name = if self.json {
-            serde_json::from_slice::<IgnoredAny>(&answer.body)
-                .map_err(|error| format!("the answer is not JSON: {error}"))?;
-            format!("{}.json", names::last_part(url))
-        } else {
-            names::file_name(url, &answer.content_type)
-        };
-        if !self.taken.borrow_mut().insert(name.clone()) {
-            return Err(format!("another page is kept as {name}"));
-        }
-        let (dir, file) = (self.dir.clone(), name.clone());
-        // The file system may keep a thread waiting: not the loop's.
-        let written =
-            spawn_blocking(move || dir.prepare(&file, |file| file.write_all(&answer.body))).await;
-        let at = self.dir.path().display();
-        let written = match written {
-            Ok(written) => written.map_err(|error| format!("cannot write to {at}: {error}")),
-            Err(error) => Err(error.to_string()),
-        };
-        // A disk that is full stays so: to fetch on would be for nothing.
-        written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
-        Ok(name)
-    }
 }

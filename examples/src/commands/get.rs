@@ -7,22 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring_http::{
-    Client, HarRecorder, Hook, Request, Response, Signal, SignalKind, decode_text,
-};
-use url::{Position, Url};
+use mainspring_http::{Client, HarRecorder, Hook, Request, Response, Signal, decode_text};
 
-use crate::cli::{Get, Via};
-use crate::credentials::{Field, HIDDEN, basic, shown, shown_url, take_userinfo};
+use super::verbose::{Verbose, answer_text, head, start_line, tell};
+use crate::cli::Get;
+use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
 use crate::output::{Draft, check};
 use crate::phases::{Phases, Stopwatch};
-use crate::text::{Printable, STDERR, STDOUT, Stream, Text, printable_lines};
+use crate::text::{STDOUT, Text, printable_lines};
 use crate::value::{Size, Took};
-use crate::web;
+use crate::{options, web};
 
 /// Redirects that `-L` follows, as with curl.
 const REDIRECTS: usize = 50;
@@ -48,18 +46,18 @@ fn output(args: &Get) -> Option<&PathBuf> {
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
-    let talk = Talk {
-        verbose: args.verbose,
+    let verbose = Verbose {
+        on: args.verbose,
         via: args.proxy.clone(),
         body: body.as_ref().map(Vec::len),
         method: RefCell::default(),
     };
     let removed: Vec<HeaderName> = args.header.iter().filter_map(removed).collect();
-    let mut client = web::without(web::trusting(args.cacert.as_deref())?, &removed)
-        .decompress(args.compressed)
+    let client = options::trusting(args.cacert.as_deref())?.decompress(args.compressed);
+    let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Hooks(stopwatch.clone(), archive.clone(), talk));
+        .hook(Hooks(stopwatch.clone(), archive.clone(), verbose));
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
     }
@@ -215,73 +213,13 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
 }
 
 /// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
-struct Hooks(Stopwatch, HarRecorder, Talk);
+struct Hooks(Stopwatch, HarRecorder, Verbose);
 
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.signal(signal);
         self.1.signal(signal);
         self.2.signal(signal);
-    }
-}
-
-/// Shows each request as it is sent, and the heads of the answers that redirect.
-struct Talk {
-    verbose: bool,
-    via: Option<Via>,
-    /// Bytes of the body of the first request, if it has one.
-    body: Option<usize>,
-    /// The method of the first request.
-    method: RefCell<Option<Method>>,
-}
-
-impl Hook for Talk {
-    fn signal(&self, signal: &Signal<'_>) {
-        if !self.verbose {
-            return;
-        }
-        match signal.kind {
-            SignalKind::RequestStart { method, url, headers } => {
-                tell(&self.request_text(method, url, headers));
-            }
-            SignalKind::RequestRedirect { response } => {
-                let (version, status) = (response.version(), response.status());
-                let start = start_line(version, status, &response.reason());
-                tell(&answer_text(&start, response.headers()));
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Talk {
-    /// The head of a request. The request names all that goes on the wire but where the body ends, what
-    /// is said to a proxy, and the host.
-    fn request_text(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Vec<u8> {
-        let plain = self.via.as_ref().filter(|via| via.takes_requests && url.scheme() == "http");
-        let target = match plain {
-            Some(_) => &shown_url(url)[..],
-            None => &url[Position::BeforePath..],
-        };
-        let target = target.split('#').next().unwrap_or_default();
-        let host =
-            headers.get(HOST).map_or(&url[Position::BeforeHost..Position::AfterPort], |value| {
-                value.to_str().unwrap_or_default()
-            });
-        let mut text = format!("> {method} {target} HTTP/1.1\n> host: {host}\n").into_bytes();
-        if plain.is_some_and(|via| via.with_password) {
-            text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
-        }
-        push_fields(&mut text, "> ", headers.iter().filter(|(name, _)| *name != HOST));
-        // A redirect that changes the method takes the body away with it.
-        let first = self.method.borrow_mut().get_or_insert_with(|| method.clone()).clone();
-        let body = self.body.filter(|_| first == *method);
-        let says_none = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-        if let Some(bytes) = body.or(says_none.then_some(0)).filter(|bytes| says_none || *bytes > 0)
-        {
-            text.extend(format!("> content-length: {bytes}\n").bytes());
-        }
-        text
     }
 }
 
@@ -367,54 +305,6 @@ impl Facts {
             _ => return None,
         })
     }
-}
-
-/// The first line of an answer.
-fn start_line(version: Version, status: StatusCode, reason: &str) -> String {
-    format!("{version:?} {} {reason}", status.as_u16()).trim_end().to_owned()
-}
-
-/// The head of an answer, as near to the wire as it can be told: all of it, since it was asked for.
-fn head(response: &Response) -> Vec<u8> {
-    let start = start_line(response.version(), response.status(), &response.reason());
-    let mut text = format!("{}\n", Text(&start, STDOUT)).into_bytes();
-    for (name, value) in response.headers() {
-        push_field(&mut text, "", name, value.as_bytes(), STDOUT);
-    }
-    text.push(b'\n');
-    text
-}
-
-/// The head of an answer as `-v` shows it.
-fn answer_text(start: &str, headers: &HeaderMap) -> Vec<u8> {
-    let mut text = format!("< {}\n", Text(start, STDERR)).into_bytes();
-    push_fields(&mut text, "< ", headers.iter());
-    text
-}
-
-/// Fields, a line for each; those that hold secrets without them.
-fn push_fields<'a>(
-    text: &mut Vec<u8>,
-    before: &str,
-    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) {
-    for (name, value) in fields {
-        push_field(text, before, name, &shown(name, value), STDERR);
-    }
-}
-
-fn push_field(text: &mut Vec<u8>, before: &str, name: &HeaderName, value: &[u8], to: Stream) {
-    text.extend(format!("{before}{name}: ").bytes());
-    match **to {
-        true => text.extend(Printable(&String::from_utf8_lossy(value)).to_string().bytes()),
-        false => text.extend_from_slice(value),
-    }
-    text.push(b'\n');
-}
-
-/// For the person who watches, on stderr.
-fn tell(text: &[u8]) {
-    io::stderr().write_all(text).unwrap_or_default();
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use url::Url;
 
 use crate::cli::Asking;
 use crate::crawl::engine::Page;
-use crate::crawl::frontier::{Job, Left};
+use crate::crawl::job::{Job, Left};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
+use crate::crawl::redirect::SHOWN;
 use crate::failure::{Failure, print};
 use crate::output::{OutDir, records};
-use crate::text::{STDOUT, Text};
+use crate::text::{STDOUT, Text, shortened};
 use crate::timings::Timings;
 use crate::value::{Size, Took, millis};
 
@@ -83,7 +84,7 @@ impl ResultWriter {
         if job.via.is_empty() && !job.is_beginning() {
             return self.print(place, String::new());
         }
-        let to = &job.url;
+        let to = shortened(job.url.as_str(), SHOWN);
         let skipped = match why {
             Left::Forbidden => format!("the robots.txt of its host forbids {to}"),
             Left::Known => format!("it redirects to {to}, which is known already"),

@@ -1,4 +1,4 @@
-//! `crawl site`: whole sites, with manners, budgets and a journal to resume from.
+//! `crawl site`: whole sites, politely, with budgets and a journal to resume from.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -44,13 +44,19 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         seeds.append(&mut listed);
     }
     let without = without_credentials(&seeds, &credentials);
-    let (journal, entries) = match &args.resume {
+    let (journal, mut entries) = match &args.resume {
         Some(path) => {
             let (journal, entries) = Journal::open(path)?;
             (Some(journal), entries)
         }
         None => (None, Vec::new()),
     };
+    for entry in &mut entries {
+        // As a version before this one may have kept them.
+        let record = &mut entry.record;
+        let urls = entry.leads_to.iter_mut().chain(&mut record.moved_to).chain([&mut record.url]);
+        urls.for_each(|url| drop(take_userinfo(url)));
+    }
     if let Some(out) = &out {
         put_in_place(out, &entries)?;
     }
@@ -235,13 +241,17 @@ fn report(gathered: &Gathered) -> String {
         (totals.retries, "tried again", "since their host was busy"),
         (totals.forbidden, "forbidden", "by robots.txt"),
         (totals.led_away, "led away", "redirects to pages known already or out of scope"),
-        (gathered.unasked as u64, "not asked for", "links to hosts without a readable robots.txt"),
+        (
+            gathered.counts.unasked as u64,
+            "not asked for",
+            "links to hosts without a readable robots.txt",
+        ),
         (
             nofollow as u64,
             "nofollow",
             "links not followed as their pages ask; --nofollow ignore does",
         ),
-        (gathered.left_out as u64, "left out", "links past the limit of pages"),
+        (gathered.counts.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),
     ] {
         if count > 0 {

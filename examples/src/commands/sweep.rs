@@ -16,8 +16,9 @@ use crate::report::table::Table;
 use crate::site::host::{Host, room};
 use crate::site::server::Site;
 
+use crate::options::Options;
 use crate::value::{Count, Size, Took};
-use crate::web::{Options, Web};
+use crate::web::Web;
 
 /// One step of the sweep, measured.
 struct Step {

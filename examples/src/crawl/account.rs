@@ -25,7 +25,7 @@ impl Budget {
     }
 }
 
-/// Where a crawl stands, for whoever shows it. Clones share it.
+/// Where a crawl stands, for what shows it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Rc<Cell<Standing>>);
 
@@ -88,7 +88,7 @@ pub enum End {
     /// There were none left.
     #[default]
     Nothing,
-    /// Somebody asked for a stop.
+    /// A stop was asked for.
     Asked,
     /// As many bytes had come as there were to be at most.
     Bytes,

@@ -15,14 +15,15 @@ use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
 use super::account::{Budget, End, Totals, Watch};
-use super::frontier::{Frontier, Job, Left, WorkItem};
+use super::frontier::Frontier;
+use super::job::{Job, Left, WorkItem};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
 
 /// How many fetches that have landed are dealt with before others have a turn. When thousands land
 /// at once, dealing with all of them would hold the loop up.
-const AT_A_STRETCH: u64 = 64;
+const BATCH: u64 = 64;
 
 /// What a fetch brings home.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let mut asked = stop.asked();
     let mut landings = 0;
     let time_is_over = start.checked_add(budget.time);
-    // Whoever made the frontier may have spent the time, or been interrupted.
+    // The time may have been spent, or a stop asked for, while the frontier was made.
     totals.end = match stop.is_asked() {
         true => End::Asked,
         false if budget.time.is_zero() => End::Time,
@@ -165,7 +166,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
             flights.next().await.expect("some are in flight")
         };
         landings += 1;
-        if landings % AT_A_STRETCH == 0 {
+        if landings % BATCH == 0 {
             yield_now().await;
         }
         places.give_back(landed.job.after + 1);
@@ -178,7 +179,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.forbidden += frontier.refused() as u64;
+    totals.forbidden += frontier.counts().refused as u64;
     totals.wall = now().duration_since(start);
     totals
 }
@@ -214,7 +215,7 @@ fn land<T>(
         }
         Fetched::Moved { to, .. } => (Err(format!("it redirects to {to}")), 0),
         Fetched::Robots(robots) => {
-            frontier.heed(&job, Ok(robots));
+            frontier.take_robots(&job, Ok(robots));
             return None;
         }
         Fetched::Busy { retry_after, .. } if job.tries + 1 < MAX_TRIES => {
@@ -231,7 +232,7 @@ fn land<T>(
         }
         (WorkItem::Robots, result) => {
             let reason = result.err().unwrap_or_else(|| "it is a page".to_owned());
-            frontier.heed(&job, Err(reason));
+            frontier.take_robots(&job, Err(reason));
             None
         }
     }
@@ -551,12 +552,12 @@ mod tests {
 
     #[test]
     fn when_many_land_at_once_others_have_their_turns() {
-        let pages = 10 * AT_A_STRETCH as u32;
+        let pages = 10 * BATCH as u32;
         let turns = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: pages as usize };
             let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
             (0..pages).for_each(|n| frontier.seed(url(&format!("/{n}"))));
-            // Somebody else, who is polled once in each turn.
+            // Another task, which is polled once in each turn.
             let turns = Rc::new(Cell::new(0));
             let counted = turns.clone();
             let other = mainspring::spawn(async move {

@@ -1,6 +1,6 @@
 //! The frontier: pages known of and not yet fetched, each of them once, and when each may begin.
 //!
-//! Pages wait in one queue per host, since manners are owed to hosts: so many pages of it at once,
+//! Pages wait in one queue per host, since politeness is towards hosts: so many pages of it at once,
 //! so long between two of them, and none before its robots.txt has been read.
 //!
 //! ```text
@@ -17,11 +17,13 @@ use std::time::Instant;
 
 use url::Url;
 
-use super::redirect::{Hop, MAX_REDIRECTS};
+use super::job::{Counts, Job, Left, WorkItem};
+use super::redirect::{Hop, MAX_REDIRECTS, SHOWN};
 use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
+use crate::text::shortened;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -32,72 +34,15 @@ pub struct Bounds {
     pub pages: usize,
 }
 
-/// Something to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Where it is.
-    pub url: Url,
-    /// What it is for.
-    pub item: WorkItem,
-    /// How many links it is away from the beginning.
-    pub depth: u32,
-    /// How many fetches, one after another, had to end before this one could begin.
-    pub after: u32,
-    /// How often it has been tried already.
-    pub tries: u32,
-    /// The redirects that have led to `url`.
-    pub via: Vec<Hop>,
-    host: usize,
-}
-
-impl Job {
-    /// Where the page was found: before any redirect.
-    #[must_use]
-    pub fn found_at(&self) -> &Url {
-        self.via.first().map_or(&self.url, |hop| &hop.url)
-    }
-
-    /// Whether it was asked for, and is not a link that was found.
-    #[must_use]
-    pub fn is_beginning(&self) -> bool {
-        self.depth == 0
-    }
-}
-
-/// Why a page is left alone that could have been fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// A rule of its host's robots.txt forbids it.
-    Forbidden,
-    /// A redirect has led to a page that is known already, and is fetched by itself.
-    Known,
-    /// A redirect has led out of the scope.
-    OtherHost,
-    /// A redirect has led to what `--include` or `--exclude` leaves out.
-    Excluded,
-    /// It cannot be had: why.
-    Failed(String),
-}
-
-/// What a fetch is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkItem {
-    /// To read what a host asks of crawlers.
-    Robots,
-    /// To have the page; with its place among all pages, in the order in which they were found,
-    /// from 0.
-    Page(usize),
-}
-
 /// What is known of a host's robots.txt.
 #[derive(Debug)]
-enum Wishes {
+enum RobotsState {
     /// It has been tried so often.
-    Unasked(u32),
-    Asking,
+    Unknown(u32),
+    Requested,
     Known(Robots),
     /// It cannot be had, for this reason: nothing is fetched (RFC 9309 §2.3.1.4).
-    Lost(String),
+    Failed(String),
 }
 
 struct Host {
@@ -105,7 +50,7 @@ struct Host {
     queue: VecDeque<Job>,
     in_flight: usize,
     not_before: Instant,
-    wishes: Wishes,
+    robots_state: RobotsState,
 }
 
 /// Pages known of, in the order in which they were found.
@@ -123,9 +68,7 @@ pub struct Frontier {
     bounds: Bounds,
     pace: Pace,
     scope: Scope,
-    left_out: usize,
-    refused: usize,
-    unasked: usize,
+    counts: Counts,
     left: Vec<(Job, Left)>,
     notes: Vec<String>,
 }
@@ -145,9 +88,7 @@ impl Frontier {
             bounds,
             pace,
             scope,
-            left_out: 0,
-            refused: 0,
-            unasked: 0,
+            counts: Counts::default(),
             left: Vec::new(),
             notes: Vec::new(),
         }
@@ -186,18 +127,18 @@ impl Frontier {
     fn add(&mut self, url: Url, depth: u32, after: u32) {
         let key = canonical(&url);
         if self.found >= self.bounds.pages {
-            self.left_out += usize::from(!self.seen.contains(&key));
+            self.counts.left_out += usize::from(!self.seen.contains(&key));
         } else if !self.seen.contains(&key) {
             let host = self.host(&url);
             // What will not be fetched takes no page's place, and is not even remembered: there may
             // be any number.
-            match &self.hosts[host].wishes {
-                Wishes::Known(robots) if !robots.allows(&url) => {
-                    self.refused += 1;
+            match &self.hosts[host].robots_state {
+                RobotsState::Known(robots) if !robots.allows(&url) => {
+                    self.counts.refused += 1;
                     return;
                 }
-                Wishes::Lost(_) if depth > 0 => {
-                    self.unasked += 1;
+                RobotsState::Failed(_) if depth > 0 => {
+                    self.counts.unasked += 1;
                     return;
                 }
                 _ => {}
@@ -249,6 +190,7 @@ impl Frontier {
         // A site may send a visitor in a circle once, to set a cookie on the way.
         let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
         if times > 1 {
+            let to = shortened(to.as_str(), SHOWN);
             return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
         }
         if job.via.len() > MAX_REDIRECTS {
@@ -262,10 +204,7 @@ impl Frontier {
                 }
             }
             Verdict::OtherHost if job.is_beginning() => {
-                let flag = self.scope.flag();
-                return Some(Left::Failed(format!(
-                    "it redirects to {to}, which is another site; {flag} allows it"
-                )));
+                return Some(Left::Failed(self.scope.left(to)));
             }
             Verdict::OtherHost => return Some(Left::OtherHost),
             Verdict::Excluded => return Some(Left::Excluded),
@@ -275,9 +214,9 @@ impl Frontier {
             return Some(Left::Known);
         }
         let host = self.host(&job.url);
-        match &self.hosts[host].wishes {
-            Wishes::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
-            Wishes::Lost(reason) => Some(Left::Failed(reason.clone())),
+        match &self.hosts[host].robots_state {
+            RobotsState::Known(robots) if !robots.allows(to) => Some(Left::Forbidden),
+            RobotsState::Failed(reason) => Some(Left::Failed(reason.clone())),
             _ => None,
         }
     }
@@ -287,13 +226,13 @@ impl Frontier {
         let origin = url.origin().ascii_serialization();
         *self.by_origin.entry(origin).or_insert_with(|| {
             let robots_txt = url.join("/robots.txt").unwrap_or_else(|_| url.clone());
-            let wishes = match self.pace.obey_robots {
-                true => Wishes::Unasked(0),
-                false => Wishes::Known(Robots::allow_all()),
+            let robots_state = match self.pace.obey_robots {
+                true => RobotsState::Unknown(0),
+                false => RobotsState::Known(Robots::allow_all()),
             };
             let not_before = mainspring::time::now();
             let queue = VecDeque::new();
-            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, wishes });
+            self.hosts.push(Host { robots_txt, queue, in_flight: 0, not_before, robots_state });
             self.hosts.len() - 1
         })
     }
@@ -309,23 +248,23 @@ impl Frontier {
             }
             let (_, id) = self.ready.pop_first()?;
             let host = &mut self.hosts[id];
-            let job = match &host.wishes {
-                Wishes::Unasked(tries) => {
+            let job = match &host.robots_state {
+                RobotsState::Unknown(tries) => {
                     let tries = *tries;
-                    host.wishes = Wishes::Asking;
+                    host.robots_state = RobotsState::Requested;
                     let (url, item) = (host.robots_txt.clone(), WorkItem::Robots);
                     Some(Job { url, item, depth: 0, after: 0, tries, via: Vec::new(), host: id })
                 }
-                Wishes::Asking => None,
-                wishes => {
+                RobotsState::Requested => None,
+                robots_state => {
                     let job = host.queue.pop_front().expect("a ready host has a page");
                     self.queued -= 1;
-                    match wishes {
-                        Wishes::Known(robots) if robots.allows(&job.url) => {
+                    match robots_state {
+                        RobotsState::Known(robots) if robots.allows(&job.url) => {
                             host.not_before = now + self.pace.pause(robots.delay);
                             Some(job)
                         }
-                        Wishes::Lost(reason) => {
+                        RobotsState::Failed(reason) => {
                             self.left.push((job, Left::Failed(reason.clone())));
                             None
                         }
@@ -352,11 +291,11 @@ impl Frontier {
     }
 
     /// Takes note of what the host of `job` asks of crawlers, or of why that cannot be had.
-    pub fn heed(&mut self, job: &Job, robots: Result<Robots, String>) {
+    pub fn take_robots(&mut self, job: &Job, robots: Result<Robots, String>) {
         self.unlist(job.host);
-        self.hosts[job.host].wishes = match robots {
-            Ok(robots) => Wishes::Known(robots),
-            Err(reason) => Wishes::Lost(format!("its {} cannot be had: {reason}", job.url)),
+        self.hosts[job.host].robots_state = match robots {
+            Ok(robots) => RobotsState::Known(robots),
+            Err(reason) => RobotsState::Failed(format!("its {} cannot be had: {reason}", job.url)),
         };
         self.list(job.host);
     }
@@ -369,7 +308,7 @@ impl Frontier {
         host.not_before = host.not_before.max(at);
         let id = job.host;
         match job.item {
-            WorkItem::Robots => host.wishes = Wishes::Unasked(job.tries),
+            WorkItem::Robots => host.robots_state = RobotsState::Unknown(job.tries),
             WorkItem::Page(_) => {
                 host.queue.push_front(job);
                 self.queued += 1;
@@ -391,7 +330,7 @@ impl Frontier {
         let host = &self.hosts[id];
         let rests = host.queue.is_empty()
             || host.in_flight >= self.pace.per_host
-            || matches!(host.wishes, Wishes::Asking);
+            || matches!(host.robots_state, RobotsState::Requested);
         if !rests {
             self.waiting.insert((host.not_before, id));
         }
@@ -415,24 +354,10 @@ impl Frontier {
         self.queued == 0
     }
 
-    /// How many links were not followed because the bound on pages was reached. A link found on
-    /// several pages counts each time.
+    /// How many links were not followed, and why.
     #[must_use]
-    pub fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    /// How many links were not followed because a robots.txt was known to forbid it. A link found
-    /// on several pages counts each time.
-    #[must_use]
-    pub fn refused(&self) -> usize {
-        self.refused
-    }
-
-    /// How many links were not followed because the robots.txt of their host could not be had.
-    #[must_use]
-    pub fn unasked(&self) -> usize {
-        self.unasked
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The pages that were left alone when they could have begun, since this was asked last.
@@ -532,7 +457,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.left_out(), 1);
+            assert_eq!(frontier.counts().left_out, 1);
         });
     }
 
@@ -591,7 +516,7 @@ mod tests {
             assert_eq!((frontier.begin(now), frontier.next_at()), (None, None));
             frontier.ended(&asking);
             let robots = Robots::parse("user-agent: *\ndisallow: /a\ncrawl-delay: 2");
-            frontier.heed(&asking, Ok(robots));
+            frontier.take_robots(&asking, Ok(robots));
             assert_eq!(urls(&mut frontier, now), ["http://h/b"]);
             let left = frontier.left();
             assert_eq!((left[0].0.url.as_str(), &left[0].1), ("http://h/a", &Left::Forbidden));
@@ -608,12 +533,13 @@ mod tests {
             frontier.seed(url("http://h/"));
             let asking = frontier.begin(now).expect("the robots.txt");
             frontier.ended(&asking);
-            frontier.heed(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
+            frontier.take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /no")));
             assert_eq!(urls(&mut frontier, now), ["http://h/"]);
             let links = ["http://h/no/1", "http://h/no/2", "http://h/a", "http://h/b"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
-            assert_eq!((frontier.refused(), frontier.left_out()), (2, 0));
+            let counts = Counts { refused: 2, ..Counts::default() };
+            assert_eq!(frontier.counts(), counts);
             assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }
@@ -631,5 +557,70 @@ mod tests {
             let again = frontier.begin(now + Duration::from_secs(1)).expect("again");
             assert_eq!((again.item, again.tries), (WorkItem::Robots, 1));
         });
+    }
+
+    #[test]
+    fn a_redirect_goes_on_in_the_queue_of_the_host_that_it_leads_to() {
+        let pace = Pace { per_host: 1, obey_robots: true, ..Pace::unlimited() };
+        on_a_loop(|now| {
+            let mut frontier = frontier(9, 9, pace);
+            frontier.seed(url("http://g/old"));
+            frontier.seed(url("http://h/busy"));
+            for asking in [frontier.begin(now), frontier.begin(now)] {
+                let asking = asking.expect("a robots.txt");
+                frontier.ended(&asking);
+                frontier.take_robots(&asking, Ok(Robots::allow_all()));
+            }
+            let old = frontier.begin(now).expect("g's page");
+            let busy = frontier.begin(now).expect("h's page");
+            frontier.ended(&old);
+            frontier.redirect(old, 301, url("http://h/new"), 1).expect("it is followed");
+            assert_eq!(frontier.begin(now), None, "h has one place, and it is taken");
+            frontier.ended(&busy);
+            let new = frontier.begin(now).expect("the target");
+            assert_eq!(
+                (new.url.as_str(), new.found_at().as_str()),
+                ("http://h/new", "http://g/old")
+            );
+            assert_eq!((new.depth, new.item, new.after), (0, WorkItem::Page(0), 1));
+            assert_eq!(new.via, [Hop { url: url("http://g/old"), status: 301 }]);
+            frontier.follow(0, 1, vec![url("http://h/new"), url("http://g/old")]);
+            assert!(frontier.is_empty(), "both addresses are known");
+        });
+    }
+
+    #[test]
+    fn why_a_redirect_goes_no_further() {
+        let scope = Scope::same_hosts(&[url("http://h/")]);
+        let scope = scope.narrowed(None, regex_lite::Regex::new("/no$").ok());
+        for (depth, to, expected) in [
+            (1, "http://h/seen", Left::Known),
+            (1, "http://h/SEEN/..//seen#x", Left::Known),
+            (1, "http://g/", Left::OtherHost),
+            (1, "https://h/", Left::OtherHost),
+            (1, "http://h/no", Left::Excluded),
+            (0, "http://h/no", Left::Excluded),
+            (0, "http://h/seen", Left::Known),
+            (1, "http://h/forbidden", Left::Forbidden),
+        ] {
+            let pace = Pace { obey_robots: true, ..Pace::unlimited() };
+            on_a_loop(|now| {
+                let bounds = Bounds { depth: 9, pages: 9 };
+                let mut frontier = Frontier::new(bounds, pace, scope.clone());
+                frontier.seed(url("http://h/from"));
+                let asking = frontier.begin(now).expect("the robots.txt");
+                frontier.ended(&asking);
+                frontier
+                    .take_robots(&asking, Ok(Robots::parse("user-agent: *\ndisallow: /forbidden")));
+                frontier.seed(url("http://h/seen"));
+                let mut job = frontier.begin(now).expect("a page");
+                job.depth = depth;
+                frontier.ended(&job);
+                let to = to.replace("SEEN/..//", "x/../");
+                let (job, left) = frontier.redirect(job, 302, url(&to), 1).expect_err("judged");
+                assert_eq!(left, expected, "{to}");
+                assert_eq!((job.url, job.via.len()), (url(&to), 1));
+            });
+        }
     }
 }

@@ -11,7 +11,8 @@ use url::Url;
 
 use super::account::{Budget, Watch};
 use super::engine::{Fetched, Over, crawl};
-use super::frontier::{Bounds, Frontier, Job, WorkItem};
+use super::frontier::{Bounds, Frontier};
+use super::job::{Job, WorkItem};
 use super::scope::Scope;
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
@@ -21,6 +22,8 @@ use crate::stop::Stop;
 struct Web {
     /// Each page with its links.
     pages: BTreeMap<String, Vec<Url>>,
+    /// Pages that are elsewhere.
+    moved: HashMap<String, Url>,
     /// How long each answer takes, in milliseconds, and how many tries find its host busy.
     moods: HashMap<String, (u64, u32)>,
     /// What each host asks of crawlers: the prefix of a path, and a delay in seconds.
@@ -52,6 +55,10 @@ impl Web {
                 (page.to_string(), links)
             })
             .collect();
+        let moved = |page: &Url, dice: &mut fastrand::Rng| {
+            (dice.u8(..) < 50).then(|| (page.to_string(), all[dice.usize(..all.len())].clone()))
+        };
+        let moved = all.iter().filter_map(|page| moved(page, &mut dice)).collect();
         let mood = |dice: &mut fastrand::Rng| {
             let busy = if dice.u8(..) < 40 { dice.u32(..MAX_TRIES + 1) } else { 0 };
             (dice.u64(..3_000), busy)
@@ -61,6 +68,7 @@ impl Web {
         let wishes = (0..hosts).map(wish).collect();
         Web {
             pages,
+            moved,
             moods,
             wishes,
             concurrency: dice.usize(1..8),
@@ -82,22 +90,27 @@ impl Web {
         !self.pace.obey_robots || self.robots(&host_of(page)).allows(page)
     }
 
-    /// The pages that a crawl from the first one must end with, each with whether it fails.
-    fn expected(&self) -> BTreeMap<String, bool> {
-        let mut expected = BTreeMap::new();
+    /// The pages that a crawl from the first one must have asked for: each once, unless a redirect in a
+    /// circle has it asked for once more.
+    fn expected(&self) -> BTreeSet<String> {
+        let mut expected = BTreeSet::new();
         let mut seen = BTreeSet::from([url(0, 0).to_string()]);
         let mut to_visit = vec![url(0, 0)];
         while let Some(page) = to_visit.pop() {
             if !self.allows(&page) {
                 continue;
             }
-            let fails = self.moods[page.as_str()].1 >= MAX_TRIES;
-            expected.insert(page.to_string(), fails);
-            if !fails {
-                for link in &self.pages[page.as_str()] {
-                    if seen.insert(link.to_string()) {
-                        to_visit.push(link.clone());
-                    }
+            expected.insert(page.to_string());
+            if self.moods[page.as_str()].1 >= MAX_TRIES {
+                continue;
+            }
+            let links = match self.moved.get(page.as_str()) {
+                Some(to) => std::slice::from_ref(to),
+                None => &self.pages[page.as_str()],
+            };
+            for link in links {
+                if seen.insert(link.to_string()) {
+                    to_visit.push(link.clone());
                 }
             }
         }
@@ -111,6 +124,7 @@ struct Seen {
     in_flight: HashMap<String, usize>,
     last_begun: HashMap<String, Instant>,
     asked_robots: BTreeSet<String>,
+    asked: BTreeMap<String, usize>,
 }
 
 impl Seen {
@@ -125,6 +139,10 @@ impl Seen {
             return;
         }
         assert!(web.allows(&job.url), "{} is forbidden", job.url);
+        let circle = job.via.iter().any(|hop| hop.url == job.url);
+        let times = self.asked.entry(job.url.to_string()).or_default();
+        *times += usize::from(job.tries == 0 && !circle);
+        assert_eq!(*times, 1, "{} is asked for once", job.url);
         assert!(!web.pace.obey_robots || self.asked_robots.contains(&host));
         let asked = Duration::from_secs(web.wishes[&host].1);
         let pause = if web.pace.obey_robots { web.pace.pause.max(asked) } else { web.pace.pause };
@@ -144,6 +162,9 @@ async fn fetch(web: Rc<Web>, seen: Rc<RefCell<Seen>>, job: Job) -> Fetched<()> {
         WorkItem::Page(_) if job.tries < busy => {
             Fetched::Busy { reason: "503".to_owned(), retry_after: Some(Duration::from_secs(1)) }
         }
+        WorkItem::Page(_) if web.moved.contains_key(job.url.as_str()) => {
+            Fetched::Moved { status: 302, to: web.moved[job.url.as_str()].clone() }
+        }
         WorkItem::Page(_) => {
             Fetched::Page { found: (), links: web.pages[job.url.as_str()].clone(), bytes: 1 }
         }
@@ -155,7 +176,7 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
     for seed in 0..2_000 {
         let web = Rc::new(Web::from_seed(seed));
         let seen = Rc::new(RefCell::new(Seen::default()));
-        let mut ended: BTreeMap<String, bool> = BTreeMap::new();
+        let mut ended = BTreeSet::new();
         let mut runtime =
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         let totals = runtime.block_on(async {
@@ -167,15 +188,18 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
                 (job.url.to_string(), fetch(web.clone(), seen.clone(), job.clone()))
             };
             let over = |over: Over<()>| {
-                if let Over::Page(page) = over {
-                    let before = ended.insert(page.job.url.to_string(), page.result.is_err());
-                    assert_eq!(before, None, "{} is over twice", page.job.url);
-                }
+                let place = match over {
+                    Over::Page(page) => page.place,
+                    Over::Left { place, .. } => place,
+                };
+                assert!(ended.insert(place), "{place} is over twice");
             };
             let budget = Budget::unlimited(web.concurrency);
             crawl(&mut frontier, budget, &Stop::new(), &Watch::default(), fetch, over).await
         });
-        assert_eq!(ended, web.expected(), "seed {seed}");
+        let asked: BTreeSet<String> = seen.take().asked.into_keys().collect();
+        assert_eq!(asked, web.expected(), "seed {seed}");
+        assert_eq!(ended, (0..ended.len()).collect(), "seed {seed}: every place is over");
         assert_eq!(totals.abandoned, 0, "seed {seed}");
     }
 }

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod frontier;
 #[cfg(test)]
 mod invariants;
+pub mod job;
 pub mod journal;
 pub mod listing;
 pub mod record;

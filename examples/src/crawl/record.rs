@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::frontier::Job;
+use super::job::Job;
 use super::redirect::Hop;
 use crate::timings::Timings;
 

@@ -17,7 +17,7 @@ pub const MAX_REDIRECTS: usize = 10;
 pub const MAX_ROBOTS_REDIRECTS: usize = 5;
 
 /// The most characters of a redirect's target that an error shows.
-const SHOWN: usize = 200;
+pub const SHOWN: usize = 200;
 
 /// One redirect on the way to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

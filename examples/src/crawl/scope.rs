@@ -8,6 +8,9 @@ use mainspring_suffix::is_public_suffix;
 use regex_lite::Regex;
 use url::{Host, Url};
 
+use super::redirect::SHOWN;
+use crate::text::shortened;
+
 /// A place on the network: a host and a port.
 type Place = (Option<Host<String>>, Option<u16>);
 
@@ -40,17 +43,33 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Scope {
     reach: Reach,
-    places: Rc<RefCell<HashSet<Place>>>,
+    beginnings: Rc<RefCell<Beginnings>>,
     include: Option<Regex>,
     exclude: Option<Regex>,
     /// The option that takes hosts of all kinds in, for the person who reads the error.
     flag: &'static str,
 }
 
+/// Where a crawl begins.
+#[derive(Debug, Default)]
+struct Beginnings {
+    places: HashSet<Place>,
+    hosts: HashSet<Host<String>>,
+}
+
+impl Beginnings {
+    fn add(&mut self, url: &Url) {
+        self.places.insert(place(url));
+        self.hosts.extend(url.host().map(|host| host.to_owned()));
+    }
+}
+
 impl Scope {
     fn new(reach: Reach, seeds: &[Url]) -> Scope {
-        let places = Rc::new(RefCell::new(seeds.iter().map(place).collect()));
-        Scope { reach, places, include: None, exclude: None, flag: "--scope any" }
+        let mut beginnings = Beginnings::default();
+        seeds.iter().for_each(|seed| beginnings.add(seed));
+        let beginnings = Rc::new(RefCell::new(beginnings));
+        Scope { reach, beginnings, include: None, exclude: None, flag: "--scope any" }
     }
 
     /// All.
@@ -83,12 +102,6 @@ impl Scope {
         Scope { flag, ..self }
     }
 
-    /// The option that takes every host in.
-    #[must_use]
-    pub fn flag(&self) -> &'static str {
-        self.flag
-    }
-
     /// What becomes of a link to this URL.
     #[must_use]
     pub fn judge(&self, url: &Url) -> Verdict {
@@ -102,9 +115,7 @@ impl Scope {
     }
 
     fn has_host(&self, url: &Url) -> bool {
-        let places = self.places.borrow();
-        let is_of_a_seed =
-            |host: Host<String>| places.iter().any(|(seed, _)| seed.as_ref() == Some(&host));
+        let Beginnings { places, hosts } = &*self.beginnings.borrow();
         match (self.reach, url.host()) {
             (Reach::Any, _) => true,
             (Reach::Hosts, _) => places.contains(&place(url)),
@@ -112,9 +123,9 @@ impl Scope {
                 let above = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
                 std::iter::once(name)
                     .chain(above)
-                    .any(|name| is_of_a_seed(Host::Domain(name.to_owned())))
+                    .any(|name| hosts.contains(&Host::Domain(name.to_owned())))
             }
-            (Reach::Subdomains, Some(address)) => is_of_a_seed(address.to_owned()),
+            (Reach::Subdomains, Some(address)) => hosts.contains(&address.to_owned()),
             (Reach::Subdomains, None) => false,
         }
     }
@@ -124,7 +135,7 @@ impl Scope {
     pub fn widen(&self, from: &Url, to: &Url) -> bool {
         let widens = same_site(from, to);
         if widens {
-            self.places.borrow_mut().insert(place(to));
+            self.beginnings.borrow_mut().add(to);
         }
         widens
     }
@@ -137,7 +148,14 @@ impl Scope {
         if self.has_host(to) || same_site(from, to) {
             return Ok(());
         }
-        Err(format!("it redirects to {to}, which is another site; {} allows it", self.flag))
+        Err(self.left(to))
+    }
+
+    /// What is said of a redirect that leaves the site.
+    #[must_use]
+    pub fn left(&self, to: &Url) -> String {
+        let to = shortened(to.as_str(), SHOWN);
+        format!("it redirects to {to}, which is another site; {} allows it", self.flag)
     }
 }
 
@@ -153,7 +171,7 @@ pub fn same_site(from: &Url, to: &Url) -> bool {
     from.origin() == to.origin() || to_https || domain(from).is_some_and(|d| Some(d) == domain(to))
 }
 
-/// The part of a name that somebody can register: one label below a public suffix, by the list of
+/// The part of a name that can be registered: one label below a public suffix, by the list of
 /// <https://publicsuffix.org>.
 fn registrable(name: &str) -> Option<&str> {
     let name = name.trim_end_matches('.');

@@ -76,7 +76,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
 
 async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Listing, String> {
     let asked = web.get_beside(url, MAX_UNPACKED, MAX_REDIRECTS, scope).await;
-    let (answer, is_whole) = asked.map_err(|miss| miss.to_string())?;
+    let (answer, is_whole) = asked.map_err(|error| error.to_string())?;
     if !is_whole {
         return Err(format!("it is longer than {MAX_UNPACKED} bytes"));
     }

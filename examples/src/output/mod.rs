@@ -162,7 +162,7 @@ impl Write for Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some((temporary, _)) = &self.places {
-            // Published, it is not there any more; otherwise there is nobody left to tell.
+            // Published, it is not there any more; otherwise there is nothing left that could tell.
             fs::remove_file(temporary).unwrap_or_default();
         }
     }

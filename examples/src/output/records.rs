@@ -25,7 +25,7 @@ pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(file);
         let before = ["url", "moved_to", "status", "error", "depth", "content_type", "bytes"];
         let times = ["began_ms", "took_ms"].into_iter().chain(timings::COLUMNS);
-        let after = ["links", "file", "selected"];
+        let after = ["links", "file", "selected", "skipped", "cut"];
         csv.write_record(before.into_iter().chain(times).chain(after))?;
         for record in records {
             csv.write_record(row(record))?;
@@ -52,6 +52,7 @@ fn row(record: &Record) -> Vec<String> {
     row.push(record.links.to_string());
     row.push(record.file.clone().unwrap_or_default());
     row.push(record.selected.join("\n"));
+    row.extend([&record.skipped, &record.cut].map(|why| why.clone().unwrap_or_default()));
     row
 }
 
@@ -98,9 +99,9 @@ mod tests {
         assert_eq!(
             read("pages.csv"),
             "url,moved_to,status,error,depth,content_type,bytes,began_ms,took_ms,\
-             queued_ms,dns_ms,connect_ms,tls_ms,send_ms,wait_ms,body_ms,links,file,selected\n\
-             http://h/,,200,,0,text/html,1234,0.5,12.25,0.25,,,,,12,,3,page-h.html,\"a, \"\"b\"\"\nc\"\n\
-             http://h/x,,,404 Not Found,1,,0,0,0,,,,,,,,0,,\n"
+             queued_ms,dns_ms,connect_ms,tls_ms,send_ms,wait_ms,body_ms,links,file,selected,skipped,cut\n\
+             http://h/,,200,,0,text/html,1234,0.5,12.25,0.25,,,,,12,,3,page-h.html,\"a, \"\"b\"\"\nc\",,\n\
+             http://h/x,,,404 Not Found,1,,0,0,0,,,,,,,,0,,,,\n"
         );
     }
 }

@@ -8,7 +8,7 @@ pub const MAX_BACK_OFF: Duration = Duration::from_secs(120);
 /// How often a page is tried that its host is too busy for, the first time included.
 pub const MAX_TRIES: u32 = 4;
 
-/// The manners of a crawl.
+/// How polite a crawl is.
 #[derive(Clone, Debug)]
 pub struct Pace {
     /// Pages of one host in flight at once.

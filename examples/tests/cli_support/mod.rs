@@ -57,12 +57,13 @@ pub fn run(args: &[&str]) -> Ran {
     }
 }
 
-/// What a run of the binary shows on a terminal.
-pub fn on_a_terminal(args: &[&str]) -> String {
+/// What a run of the binary shows on a terminal that is so many columns wide.
+pub fn on_a_terminal(columns: u32, args: &[&str]) -> String {
     let words = [&[env!("CARGO_BIN_EXE_crawl")], args].concat();
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let mut script = Command::new("script");
-    script.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
+    let command = format!("stty rows 24 cols {columns}; {}", quoted.join(" "));
+    script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null());
     let output = script.output().expect("script(1) gives it a terminal");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

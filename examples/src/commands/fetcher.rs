@@ -1,0 +1,141 @@
+//! How `crawl fetch` and `crawl site` fetch one page: asked for, read, and its body kept.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mainspring::spawn_blocking;
+use mainspring::time::now;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use super::result_writer::Found;
+use crate::crawl::engine::Fetched;
+use crate::crawl::job::{Job, WorkItem};
+use crate::crawl::record::Record;
+use crate::crawl::scope::Scope;
+use crate::extract::MAX_STEPS;
+use crate::output::{OutDir, names};
+use crate::reader::Reader;
+use crate::value::millis;
+use crate::web::{Answer, FetchError, Web};
+
+/// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
+/// to another thread is worth. Larger ones would hold the loop for milliseconds.
+const PARSED_ON_THE_LOOP: usize = 64 * 1024;
+
+/// How many steps that may take; a small page that is nested deep takes more.
+const STEPS_ON_THE_LOOP: usize = 1_000_000;
+
+/// Fetches pages and reads them.
+pub(super) struct Fetcher {
+    pub(super) web: Web,
+    pub(super) scope: Scope,
+    pub(super) reader: Arc<Reader>,
+    pub(super) bodies: Option<BodyStore>,
+}
+
+impl Fetcher {
+    /// What a job brings home.
+    pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
+        if job.item == WorkItem::Robots {
+            return self.web.robots(&job.url, &self.scope).await;
+        }
+        let start = now();
+        let is_wanted = |content_type: &str| {
+            job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
+        };
+        let answer = match self.web.get_if(&job.url, is_wanted).await {
+            Ok(answer) => Arc::new(answer),
+            Err(FetchError::Unread { status, content_type, reason }) => {
+                let (status, skipped) = (Some(status.as_u16()), Some(reason));
+                let took_ms = millis(now().duration_since(start));
+                let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
+                let found = Found { record, leads_to: Vec::new() };
+                return Fetched::Page { found, links: Vec::new(), bytes: 0 };
+            }
+            Err(error) => {
+                if let FetchError::Moved { .. } = error {
+                    // What is told of the page is how long it takes where it is.
+                    let _timings = self.web.timings(&job.url);
+                }
+                return error.into();
+            }
+        };
+        let took = now().duration_since(start);
+        let reader = self.reader.clone();
+        let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
+        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+        let read = match read.filter(|read| read.left == 0) {
+            Some(read) => read,
+            None => {
+                let answer = answer.clone();
+                match spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await {
+                    Ok(read) => read,
+                    Err(error) => return Fetched::Failed(error.to_string()),
+                }
+            }
+        };
+        let mut file = None;
+        if let Some(bodies) = &self.bodies {
+            match bodies.put(job.found_at(), answer.clone()).await {
+                Ok(name) => file = Some(name),
+                Err(reason) => return Fetched::Failed(reason),
+            }
+        }
+        let bytes = answer.body.len() as u64;
+        let record = Record {
+            status: Some(answer.status.as_u16()),
+            content_type: answer.content_type.clone(),
+            bytes,
+            took_ms: millis(took),
+            links: read.links.len(),
+            nofollow: read.nofollow,
+            file,
+            selected: read.selected,
+            cut: read.cut,
+            ..Record::of(&job)
+        };
+        let found = Found { record, leads_to: read.links.clone() };
+        Fetched::Page { found, links: read.links, bytes }
+    }
+}
+
+/// Where bodies are kept.
+pub(super) struct BodyStore {
+    pub(super) dir: OutDir,
+    /// Whether they are to be JSON, and named after the last part of their address.
+    pub(super) json: bool,
+    pub(super) taken: RefCell<HashSet<String>>,
+    /// Why nothing more can be kept.
+    pub(super) trouble: RefCell<Option<String>>,
+}
+
+impl BodyStore {
+    /// Writes a body where it is not yet in its place; returns the name that it will have.
+    async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
+        let name = if self.json {
+            serde_json::from_slice::<IgnoredAny>(&answer.body)
+                .map_err(|error| format!("the answer is not JSON: {error}"))?;
+            format!("{}.json", names::last_part(url))
+        } else {
+            names::file_name(url, &answer.content_type)
+        };
+        if !self.taken.borrow_mut().insert(name.clone()) {
+            return Err(format!("another page is kept as {name}"));
+        }
+        let (dir, file) = (self.dir.clone(), name.clone());
+        // The file system may keep a thread waiting: not the loop's.
+        let written =
+            spawn_blocking(move || dir.prepare(&file, |file| file.write_all(&answer.body))).await;
+        let at = self.dir.path().display();
+        let written = match written {
+            Ok(written) => written.map_err(|error| format!("cannot write to {at}: {error}")),
+            Err(error) => Err(error.to_string()),
+        };
+        // A disk that is full stays so: to fetch on would be for nothing.
+        written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
+        Ok(name)
+    }
+}

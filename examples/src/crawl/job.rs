@@ -1,0 +1,74 @@
+//! What a crawl has to fetch, and what can become of it.
+
+use url::Url;
+
+use super::redirect::Hop;
+
+/// Something to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Where it is.
+    pub url: Url,
+    /// What it is for.
+    pub item: WorkItem,
+    /// How many links it is away from the beginning.
+    pub depth: u32,
+    /// How many fetches, one after another, had to end before this one could begin.
+    pub after: u32,
+    /// How often it has been tried already.
+    pub tries: u32,
+    /// The redirects that have led to `url`.
+    pub via: Vec<Hop>,
+    /// The number that the frontier gave to its host.
+    pub(super) host: usize,
+}
+
+impl Job {
+    /// Where the page was found: before any redirect.
+    #[must_use]
+    pub fn found_at(&self) -> &Url {
+        self.via.first().map_or(&self.url, |hop| &hop.url)
+    }
+
+    /// Whether it was asked for, and is not a link that was found.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        self.depth == 0
+    }
+}
+
+/// Why a page is left alone that could have been fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// A rule of its host's robots.txt forbids it.
+    Forbidden,
+    /// A redirect has led to a page that is known already, and is fetched by itself.
+    Known,
+    /// A redirect has led out of the scope.
+    OtherHost,
+    /// A redirect has led to what `--include` or `--exclude` leaves out.
+    Excluded,
+    /// It cannot be had: why.
+    Failed(String),
+}
+
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkItem {
+    /// To read what a host asks of crawlers.
+    Robots,
+    /// To have the page; with its place among all pages, in the order in which they were found,
+    /// from 0.
+    Page(usize),
+}
+
+/// Links that were not followed. One that was found on several pages counts each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Because the bound on pages was reached.
+    pub left_out: usize,
+    /// Because a robots.txt was known to forbid them.
+    pub refused: usize,
+    /// Because the robots.txt of their host could not be had.
+    pub unasked: usize,
+}

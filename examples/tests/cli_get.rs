@@ -1,0 +1,200 @@
+//! `crawl get` where people know what curl does, and lists as editors write them.
+
+mod cli_support;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use cli_support::{Canned, Hosts, Scratch, crawl, pages, path_of, run};
+
+fn gzipped(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).expect("a Vec takes any bytes");
+    encoder.finish().expect("a Vec takes any bytes")
+}
+
+#[test]
+fn a_body_is_kept_as_it_is_sent_unless_compressed_asks_otherwise() {
+    // curl without --compressed asks for no coding and undoes none; with it, it does both.
+    let body = b"a tar archive, or a page".to_vec();
+    let packed = gzipped(&body);
+    let sent = packed.clone();
+    let canned = Canned::start(move |head| {
+        let (coding, body) = match path_of(head) {
+            "/plain" => ("", b"a tar archive, or a page".to_vec()),
+            "/negotiated" if !head.contains("accept-encoding: ") => {
+                ("", b"a tar archive, or a page".to_vec())
+            }
+            _ => ("Content-Encoding: gzip\r\n", sent.clone()),
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-gzip\r\n{coding}Content-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    });
+    let scratch = Scratch::new("kept");
+    let file = scratch.path("x.tar.gz");
+    for (path, args, kept) in [
+        ("/x.tar.gz", &[][..], &packed),
+        ("/x.tar.gz", &["--compressed"], &body),
+        ("/x.tar.gz", &["-H", "Accept-Encoding: gzip"], &packed),
+        ("/x.tar.gz", &["--compressed", "-H", "Accept-Encoding: gzip"], &body),
+        ("/negotiated", &[], &body),
+        ("/negotiated", &["--compressed"], &body),
+        ("/plain", &[], &body),
+        ("/plain", &["--compressed"], &body),
+    ] {
+        let url = canned.url(path);
+        let ran = run(&[&["get", "-o", &file, &url], args].concat());
+        assert_eq!((ran.code, &*ran.stdout), (0, ""), "{}", ran.stderr);
+        assert_eq!(&fs::read(&file).expect("the file"), kept, "{path} {args:?}");
+        let output = crawl(&[&["get", "-o", "-", &url], args].concat()).output().expect("it runs");
+        assert_eq!(&output.stdout, kept, "- is standard output: {path} {args:?}");
+    }
+    assert!(!fs::exists("-").expect("it can be asked"), "and no file");
+}
+
+#[test]
+fn a_limit_of_time_is_seconds_or_has_a_unit_and_0_is_none() {
+    let canned = Canned::start(|head| match path_of(head) {
+        "/slow" => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx".to_owned(),
+        _ => Canned::page("here"),
+    });
+    for limit in ["0", "0s", "0.0", "10", "2.5", "3m", "1500ms"] {
+        let ran = run(&["get", "-m", limit, &canned.url("/")]);
+        assert_eq!((ran.code, &*ran.stdout), (0, "here"), "-m {limit}: {}", ran.stderr);
+    }
+    for limit in ["0.01", ".02", "20ms", "0.5us"] {
+        let ran = run(&["get", "-m", limit, &canned.url("/slow")]);
+        assert_eq!(ran.code, 1, "-m {limit}");
+        assert!(ran.stderr.contains("timed out"), "-m {limit}: {}", ran.stderr);
+    }
+    for limit in ["-1", "soon", "1e99", "10 parsec", "", "nan", "inf"] {
+        let ran = run(&["get", "-m", limit, &canned.url("/")]);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "-m {limit:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_proxy_needs_no_scheme() {
+    let canned = Canned::start(|head| Canned::page(head.lines().next().unwrap_or_default()));
+    let address = canned.url("").replace("http://", "");
+    let by_name = address.replace("127.0.0.1", "localhost");
+    for proxy in
+        [&*address, &by_name, &format!("{address}/"), &format!("me:pw@{address}"), &canned.url("")]
+    {
+        for command in ["get", "fetch"] {
+            let ran = run(&[command, "-x", proxy, "http://h.test/x"]);
+            assert_eq!(ran.code, 0, "{proxy}: {}", ran.stderr);
+            if command == "get" {
+                assert_eq!(ran.stdout, "GET http://h.test/x HTTP/1.1", "{proxy}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_field_without_a_value_is_not_sent_and_one_with_a_semicolon_is_empty() {
+    let hosts = Hosts::start(|_| Canned::page(""));
+    for (args, without, with) in [
+        (&["-H", "Accept:"][..], "accept:", "user-agent: mainspring-crawl"),
+        (&["-H", "User-Agent:"], "user-agent:", "accept: */*"),
+        (&["-H", "user-agent: ", "-A", "me"], "user-agent:", "accept: */*"),
+        (&["-d", "a=b", "-H", "Content-Type:"], "content-type:", "content-length: 3"),
+        (&["-u", "a:b", "-H", "Authorization:"], "authorization:", "accept: */*"),
+        (&["--compressed", "-H", "Accept-Encoding:"], "accept-encoding:", "accept: */*"),
+        (&["-H", "X-One;"], "x-two", "x-one: \r\n"),
+        (&["-H", "X-One:1", "-H", "X-One:  2 "], "x-two", "x-one: 1\r\nx-one: 2\r\n"),
+        (&["-H", "Accept: a/b"], "accept: */*", "accept: a/b\r\n"),
+    ] {
+        let ran = hosts.run(&[&["get", "http://h.test/"], args].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let head = hosts.heads().concat().to_ascii_lowercase();
+        assert!(!head.contains(&format!("\r\n{without}")), "{args:?}: {head}");
+        assert!(head.contains(&format!("\r\n{with}")), "{args:?}: {head}");
+    }
+    let ran =
+        hosts.run(&["fetch", "http://h.test/", "-H", "User-Agent:", "-H", "Accept-Encoding:"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let head = hosts.heads().concat().to_ascii_lowercase();
+    assert!(!head.contains("user-agent") && !head.contains("accept-encoding"), "{head}");
+}
+
+#[test]
+fn what_is_not_like_curl_is_said() {
+    let ran = run(&["get", "--help"]);
+    let said = ran.stdout.split("Not as with curl:").nth(1).expect("a part of its own");
+    for what in ["exit code 1", "-d @FILE", "-H 'Host:'", "-X", "-o", "***", "escapes", ".netrc"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+}
+
+/// As editors and shells write it: with marks, with line ends of all kinds, in UTF-16.
+#[test]
+fn a_list_of_seeds_may_begin_with_a_byte_order_mark() {
+    let hosts = Hosts::start(|url| match url.ends_with("/robots.txt") {
+        true => cli_support::status("404 None"),
+        false => Canned::page(""),
+    });
+    let text = "http://h.test/a\r\n# a remark\r\n\r\n  http://h.test/ü  \r\nhttp://h.test/c";
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect()
+    };
+    let scratch = Scratch::new("bom");
+    let file = scratch.path("seeds.txt");
+    for (name, bytes) in [
+        ("UTF-8", text.as_bytes().to_vec()),
+        ("UTF-8 with a mark", format!("\u{feff}{text}").into_bytes()),
+        ("a mark before a remark", format!("\u{feff}# remark\n{text}").into_bytes()),
+        ("a mark on a line of its own", format!("\u{feff}\r\n{text}\n").into_bytes()),
+        ("UTF-16, as PowerShell", utf_16(u16::to_le_bytes)),
+        ("UTF-16, big end first", utf_16(u16::to_be_bytes)),
+    ] {
+        fs::write(&file, &bytes).expect("a file");
+        let expected = ["a", "%C3%BC", "c"].map(|path| format!("200 http://h.test/{path}"));
+        let ran = hosts.run(&["site", "--pause", "0s", "--seeds", &file]);
+        assert_eq!(
+            (ran.code, pages(&ran.stdout)),
+            (0, expected.to_vec()),
+            "{name}: {}",
+            ran.stderr
+        );
+        let mut child = crawl(&["site", "--seeds", "-", "--for", "0s"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        child.stdin.take().expect("piped").write_all(&bytes).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && stderr.contains("not fetched"), "{name}: {stderr}");
+    }
+    // A sitemap that is plain text is such a list, too.
+    let hosts = Hosts::start(|url| match url {
+        "http://h.test/list.txt" => Canned::page("\u{feff}http://h.test/a\r\nhttp://h.test/b\r\n")
+            .replace("text/html", "text/plain"),
+        _ => Canned::page(""),
+    });
+    let list = ["site", "--pause", "0s", "--ignore-robots", "--sitemap", "http://h.test/list.txt"];
+    assert_eq!(pages(&hosts.run(&list).stdout), ["200 http://h.test/a", "200 http://h.test/b"]);
+}
+
+#[test]
+fn what_a_pipe_gets_is_the_text_itself() {
+    let hosts = Hosts::start(|_| {
+        "HTTP/1.1 200 \x1b[1mOK\r\nX-One: caf\u{e9} \u{202e}x\r\nContent-Type: text/plain\r\n\
+         Content-Length: 3\r\nConnection: close\r\n\r\n\x1b[2"
+            .replace("\x1b[1m", "")
+    });
+    let ran = hosts.run(&["get", "-i", "-v", "http://h.test/"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(text.contains("x-one: caf\u{e9} \u{202e}x\n"), "{text:?}");
+    }
+    assert!(ran.stdout.ends_with("\n\n\x1b[2"), "{:?}", ran.stdout);
+    let ran = hosts.run(&["get", "-w", "[%{content_type}]", "http://h.test/"]);
+    assert!(ran.stdout.ends_with("\x1b[2[text/plain]"), "{:?}", ran.stdout);
+}
