@@ -12,9 +12,9 @@ use crate::site::movies::Movie;
 /// How many steps the reading of one page may take; what comes after them is not read.
 ///
 /// For every tag, HTML may have all open elements looked through, so that the steps are about the
-/// tags times how deep they are nested. Ten thousand nested elements take half of them; a page
+/// tags times how deep they are nested. Seven thousand nested elements take half of them; a page
 /// of a megabyte that is nothing but nested elements would keep a processor busy for hours.
-pub const MAX_STEPS: usize = 100_000_000;
+pub const MAX_STEPS: usize = 50_000_000;
 
 /// How much of a page is read between two looks at how deep it is, in bytes.
 const PIECE: usize = 256;

@@ -17,7 +17,7 @@ pub const MAX_LINKS: usize = 10_000;
 /// query must end somewhere.
 pub const MAX_URL: usize = 4 * 1024;
 
-/// Whose `nofollow` is obeyed.
+/// Which `nofollow` is obeyed.
 ///
 /// That of a page asks that none of its links be followed, as robots.txt asks that pages be left
 /// alone. That of a link says that the site does not vouch for where it leads (HTML standard, "link
@@ -40,7 +40,7 @@ pub struct Context<'a> {
     pub page: &'a Url,
     /// The encoding that it was in: that of the queries of its links.
     pub encoding: &'static Encoding,
-    /// Whose `nofollow` is obeyed.
+    /// Which `nofollow` is obeyed.
     pub nofollow: Nofollow,
     /// Where its `Refresh` field leads, as the field has it.
     pub refresh: Option<&'a str>,

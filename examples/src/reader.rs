@@ -20,7 +20,7 @@ pub struct Reader {
     pub attribute: Option<String>,
     /// Whether images, scripts and style sheets are links too.
     pub assets: bool,
-    /// Whose `nofollow` is obeyed.
+    /// Which `nofollow` is obeyed.
     pub nofollow: Nofollow,
 }
 

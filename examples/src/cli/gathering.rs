@@ -143,8 +143,8 @@ pub struct Asking {
     /// Print this attribute of what was selected, instead of its text
     #[arg(long, value_name = "NAME", requires = "select")]
     pub attr: Option<String>,
-    /// Whose nofollow to obey: pages' (robots meta, X-Robots-Tag), links' (rel) too, or ignore both
-    #[arg(long, value_name = "WHOSE", value_enum, default_value_t)]
+    /// Which nofollow to obey: pages (robots meta and X-Robots-Tag), links (rel too) or ignore
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t, hide_possible_values = true)]
     pub nofollow: Nofollow,
     /// Write pages.jsonl and pages.csv, with timings and sizes, into this directory
     #[arg(long, value_name = "DIR")]
