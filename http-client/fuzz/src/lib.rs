@@ -6,10 +6,12 @@
 //! is why it is kept apart.
 
 mod cookies;
+mod links;
 mod peer;
 mod redirect;
 mod response;
 
 pub use cookies::cookies;
+pub use links::links;
 pub use redirect::redirect;
 pub use response::{chunks, response};
