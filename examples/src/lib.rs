@@ -32,7 +32,6 @@ pub mod machine;
 pub mod media_type;
 pub mod options;
 pub mod output;
-pub mod phases;
 pub mod polite;
 pub mod reader;
 pub mod report;

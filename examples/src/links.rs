@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use encoding_rs::{EncoderResult, Encoding, UTF_8};
 use html5ever::{expanded_name, local_name, ns};
 use scraper::{ElementRef, Html};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::polite::robots::PRODUCT;
@@ -22,7 +23,8 @@ pub const MAX_URL: usize = 4 * 1024;
 /// That of a page asks that none of its links be followed, as robots.txt asks that pages be left
 /// alone. That of a link says that the site does not vouch for where it leads (HTML standard, "link
 /// type nofollow"), which is no reason not to look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Nofollow {
     /// That of pages: of `<meta name=robots>` and of the field `X-Robots-Tag`.
     #[default]

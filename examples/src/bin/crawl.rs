@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mainspring_examples::cli::{Cli, Command, complaint};
-use mainspring_examples::commands::{compare, demo, fetch, get, serve, site, sweep};
+use mainspring_examples::commands::{compare, demo, fetch, get, send, serve, site, sweep, worker};
 use mainspring_examples::failure::{Failure, print};
 
 fn main() -> ExitCode {
@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Some(Command::Fetch(args)) => fetch::run(args),
         Some(Command::Site(args)) => site::run(args),
         Some(Command::Get(args)) => get::run(args),
+        Some(Command::Worker(args)) => worker::run(args),
+        Some(Command::Send(args)) => send::run(args),
     };
     finish(outcome, 1)
 }

@@ -1,46 +1,44 @@
 //! Celery's side of the crawl: tasks that any Celery producer sends, on workers on any machine, with
-//! Redis between them.
+//! Redis between them. Python's Celery may stand on either side.
 //!
-//! The messages are those of Celery's protocol 2 (docs.celeryq.dev, "Message Protocol") in the envelope of
-//! its Redis transport: a JSON object in the list that the queue is named after. A result is a key
-//! `celery-task-meta-{id}` and a publication under the same name.
+//! What to read, in this order: `worker.rs` takes tasks and runs them; `scripts.rs` is what is done in
+//! Redis at one stroke, so that nothing is lost; `message.rs` and `canvas.rs` are what is written
+//! there; `redis.rs` and `resp.rs` are the way to it. `coordinator.rs` is where a crawl asks workers for
+//! its pages.
 
+mod address;
+mod bell;
+mod canvas;
+mod control;
+mod coordinator;
+mod guard;
 mod message;
+pub mod producer;
 mod redis;
+pub mod resp;
+mod scripts;
+mod tasks;
+mod time;
 mod worker;
 
-pub use message::{Job, Outcome};
-pub use redis::Redis;
-pub use worker::work;
+use std::io::Write as _;
 
-use std::io;
-use std::net::SocketAddr;
+pub use address::{Address, Place};
+pub use coordinator::Workers;
+pub use message::Call;
+pub use tasks::{CRAWL, FETCH, Tasks, VERSION};
+pub use worker::{Done, Settings, work};
 
-/// The task that the worker knows: fetch page `id` of the demo site, and return the movie's title.
-pub const TASK: &str = "tasks.crawl";
+/// The queue that Celery sends to unless it is told otherwise.
+pub const QUEUE: &str = "celery";
 
-/// Sends one job for each of `ids`, then waits for all results, in the order of the ids.
-///
-/// # Errors
-/// What Redis or the connection to it says.
-pub async fn send(redis: SocketAddr, queue: &str, ids: &[u64]) -> io::Result<Vec<Outcome>> {
-    // Listening first: a result that is published before anybody listens would be missed.
-    let mut results = Redis::connect(redis).await?;
-    let mut sender = Redis::connect(redis).await?;
-    let jobs: Vec<Job> = ids.iter().map(|id| Job::new(TASK, *id)).collect();
-    for job in &jobs {
-        results.command(&[b"SUBSCRIBE", job.result_key().as_bytes()]).await?;
-    }
-    for job in &jobs {
-        sender.command(&[b"LPUSH", queue.as_bytes(), job.to_message().as_bytes()]).await?;
-    }
-    let mut outcomes = vec![None; jobs.len()];
-    while outcomes.contains(&None) {
-        let published = results.next_published().await?;
-        let outcome = Outcome::read(&published)?;
-        if let Some(place) = jobs.iter().position(|job| job.id == outcome.id) {
-            outcomes[place] = Some(outcome);
-        }
-    }
-    Ok(outcomes.into_iter().flatten().collect())
+/// Tells a person something on standard error.
+fn say(text: &str) {
+    // With that closed there is nobody to tell.
+    writeln!(std::io::stderr(), "crawl: {text}").unwrap_or_default();
+}
+
+/// Tells of progress on standard output.
+fn tell(text: &str) {
+    writeln!(std::io::stdout(), "{text}").unwrap_or_default();
 }

@@ -13,6 +13,7 @@ use super::values::{
     Seeds, Via, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector,
     share, user,
 };
+use super::workers::Sharing;
 use crate::credentials::{Audience, Credentials, Field};
 use crate::links::Nofollow;
 use crate::value::{bytes, duration};
@@ -196,6 +197,9 @@ pub struct Asking {
     /// Read no page that is larger than this
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_size: u64,
+    /// Through whom pages are fetched.
+    #[command(flatten)]
+    pub sharing: Sharing,
 }
 
 impl Asking {

@@ -10,6 +10,7 @@ mod complaint;
 mod gathering;
 mod get;
 mod values;
+mod workers;
 
 use crate::value::duration;
 pub use complaint::complaint;
@@ -17,6 +18,7 @@ pub use gathering::{Asking, Fetch, Reach, Site};
 pub use get::Get;
 pub use values::{Seeds, Via, seed};
 use values::{at_least_one, page_count};
+pub use workers::{Redis, Send, Sharing, Worker};
 
 /// What may hold a secret shows nothing of itself.
 macro_rules! opaque {
@@ -44,7 +46,8 @@ Examples:
   crawl serve --listen 127.0.0.1:8080       the slow site alone
   crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'
   crawl site http://127.0.0.1:8080/ --out mirror --bodies --resume crawl.journal
-  crawl get -v http://127.0.0.1:8080/hello/World";
+  crawl get -v http://127.0.0.1:8080/hello/World
+  crawl worker --help                       share the work over machines, from the beginning";
 
 /// Crawls a slow site on one thread, and shows what that takes
 #[derive(Debug, Parser)]
@@ -75,6 +78,10 @@ pub enum Command {
     Site(Box<Site>),
     /// Send one request and print what comes, as with curl
     Get(Box<Get>),
+    /// Fetch for others: tasks of Celery's, with Redis between
+    Worker(Box<Worker>),
+    /// Have workers fetch
+    Send(Box<Send>),
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.

@@ -105,7 +105,7 @@ enum Found {
     Movie(Movie),
 }
 
-/// What the crawl brought home.
+/// What came of the crawl.
 #[derive(Debug, Default)]
 struct Outcome {
     movies: Vec<Movie>,

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::result_writer::Found;
+use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
 use crate::crawl::record::Record;
@@ -34,10 +35,12 @@ pub(super) struct Fetcher {
     pub(super) scope: Scope,
     pub(super) reader: Arc<Reader>,
     pub(super) bodies: Option<BodyStore>,
+    /// What fetches and reads pages in our stead.
+    pub(super) workers: Option<Workers>,
 }
 
 impl Fetcher {
-    /// What a job brings home.
+    /// Does what a job asks for.
     pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
         if job.item == WorkItem::Robots {
             return self.web.robots(&job.url, &self.scope).await;
@@ -46,8 +49,16 @@ impl Fetcher {
         let is_wanted = |content_type: &str| {
             job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
         };
-        let answer = match self.web.get_if(&job.url, is_wanted).await {
-            Ok(answer) => Arc::new(answer),
+        let got = match &self.workers {
+            None => self.web.get_if(&job.url, is_wanted).await.map(|answer| (answer, None)),
+            Some(workers) => {
+                let only_pages = !job.is_beginning() && self.bodies.is_none();
+                let got = workers.get(&job.url, self.web.fields_for(&job.url), only_pages).await;
+                got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
+            }
+        };
+        let (answer, remote) = match got {
+            Ok((answer, remote)) => (Arc::new(answer), remote),
             Err(FetchError::Unread { status, content_type, reason }) => {
                 let (status, skipped) = (Some(status.as_u16()), Some(reason));
                 let took_ms = millis(now().duration_since(start));
@@ -66,7 +77,13 @@ impl Fetcher {
         let took = now().duration_since(start);
         let reader = self.reader.clone();
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
-        let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+        let (read, bytes) = match remote {
+            Some((read, bytes)) => (Some(read), bytes),
+            None => {
+                let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
+                (read, answer.body.len() as u64)
+            }
+        };
         let read = match read.filter(|read| read.left == 0) {
             Some(read) => read,
             None => {
@@ -84,7 +101,6 @@ impl Fetcher {
                 Err(reason) => return Fetched::Failed(reason),
             }
         }
-        let bytes = answer.body.len() as u64;
         let record = Record {
             status: Some(answer.status.as_u16()),
             content_type: answer.content_type.clone(),

@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 use mainspring::Runtime;
 use mainspring_microscope::Recorder;
+use scraper::selector::ToCss;
+use serde_json::json;
 use url::Url;
 
 use super::fetcher::{BodyStore, Fetcher};
 use super::result_writer::ResultWriter;
+use crate::celery::Workers;
 use crate::cli::Asking;
 use crate::crawl::account::{Budget, End, Totals, Watch};
 use crate::crawl::engine::{Over, crawl};
@@ -139,17 +142,30 @@ pub fn gather(
     plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
     check(asking.trace.iter().chain(&asking.har))?;
-    let web = web(asking, credentials, concurrency)?;
+    let options = options(asking, credentials, concurrency);
+    let via = asking.sharing.address()?;
+    let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
-    let harvest = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
+        let producer = match &via {
+            Some(address) => Some(asking.sharing.producer(address, stop).await?),
+            None => None,
+        };
         let plan = plan(&web).await?;
-        Ok::<_, Failure>(carry_out(plan, asking, &web, stop).await)
+        let workers = producer.map(|producer| {
+            let body = plan.out.is_some() && (asking.bodies || asking.json);
+            let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
+                "nofollow": asking.nofollow,
+                "select": asking.select.as_ref().map(ToCss::to_css_string)});
+            Workers::new(producer, &options, &read)
+        });
+        Ok::<_, Failure>(carry_out(plan, asking, &web, workers, stop).await)
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
-    let (writer, gathered) = harvest?;
+    let (writer, gathered) = outcome?;
     let records = writer.finish()?;
     web.write_archive(asking.har.as_deref())?;
     if let Some(path) = &asking.trace {
@@ -159,9 +175,9 @@ pub fn gather(
 }
 
 /// The client that a command line asks for.
-fn web(asking: &Asking, credentials: Credentials, connections: usize) -> Result<Web, Failure> {
+fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Options {
     let removed = asking.header.iter().filter(|(_, value)| value.is_none());
-    let options = Options {
+    Options {
         connections,
         timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
         max_size: asking.max_size,
@@ -173,8 +189,7 @@ fn web(asking: &Asking, credentials: Credentials, connections: usize) -> Result<
         timed: true,
         cookies: asking.cookies,
         accept_invalid_certs: asking.danger_accept_invalid_certs,
-    };
-    Ok(Web::with(trusting(asking.cacert.as_deref())?, &options))
+    }
 }
 
 /// Carries a plan out; the results are still to be finished.
@@ -182,6 +197,7 @@ async fn carry_out(
     mut plan: Plan,
     asking: &Asking,
     web: &Web,
+    workers: Option<Workers>,
     stop: &Stop,
 ) -> (ResultWriter, Gathered) {
     let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
@@ -202,6 +218,7 @@ async fn carry_out(
         scope: plan.frontier.scope(),
         reader: Arc::new(reader),
         bodies,
+        workers,
     });
     let watch = Watch::default();
     let progress = (!asking.live).then(|| progress::show(watch.clone()));
@@ -217,7 +234,8 @@ async fn carry_out(
             Over::Left { job, place, why } => writer.leave(&job, place, &why),
         }
         let full = fetcher.bodies.as_ref().and_then(|bodies| bodies.trouble.take());
-        full.into_iter().for_each(|reason| writer.give_up(reason));
+        let useless = fetcher.workers.as_ref().and_then(|workers| workers.trouble.take());
+        full.into_iter().chain(useless).for_each(|reason| writer.give_up(reason));
         if writer.is_in_trouble() {
             stop.abort();
         }

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -17,8 +16,8 @@ use crate::cli::Get;
 use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
 use crate::output::{Draft, check};
-use crate::phases::{Phases, Stopwatch};
 use crate::text::{STDOUT, Text, printable_lines};
+use crate::timings::{RequestTimer, Timings};
 use crate::value::{Size, Took};
 use crate::{options, web};
 
@@ -45,7 +44,7 @@ fn output(args: &Get) -> Option<&PathBuf> {
 }
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let (stopwatch, archive) = (Stopwatch::default(), HarRecorder::new());
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::new());
     let verbose = Verbose {
         on: args.verbose,
         via: args.proxy.clone(),
@@ -57,7 +56,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Hooks(stopwatch.clone(), archive.clone(), verbose));
+        .hook(Hooks(timer.clone(), archive.clone(), verbose));
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
     }
@@ -66,7 +65,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     }
     let client = client.build();
     let request = request(args, &client, body)?;
-    let outcome = exchange(args, &client, request, &stopwatch).await;
+    let outcome = exchange(args, &client, request, &timer).await;
     if let Some(path) = &args.har {
         web::write_har(path, &archive)?;
     }
@@ -78,9 +77,10 @@ async fn exchange(
     args: &Get,
     client: &Client,
     request: Request,
-    stopwatch: &Stopwatch,
+    timer: &RequestTimer,
 ) -> Result<ExitCode, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
+    let url = request.url.clone();
     let response = client.execute(request).await.map_err(failed)?;
     let facts = Facts::of(&response);
     if args.verbose {
@@ -98,12 +98,12 @@ async fn exchange(
     }
     let failure = args.fail && facts.status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
-    let phases = stopwatch.phases();
+    let timings = timer.take(&url);
     if args.verbose {
-        tell(phases_text(&phases, size).as_bytes());
+        tell(timings_text(&timings, size).as_bytes());
     }
     if let Some(format) = &args.write_out {
-        print(&facts.written(format, &phases, size))?;
+        print(&facts.written(format, &timings, size))?;
     }
     if failure {
         return Err(Failure::Said(format!("the answer is {}", facts.status)));
@@ -213,7 +213,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
 }
 
 /// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
-struct Hooks(Stopwatch, HarRecorder, Verbose);
+struct Hooks(RequestTimer, HarRecorder, Verbose);
 
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
@@ -224,19 +224,15 @@ impl Hook for Hooks {
 }
 
 /// Which phase was over when, from the beginning.
-fn phases_text(phases: &Phases, size: u64) -> String {
-    let told: Vec<String> = [
-        ("looked up", phases.looked_up),
-        ("connected", phases.connected),
-        ("TLS", phases.shaken),
-        ("sent", phases.sent),
-        ("head", phases.answered),
-        ("body", phases.over),
-    ]
-    .into_iter()
-    .filter_map(|(name, moment)| Some(format!("{name} {}", Took(moment?))))
-    .collect();
-    format!("* {} ({})\n", told.join(", "), Size(size))
+fn timings_text(timings: &Timings, size: u64) -> String {
+    let [_, _, connect, tls, send, wait, body] = timings.values();
+    // A name that is known from before is looked up in no time.
+    let phases =
+        [("looked up", connect, 1), ("connected", connect, 2), ("TLS", tls, 3), ("sent", send, 4)];
+    let told = phases.into_iter().chain([("head", wait, 5), ("body", body, 6)]).filter_map(
+        |(name, had, phase)| had.map(|_| format!("{name} {}", Took(timings.until(phase)))),
+    );
+    format!("* {} ({})\n", told.collect::<Vec<_>>().join(", "), Size(size))
 }
 
 /// What can be said of an answer once its body has been taken.
@@ -264,7 +260,7 @@ impl Facts {
 
     /// `format` with `%{name}` filled in as by curl, and `\n` and `\t` for what they stand for.
     /// Names that mean nothing here stay as they are.
-    fn written(&self, format: &str, phases: &Phases, size: u64) -> String {
+    fn written(&self, format: &str, timings: &Timings, size: u64) -> String {
         let mut text = String::new();
         let mut rest = format;
         while let Some(at) = rest.find(['%', '\\']) {
@@ -272,7 +268,7 @@ impl Facts {
             rest = &rest[at..];
             let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
             let known =
-                named.and_then(|(name, after)| Some((self.value(name, phases, size)?, after)));
+                named.and_then(|(name, after)| Some((self.value(name, timings, size)?, after)));
             let (piece, after) = match known {
                 Some((value, after)) => (Text(&value, STDOUT).to_string(), after),
                 None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
@@ -285,9 +281,8 @@ impl Facts {
         text + rest
     }
 
-    fn value(&self, name: &str, phases: &Phases, size: u64) -> Option<String> {
-        let seconds =
-            |moment: Option<Duration>| format!("{:.6}", moment.unwrap_or_default().as_secs_f64());
+    fn value(&self, name: &str, timings: &Timings, size: u64) -> Option<String> {
+        let until = |phase| format!("{:.6}", timings.until(phase).as_secs_f64());
         Some(match name {
             "http_code" | "response_code" => self.status.to_string(),
             "http_version" => self.version.trim_start_matches("HTTP/").to_owned(),
@@ -296,12 +291,13 @@ impl Facts {
             "content_type" => self.content_type.clone(),
             "remote" => self.address.clone(),
             "size_download" => size.to_string(),
-            "time_namelookup" => seconds(phases.looked_up),
-            "time_connect" => seconds(phases.connected),
-            "time_appconnect" => seconds(phases.shaken),
-            "time_pretransfer" => seconds(phases.ready),
-            "time_starttransfer" => seconds(phases.answered),
-            "time_total" => seconds(phases.over.or(phases.answered)),
+            "time_namelookup" => until(1),
+            "time_connect" => until(2),
+            // Without a handshake, there is no moment of its end.
+            "time_appconnect" => timings.tls_ms.map_or("0.000000".to_owned(), |_| until(3)),
+            "time_pretransfer" => until(3),
+            "time_starttransfer" => until(5),
+            "time_total" => until(6),
             _ => return None,
         })
     }
@@ -321,19 +317,23 @@ mod tests {
             content_type: "text/html".to_owned(),
             address: "127.0.0.1:80".to_owned(),
         };
-        let phases = Phases {
-            answered: Some(Duration::from_millis(5)),
-            over: Some(Duration::from_millis(7)),
-            ..Phases::default()
+        let timings = Timings {
+            dns_ms: Some(1.0),
+            connect_ms: Some(0.5),
+            wait_ms: Some(3.5),
+            body_ms: Some(2.0),
+            ..Timings::default()
         };
         for (format, text) in [
             ("%{http_code} %{num_redirects}\\n", "200 1\n"),
             ("%{time_starttransfer}\\t%{time_total}", "0.005000\t0.007000"),
+            ("%{time_namelookup} %{time_connect}", "0.001000 0.001500"),
+            ("%{time_appconnect} %{time_pretransfer}", "0.000000 0.001500"),
             ("%{content_type} %{size_download}", "text/html 42"),
             ("100 % %{nonsense} %{http_code \\x", "100 % %{nonsense} %{http_code \\x"),
             ("", ""),
         ] {
-            assert_eq!(facts.written(format, &phases, 42), text);
+            assert_eq!(facts.written(format, &timings, 42), text);
         }
     }
 }

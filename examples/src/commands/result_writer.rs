@@ -1,4 +1,4 @@
-//! What becomes of the pages that `crawl fetch` and `crawl site` bring home: told to the journal,
+//! What becomes of the pages that `crawl fetch` and `crawl site` fetch: told to the journal,
 //! put in their place, printed, and listed in files at the end.
 
 use std::collections::BTreeMap;

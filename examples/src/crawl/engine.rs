@@ -25,7 +25,7 @@ use crate::stop::{Asked, Stop};
 /// at once, dealing with all of them would hold the loop up.
 const BATCH: u64 = 64;
 
-/// What a fetch brings home.
+/// What comes of a fetch.
 #[derive(Debug)]
 pub enum Fetched<T> {
     /// The page.

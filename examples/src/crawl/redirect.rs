@@ -6,7 +6,7 @@ use percent_encoding::{CONTROLS, percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::credentials::take_userinfo;
+use crate::credentials::{take_userinfo, without_userinfo};
 use crate::links::MAX_URL;
 use crate::text::shortened;
 
@@ -46,7 +46,7 @@ pub fn target(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Res
     }
     let location = percent_encode(location, CONTROLS).to_string();
     let refused = |why: &str| {
-        let shown = crate::credentials::without_userinfo(&shortened(&location, SHOWN));
+        let shown = shortened(&without_userinfo(&location), SHOWN);
         Err(format!("{status} leads to {shown:?}: {why}"))
     };
     let Ok(mut to) = from.join(&location) else { return Some(refused("it is no URL")) };
@@ -104,6 +104,7 @@ mod tests {
             ("javascript:alert(1)", "it is not http or https"),
             ("http://[", "it is no URL"),
             ("http://me:secret@[", "it is no URL"),
+            (&*format!("http://me:{}@[", "secret".repeat(99)), "it is no URL"),
             (&*long, "it is too long"),
         ] {
             let value = HeaderValue::from_str(location).expect("a value");

@@ -1,4 +1,4 @@
-//! The movies that a crawl of the demo site brought home, as files.
+//! The movies that a crawl of the demo site has found, as files.
 
 use std::io;
 

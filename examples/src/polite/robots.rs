@@ -45,12 +45,6 @@ impl Robots {
         Robots::default()
     }
 
-    /// Nothing is allowed: what must be assumed while a site cannot say (RFC 9309 §2.3.1.4).
-    #[must_use]
-    pub fn disallow_all() -> Robots {
-        Robots { rules: vec![Rule { allow: false, pattern: "/".to_owned() }], delay: None }
-    }
-
     /// Reads a robots.txt. There is no wrong one: lines that say nothing to us are passed over.
     ///
     /// The groups for our product count, all of them together; without one, those for `*`.
@@ -272,10 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn all_or_nothing() {
+    fn without_rules_all_is_allowed() {
         let url = Url::parse("http://h/x").expect("a URL");
         assert!(Robots::allow_all().allows(&url));
-        assert!(!Robots::disallow_all().allows(&url));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The catalogue of the demo site: movies that nobody ever shot.
 //!
 //! Every movie is a pure function of its id, so that the site holds no data, any number of pages
-//! can be served, and a test knows what a crawl must bring home. Titles, people and plots are put
+//! can be served, and a test knows what a crawl must find. Titles, people and plots are put
 //! together from word lists made up for this project.
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,145 @@
+//! Which addresses a worker may fetch from. Anybody who can write to a queue can have it fetch: without
+//! a guard, from behind the firewall.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+
+use mainspring::spawn_blocking;
+use mainspring_http::{Lookup, Resolve};
+use url::{Host, Url};
+
+/// What is said of an address that is not fetched from.
+pub const REFUSED: &str = "is a private address; the worker's --allow-private lets it be fetched";
+
+/// Whether an address is not of the public internet, by IANA's special-purpose registries (RFC 6890).
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_private_v4(v4),
+        IpAddr::V6(v6) => is_private_v6(v6),
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    address.is_private()
+        || address.is_link_local()
+        || address.is_documentation()
+        || matches!((a, b, c), (0 | 127 | 224.., ..) | (100, 64..128, _) | (198, 18 | 19, _))
+        || matches!((a, b, c), (192, 0, 0) | (192, 88, 99))
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    let parts = address.segments();
+    let inner = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_private_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match parts {
+        // Addresses of version 4 in the clothes of version 6: mapped, compatible, translated, 6to4.
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            inner(high, low)
+        }
+        [0x2002, high, low, ..] => inner(high, low),
+        // What is global is in 2000::/3; of that, Teredo, benchmarks and documentation are not.
+        [0x2001, 0 | 2 | 0xdb8, ..] => true,
+        [first, ..] => first & 0xe000 != 0x2000,
+    }
+}
+
+/// Whether a URL names a private address outright; names are judged as they are looked up.
+///
+/// # Errors
+/// One sentence.
+pub fn check(url: &Url) -> Result<(), String> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return Ok(()),
+    };
+    if is_private(address) { Err(format!("{address} {REFUSED}")) } else { Ok(()) }
+}
+
+/// The system's resolver, without the private addresses that it finds.
+pub struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, host: &str) -> Lookup {
+        let host = host.to_owned();
+        let lookup = spawn_blocking(move || {
+            let found = (host.as_str(), 0).to_socket_addrs()?.map(|address| address.ip());
+            let (private, mut public): (Vec<_>, Vec<_>) = found.partition(|ip| is_private(*ip));
+            public.dedup();
+            match private.first() {
+                Some(address) if public.is_empty() => {
+                    Err(io::Error::new(ErrorKind::PermissionDenied, format!("{address} {REFUSED}")))
+                }
+                _ => Ok(public),
+            }
+        });
+        Box::pin(async move { lookup.await.unwrap_or_else(|error| Err(io::Error::other(error))) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_public() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "192.0.0.1",
+            "::1",
+            "::",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fec0::1",
+            "::127.0.0.1",
+        ] {
+            assert!(is_private(private.parse().expect(private)), "{private}");
+        }
+        for public in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "192.169.0.1",
+            "223.255.255.1",
+            "2606:4700::1111",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2a00::1",
+            "2002:808:808::",
+        ] {
+            assert!(!is_private(public.parse().expect(public)), "{public}");
+        }
+    }
+
+    #[test]
+    fn a_literal_is_judged_however_it_is_written() {
+        for url in ["http://127.1/", "http://0x7f000001/", "http://2130706433/", "http://[::1]/"] {
+            assert!(check(&Url::parse(url).expect(url)).is_err(), "{url}");
+        }
+        assert_eq!(check(&Url::parse("http://8.8.8.8/").expect("a URL")), Ok(()));
+    }
+}

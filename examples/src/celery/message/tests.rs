@@ -1,0 +1,108 @@
+//! Messages as Celery 5.7 writes them, and as it does not.
+
+use flate2::write::{GzEncoder, ZlibEncoder};
+use std::io::Write as _;
+
+use super::*;
+
+#[test]
+fn a_call_survives_the_way_there() {
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let kwargs = json!({"links": true}).as_object().cloned().expect("an object");
+    let call = Call {
+        eta: Some(moment),
+        expires: Some(moment),
+        timelimit: [Some(2.5), None],
+        retries: 3,
+        ignore_result: true,
+        priority: 7,
+        parent: Some("p".to_owned()),
+        group: Some("g".to_owned()),
+        callbacks: vec![json!({"task": "c"})],
+        errbacks: vec![json!({"task": "e"})],
+        chain: vec![json!({"task": "n"})],
+        chord: Some(json!({"task": "b"})),
+        ..Call::new("a.task", vec![json!("ü"), json!(27_960_015)], kwargs)
+    };
+    let message = call.to_message("q");
+    let root = Some(call.id.clone());
+    assert_eq!(Call::read(&message), Ok(Call { root, ..call.clone() }));
+    assert_eq!((call.id.len(), &call.id[14..15]), (36, "4"));
+    let parsed: Value = serde_json::from_str(&message).expect("JSON");
+    let info = json!({"exchange": "", "routing_key": "q"});
+    assert_eq!(parsed["properties"]["delivery_info"], info);
+}
+
+#[test]
+fn packed_bodies_are_read_and_bounded() {
+    let with = |body: &[u8], compression: &str| {
+        let message = json!({
+            "headers": {"id": "i", "task": "t", "compression": compression},
+            "body": STANDARD.encode(body), "properties": {"body_encoding": "base64"},
+        });
+        Call::read(&message.to_string()).map(|call| call.args)
+    };
+    let zlib = |text: &[u8]| {
+        let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).and_then(|()| encoder.finish()).expect("a Vec takes any bytes")
+    };
+    let body = b"[[1], {}, {}]";
+    let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let gzip = gzip.write_all(body).and_then(|()| gzip.finish()).expect("a Vec takes any bytes");
+    assert_eq!(with(&zlib(body), "application/x-gzip"), Ok(vec![json!(1)]));
+    assert_eq!(with(&gzip, "application/x-gzip"), Ok(vec![json!(1)]));
+    let bomb = zlib(&vec![b' '; MAX_UNPACKED as usize + 1]);
+    for (body, compression) in [
+        (&bomb[..], "application/x-gzip"),
+        (&zlib(body)[..9], "application/x-gzip"),
+        (body, "application/x-gzip"),
+        (body, "application/x-bz2"),
+        (body, "zstd"),
+    ] {
+        let fault = with(body, compression).expect_err("it is not read");
+        assert_eq!((fault.id.as_deref(), fault.fault.class), (Some("i"), "ValueError"));
+    }
+}
+
+#[test]
+fn what_is_changed_leaves_all_else_as_it_was() {
+    let message = r#"{"body": "W10=", "headers": {"big": 123456789012345678901234567890, "f": 1.10,
+        "id": "i", "task": "t", "retries": 1}, "properties": {"priority": 3, "delivery_tag": "old",
+        "delivery_info": {"exchange": "e", "routing_key": "r"}}, "extra": [ 1 ]}"#;
+    let marked = redelivered(message, "q");
+    for kept in ["123456789012345678901234567890", "1.10", "\"W10=\"", "[ 1 ]", "\"old\""] {
+        assert!(marked.contains(kept), "{kept}: {marked}");
+    }
+    let parsed: Value = serde_json::from_str(&marked).expect("JSON");
+    let info = json!({"exchange": "", "routing_key": "q", "redelivered": true});
+    assert_eq!(parsed["properties"]["delivery_info"], info);
+    assert_eq!(parsed["headers"]["redelivered"], true);
+    assert_eq!(redelivered("no message", "q"), "no message");
+    let call = Call { id: "i".to_owned(), retries: 1, ..Call::default() };
+    let eta = SystemTime::UNIX_EPOCH;
+    let again: Value =
+        serde_json::from_str(&retried(message, &call, eta, "q").expect("one")).expect("JSON");
+    assert_eq!((&again["headers"]["retries"], &again["headers"]["id"]), (&json!(2), &json!("i")));
+    assert_ne!(again["properties"]["delivery_tag"], "old");
+}
+
+#[test]
+fn every_end_is_read_and_nothing_else_is_one() {
+    let call = Call::new("t", vec![], Map::new());
+    let fault = Fault::new("ValueError", "no such page");
+    for (outcome, end) in [
+        (Outcome::Success(json!({"a": 1})), Some(Ok(json!({"a": 1})))),
+        (Outcome::Failure(fault.clone()), Some(Err("ValueError: no such page".to_owned()))),
+        (Outcome::Revoked("expired"), Some(Err("TaskRevokedError: expired".to_owned()))),
+        (Outcome::Retry(fault, Duration::ZERO), None),
+    ] {
+        let text = outcome.to_text(&call, &[]);
+        assert!(text.starts_with("{\"status\":\""), "{text}");
+        assert_eq!(Outcome::read(text.as_bytes()), Some((call.id.clone(), end)));
+    }
+    for state in ["STARTED", "PENDING", "FETCHING"] {
+        let text = json!({"status": state, "task_id": "i", "result": {}}).to_string();
+        assert_eq!(Outcome::read(text.as_bytes()), Some(("i".to_owned(), None)));
+    }
+    assert_eq!(Outcome::read(b"{}"), None);
+}

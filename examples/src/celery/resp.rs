@@ -1,0 +1,197 @@
+//! What Redis says, byte by byte: replies of RESP2 (redis.io, "Redis serialization protocol
+//! specification"). Bytes in, replies out; it knows no socket.
+
+use std::fmt;
+
+/// The longest string that is taken, in bytes.
+pub const MAX_STRING: usize = 64 << 20;
+/// The most parts of one array.
+pub const MAX_PARTS: usize = 1 << 20;
+/// The longest line: a status, an error or a length, in bytes.
+pub const MAX_LINE: usize = 64 << 10;
+/// How deep arrays may be nested.
+pub const MAX_DEPTH: usize = 8;
+
+/// What Redis answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `OK` and the like.
+    Status(String),
+    /// A refusal: a code in capitals and what it means.
+    Error(String),
+    /// A number.
+    Number(i64),
+    /// A string, or the lack of one.
+    Text(Option<Vec<u8>>),
+    /// Several replies, or the lack of them.
+    Array(Option<Vec<Reply>>),
+}
+
+impl Reply {
+    /// The parts of an array; none of anything else.
+    #[must_use]
+    pub fn parts(self) -> Vec<Reply> {
+        match self {
+            Reply::Array(Some(parts)) => parts,
+            _ => Vec::new(),
+        }
+    }
+
+    /// A string, as text; what is no UTF-8 becomes U+FFFD. `None` for anything else.
+    #[must_use]
+    pub fn text(self) -> Option<String> {
+        match self {
+            Reply::Text(Some(text)) => Some(match String::from_utf8(text) {
+                Ok(text) => text,
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What is no reply of Redis's, or one beyond the limits here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not what Redis answers: {}", self.0)
+    }
+}
+
+/// A command: an array of strings.
+#[must_use]
+pub fn command(words: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// Makes replies of bytes that come in pieces. It holds no more than one reply within the limits,
+/// and what was fed after it.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+    /// Up to here they have become replies.
+    at: usize,
+    /// How many bytes after that hold no line's end.
+    searched: usize,
+    /// Arrays whose parts are still to come: how many, and those that are there.
+    open: Vec<(usize, Vec<Reply>)>,
+}
+
+impl Decoder {
+    /// Takes what came.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.at > 0 {
+            self.bytes.drain(..self.at);
+            self.at = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next reply, if all of it is there.
+    ///
+    /// # Errors
+    /// The bytes are no reply. Nothing after them can be understood.
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, Malformed> {
+        while let Some(mut reply) = self.step()? {
+            // Each that ends may end the array that it is part of.
+            loop {
+                let Some((missing, parts)) = self.open.last_mut() else { return Ok(Some(reply)) };
+                parts.push(reply);
+                *missing -= 1;
+                if *missing > 0 {
+                    break;
+                }
+                reply = Reply::Array(self.open.pop().map(|(_, parts)| parts));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A reply that is no array, or an array without parts; an array with some is opened.
+    fn step(&mut self) -> Result<Option<Reply>, Malformed> {
+        loop {
+            let Some(end) = self.line_end()? else { return Ok(None) };
+            let line = &self.bytes[self.at..end];
+            let Some((&kind, rest)) = line.split_first() else {
+                return Err(Malformed("an empty line".to_owned()));
+            };
+            let text = str::from_utf8(rest).map_err(|_| unexpected(line))?;
+            let after = end + 2;
+            let reply = match kind {
+                b'+' => Reply::Status(text.to_owned()),
+                b'-' => Reply::Error(text.to_owned()),
+                b':' => Reply::Number(text.parse().map_err(|_| unexpected(line))?),
+                b'$' => match length(text, MAX_STRING).ok_or_else(|| unexpected(line))? {
+                    None => Reply::Text(None),
+                    Some(length) => {
+                        let Some(text) = self.bytes.get(after..after + length + 2) else {
+                            return Ok(None);
+                        };
+                        let (text, end) = text.split_at(length);
+                        if end != b"\r\n" {
+                            return Err(Malformed("a string without its end".to_owned()));
+                        }
+                        let text = text.to_vec();
+                        self.at = after + length + 2;
+                        return Ok(Some(Reply::Text(Some(text))));
+                    }
+                },
+                b'*' => match length(text, MAX_PARTS).ok_or_else(|| unexpected(line))? {
+                    None => Reply::Array(None),
+                    Some(0) => Reply::Array(Some(Vec::new())),
+                    Some(_) if self.open.len() == MAX_DEPTH => {
+                        return Err(Malformed("arrays nested too deep".to_owned()));
+                    }
+                    Some(length) => {
+                        self.open.push((length, Vec::new()));
+                        self.at = after;
+                        continue;
+                    }
+                },
+                _ => return Err(unexpected(line)),
+            };
+            self.at = after;
+            return Ok(Some(reply));
+        }
+    }
+
+    /// Where the line that begins here ends, if it does.
+    fn line_end(&mut self) -> Result<Option<usize>, Malformed> {
+        let rest = &self.bytes[self.at..];
+        let from = self.searched.min(rest.len());
+        match rest[from..].windows(2).position(|two| two == b"\r\n") {
+            Some(end) if from + end <= MAX_LINE => {
+                self.searched = 0;
+                Ok(Some(self.at + from + end))
+            }
+            None if rest.len() <= MAX_LINE + 1 => {
+                self.searched = rest.len().saturating_sub(1);
+                Ok(None)
+            }
+            _ => Err(Malformed("a line that does not end".to_owned())),
+        }
+    }
+}
+
+/// A length up to `most`, or that there is nothing; `None` if it is neither.
+fn length(text: &str, most: usize) -> Option<Option<usize>> {
+    match text.parse::<i64>().ok()? {
+        -1 => Some(None),
+        length => usize::try_from(length).ok().filter(|length| *length <= most).map(Some),
+    }
+}
+
+fn unexpected(line: &[u8]) -> Malformed {
+    Malformed(format!("\"{}\"", line[..line.len().min(40)].escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests;

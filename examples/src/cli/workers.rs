@@ -1,0 +1,180 @@
+//! The arguments of `crawl worker` and `crawl send`, and where Redis is.
+
+use std::time::Duration;
+
+use clap::Args;
+use mainspring::future::race;
+use url::Url;
+
+use super::values::{at_least_one, seed};
+use crate::celery::producer::Producer;
+use crate::celery::{Address, FETCH, QUEUE};
+use crate::stop::Stop;
+use crate::value::{bytes, duration};
+
+/// Where Redis is, and what is where in it.
+#[derive(Clone, Debug, Args)]
+pub struct Redis {
+    /// Where Redis is: redis://user:password@host:port/db, rediss:// for TLS (?ssl_ca_certs=FILE to
+    /// trust more), redis+socket:///path. Better told by the variable REDIS_URL: others can see
+    /// command lines [default: redis://localhost:6379/0]
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// What all keys begin with: global_keyprefix of the app
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub prefix: String,
+}
+
+impl Redis {
+    /// Where Redis is, by the command line, the environment or custom.
+    ///
+    /// # Errors
+    /// One sentence without the text, in which a password may be.
+    pub fn address(&self) -> Result<Address, String> {
+        match (&self.redis, std::env::var("REDIS_URL")) {
+            (Some(text), _) => Address::parse(text).map_err(|error| format!("--redis: {error}")),
+            (None, Ok(text)) => {
+                Address::parse(&text).map_err(|error| format!("REDIS_URL: {error}"))
+            }
+            (None, Err(_)) => Address::parse("redis://localhost"),
+        }
+    }
+}
+
+/// Through whom pages are fetched.
+#[derive(Clone, Debug, Args)]
+pub struct Sharing {
+    /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
+    /// REDIS_URL, which others cannot see
+    #[arg(long, value_name = "URL")]
+    #[arg(conflicts_with_all = ["proxy", "cookies", "cacert", "danger_accept_invalid_certs", "har"])]
+    via: Option<String>,
+    /// The queue of those workers
+    #[arg(long, value_name = "Q", default_value = QUEUE, requires = "via")]
+    queue: String,
+    /// What all keys in that Redis begin with
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "via")]
+    prefix: String,
+}
+
+impl Sharing {
+    /// Where Redis is, if pages are fetched by workers.
+    ///
+    /// # Errors
+    /// As [`Redis::address`].
+    pub fn address(&self) -> Result<Option<Address>, String> {
+        let given = |redis: &String| Some(redis.clone()).filter(|redis| redis != "env");
+        let via = |redis| Redis { redis: given(redis), prefix: String::new() }.address();
+        self.via.as_ref().map(via).transpose()
+    }
+
+    /// A way to send them tasks, unless a stop is asked for first.
+    ///
+    /// # Errors
+    /// One sentence: Redis cannot be reached, or does not let us in.
+    pub async fn producer(&self, address: &Address, stop: &Stop) -> Result<Producer, String> {
+        let stopped = async {
+            stop.asked().await;
+            Err("stopped before Redis was reached".to_owned())
+        };
+        race(Producer::connect(address, &self.prefix, &self.queue), stopped).await
+    }
+}
+
+/// `crawl worker`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Tasks:
+  mainspring.fetch(url, **options)   {\"url\", \"status\", \"len\", \"crc32\"}, and as options ask for it:
+      final_url=True content_type=True links=True assets=True body=True (in base64)
+      select='css' attr='href' headers={…} timeout=30 redirects=10 max_retries=0
+  tasks.crawl(id)                    the title of a movie of the demo site, --site
+
+From the beginning, with nothing installed (B asks, A works):
+  A$ apt install redis-server        and in redis.conf: bind, requirepass, appendonly yes
+  A$ REDIS_URL=redis://:secret@A crawl worker --visibility-timeout 30s
+  B$ REDIS_URL=redis://:secret@A crawl send http://example.com/
+  B$ pip install 'celery[redis]==5.7.0' flower
+  B$ python3 -c \"from celery import Celery; u = 'redis://:secret@A'
+     app = Celery(broker=u, backend=u)
+     print(app.send_task('mainspring.fetch', ['http://example.com/']).get())\"
+  B$ celery --broker=redis://:secret@A status
+  B$ celery --broker=redis://:secret@A flower
+
+SIGTERM or Ctrl-C: finish what runs and give back what waits; once more: give back what runs, too.
+A task runs at least once: twice if its worker dies, or is cut off for the visibility timeout.")]
+pub struct Worker {
+    /// Where Redis is.
+    #[command(flatten)]
+    pub redis: Redis,
+    /// The queues to take tasks from
+    #[arg(long, short = 'Q', value_name = "Q,…", value_delimiter = ',', default_value = QUEUE)]
+    pub queue: Vec<String>,
+    /// How many tasks to run at once
+    #[arg(long, short = 'c', value_name = "N", default_value = "10", value_parser = at_least_one)]
+    pub concurrency: usize,
+    /// When a task of a worker that is gone is given to another. Workers in Python must have the same,
+    /// longer than their longest task; ours alone do with 30s
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = visibility)]
+    pub visibility_timeout: Duration,
+    /// How long results are kept; 0 for ever
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub result_expires: Duration,
+    /// Fetch for tasks of this name too; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub task: Vec<String>,
+    /// Fetch from private addresses too: loopback, 10.0.0.0/8 and the like
+    #[arg(long)]
+    pub allow_private: bool,
+    /// Fail pages that are larger than this
+    #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
+    pub max_size: u64,
+    /// The demo site, for tasks.crawl
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/", value_parser = seed)]
+    pub site: Url,
+    /// Print a line for each task
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `crawl send`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  crawl send http://example.com/ http://example.org/      prints URL: RESULT as they come
+  crawl send --no-wait - < urls.txt                       prints ID URL for each
+  crawl send --task tasks.crawl --json-args 1 2 3
+  crawl send --json-args '{\"url\": \"http://example.com/\", \"links\": true}'")]
+pub struct Send {
+    /// Where Redis is.
+    #[command(flatten)]
+    pub redis: Redis,
+    /// The queue to send to
+    #[arg(long, short = 'Q', default_value = QUEUE)]
+    pub queue: String,
+    /// The task to send
+    #[arg(long, value_name = "NAME", default_value = FETCH)]
+    pub task: String,
+    /// Take each item for JSON: [...] are arguments, {...} arguments by name, else one argument
+    #[arg(long)]
+    pub json_args: bool,
+    /// Print the ids, and do not wait for results
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for a result
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// How many tasks may be without a result at once
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
+    pub at_once: usize,
+    /// What to send, one task for each; - is standard input, a line for each
+    #[arg(value_name = "URL", required = true, allow_hyphen_values = true)]
+    pub items: Vec<String>,
+}
+
+fn visibility(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time < Duration::from_secs(1) => Err("must be at least a second".to_owned()),
+        time => Ok(time),
+    }
+}

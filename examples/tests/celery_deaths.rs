@@ -1,0 +1,239 @@
+//! Nothing is lost: workers, connections and Redis die at every moment, and each page is fetched, at
+//! most once more for each death.
+#![cfg(unix)]
+
+mod celery_support;
+mod cli_support;
+
+use std::process::{Child, Stdio};
+
+use celery_support::{Redis, Site, Worker, can_run, python_worker, said, send};
+use cli_support::signal;
+
+/// Sends so many pages of a site and waits for all of them.
+fn sending(redis: &Redis, site: &Site, count: usize) -> Child {
+    let urls: Vec<String> = (0..count).map(|n| site.url(&format!("/{n}"))).collect();
+    let mut child = send(redis, &["--timeout", "10m", "--at-once", "100000", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut stdin, urls.join("\n").as_bytes()).expect("it reads");
+    child
+}
+
+/// Every page has a result; so many were fetched again, none of them twice; nothing is left.
+fn complete(redis: &Redis, site: &Site, sending: Child, count: usize, again: usize) {
+    let heard = said(sending.wait_with_output().expect("it ends"));
+    assert_eq!(heard.lines().count(), count);
+    assert!(heard.lines().all(|line| line.contains("\"len\":")), "{heard}");
+    let asked = site.asked();
+    assert_eq!(asked.len(), count);
+    let more: usize = asked.values().map(|asked| asked - 1).sum();
+    assert!(more <= again, "{more} fetched again, of {again} that may be: {asked:?}");
+    redis.until(&["HLEN", "unacked"], "0");
+    assert_eq!(redis.cli(&["LLEN", "celery"]), "0");
+}
+
+const SOON: [&str; 4] = ["--visibility-timeout", "3s", "--concurrency", "4"];
+
+#[test]
+fn a_worker_killed_after_its_claim_is_replaced() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("claim");
+    let site = Site::start();
+    let worker = Worker::start(&redis, &SOON);
+    site.shut(true);
+    let sending = sending(&redis, &site, 10);
+    site.until(4, 0);
+    worker.signal("-KILL");
+    assert_eq!(worker.end().0, None);
+    let _other = Worker::start(&redis, &SOON);
+    site.shut(false);
+    complete(&redis, &site, sending, 10, 4);
+}
+
+#[test]
+fn a_worker_killed_after_its_fetch_is_replaced() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("fetch");
+    let site = Site::start();
+    let worker = Worker::start(&redis, &SOON);
+    site.shut(true);
+    let sending = sending(&redis, &site, 4);
+    site.until(4, 0);
+    // Redis hears nothing of what is fetched from now on.
+    redis.signal("-STOP");
+    site.shut(false);
+    site.until(4, 4);
+    worker.signal("-KILL");
+    assert_eq!(worker.end().0, None);
+    redis.signal("-CONT");
+    let _other = Worker::start(&redis, &SOON);
+    complete(&redis, &site, sending, 4, 4);
+}
+
+#[test]
+fn what_a_worker_has_finished_stays_finished_when_it_is_killed() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("finish");
+    let site = Site::start();
+    let worker = Worker::start(&redis, &SOON);
+    complete(&redis, &site, sending(&redis, &site, 10), 10, 0);
+    worker.signal("-KILL");
+    assert_eq!(worker.end().0, None);
+    let _other = Worker::start(&redis, &SOON);
+    complete(&redis, &site, sending(&redis, &site, 10), 10, 10);
+    assert!(site.asked().values().all(|asked| *asked == 2), "once for each of the two runs");
+}
+
+#[test]
+fn a_worker_that_is_stopped_and_then_killed_takes_nothing_with_it() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("stopped");
+    let site = Site::start();
+    let worker = Worker::start(&redis, &SOON);
+    worker.signal("-STOP");
+    let sending = sending(&redis, &site, 20);
+    redis.until(&["LLEN", "celery"], "20");
+    let _other = Worker::start(&redis, &SOON);
+    worker.signal("-KILL");
+    assert_eq!(worker.end().0, None);
+    complete(&redis, &site, sending, 20, 0);
+}
+
+#[test]
+fn connections_are_killed_again_and_again() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("client-kill");
+    let site = Site::start();
+    let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    let sending = sending(&redis, &site, 400);
+    for seen in 1..=20 {
+        site.until(seen * 10, 0);
+        for kind in ["normal", "pubsub"] {
+            redis.cli(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+        }
+    }
+    // Each kind of refusal that passes, met while working.
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.cli(&["CONFIG", "SET", "requirepass", "x"]);
+    redis.cli(&["-a", "x", "CONFIG", "SET", "requirepass", ""]);
+    complete(&redis, &site, sending, 400, 0);
+}
+
+#[test]
+fn redis_itself_crashes_in_the_middle() {
+    if !can_run() {
+        return;
+    }
+    let options = ["--port", "0", "--save", "", "--appendonly", "yes"];
+    let mut redis = Redis::with("restart", &options);
+    let site = Site::start();
+    let worker = Worker::start(&redis, &SOON);
+    let sending = sending(&redis, &site, 200);
+    for seen in [20, 60, 100] {
+        site.until(seen, 0);
+        redis.crash();
+        redis.up();
+    }
+    complete(&redis, &site, sending, 200, 12);
+    worker.signal("-TERM");
+    assert_eq!(worker.end().0, Some(0));
+}
+
+#[test]
+fn an_orderly_end_finishes_what_runs_and_gives_back_what_waits() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("orderly");
+    let site = Site::start();
+    for twice in [false, true] {
+        redis.cli(&["FLUSHALL"]);
+        let worker = Worker::start(&redis, &["--concurrency", "2"]);
+        site.shut(true);
+        let before: usize = site.asked().values().sum();
+        let later = "app.send_task(f, [site], countdown=1000)";
+        celery_support::python_says(&redis, "http://h/", later);
+        redis.until(&["HLEN", "unacked"], "1");
+        let urls: Vec<String> = (0..5).map(|n| site.url(&format!("/{twice}{n}"))).collect();
+        let args: Vec<&str> = urls.iter().map(String::as_str).collect();
+        said(send(&redis, &[&["--no-wait"], &args[..]].concat()).output().expect("it runs"));
+        site.until(before + 2, 0);
+        redis.until(&["LLEN", "celery"], "3");
+        worker.signal("-TERM");
+        if twice {
+            worker.signal("-TERM");
+            let end = worker.end();
+            assert_eq!(end.0, Some(0), "{}", end.1);
+            assert_eq!(redis.cli(&["LLEN", "celery"]), "6");
+        } else {
+            site.shut(false);
+            assert_eq!(worker.end().0, Some(0));
+            assert_eq!(redis.cli(&["LLEN", "celery"]), "4");
+        }
+        site.shut(false);
+        assert_eq!(redis.cli(&["HLEN", "unacked"]), "0");
+    }
+}
+
+#[test]
+fn a_worker_ends_also_while_redis_is_frozen() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("frozen");
+    let site = Site::start();
+    site.shut(true);
+    for running in [0, 1] {
+        let worker = Worker::start(&redis, &[]);
+        if running > 0 {
+            said(send(&redis, &["--no-wait", &site.url("/")]).output().expect("it runs"));
+            site.until(1, 0);
+        }
+        redis.signal("-STOP");
+        worker.signal("-INT");
+        if running > 0 {
+            worker.signal("-INT");
+        }
+        assert_eq!(worker.end().0, Some(0));
+        redis.signal("-CONT");
+    }
+}
+
+#[test]
+fn two_thousand_tasks_over_three_workers_of_both_kinds_one_of_which_is_killed() {
+    if !can_run() {
+        return;
+    }
+    const PYTHON_TASKS: &str = "
+import urllib.request
+@app.task(name='mainspring.fetch')
+def fetch(url):
+    return {'url': url, 'len': len(urllib.request.urlopen(url).read())}
+";
+    let redis = Redis::start("many");
+    let site = Site::start();
+    let options = ["--visibility-timeout", "5s", "--concurrency", "8"];
+    let killed = Worker::start(&redis, &options);
+    let _worker = Worker::start(&redis, &options);
+    let _python = python_worker(&redis, PYTHON_TASKS, "--pool=threads --concurrency=4");
+    let sending = sending(&redis, &site, 2_000);
+    site.until(500, 0);
+    signal(&killed.process.0, "-KILL");
+    assert_eq!(killed.end().0, None);
+    complete(&redis, &site, sending, 2_000, 8);
+}
