@@ -166,7 +166,8 @@ fn nofollow_is_obeyed_as_the_option_says_and_told() {
     let begin = of_page[0].clone();
     let canned = Canned::start(move |_| begin.clone());
     let ran = run(&["site", "--ignore-robots", "--out", &scratch.path("out"), &canned.url("/")]);
-    let told = ran.stderr.lines().find(|line| line.starts_with("nofollow")).unwrap_or_default();
+    let told = ran.stderr.lines().find(|line| line.trim_start().starts_with("nofollow "));
+    let told = told.unwrap_or_default();
     assert!(told.contains(" 2 ") && told.contains("--nofollow ignore"), "{}", ran.stderr);
     let records = fs::read_to_string(scratch.path("out/pages.jsonl")).expect("it is written");
     let record: Value = serde_json::from_str(&records).expect("JSON");

@@ -45,7 +45,7 @@ pub struct Record {
     /// How many links it has.
     pub links: usize,
     /// How many more it has that are not followed since it asks for that (`nofollow`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub nofollow: usize,
     /// The file that its body is kept in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +53,10 @@ pub struct Record {
     /// What was selected from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selected: Vec<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Record {

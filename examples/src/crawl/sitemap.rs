@@ -152,4 +152,30 @@ mod tests {
         assert_eq!(unpack(&bomb, 1_001).map(|unpacked| unpacked.len()), Ok(1_001));
         assert_eq!(unpack(&bomb, 1_000), Err("unpacked it is longer than 1000 bytes".to_owned()));
     }
+
+    #[test]
+    fn a_list_is_read_in_its_encoding_packed_or_not() {
+        let utf_16 = |text: &str, of: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(of).collect()
+        };
+        let xml = |label: &str| {
+            format!(
+                "<?xml version='1.0' encoding='{label}'?><urlset><url><loc>http://h/д</loc></url></urlset>"
+            )
+        };
+        let windows_1251 = |text: &str| encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
+        for body in [
+            xml("utf-8").into_bytes(),
+            windows_1251(&xml("windows-1251")),
+            windows_1251(&format!("\r\n{}", xml("cp1251"))),
+            utf_16(&xml("utf-16"), u16::to_le_bytes),
+            utf_16(&format!("\u{feff}{}", xml("utf-8")), u16::to_be_bytes),
+            "\u{feff}http://h/д\r\n".into(),
+            utf_16("\u{feff}\nhttp://h/д\n", u16::to_le_bytes),
+        ] {
+            let expected = Ok(vec!["http://h/%D0%B4".to_owned()]);
+            assert_eq!(opened(gzipped(&body)), expected, "{}", body.escape_ascii());
+            assert_eq!(opened(body), expected);
+        }
+    }
 }
