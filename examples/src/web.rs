@@ -85,18 +85,23 @@ impl Answer {
     /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
-        self.decoded().0
+        decode_text(&self.body, self.plain_content_type().as_deref())
     }
 
     /// Its text, and the encoding that it was in.
     #[must_use]
     pub fn decoded(&self) -> (String, &'static Encoding) {
+        let text = self.text();
+        let content_type = self.plain_content_type().unwrap_or_default();
+        let encoding = encoding_of(&self.body, &text, &content_type);
+        (text, encoding)
+    }
+
+    /// Its `Content-Type` without what is odd about it.
+    fn plain_content_type(&self) -> Option<String> {
         let MediaType { essence, charset } = self.media_type();
         let charset = charset.map(|charset| format!(";charset=\"{charset}\"")).unwrap_or_default();
-        let content_type = Some(essence + &charset).filter(|field| !field.is_empty());
-        let text = decode_text(&self.body, content_type.as_deref());
-        let encoding = encoding_of(&self.body, &text, content_type.as_deref().unwrap_or_default());
-        (text, encoding)
+        Some(essence + &charset).filter(|field| !field.is_empty())
     }
 
     /// What its `Content-Type` says.
