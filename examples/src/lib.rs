@@ -10,7 +10,8 @@
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
 //! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
-//! `credentials.rs` decides what is sent where and what is shown, `extract.rs` reads, `polite/` knows
+//! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
+//! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
 //! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
 //! takes.
 //! `celery/` shares the work over machines.
@@ -27,11 +28,14 @@ pub mod failure;
 pub mod har;
 #[cfg(test)]
 mod hostile;
+pub mod links;
 pub mod live;
 pub mod machine;
+pub mod media_type;
 pub mod options;
 pub mod output;
 pub mod polite;
+pub mod reader;
 pub mod report;
 pub mod site;
 pub mod states;
@@ -41,6 +45,7 @@ pub mod timings;
 pub mod trace;
 pub mod value;
 pub mod web;
+pub mod xml;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use encoding_rs::{Encoding, UTF_8};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, REFRESH, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, decode_text};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
 use crate::crawl::engine::Fetched;
@@ -16,6 +18,8 @@ use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
 use crate::har::HarRecorder;
+use crate::links::field_asks_nofollow;
+use crate::media_type::MediaType;
 use crate::options::Options;
 use crate::output::Draft;
 use crate::polite::robots::{self, Robots};
@@ -58,24 +62,69 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its `Content-Type`, empty if it has none.
     pub content_type: String,
+    /// Where it says that it goes by itself (`Refresh`), as it says it.
+    pub refresh: Option<String>,
+    /// Whether it asks that its links are not followed (`X-Robots-Tag`).
+    pub asks_nofollow: bool,
     /// Its body.
     pub body: Bytes,
 }
 
 impl Answer {
+    /// What these fields say, of a page whose body is yet to be read.
+    #[must_use]
+    pub fn without_body(url: Url, status: StatusCode, headers: &HeaderMap) -> Answer {
+        Answer {
+            url,
+            status,
+            content_type: values(headers, &CONTENT_TYPE).join(", "),
+            refresh: headers.get(REFRESH).map(percent_encoded),
+            asks_nofollow: values(headers, &X_ROBOTS_TAG).iter().any(|v| field_asks_nofollow(v)),
+            body: Bytes::new(),
+        }
+    }
+
     /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
-        decode_text(&self.body, Some(&self.content_type))
+        decode_text(&self.body, self.plain_content_type().as_deref())
     }
 
-    /// Whether it says that it is a page with links. Without a type, HTML is the best guess.
+    /// Its text, and the encoding that it was in.
     #[must_use]
-    pub fn is_html(&self) -> bool {
-        let kind = self.content_type.split(';').next().unwrap_or_default().trim();
-        let html = ["", "text/html", "application/xhtml+xml"];
-        html.iter().any(|html| kind.eq_ignore_ascii_case(html))
+    pub fn decoded(&self) -> (String, &'static Encoding) {
+        let text = self.text();
+        let content_type = self.plain_content_type().unwrap_or_default();
+        let encoding = encoding_of(&self.body, &text, &content_type);
+        (text, encoding)
     }
+
+    /// Its `Content-Type` without what is odd about it.
+    fn plain_content_type(&self) -> Option<String> {
+        let MediaType { essence, charset } = self.media_type();
+        let charset = charset.map(|charset| format!(";charset=\"{charset}\"")).unwrap_or_default();
+        Some(essence + &charset).filter(|field| !field.is_empty())
+    }
+
+    /// What its `Content-Type` says.
+    #[must_use]
+    pub fn media_type(&self) -> MediaType {
+        MediaType::parse(&self.content_type)
+    }
+}
+
+/// The encoding that a text was in: the first of those that field and page name by which it comes
+/// out the same.
+fn encoding_of(body: &[u8], text: &str, content_type: &str) -> &'static Encoding {
+    if body.len() == text.len() && body.iter().all(u8::is_ascii) {
+        return UTF_8;
+    }
+    let start = &text.as_bytes()[..text.len().min(1024)];
+    let start = [content_type.as_bytes(), b" ", start].concat();
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_:.".contains(byte);
+    let words = start.split(|byte| !is_part(byte)).filter(|word| word.len() < 24);
+    let mut named = words.filter_map(Encoding::for_label).take(8);
+    named.find(|encoding| encoding.decode(body).0 == text).unwrap_or(UTF_8)
 }
 
 /// Why a page was not to be had.
@@ -272,9 +321,7 @@ impl Web {
                 target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
             );
         }
-        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let content_type = String::from_utf8_lossy(content_type).into_owned();
-        Ok((Answer { url: url.clone(), status, content_type, body: Bytes::new() }, response))
+        Ok((Answer::without_body(url.clone(), status, headers), response))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
@@ -311,6 +358,21 @@ impl Web {
         let stats = self.client.stats();
         Connections { opened: stats.opened, reused: stats.reused }
     }
+}
+
+/// What crawlers are asked to do with a page.
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// The values of a field, one for each time that it came.
+fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.get_all(name).iter().map(text).collect()
+}
+
+/// The value of a field that holds an address: bytes that are not ASCII travel as they are.
+fn percent_encoded(value: &HeaderValue) -> String {
+    const BUT_TABS: &AsciiSet = &CONTROLS.remove(b'\t');
+    percent_encode(value.as_bytes(), BUT_TABS).to_string()
 }
 
 /// The client's words on a request for `url` that failed, without the request: what shows them says

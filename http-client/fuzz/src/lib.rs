@@ -7,6 +7,7 @@
 
 mod cookies;
 mod encoding;
+mod links;
 mod peer;
 mod redirect;
 mod resp;
@@ -14,6 +15,7 @@ mod response;
 
 pub use cookies::cookies;
 pub use encoding::encoding;
+pub use links::links;
 pub use redirect::redirect;
 pub use resp::resp;
 pub use response::{chunks, response};
