@@ -7,7 +7,7 @@
 use encoding_rs::{Encoding, UTF_8};
 
 /// How far a page is searched for what it says of its encoding (WHATWG HTML §13.2.3.2).
-const PRESCAN_BYTES: usize = 1024;
+pub(crate) const PRESCAN_BYTES: usize = 1024;
 
 /// The text of a body that came with this `Content-Type`, as
 /// [`Response::text`](crate::Response::text) reads it: for whoever needs the bytes as well.
@@ -15,19 +15,30 @@ const PRESCAN_BYTES: usize = 1024;
 /// What is no text of its encoding becomes U+FFFD.
 #[must_use]
 pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
-    let encoding = declared(content_type).or_else(|| {
-        // Only markup has a place to say it.
-        let markup = content_type.is_none_or(|kind| kind.contains("html") || kind.contains("xml"));
-        markup.then(|| prescan(&body[..body.len().min(PRESCAN_BYTES)])).flatten()
-    });
-    // Looks for a byte order mark, and takes it off.
-    let (text, ..) = encoding.unwrap_or(UTF_8).decode(body);
+    // Takes a byte order mark off.
+    let (text, ..) = text_encoding(body, content_type.map(str::as_bytes)).decode(body);
     text.into_owned()
 }
 
+/// The encoding of a text that begins with `start`.
+pub(crate) fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Encoding {
+    if let Some((encoding, _)) = Encoding::for_bom(start) {
+        return encoding;
+    }
+    let content_type = content_type.unwrap_or_default();
+    let encoding = declared(content_type).or_else(|| {
+        // Only markup has a place to say it.
+        let has = |part: &[u8]| find(content_type, part).is_some();
+        let markup = content_type.is_empty() || has(b"html") || has(b"xml");
+        markup.then(|| prescan(&start[..start.len().min(PRESCAN_BYTES)])).flatten()
+    });
+    encoding.unwrap_or(UTF_8)
+}
+
 /// The `charset` parameter of a `Content-Type`.
-fn declared(content_type: Option<&str>) -> Option<&'static Encoding> {
-    content_type?.split(';').skip(1).find_map(|parameter| {
+pub(crate) fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
+    let content_type = str::from_utf8(content_type).unwrap_or_default();
+    content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let value = value.trim().trim_matches(['"', '\'']);
         name.trim()

@@ -1,6 +1,7 @@
 //! The one error of the client: what failed, in which phase, to whom, and how far it had got.
 
 use crate::proto::ProtocolError;
+use http::StatusCode;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -107,6 +108,8 @@ pub enum ErrorKind {
     Json(String),
     /// The source of the request body failed.
     RequestBody(io::Error),
+    /// A status of 400 or more, where that was to be an error.
+    Status(StatusCode),
 }
 
 /// An error of the client: the kind, and what is known of the exchange it belongs to.
@@ -121,6 +124,7 @@ struct Inner {
     reused: Option<bool>,
     sent: u64,
     received: u64,
+    status: Option<StatusCode>,
 }
 
 // What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
@@ -129,7 +133,7 @@ impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         let (request, address, reused, sent, received) = (None, None, None, 0, 0);
-        Self(Box::new(Inner { kind, request, address, reused, sent, received }))
+        Self(Box::new(Inner { kind, request, address, reused, sent, received, status: None }))
     }
 
     #[cold]
@@ -167,6 +171,19 @@ impl Error {
             self.0.received = received;
         }
         self
+    }
+
+    /// Says which status the response had.
+    #[cold]
+    pub(crate) fn of_response(mut self, status: StatusCode) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// The status of the response, if its head had come.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
     }
 
     /// What went wrong.
@@ -228,6 +245,22 @@ impl From<ProtocolError> for Error {
     }
 }
 
+/// Of the kind that says most: a timeout, an end too early, what the socket said.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error.0.kind {
+            ErrorKind::Timeout { .. } => io::ErrorKind::TimedOut,
+            ErrorKind::Io { source, .. } => source.kind(),
+            ErrorKind::Protocol(ProtocolError::BodyTruncated { .. }) => {
+                io::ErrorKind::UnexpectedEof
+            }
+            ErrorKind::Protocol(_) | ErrorKind::Decode(_) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -255,6 +288,7 @@ impl fmt::Display for ErrorKind {
             Self::BodyTooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
             Self::Decode(reason) => write!(f, "cannot decode the body: {reason}"),
             Self::Json(reason) => write!(f, "not the expected JSON: {reason}"),
+            Self::Status(status) => write!(f, "the response is {status}"),
             Self::RequestBody(source) => write!(f, "the source of the body failed: {source}"),
         }
     }
