@@ -268,11 +268,11 @@ fn follow(
     own: Option<&Settings>,
     config: &Config,
 ) -> Result<bool> {
-    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
-    if limit == 0 || !head.status.is_redirection() {
+    if !head.status.is_redirection() {
         return Ok(false);
     }
-    let Some(location) = redirect::location(head) else { return Ok(false) };
+    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
+    let Some(location) = redirect::location(head).filter(|_| limit > 0) else { return Ok(false) };
     let (from, status) = (request.url.clone(), head.status);
     let to = redirect::target(&from, location)?;
     let policy: Option<&Policy> = own.and_then(|own| own.redirect_policy.as_ref());

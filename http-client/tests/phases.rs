@@ -34,7 +34,7 @@ fn failure(request: RequestBuilder) -> Error {
     mainspring::run(async { request.send().await.unwrap_err() })
 }
 
-/// A listener whose queue is full: it does not even answer who wants to connect.
+/// A listener whose queue is full: it does not even answer an attempt to connect.
 #[cfg(target_os = "linux")]
 fn deaf() -> (Socket, Vec<TcpStream>, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -71,7 +71,7 @@ fn a_host_that_does_not_answer_is_given_up() {
 #[cfg(feature = "tls")]
 #[test]
 fn a_server_that_does_not_shake_hands_is_given_up() {
-    // Connections are made in the kernel; nobody ever accepts this one.
+    // Connections are made in the kernel; this one is never accepted.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let timeouts = Timeouts { tls: SOON, ..none() };
@@ -99,7 +99,7 @@ fn a_server_that_does_not_read_is_given_up() {
 }
 
 #[test]
-fn a_body_that_nobody_asks_for_is_sent_after_a_while() {
+fn a_body_that_is_not_asked_for_is_sent_after_a_while() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {

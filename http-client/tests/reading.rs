@@ -67,7 +67,7 @@ fn a_body_is_a_stream_and_a_reader() {
                 assert_eq!(all, lines.as_bytes(), "{path} by {size}");
                 assert_eq!(response.read(&mut buffer).await.unwrap(), 0, "the end stays the end");
             }
-            // Whoever stops in the middle goes on there, in whatever form.
+            // A body that was read in part goes on there, in whatever form.
             let mut response = get(path).await;
             response.read_exact(&mut [0; 3]).await.unwrap();
             assert_eq!(response.read_body().await.unwrap(), &lines.as_bytes()[3..], "{path}");

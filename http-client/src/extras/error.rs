@@ -1,4 +1,4 @@
-//! The one error of the client: what failed, in which phase, to whom, and how far it had got.
+//! The one error of the client: what failed, in which phase, on which request, and how far it had got.
 
 use crate::proto::ProtocolError;
 use http::StatusCode;

@@ -77,7 +77,9 @@ impl Response {
         #[cfg(feature = "charset")]
         {
             let content_type = self.start.head.content_type();
-            if content_type.contains(&b';') || !is_plain(&bytes) {
+            let at = content_type.len().saturating_sub("utf-8".len());
+            let is_utf8 = content_type[at..].eq_ignore_ascii_case(b"utf-8");
+            if !is_utf8 && content_type.contains(&b';') || !is_plain(&bytes) {
                 return Ok(charset::decode(&bytes, str::from_utf8(content_type).ok()));
             }
         }
@@ -234,8 +236,9 @@ impl Stream for TextReader {
 /// and no escape, which might change what they mean.
 #[cfg(feature = "charset")]
 fn is_plain(text: &[u8]) -> bool {
+    const ESCAPE: u8 = 0x1b;
     // Without a branch for each byte, so that many are looked at in one step.
-    let (all, escape) =
-        text.iter().fold((0, false), |(all, escape), &byte| (all | byte, escape | (byte == 0x1b)));
-    all < 0x80 && !escape
+    let look = |(all, nearest): (u8, u8), byte: &u8| (all | byte, nearest.min(byte ^ ESCAPE));
+    let (all, nearest) = text.iter().fold((0, u8::MAX), look);
+    all < 0x80 && nearest > 0
 }

@@ -1,4 +1,4 @@
-//! From a request to the head that is sent: what the client adds, and what it says to whom.
+//! From a request to the head that is sent: what the client adds to it.
 
 use crate::body::Body;
 use crate::config::Config;

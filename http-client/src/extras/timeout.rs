@@ -144,7 +144,7 @@ impl Timer {
     ) -> Poll<Error> {
         let alone = self.total.is_none() && self.opening.is_none();
         if self.sleep.is_none() && alone && deadline.at.is_none() {
-            // As most often. The timer looks at the clock itself, and so nobody else needs to.
+            // The common case. The timer reads the clock itself, so that nothing else has to.
             if let Some(limit) = deadline.limit {
                 let sleep = self.sleep.insert(time::sleep(limit));
                 let first = Pin::new(&mut *sleep).poll(cx);

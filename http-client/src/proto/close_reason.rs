@@ -37,7 +37,7 @@ reasons! {
     BodyUntilClose = "the body ended with the connection",
     /// The connection now speaks another protocol (101, or a tunnel by CONNECT).
     Upgraded = "switched to another protocol",
-    /// The framing was legal enough to read but odd: whoever sent it may not agree with us on
+    /// The framing was legal enough to read but odd: the server may not agree with us on
     /// where the next response begins (RFC 9112 §6.3, §11.1).
     OddFraming = "odd framing",
     /// Bytes came after the end of the response.

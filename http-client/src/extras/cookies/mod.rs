@@ -78,7 +78,7 @@ impl CookieJar {
     }
 
     /// Takes the value of a `Set-Cookie` field in the response to a request for `url`. Whether it
-    /// was accepted: a malformed cookie, or one for somebody else, is not (RFC 6265 §5.3).
+    /// was accepted: a malformed cookie, or one for another host, is not (RFC 6265 §5.3).
     pub fn set(&self, url: &Url, set_cookie: &str) -> bool {
         self.set_at(url, set_cookie, SystemTime::now())
     }
