@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, Method};
-use mainspring_http::{Hook, ResponseView, Signal, SignalKind};
+use http::{HeaderMap, HeaderName, Method};
+use mainspring_http::{Hook, ResponseView, Signal, SignalKind, redact_field, redact_url};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -16,7 +16,8 @@ const MAX_ENTRIES: usize = 100_000;
 /// Records requests for an HTTP archive. Give a clone to
 /// [`ClientBuilder::hook`](mainspring_http::ClientBuilder::hook), and ask the other for the archive.
 ///
-/// Bodies are not kept, only their sizes; nor are passwords in URLs, cookies and authorization.
+/// Bodies are not kept, only their sizes; nor are secrets, such as passwords in URLs, cookies and
+/// authorization: `***` stands for them (see [`redact`](mainspring_http::redact)).
 #[derive(Clone, Debug)]
 pub struct HarRecorder {
     archive: Rc<RefCell<Archive>>,
@@ -109,6 +110,8 @@ impl Entry {
             url.set_password(None).unwrap_or_default();
             url.set_username("").unwrap_or_default();
         }
+        // What is left of secrets stands in its query, where `***` can stand as well.
+        let url = Url::parse(&redact_url(&url)).unwrap_or(url);
         Self {
             method: method.clone(),
             url,
@@ -236,7 +239,8 @@ impl Entry {
 
 fn response_json(response: ResponseView<'_>) -> Value {
     let headers = response.headers();
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text =
+        |name| headers.get(&name).map(|value| redact_field(&name, value)).unwrap_or_default();
     json!({
         "status": response.status().as_u16(),
         "statusText": response.reason(),
@@ -250,13 +254,8 @@ fn response_json(response: ResponseView<'_>) -> Value {
 }
 
 fn fields(headers: &HeaderMap) -> Value {
-    let secret = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-    let fields = headers.iter().map(|(name, value)| {
-        let hidden = value.is_sensitive() || secret.contains(&name.as_str());
-        let text = String::from_utf8_lossy(value.as_bytes());
-        json!({ "name": name.as_str(), "value": if hidden { "***".into() } else { text } })
-    });
-    fields.collect()
+    let field = |(name, value)| json!({ "name": HeaderName::as_str(name), "value": redact_field(name, value) });
+    headers.iter().map(field).collect()
 }
 
 /// Milliseconds, to the microsecond.
@@ -309,7 +308,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let answer = b"HTTP/1.1 200 Fine\r\ncontent-type: text/plain\r\nset-cookie: a=secret\r\n\
-            content-length: 2\r\nconnection: close\r\n\r\nhi";
+            location: http://me:secret@b/?sig=secret\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
         let served = std::thread::spawn(move || {
             for answer in [&answer[..], b""] {
                 let (mut peer, _) = listener.accept().unwrap();
@@ -332,7 +331,8 @@ mod tests {
             let client = Client::builder().hook(recorder.clone()).build();
             let page = url("/page?a=1&b=x%20y").replace("http://", "http://me:secret@");
             client.get(page).header("x-own", "1").send().await.unwrap();
-            client.get(url("/none")).bearer_auth("secret").send().await.unwrap_err();
+            let none = url("/none?token=secret&next=http://me:secret@b/");
+            client.get(none).bearer_auth("secret").send().await.unwrap_err();
         });
         let text = recorder.to_json();
         assert!(!text.contains("secret"), "{text}");

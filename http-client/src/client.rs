@@ -176,7 +176,13 @@ impl Inner {
                     lease.reopen(CloseReason::ClosedWhileIdle);
                     self.pool.count(|stats| stats.repeated += 1);
                 }
-                Err(error) => return Err(lease.locate(error)),
+                Err(error) => {
+                    let error = lease.locate(error);
+                    return Err(match proxy.filter(|proxy| proxy.gets_requests(&request.url)) {
+                        Some(proxy) => error.with_proxy(proxy),
+                        None => error,
+                    });
+                }
             }
         }
     }

@@ -17,17 +17,20 @@ mod response;
 // A file is named the same way whichever room it is in.
 use extras::{
     body, config, connect, connector, decode, error, file, hooks, hop, request, request_head,
-    resolve, retry, shared, socket, stats, target, timeout, tls, transport, upgrade, url_text,
+    resolve, retry, secret, shared, socket, stats, target, timeout, tls, transport, upgrade,
+    url_text,
 };
 use extras::{multipart, proxy, redirect};
 
 pub use body::Body;
 pub use bytes::Bytes;
 pub use client::Client;
+#[cfg(feature = "charset")]
+pub use encoding_rs;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use extras::builder::ClientBuilder;
 #[cfg(feature = "charset")]
-pub use extras::charset::decode as decode_text;
+pub use extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
 #[cfg(feature = "charset")]
@@ -45,6 +48,7 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
+pub use secret::{is_secret, redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use target::IntoUrl;
 pub use timeout::Timeouts;
@@ -55,6 +59,8 @@ pub use {futures_core, futures_io};
 /// What only the fuzz targets reach.
 #[cfg(fuzzing)]
 pub mod fuzzing {
+    #[cfg(feature = "charset")]
+    pub use crate::extras::charset::prescan::prescan;
     use crate::{Body, Request, Result, StatusCode, redirect};
 
     /// Turns a request into the one that follows a redirect.

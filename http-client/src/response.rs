@@ -7,6 +7,7 @@ use crate::hooks::SignalKind;
 use crate::hop::Hop;
 use crate::pool::Lease;
 use crate::request::Request;
+use crate::secret::{Fields, redact_url};
 use crate::timeout::{Deadline, Timer};
 use crate::upgrade::Upgraded;
 use bytes::Bytes;
@@ -345,9 +346,9 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("url", &crate::error::redacted(&self.request.url))
+            .field("url", &redact_url(&self.request.url))
             .field("status", &self.status())
-            .field("headers", self.headers())
+            .field("headers", &Fields(self.headers()))
             .finish_non_exhaustive()
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
 }
 
 pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
-    Proxy::new(text).map_err(|error| error.to_string())
+    Proxy::new(text).map(|proxy| proxy.named_by("--proxy")).map_err(|error| error.to_string())
 }
 
 pub(super) fn regex(text: &str) -> Result<Regex, String> {

@@ -6,10 +6,12 @@
 //! is why it is kept apart.
 
 mod cookies;
+mod encoding;
 mod peer;
 mod redirect;
 mod response;
 
 pub use cookies::cookies;
+pub use encoding::encoding;
 pub use redirect::redirect;
 pub use response::{chunks, response};

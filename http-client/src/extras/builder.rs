@@ -1,17 +1,19 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Credentials, Defaults};
 use crate::connector::Connector;
 use crate::decode;
 use crate::error::Result;
 use crate::hooks::{Hook, Hooked};
 use crate::hop::Redirect;
 use crate::pool::{Pool, PoolLimits};
-use crate::proto::{Limits, write_fields};
+use crate::proto::Limits;
 use crate::proxy::{Proxies, Proxy};
+use crate::redirect;
 use crate::resolve::Resolve;
 use crate::retry::RetryPolicy;
+use crate::target;
 use crate::timeout::Timeouts;
 use http::header::{self, HeaderMap, HeaderValue};
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use url::Url;
 
 /// What the client calls itself unless told otherwise.
 const USER_AGENT: &str = concat!("mainspring/", env!("CARGO_PKG_VERSION"));
@@ -33,9 +36,9 @@ pub struct ClientBuilder {
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        let mut defaults = HeaderMap::new();
-        defaults.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        defaults.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let mut fields = HeaderMap::new();
+        fields.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        fields.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let pool = PoolLimits {
             connections: 1024,
             per_host: 128,
@@ -46,8 +49,8 @@ impl Default for ClientBuilder {
         let config = Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            defaults,
-            defaults_written: Vec::new(),
+            defaults: Defaults::new(fields),
+            credentials: Credentials::default(),
             redirects: 10,
             redirect_policy: None,
             max_body_bytes: 64 * 1024 * 1024,
@@ -192,9 +195,39 @@ impl ClientBuilder {
     }
 
     /// A header field for every request that does not set one of that name.
+    ///
+    /// A credential (see [`is_secret`](crate::is_secret); or a value marked as sensitive) goes to the
+    /// origin that a request begins with. Once a redirect has led to another origin, another scheme or
+    /// port included, it is left out (WHATWG Fetch §4.4); so is `Host`. See also
+    /// [`ClientBuilder::credentials_for`].
     pub fn default_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.config.defaults.insert(name, value);
+        self.config.defaults.fields.insert(name, value);
         self
+    }
+
+    /// Lets default header fields that are credentials go to the origin of this URL, and from then on to
+    /// no others but those named so. Credentials in the URL itself are sent to its origin with every
+    /// request that has no `Authorization` of its own. Default: see [`ClientBuilder::default_header`].
+    ///
+    /// ```
+    /// # use mainspring_http::{Client, Result, Url, http::{HeaderValue, header}};
+    /// # fn client() -> Result<Client> {
+    /// let token = HeaderValue::from_static("Bearer 12345");
+    /// Ok(Client::builder()
+    ///     .default_header(header::AUTHORIZATION, token)
+    ///     .credentials_for(&Url::parse("https://a.test").expect("a URL"))?
+    ///     .credentials_for(&Url::parse("https://me:secret@b.test").expect("a URL"))?
+    ///     .build())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if the user name in the URL
+    /// holds a colon (RFC 7617 §2).
+    pub fn credentials_for(mut self, url: &Url) -> Result<Self> {
+        let named = (url.origin(), target::authorization(url)?);
+        self.config.credentials.named.push(named);
+        Ok(self)
     }
 
     /// Keeps the cookies that servers set in this jar, and sends those that fit. Default: none are
@@ -213,19 +246,23 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for
-    /// all hosts.
+    /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for all
+    /// hosts, `10.0.0.0/8` for a network. Each may name a port, after a colon; then it stands for that
+    /// alone.
     pub fn no_proxy<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
-        self.connector.proxies.exceptions.extend(hosts.into_iter().map(str::to_owned));
+        hosts.into_iter().for_each(|hosts| self.connector.proxies.add_exceptions(hosts));
         self
     }
 
-    /// Sends requests through the proxies that the environment names: `http_proxy`,
-    /// `https_proxy`, `all_proxy` and `no_proxy`, and the latter three in capitals. Default: the
-    /// environment is not looked at.
+    /// Sends requests through the proxies that the environment names: `http_proxy`, `https_proxy`,
+    /// `all_proxy` and `no_proxy`, and the same in capitals. `HTTP_PROXY` is ignored in a CGI program,
+    /// where a client of it says what that holds (CVE-2016-5385): [`Proxy::ignored_in_env`] tells.
+    /// Default: the environment is not looked at.
+    ///
+    /// `no_proxy` is a list as for [`ClientBuilder::no_proxy`], with commas or blanks between.
     ///
     /// # Errors
-    /// As [`Proxy::new`], if what it names is no proxy.
+    /// As [`Proxy::new`], if what it names is no proxy; the variable is named.
     pub fn proxy_from_env(mut self) -> Result<Self> {
         self.connector.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
         Ok(self)
@@ -261,9 +298,20 @@ impl ClientBuilder {
     pub fn build(mut self) -> Client {
         let config = &mut self.config;
         if config.decompress {
-            config.defaults.entry(header::ACCEPT_ENCODING).or_insert_with(decode::accepted);
+            let fields = &mut config.defaults.fields;
+            fields.entry(header::ACCEPT_ENCODING).or_insert_with(decode::accepted);
         }
-        write_fields(&mut config.defaults_written, &config.defaults);
+        let fields = std::mem::take(&mut config.defaults.fields);
+        let mut others = fields.clone();
+        for (name, value) in &fields {
+            if redirect::is_private(name, value) {
+                others.remove(name);
+            }
+        }
+        if others.len() < fields.len() {
+            config.credentials.others = Some(Defaults::new(others));
+        }
+        config.defaults = Defaults::new(fields);
         Client::from_parts(self.config, Pool::new(self.pool), self.connector)
     }
 }

@@ -7,14 +7,13 @@ use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
 use http::{HeaderMap, HeaderValue};
 use std::rc::Rc;
-use url::Url;
+use url::{Origin, Url};
 
 pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
-    pub(crate) defaults: HeaderMap,
-    /// The same, as they are written in a head.
-    pub(crate) defaults_written: Vec<u8>,
+    pub(crate) defaults: Defaults,
+    pub(crate) credentials: Credentials,
     pub(crate) redirects: usize,
     pub(crate) redirect_policy: Option<Policy>,
     pub(crate) max_body_bytes: u64,
@@ -23,6 +22,23 @@ pub(crate) struct Config {
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) hook: Option<Hooked>,
     pub(crate) cookies: Option<Rc<dyn CookieStore>>,
+}
+
+/// Fields for every request, and the same as they are written in a head.
+#[derive(Default)]
+pub(crate) struct Defaults {
+    pub(crate) fields: HeaderMap,
+    pub(crate) written: Vec<u8>,
+}
+
+/// Which origins may get the client's credentials.
+#[derive(Default)]
+pub(crate) struct Credentials {
+    /// The default fields without those that are for one origin, if there are such.
+    pub(crate) others: Option<Defaults>,
+    /// The origins that were named, each with the authorization that is its own. If there are none, the
+    /// default fields go to whatever origin a request begins with.
+    pub(crate) named: Vec<(Origin, Option<HeaderValue>)>,
 }
 
 /// Where cookies are kept: behind a trait, so that a program without a jar has no code of one.

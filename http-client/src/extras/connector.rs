@@ -45,7 +45,12 @@ impl Connector {
             Some(proxy) => (proxy.host(), proxy.port()),
             None => (host, port),
         };
-        let (mut socket, address) = self.socket(host_asked, port_asked, timeouts, timer).await?;
+        let blame = |error: Error| match proxy {
+            Some(proxy) => error.with_proxy(proxy),
+            None => error,
+        };
+        let opened = self.socket(host_asked, port_asked, timeouts, timer).await;
+        let (mut socket, address) = opened.map_err(blame)?;
         match proxy {
             Some(proxy) if proxy.gets_requests(url) => {
                 return Ok(Connection::new(Transport::Plain(socket), address));
@@ -56,7 +61,8 @@ impl Connector {
                     false => [].into(),
                 };
                 let opening = pin!(proxy.tunnel(socket, url, &known));
-                socket = match timer.within_future(Phase::Connect, None, opening).await?? {
+                let opened = timer.within_future(Phase::Connect, None, opening).await;
+                socket = match opened.and_then(|opened| opened).map_err(blame)? {
                     Transport::Plain(socket) => socket,
                     Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
                 };

@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::proto::ResponseHead;
+use crate::secret::{Fields, redact_url};
 use http::{HeaderMap, Method, StatusCode, Version};
 use std::cell::Cell;
 use std::fmt;
@@ -33,7 +34,10 @@ pub struct Signal<'a> {
 }
 
 /// What has happened, in about the order in which it does.
-#[derive(Clone, Copy, Debug)]
+///
+/// It holds the URL and the fields as they are, secrets included. `Debug` shows none; what is written
+/// elsewhere goes through [`redact_url`](crate::redact_url) and [`redact_field`](crate::redact_field).
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum SignalKind<'a> {
     /// A request begins, or its next leg after a redirect.
@@ -162,6 +166,26 @@ impl SignalKind<'_> {
             Self::RequestException { .. } => "on_request_exception",
             Self::ResponseChunkReceived { .. } => "on_response_chunk_received",
             Self::ResponseEnd => "on_response_end",
+        }
+    }
+}
+
+/// The name of the signal, and what is known with it.
+impl fmt::Debug for SignalKind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::RequestStart { method, url, headers } => {
+                write!(f, " {method} {} {:?}", redact_url(url), Fields(headers))
+            }
+            Self::ConnectionReuse { address: Some(address) }
+            | Self::ConnectionCreateEnd { address: Some(address) } => write!(f, " {address}"),
+            Self::RequestHeadersSent { bytes } => write!(f, " {bytes}"),
+            Self::ResponseChunkReceived { bytes } => write!(f, " {bytes}"),
+            Self::RequestRedirect { response: ResponseView(head) }
+            | Self::RequestEnd { response: ResponseView(head) } => write!(f, " {head:?}"),
+            Self::RequestException { error } => write!(f, " {error}"),
+            _ => Ok(()),
         }
     }
 }

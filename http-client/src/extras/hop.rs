@@ -1,11 +1,13 @@
 //! The steps of a request that is redirected, and the word on whether to take one.
 
+use crate::secret::redact_url;
 use http::StatusCode;
+use std::fmt;
 use std::rc::Rc;
 use url::Url;
 
-/// A response that redirected, and was followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A response that redirected, and was followed. `Debug` shows it without secrets.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
     /// The URL that was asked for.
@@ -14,8 +16,8 @@ pub struct Hop {
     pub status: StatusCode,
 }
 
-/// A redirect that a client is about to follow.
-#[derive(Clone, Copy, Debug)]
+/// A redirect that a client is about to follow. `Debug` shows it without secrets.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Redirect<'a> {
     /// The status of the response that redirects.
@@ -30,3 +32,17 @@ pub struct Redirect<'a> {
 
 /// Says whether a redirect is to be followed.
 pub(crate) type Policy = Rc<dyn Fn(&Redirect<'_>) -> bool>;
+
+impl fmt::Debug for Redirect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, to] = [self.from, self.to].map(redact_url);
+        let status = self.status.as_u16();
+        write!(f, "Redirect({status} from {from} to {to} after {:?})", self.history)
+    }
+}
+
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hop({} {})", self.status.as_u16(), redact_url(&self.url))
+    }
+}

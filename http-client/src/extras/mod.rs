@@ -9,7 +9,7 @@
 //! | `cookies`                     | `socket`, `transport`, `tls` | `upgrade`: another protocol |
 //!
 //! `builder` and `config` hold what was set; `error`, `timeout`, `hooks` and `stats` go along with
-//! every request; `shared` is a value that many wait for.
+//! every request; `secret` decides what no text may show; `shared` is a value that many wait for.
 
 pub(crate) mod body;
 pub(crate) mod builder;
@@ -34,6 +34,7 @@ pub(crate) mod request_builder;
 pub(crate) mod request_head;
 pub(crate) mod resolve;
 pub(crate) mod retry;
+pub(crate) mod secret;
 pub(crate) mod shared;
 pub(crate) mod socket;
 pub(crate) mod stats;

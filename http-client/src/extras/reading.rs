@@ -66,9 +66,10 @@ impl Response {
 
     /// The rest of the body as text.
     ///
-    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else
-    /// what a page says of itself in its first kilobyte (`<meta charset>`), else UTF-8. Without
-    /// the feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
+    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else what
+    /// a page says of itself (`<meta charset>`), else what the text looks like;
+    /// [`text_encoding`](crate::text_encoding) has the details, and says which it was. Without the
+    /// feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
     ///
     /// # Errors
     /// As [`Response::bytes`].
@@ -80,7 +81,7 @@ impl Response {
             let at = content_type.len().saturating_sub("utf-8".len());
             let is_utf8 = content_type[at..].eq_ignore_ascii_case(b"utf-8");
             if !is_utf8 && content_type.contains(&b';') || !is_plain(&bytes) {
-                return Ok(charset::decode(&bytes, str::from_utf8(content_type).ok()));
+                return Ok(charset::decode_bytes(&bytes, Some(content_type)));
             }
         }
         Ok(match String::from_utf8(bytes.into()) {
@@ -90,7 +91,7 @@ impl Response {
     }
 
     /// The rest of the body as text, piece by piece, in the encoding that [`Response::text`] finds; where
-    /// the `Content-Type` does not say it, the first kilobyte is waited for.
+    /// the `Content-Type` does not say it, the first 64 KiB are waited for.
     #[cfg(feature = "charset")]
     #[must_use]
     pub fn text_reader(self) -> TextReader {
@@ -207,8 +208,10 @@ impl TextReader {
         if self.decoder.is_none() {
             self.held.extend_from_slice(&piece);
             let content_type = self.response.start.head.content_type();
-            let is_said = charset::declared(content_type).is_some();
-            if !is_said && !self.ended && self.held.len() < charset::PRESCAN_BYTES {
+            let letters = content_type.to_ascii_lowercase();
+            // JSON is UTF-8, whatever it looks like (RFC 8259 §8.1).
+            let is_said = charset::declared(&letters).is_some() || letters.ends_with(b"json");
+            if !is_said && !self.ended && self.held.len() < charset::ENCODING_BYTES {
                 return String::new();
             }
             let encoding = charset::text_encoding(&self.held, Some(content_type));

@@ -1,9 +1,9 @@
 //! A request, as data.
 
 use crate::body::Body;
-use crate::error::redacted;
 use crate::hop::Policy;
 use crate::proxy::Proxy;
+use crate::secret::{Fields, redact_url};
 use crate::timeout::Timeouts;
 use http::{HeaderMap, Method};
 use std::fmt;
@@ -14,7 +14,8 @@ use url::Url;
 // request, is in few cache lines. By then they have to be waited for.
 #[repr(C)]
 pub struct Request {
-    /// The header fields, on top of the client's default ones.
+    /// The header fields, on top of the client's default ones. A redirect to another origin takes
+    /// none along that [`is_secret`](crate::is_secret) names, or whose value is marked as sensitive.
     pub headers: HeaderMap,
     /// What it sets in place of the client's settings, if anything.
     pub(crate) settings: Option<Box<Settings>>,
@@ -22,8 +23,10 @@ pub struct Request {
     pub body: Body,
     /// The method.
     pub method: Method,
-    /// The URL. A user name and password in it are sent as Basic authorization.
+    /// The URL. A user name and password in it are sent as Basic authorization, to its origin alone.
     pub url: Url,
+    /// A redirect has led it to another origin than it began with.
+    pub(crate) left_origin: bool,
 }
 
 /// What one request sets in place of its client's settings.
@@ -44,7 +47,7 @@ impl Request {
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
         let headers = HeaderMap::new();
-        Self { method, url, headers, body: Body::empty(), settings: None }
+        Self { method, url, headers, body: Body::empty(), settings: None, left_origin: false }
     }
 
     /// A second request like this one; `None` if its body is a stream.
@@ -56,17 +59,18 @@ impl Request {
             headers: self.headers.clone(),
             body: self.body.try_clone()?,
             settings: self.settings.clone(),
+            left_origin: self.left_origin,
         })
     }
 }
 
-/// Without the password in the URL, if there is one.
+/// Without secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &redacted(&self.url))
-            .field("headers", &self.headers)
+            .field("url", &redact_url(&self.url))
+            .field("headers", &Fields(&self.headers))
             .field("body", &self.body)
             .finish_non_exhaustive()
     }

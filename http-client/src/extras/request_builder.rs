@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(
             format!("{:?}", request.build().unwrap()),
             "Request { method: PUT, url: \"http://me:***@a.test/\", \
-             headers: {\"authorization\": Sensitive}, body: Body(1 bytes), .. }"
+             headers: {\"authorization\": \"***\"}, body: Body(1 bytes), .. }"
         );
     }
 }

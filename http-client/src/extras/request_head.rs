@@ -1,11 +1,11 @@
 //! From a request to the head that is sent: what the client adds to it.
 
 use crate::body::Body;
-use crate::config::Config;
+use crate::config::{Config, Credentials, Defaults};
 use crate::connection::{Connection, take_write_buffer};
 use crate::decode;
 use crate::error::Result;
-use crate::proto::{RequestHead, RequestKind};
+use crate::proto::{RequestHead, RequestKind, write_fields};
 use crate::proxy::Proxy;
 use crate::request::{Request, Settings};
 use crate::target::{self, Parts};
@@ -51,8 +51,17 @@ fn write_head(
 ) -> Result<Vec<u8>> {
     let Request { method, url, .. } = request;
     let mut headers = Cow::Borrowed(&request.headers);
-    if before.ends_with('@') {
-        add_credentials(url, &mut headers)?;
+    if before.ends_with('@')
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(value) = target::authorization(url)?
+    {
+        headers.to_mut().insert(header::AUTHORIZATION, value);
+    }
+    let mut defaults = &config.defaults;
+    if !config.credentials.are_for(request, &mut headers)
+        && let Some(others) = &config.credentials.others
+    {
+        defaults = others;
     }
     let decompress = own.and_then(|own| own.decompress);
     if decompress.is_some() || (!headers.is_empty() && headers.contains_key(header::RANGE)) {
@@ -81,10 +90,10 @@ fn write_head(
         target: &named,
         host,
         headers: &headers,
-        defaults: &config.defaults,
+        defaults: &defaults.fields,
         body: body.length(),
     }
-    .write_with(&config.defaults_written, &mut out);
+    .write_with(&defaults.written, &mut out);
     Ok(out)
 }
 
@@ -102,14 +111,31 @@ fn choose_codings(decompress: bool, headers: &mut Cow<'_, HeaderMap>) {
     headers.to_mut().insert(header::ACCEPT_ENCODING, codings);
 }
 
-/// The credentials in the URL as a field, unless there is such a field.
-#[cold]
-fn add_credentials(url: &Url, headers: &mut Cow<'_, HeaderMap>) -> Result<()> {
-    if !headers.contains_key(header::AUTHORIZATION) {
-        let (user, password) = target::credentials(url);
-        headers.to_mut().insert(header::AUTHORIZATION, target::basic(&user, &password)?);
+impl Defaults {
+    pub(crate) fn new(fields: HeaderMap) -> Self {
+        let mut written = Vec::new();
+        write_fields(&mut written, &fields);
+        Self { fields, written }
     }
-    Ok(())
+}
+
+impl Credentials {
+    /// Whether the default credentials may go where this request goes. Adds those that are of its
+    /// origin alone.
+    fn are_for(&self, request: &Request, headers: &mut Cow<'_, HeaderMap>) -> bool {
+        if self.named.is_empty() {
+            return !request.left_origin;
+        }
+        let origin = request.url.origin();
+        let mut named = self.named.iter().filter(|(named, _)| *named == origin).peekable();
+        let known = named.peek().is_some();
+        if let Some(value) = named.find_map(|(_, value)| value.clone())
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        known
+    }
 }
 
 /// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).

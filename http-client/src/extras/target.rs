@@ -88,6 +88,15 @@ pub(crate) fn credentials(url: &Url) -> (String, String) {
     (decoded(url.username()), decoded(url.password().unwrap_or_default()))
 }
 
+/// The value of an `Authorization` field for the user that a URL names, if it does.
+pub(crate) fn authorization(url: &Url) -> Result<Option<HeaderValue>> {
+    if !split(url).0.ends_with('@') {
+        return Ok(None);
+    }
+    let (user, password) = credentials(url);
+    basic(&user, &password).map(Some)
+}
+
 /// The value of an `Authorization` field for Basic authentication.
 pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     use base64::Engine;

@@ -6,9 +6,11 @@
 
 use super::error::{ProtocolError, excerpt};
 use super::framing::HeadFacts;
+use crate::secret::{Fields, redact_line};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::cell::OnceCell;
+use std::fmt;
 use std::mem::MaybeUninit;
 
 /// The most header fields that [`Limits::header_count`] can allow.
@@ -48,7 +50,8 @@ impl Default for Limits {
 ///
 /// A head is parsed once: what steers the connection is picked out then, and the map of the fields is
 /// built when it is first asked for, without parsing them again.
-#[derive(Clone, Debug)]
+/// `Debug` shows it without secrets.
+#[derive(Clone)]
 pub struct ResponseHead {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
@@ -109,6 +112,13 @@ impl ResponseHead {
     #[must_use]
     pub fn wire_len(&self) -> usize {
         self.raw.len()
+    }
+}
+
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, status, .. } = self;
+        write!(f, "ResponseHead({version:?} {} {:?})", status.as_u16(), Fields(self.headers()))
     }
 }
 
@@ -270,7 +280,10 @@ pub(super) fn diagnose_fields(head: &[u8], odd: bool) -> ProtocolError {
             let blanks = line[end..].iter().take_while(|byte| odd && matches!(byte, b' ' | b'\t'));
             let colon = end + blanks.count();
             if end == 0 || line.get(colon) != Some(&b':') {
-                return ProtocolError::HeaderName { line: excerpt(line), position: end };
+                return ProtocolError::HeaderName {
+                    line: excerpt(redact_line(line)),
+                    position: end,
+                };
             }
             name = excerpt(&line[..end]);
             colon + 1
