@@ -33,6 +33,8 @@ pub use extras::builder::ClientBuilder;
 pub use extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
+#[cfg(feature = "charset")]
+pub use extras::reading::TextReader;
 pub use extras::request_builder::RequestBuilder;
 pub use hooks::{Hook, ResponseView, Signal, SignalKind};
 pub use hop::{Hop, Redirect};

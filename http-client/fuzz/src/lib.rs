@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What must hold for every input, whoever made it up. Each function takes an input of the fuzzer
+//! What must hold for every input. Each function takes an input of the fuzzer
 //! and panics if something does not hold.
 //!
 //! The targets of `cargo fuzz` only call these; the macro that they need writes unsafe code, which

@@ -287,15 +287,24 @@ impl Connection {
         cx: &mut Context<'_>,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Poll<Result<Option<Trailers>>> {
-        if let Some(error) = self.late_error.take() {
-            return Poll::Ready(Err(error));
+        let mut seen = false;
+        loop {
+            if let Some(error) = self.late_error.take() {
+                return Poll::Ready(Err(error));
+            }
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+            if count == 0 {
+                self.decoder.eof()?;
+                return Poll::Ready(Ok(Some(None)));
+            }
+            let step = self.decode_with(&buffer, 0, count, &mut |data| {
+                seen = true;
+                sink(data);
+            })?;
+            if seen || step.is_some() {
+                return Poll::Ready(Ok(step));
+            }
         }
-        let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
-        if count == 0 {
-            self.decoder.eof()?;
-            return Poll::Ready(Ok(Some(None)));
-        }
-        Poll::Ready(self.decode_with(&buffer, 0, count, sink))
     }
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.

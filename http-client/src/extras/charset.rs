@@ -110,7 +110,7 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
 
 /// The `charset` parameter of a `Content-Type` in small letters; the first whose encoding is known. What
 /// stands between parameters may be a semicolon, or, as servers have it, a comma or a blank.
-fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
     let mut rest = content_type;
     while let Some(at) = rest.iter().position(|byte| b";, \t\"".contains(byte)) {
         let (separator, after) = (rest[at], &rest[at + 1..]);

@@ -27,7 +27,7 @@ pub(crate) mod hooks;
 pub(crate) mod hop;
 pub(crate) mod multipart;
 pub(crate) mod proxy;
-mod reading;
+pub(crate) mod reading;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod request_builder;

@@ -1,22 +1,47 @@
-//! The body of a response in other forms: whole, as text, as JSON.
+//! The body of a response in other forms: whole, as text, as JSON, as a stream, as a reader.
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "charset")]
+use crate::extras::charset;
 use crate::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_core::Stream;
+use futures_io::{AsyncBufRead, AsyncRead};
+#[cfg(feature = "charset")]
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 /// The most that is set aside for a body on the word of its `Content-Length` alone.
 const TRUSTED_LENGTH: u64 = 1024 * 1024;
 
 impl Response {
+    /// The response itself, or [`ErrorKind::Status`] if its status is 400 or more.
+    ///
+    /// # Errors
+    /// That.
+    pub fn error_for_status(mut self) -> Result<Self> {
+        let status = self.status();
+        match status.as_u16() {
+            ..400 => Ok(self),
+            _ => Err(self.fail(Error::new(ErrorKind::Status(status)))),
+        }
+    }
+
     /// The rest of the body, in one piece.
     ///
     /// # Errors
-    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the client's limit.
+    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the limit of the client or request.
     pub async fn bytes(mut self) -> Result<Bytes> {
-        self.collect().await
+        self.read_body().await
     }
 
-    async fn collect(&mut self) -> Result<Bytes> {
+    /// The same, and the response stays: for its trailers, history and head.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`].
+    pub async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.limit;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         if first.len() as u64 > limit {
@@ -49,26 +74,43 @@ impl Response {
     /// # Errors
     /// As [`Response::bytes`].
     pub async fn text(mut self) -> Result<String> {
-        let bytes = self.collect().await?;
+        let bytes = self.read_body().await?;
         #[cfg(feature = "charset")]
         {
-            let content_type = self.start.head.values("content-type").next();
-            Ok(crate::extras::charset::decode_bytes(&bytes, content_type))
+            let content_type = self.start.head.content_type();
+            let at = content_type.len().saturating_sub("utf-8".len());
+            let is_utf8 = content_type[at..].eq_ignore_ascii_case(b"utf-8");
+            if !is_utf8 && content_type.contains(&b';') || !is_plain(&bytes) {
+                return Ok(charset::decode_bytes(&bytes, Some(content_type)));
+            }
         }
-        #[cfg(not(feature = "charset"))]
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(match String::from_utf8(bytes.into()) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        })
+    }
+
+    /// The rest of the body as text, piece by piece, in the encoding that [`Response::text`] finds; where
+    /// the `Content-Type` does not say it, the first 64 KiB are waited for.
+    #[cfg(feature = "charset")]
+    #[must_use]
+    pub fn text_reader(self) -> TextReader {
+        TextReader { response: self, held: Vec::new(), decoder: None, ended: false }
     }
 
     /// The rest of the body, read as JSON.
     ///
     /// # Errors
-    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`.
+    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`: with the status, the
+    /// `Content-Type` and the first words of the body, which often say why.
     #[cfg(feature = "json")]
     pub async fn json<T: serde_core::de::DeserializeOwned>(mut self) -> Result<T> {
-        let bytes = self.collect().await?;
+        let bytes = self.read_body().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Error::new(ErrorKind::Json(error.to_string()))
-                .for_request(&self.request.method, &self.request.url)
+            let (status, kind) = (self.status(), first_words(self.start.head.content_type()));
+            let words = first_words(&bytes);
+            let reason = format!("{error} (status {status}, type \"{kind}\", \"{words}\")");
+            self.fail(Error::new(ErrorKind::Json(reason)))
         })
     }
 
@@ -80,4 +122,126 @@ impl Response {
         self.decoder = None;
         self.read_with(|_| ()).await
     }
+}
+
+/// The beginning of what a peer sent, for an error.
+#[cfg(feature = "json")]
+fn first_words(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    let words: String = text.trim().chars().take(50).collect();
+    let more = if words.len() < bytes.trim_ascii().len() { "…" } else { "" };
+    format!("{}{more}", words.escape_debug())
+}
+
+/// The pieces of the body, as [`Response::chunk`] gives them.
+impl Stream for Response {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_chunk(cx).map(Result::transpose)
+    }
+}
+
+/// The body, content coding taken off. Errors are [`Error`]s within an [`io::Error`].
+impl AsyncBufRead for Response {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if let Some(piece) = ready!(this.poll_chunk(cx))? {
+            this.unread = piece;
+        }
+        Poll::Ready(Ok(&this.unread))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.unread.advance(count);
+    }
+}
+
+impl AsyncRead for Response {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let unread = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let count = unread.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&unread[..count]);
+        self.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// A body as text, piece by piece: see [`Response::text_reader`]. Also a [`Stream`].
+#[cfg(feature = "charset")]
+#[derive(Debug)]
+pub struct TextReader {
+    response: Response,
+    /// What has come before the encoding is known.
+    held: Vec<u8>,
+    decoder: Option<encoding_rs::Decoder>,
+    ended: bool,
+}
+
+#[cfg(feature = "charset")]
+impl TextReader {
+    /// The next piece of the text, never empty; `None` at its end. A character is never cut.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`].
+    pub async fn chunk(&mut self) -> Result<Option<String>> {
+        poll_fn(|cx| self.poll_text(cx)).await
+    }
+
+    fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<String>>> {
+        while !self.ended {
+            let piece = ready!(self.response.poll_chunk(cx))?;
+            self.ended = piece.is_none();
+            let text = self.decode(piece.unwrap_or_default());
+            if !text.is_empty() {
+                return Poll::Ready(Ok(Some(text)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn decode(&mut self, mut piece: Bytes) -> String {
+        if self.decoder.is_none() {
+            self.held.extend_from_slice(&piece);
+            let content_type = self.response.start.head.content_type();
+            let letters = content_type.to_ascii_lowercase();
+            // JSON is UTF-8, whatever it looks like (RFC 8259 §8.1).
+            let is_said = charset::declared(&letters).is_some() || letters.ends_with(b"json");
+            if !is_said && !self.ended && self.held.len() < charset::ENCODING_BYTES {
+                return String::new();
+            }
+            let encoding = charset::text_encoding(&self.held, Some(content_type));
+            self.decoder = Some(encoding.new_decoder());
+            piece = std::mem::take(&mut self.held).into();
+        }
+        let Some(decoder) = &mut self.decoder else { return String::new() };
+        let most = decoder.max_utf8_buffer_length(piece.len()).unwrap_or(piece.len());
+        let mut text = String::with_capacity(most);
+        let (_result, _taken, _malformed) = decoder.decode_to_string(&piece, &mut text, self.ended);
+        text
+    }
+}
+
+#[cfg(feature = "charset")]
+impl Stream for TextReader {
+    type Item = Result<String>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_text(cx).map(Result::transpose)
+    }
+}
+
+/// Whether a text is the same in every encoding that can be found by looking at it: letters of ASCII,
+/// and no escape, which might change what they mean.
+#[cfg(feature = "charset")]
+fn is_plain(text: &[u8]) -> bool {
+    const ESCAPE: u8 = 0x1b;
+    // Without a branch for each byte, so that many are looked at in one step.
+    let look = |(all, nearest): (u8, u8), byte: &u8| (all | byte, nearest.min(byte ^ ESCAPE));
+    let (all, nearest) = text.iter().fold((0, u8::MAX), look);
+    all < 0x80 && nearest > 0
 }
