@@ -1,19 +1,19 @@
-//! Credentials: which origins they are for, and which texts must not show them.
+//! Credentials: which origins they are for. What is one, the client decides ([`is_secret`]), also for
+//! what may be shown.
 //!
 //! What `-H`, `-u` or a URL of the command line gives goes to the origins of the command line and
 //! to those that `--credentials-for` names. A redirect, a link or a sitemap cannot change that:
 //! what is sent is decided anew for every request, by where it goes. Another scheme or another port
 //! is another origin (RFC 6454 §4), as in the Fetch standard.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, LOCATION};
+use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{HeaderName, HeaderValue};
+use mainspring_http::is_secret;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 use url::{Host, Origin, Url};
 
 /// A header field of the command line; without a value, a field that is not to be sent.
@@ -21,83 +21,6 @@ pub type Field = (HeaderName, Option<HeaderValue>);
 
 /// What is shown in the place of a secret.
 pub const HIDDEN: &str = "***";
-
-/// Whether a header field by this name holds a secret: the fields that authenticate, cookies, and
-/// what services name after keys, tokens, secrets, sessions and passwords. This function alone
-/// decides, for what is sent and for what is shown.
-#[must_use]
-pub fn is_secret(name: &HeaderName) -> bool {
-    const PARTS: [&str; 9] = [
-        "authorization",
-        "cookie",
-        "token",
-        "secret",
-        "passw",
-        "apikey",
-        "session",
-        "credential",
-        "signature",
-    ];
-    const WORDS: [&str; 5] = ["auth", "key", "jwt", "pwd", "pass"];
-    let name = name.as_str();
-    // What CORS says of credentials is no secret.
-    !name.starts_with("access-control-")
-        && (PARTS.iter().any(|part| name.contains(part))
-            || name.split(['-', '_']).any(|word| WORDS.contains(&word)))
-}
-
-/// The value of a header field as it may be shown.
-#[must_use]
-pub fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, [u8]> {
-    if value.is_sensitive() || is_secret(name) {
-        return Cow::Borrowed(HIDDEN.as_bytes());
-    }
-    let address = value.to_str().ok().filter(|_| *name == LOCATION);
-    match address.and_then(shown_address) {
-        Some(address) => Cow::Owned(address.into_bytes()),
-        None => Cow::Borrowed(value.as_bytes()),
-    }
-}
-
-/// An address with or without a scheme as it may be shown; `None` if it holds no name and password.
-fn shown_address(text: &str) -> Option<String> {
-    // Browsers take `http:/me:secret@h` and backslashes, too.
-    if let Some(url) = Url::parse(text).ok().filter(has_userinfo) {
-        return Some(shown_url(&url));
-    }
-    let start = text.find("//")? + 2;
-    let scheme = text[..start - 2].trim_end_matches(':');
-    let end = text[start..].find(['/', '\\', '?', '#']).map_or(text.len(), |end| start + end);
-    let at = start + text[start..end].rfind('@')?;
-    let is_one = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_one.then(|| format!("{}{HIDDEN}{}", &text[..start], &text[at..]))
-}
-
-/// Hides what secrets an archive of requests holds: header fields, names and passwords in addresses.
-pub fn hide_in(archive: &mut Value) {
-    match archive {
-        Value::String(text) => {
-            if let Some(shown) = shown_address(text) {
-                *text = shown;
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(hide_in),
-        Value::Object(fields) => {
-            let name = fields.get("name").and_then(Value::as_str).map(str::parse::<HeaderName>);
-            if name.is_some_and(|name| name.is_ok_and(|name| is_secret(&name)))
-                && let Some(value) = fields.get_mut("value")
-            {
-                *value = Value::from(HIDDEN);
-            }
-            fields.values_mut().for_each(hide_in);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn has_userinfo(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
-}
 
 /// A URL as it may be shown: without name and password.
 #[must_use]
@@ -198,7 +121,7 @@ impl Credentials {
             Credentials { audiences: audiences.to_vec(), ..Credentials::default() };
         for (name, value) in fields {
             let Some(value) = value.clone() else { continue };
-            let own = is_secret(name) || *name == HOST;
+            let own = is_secret(name.as_str()) || *name == HOST;
             let map = if own { &mut credentials.fields } else { &mut credentials.open };
             map.append(name.clone(), value);
         }
@@ -257,38 +180,6 @@ mod tests {
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect(text)
-    }
-
-    #[test]
-    fn a_field_is_a_secret_by_its_name() {
-        for name in [
-            "Authorization",
-            "Proxy-Authorization",
-            "Cookie",
-            "Set-Cookie",
-            "X-Api-Key",
-            "apikey",
-            "X-Auth-Token",
-            "X-Amz-Security-Token",
-            "Ocp-Apim-Subscription-Key",
-            "X-Session-Id",
-            "X_PASSWORD",
-            "X-Amz-Signature",
-        ] {
-            assert!(is_secret(&name.parse().expect(name)), "{name}");
-        }
-        for name in [
-            "Accept",
-            "Accept-Language",
-            "Host",
-            "X-One",
-            "Access-Control-Allow-Credentials",
-            "WWW-Authenticate",
-            "Keep-Alive",
-            "Author",
-        ] {
-            assert!(!is_secret(&name.parse().expect(name)), "{name}");
-        }
     }
 
     #[test]
@@ -359,17 +250,6 @@ mod tests {
             ("a@b://c", "***@b://c"),
         ] {
             assert_eq!(without_userinfo(text), shown);
-        }
-        for (text, shown) in [
-            ("http://me:secret@h/a", Some("http://h/a")),
-            ("http:/me:secret@h/a", Some("http://h/a")),
-            ("//me:se@cret@h?x=@", Some("//***@h?x=@")),
-            ("http:\\me:secret@h", Some("http://h/")),
-            ("/users/@me//x@y", None),
-            ("http://h/@x", None),
-            ("a text // with@", None),
-        ] {
-            assert_eq!(shown_address(text).as_deref(), shown, "{text}");
         }
     }
 }

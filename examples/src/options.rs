@@ -29,7 +29,7 @@ pub struct Options {
     pub proxy: Option<Proxy>,
     /// Whether to keep an archive of what was asked and answered.
     pub archive: bool,
-    /// Whether to time each phase of each request: see [`Web::timings`].
+    /// Whether to time each phase of each request: see [`Web::timings`](crate::web::Web::timings).
     pub timed: bool,
     /// Whether to keep the cookies that sites set, and to send them back.
     pub cookies: bool,

@@ -1,20 +1,20 @@
 //! Everything about a client that can be set, with its default.
 
-use crate::client::{Client, Config};
+use crate::client::{Client, Config, Credentials, Defaults};
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::decode;
-#[cfg(any(feature = "tls", feature = "proxy"))]
 use crate::error::Result;
 use crate::hooks::{Hook, Hooked};
 use crate::open::Opener;
 #[cfg(feature = "tls")]
 use crate::open::Tls;
 use crate::pool::{Pool, PoolLimits};
-use crate::proto::{Limits, write_fields};
+use crate::proto::Limits;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxies, Proxy};
 use crate::redirect::{self, Redirect};
+use crate::request;
 use crate::resolve::{Resolve, Resolver};
 use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
@@ -29,6 +29,7 @@ use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
+use url::{Origin, Url};
 
 /// What the client calls itself unless told otherwise.
 const USER_AGENT: &str = concat!("mainspring/", env!("CARGO_PKG_VERSION"));
@@ -40,6 +41,7 @@ pub struct ClientBuilder {
     limits: Limits,
     timeouts: Timeouts,
     defaults: HeaderMap,
+    credentials_for: Vec<(Origin, Option<HeaderValue>)>,
     redirects: usize,
     redirect_policy: Option<redirect::Policy>,
     max_body_bytes: u64,
@@ -76,6 +78,7 @@ impl Default for ClientBuilder {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             defaults,
+            credentials_for: Vec::new(),
             redirects: 10,
             redirect_policy: None,
             max_body_bytes: 64 * 1024 * 1024,
@@ -207,6 +210,11 @@ impl ClientBuilder {
     }
 
     /// A header field for every request that does not set one of that name.
+    ///
+    /// A credential (see [`is_secret`](crate::is_secret); or a value marked as sensitive) goes to the
+    /// origin that a request begins with. Once a redirect has led to another origin, another scheme or
+    /// port included, it is left out (WHATWG Fetch §4.4); so is `Host`. See also
+    /// [`ClientBuilder::credentials_for`].
     pub fn default_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.defaults.insert(name, value);
         self
@@ -219,6 +227,30 @@ impl ClientBuilder {
         self.defaults.remove(name);
         self.decompress &= *name != header::ACCEPT_ENCODING;
         self
+    }
+
+    /// Lets default header fields that are credentials go to the origin of this URL, and from then on to
+    /// no others but those named so. Credentials in the URL itself are sent to its origin with every
+    /// request that has no `Authorization` of its own. Default: see [`ClientBuilder::default_header`].
+    ///
+    /// ```
+    /// # use mainspring_http::{Client, Result, Url, http::{HeaderValue, header}};
+    /// # fn client() -> Result<Client> {
+    /// let token = HeaderValue::from_static("Bearer 12345");
+    /// Ok(Client::builder()
+    ///     .default_header(header::AUTHORIZATION, token)
+    ///     .credentials_for(&Url::parse("https://a.test").expect("a URL"))?
+    ///     .credentials_for(&Url::parse("https://me:secret@b.test").expect("a URL"))?
+    ///     .build())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if the user name in the URL
+    /// holds a colon (RFC 7617 §2).
+    pub fn credentials_for(mut self, url: &Url) -> Result<Self> {
+        self.credentials_for.push((url.origin(), request::url_authorization(url)?));
+        Ok(self)
     }
 
     /// Keeps the cookies that servers set in this jar, and sends those that fit. Default: none are
@@ -238,20 +270,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for
-    /// all hosts.
+    /// Sends requests to these hosts directly. A name stands for all below it as well, `*` for all
+    /// hosts, `10.0.0.0/8` for a network. Each may name a port, after a colon; then it stands for that
+    /// alone.
     #[cfg(feature = "proxy")]
     pub fn no_proxy<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
-        self.proxies.exceptions.extend(hosts.into_iter().map(str::to_owned));
+        hosts.into_iter().for_each(|hosts| self.proxies.add_exceptions(hosts));
         self
     }
 
-    /// Sends requests through the proxies that the environment names: `http_proxy`,
-    /// `https_proxy`, `all_proxy` and `no_proxy`, and the latter three in capitals. Default: the
-    /// environment is not looked at.
+    /// Sends requests through the proxies that the environment names: `http_proxy`, `https_proxy`,
+    /// `all_proxy` and `no_proxy`, and the same in capitals. `HTTP_PROXY` is ignored in a CGI program,
+    /// where a client of it says what that holds (CVE-2016-5385): [`Proxy::ignored_in_env`] tells.
+    /// Default: the environment is not looked at.
+    ///
+    /// `no_proxy` is a list as for [`ClientBuilder::no_proxy`], with commas or blanks between.
     ///
     /// # Errors
-    /// As [`Proxy::new`], if what it names is no proxy.
+    /// As [`Proxy::new`], if what it names is no proxy; the variable is named.
     #[cfg(feature = "proxy")]
     pub fn proxy_from_env(mut self) -> Result<Self> {
         self.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
@@ -337,13 +373,20 @@ impl ClientBuilder {
         {
             self.defaults.entry(header::ACCEPT_ENCODING).or_insert(value);
         }
-        let mut defaults_written = Vec::new();
-        write_fields(&mut defaults_written, &self.defaults);
+        let mut others = self.defaults.clone();
+        for (name, value) in &self.defaults {
+            if redirect::is_private(name, value) {
+                others.remove(name);
+            }
+        }
+        let named = self.credentials_for;
+        let credentials = (!named.is_empty() || others.len() < self.defaults.len())
+            .then(|| Credentials { others: Defaults::new(others), named });
         let config = Config {
             limits: self.limits,
             timeouts: self.timeouts,
-            defaults: self.defaults,
-            defaults_written,
+            defaults: Defaults::new(self.defaults),
+            credentials,
             redirects: self.redirects,
             redirect_policy: self.redirect_policy,
             max_body_bytes: self.max_body_bytes,

@@ -1,175 +1,151 @@
 //! From bytes to text: which encoding a body is in, and decoding it.
 //!
-//! The order is that of the HTML standard: a byte order mark wins over what the header says, the
-//! header over what the page says of itself in its first kilobyte, and if nobody says anything it
-//! is UTF-8. Nothing is guessed from the text: guessing is slow, and often wrong.
+//! The order is that of the HTML standard (§13.2.3.2): a byte order mark wins over what the header says,
+//! the header over what the page says of itself, and where nothing is said the text itself is looked at,
+//! as browsers do. Unlike browsers this can find that it is UTF-8: they must not let new pages depend
+//! on that, a client has to take pages as they are.
 
-use encoding_rs::{Encoding, UTF_8};
+pub(crate) mod prescan;
 
-/// How far a page is searched for what it says of its encoding (WHATWG HTML §13.2.3.2).
-const PRESCAN_BYTES: usize = 1024;
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{EncoderResult, Encoding, UTF_8};
+use prescan::find;
+use std::borrow::Cow;
+use url::{ParseError, Url};
 
-/// The text of a body that came with this `Content-Type`, as
-/// [`Response::text`](crate::Response::text) reads it: for whoever needs the bytes as well.
+/// The bytes at the beginning of a text that its encoding is decided by, 64 KiB: what comes behind
+/// them changes nothing any more, so that a reader need not keep more.
+pub const ENCODING_BYTES: usize = 64 * 1024;
+
+/// The encoding of a text that begins with `start` and came with this `Content-Type`.
+///
+/// In this order: a byte order mark; the `charset` of the field; what an HTML page says in a `<meta>` or
+/// an XML document in its declaration (WHATWG HTML §13.2.3.2, XML 1.0 appendix F); what the text looks
+/// like, if it is HTML, plain text or of no known type; UTF-8. Decode with
+/// [`Encoding::decode`](encoding_rs::Encoding::decode), which takes a byte order mark off.
+///
+/// Only the first [`ENCODING_BYTES`] are looked at, so these are enough where a text comes piece by piece.
+///
+/// ```
+/// # use mainspring_http::text_encoding;
+/// assert_eq!(text_encoding(b"<meta charset=gb2312>", Some(b"text/html")).name(), "GBK");
+/// assert_eq!(text_encoding(b"caf\xe9 au lait", None).name(), "windows-1252");
+/// ```
+#[must_use]
+pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Encoding {
+    if let Some((encoding, _)) = Encoding::for_bom(start) {
+        return encoding;
+    }
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    if let Some(encoding) = declared(&content_type) {
+        return encoding;
+    }
+    let start = &start[..start.len().min(ENCODING_BYTES)];
+    let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
+    let kind = content_type.trim_ascii_start().split(ends).next().unwrap_or_default();
+    let is = |part: &str| find(kind, part.as_bytes()).is_some();
+    let (is_html, is_xml) = (is("html") || kind.is_empty(), is("xml"));
+    let said = if is_xml { prescan::xml(start) } else { None };
+    let said = said.or_else(|| if is_html { prescan::html(start) } else { None });
+    // Formats whose own rule is that they are UTF-8 unless they say otherwise.
+    let is_known = || is_xml || is("json") || is("css") || is("javascript") || is("ecmascript");
+    match said {
+        Some(encoding) => encoding,
+        None if is_html || (kind.starts_with(b"text/") && !is_known()) => detect(start),
+        None => UTF_8,
+    }
+}
+
+/// The text of a body that came with this `Content-Type`, in the encoding that [`text_encoding`] finds,
+/// as [`Response::text`](crate::Response::text) reads it. For callers that need the bytes as well.
 ///
 /// What is no text of its encoding becomes U+FFFD.
 #[must_use]
 pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
-    let encoding = declared(content_type).or_else(|| {
-        // Only markup has a place to say it.
-        let markup = content_type.is_none_or(|kind| kind.contains("html") || kind.contains("xml"));
-        markup.then(|| prescan(&body[..body.len().min(PRESCAN_BYTES)])).flatten()
-    });
-    // Looks for a byte order mark, and takes it off.
-    let (text, ..) = encoding.unwrap_or(UTF_8).decode(body);
+    decode_bytes(body, content_type.map(str::as_bytes))
+}
+
+pub(crate) fn decode_bytes(body: &[u8], content_type: Option<&[u8]>) -> String {
+    let (text, ..) = text_encoding(body, content_type).decode(body);
     text.into_owned()
 }
 
-/// The `charset` parameter of a `Content-Type`.
-fn declared(content_type: Option<&str>) -> Option<&'static Encoding> {
-    content_type?.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']);
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| Encoding::for_label(value.as_bytes()))?
-    })
+/// The URL that a link leads to on a page at `base` in this encoding: its query is written in that
+/// (WHATWG URL §4.4, query state; §1.3 for what the encoding does not have), all else in UTF-8.
+///
+/// # Errors
+/// The parser's.
+///
+/// ```
+/// # use mainspring_http::{Url, encoding_rs::GBK, join_url};
+/// let base = Url::parse("http://a.test/b").unwrap();
+/// assert_eq!(join_url(&base, "/é?q=中文", GBK).unwrap().as_str(), "http://a.test/%C3%A9?q=%D6%D0%CE%C4");
+/// ```
+pub fn join_url(base: &Url, link: &str, encoding: &'static Encoding) -> Result<Url, ParseError> {
+    Url::options()
+        .base_url(Some(base))
+        .encoding_override(Some(&|query| Cow::Owned(encode_query(query, encoding))))
+        .parse(link)
 }
 
-/// What the beginning of a page says: `<meta charset=…>`, `<meta … content="…charset=…">`, or
-/// `<?xml … encoding="…"?>`.
-fn prescan(start: &[u8]) -> Option<&'static Encoding> {
-    let start = start.to_ascii_lowercase();
-    if start.starts_with(b"<?xml") {
-        let end = find(&start, b"?>")?;
-        return meant(value_after(&start[..end], b"encoding")?);
-    }
-    let mut rest = &start[..];
-    while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
-        rest = &rest[at..];
-        if rest.starts_with(b"<!--") {
-            rest = &rest[find(rest, b"-->")?..];
-        } else if rest.starts_with(b"<meta") {
-            let end = rest.iter().position(|byte| *byte == b'>').unwrap_or(rest.len());
-            if let Some(encoding) = value_after(&rest[..end], b"charset").and_then(meant) {
-                return Some(encoding);
+fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
+    let mut encoder = encoding.new_encoder();
+    let mut out = Vec::with_capacity(query.len());
+    let mut rest = query;
+    loop {
+        let room = encoder.max_buffer_length_from_utf8_without_replacement(rest.len());
+        out.reserve(room.unwrap_or(0) + 32);
+        let (result, read) =
+            encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
+        rest = &rest[read..];
+        match result {
+            EncoderResult::InputEmpty => return out,
+            EncoderResult::OutputFull => {}
+            EncoderResult::Unmappable(letter) => {
+                out.extend_from_slice(format!("%26%23{}%3B", u32::from(letter)).as_bytes());
             }
         }
-        rest = &rest[1..];
+    }
+}
+
+/// The `charset` parameter of a `Content-Type` in small letters; the first whose encoding is known. What
+/// stands between parameters may be a semicolon, or, as servers have it, a comma or a blank.
+fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
+    let mut rest = content_type;
+    while let Some(at) = rest.iter().position(|byte| b";, \t\"".contains(byte)) {
+        let (separator, after) = (rest[at], &rest[at + 1..]);
+        if separator == b'"' {
+            // The value of another parameter.
+            rest = &after[find(after, b"\"").map_or(after.len(), |end| end + 1)..];
+            continue;
+        }
+        rest = after;
+        let Some(value) = after.strip_prefix(b"charset") else { continue };
+        let Some(value) = value.trim_ascii_start().strip_prefix(b"=") else { continue };
+        let value = value.trim_ascii_start();
+        let label = match value.first() {
+            Some(quote @ (b'"' | b'\'')) => value[1..].split(|byte| byte == quote).next(),
+            _ => value.split(|byte| b";, \t".contains(byte)).next(),
+        };
+        if let Some(encoding) = Encoding::for_label(label.unwrap_or_default()) {
+            return Some(encoding);
+        }
     }
     None
 }
 
-/// A page that can be read so far is in no encoding of two bytes for each character, whatever it
-/// says; browsers take it for UTF-8.
-fn meant(label: &[u8]) -> Option<&'static Encoding> {
-    Encoding::for_label(label).map(|encoding| encoding.output_encoding())
-}
-
-/// What stands behind `name` and an equals sign, quoted or not.
-fn value_after<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = text;
-    loop {
-        rest = rest[find(rest, name)? + name.len()..].trim_ascii_start();
-        let Some(value) = rest.strip_prefix(b"=") else { continue };
-        let value = value.trim_ascii_start();
-        let quote = value.first().filter(|byte| matches!(byte, b'"' | b'\''));
-        let value = if quote.is_some() { &value[1..] } else { value };
-        let ends = |byte: &u8| match quote {
-            Some(quote) => byte == quote,
-            None => byte.is_ascii_whitespace() || matches!(byte, b';' | b'"' | b'\'' | b'/' | b'?'),
-        };
-        let end = value.iter().position(ends).unwrap_or(value.len());
-        return Some(&value[..end]);
+/// What the text looks like.
+fn detect(start: &[u8]) -> &'static Encoding {
+    // Most text can be told in one quick look. An escape may begin ISO-2022-JP.
+    let cut = |error: std::str::Utf8Error| error.error_len().is_none();
+    if std::str::from_utf8(start).map_or_else(cut, |_| true) && !start.contains(&0x1b) {
+        return UTF_8;
     }
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+    // Its end is not told, as it may be cut within a character.
+    detector.feed(start, false);
+    detector.guess(None, Utf8Detection::Allow)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HELLO: &str = "你好，世界";
-
-    fn encoded(label: &str, text: &str) -> Vec<u8> {
-        Encoding::for_label(label.as_bytes()).unwrap().encode(text).0.into_owned()
-    }
-
-    #[test]
-    fn who_says_it_and_who_wins() {
-        let page = |label: &str, head: &str| encoded(label, &format!("{head}{HELLO}"));
-        let rows: [(Option<&str>, Vec<u8>, String); 18] = [
-            (None, HELLO.into(), HELLO.into()),
-            (Some("text/plain"), HELLO.into(), HELLO.into()),
-            (Some("text/html; charset=gbk"), page("gbk", ""), HELLO.into()),
-            (Some("text/html; Charset=\"GB18030\""), page("gb18030", ""), HELLO.into()),
-            (Some("text/html;charset=gb2312"), page("gbk", ""), HELLO.into()),
-            (Some("text/html; a=b; charset='big5'"), encoded("big5", "世界"), "世界".into()),
-            (Some("text/plain; charset=shift_jis"), encoded("shift_jis", "世界"), "世界".into()),
-            (Some("text/plain; charset=iso-8859-1"), b"caf\xe9".to_vec(), "café".into()),
-            (Some("text/html; charset=nonsense"), HELLO.into(), HELLO.into()),
-            // A mark wins, and is taken off.
-            (Some("text/html; charset=gbk"), format!("\u{feff}{HELLO}").into(), HELLO.into()),
-            (None, b"\xff\xfeh\0i\0".to_vec(), "hi".into()),
-            // The page itself, if the header does not say.
-            (
-                Some("text/html"),
-                page("gbk", "<meta charset=gbk>"),
-                format!("<meta charset=gbk>{HELLO}"),
-            ),
-            (
-                None,
-                page("gbk", "<META CHARSET = 'GBK' />"),
-                format!("<META CHARSET = 'GBK' />{HELLO}"),
-            ),
-            (
-                Some("text/html"),
-                page("gbk", "<meta content='text/html; charset=gb2312'>"),
-                format!("<meta content='text/html; charset=gb2312'>{HELLO}"),
-            ),
-            (
-                Some("text/html; charset=utf-8"),
-                page("utf-8", "<meta charset=gbk>"),
-                format!("<meta charset=gbk>{HELLO}"),
-            ),
-            (
-                Some("text/html"),
-                page("utf-8", "<!-- <meta charset=gbk> -->"),
-                format!("<!-- <meta charset=gbk> -->{HELLO}"),
-            ),
-            (
-                Some("text/xml"),
-                page("gbk", "<?xml version='1.0' encoding='gbk'?>"),
-                format!("<?xml version='1.0' encoding='gbk'?>{HELLO}"),
-            ),
-            (
-                Some("text/html"),
-                page("utf-8", "<meta charset=utf-16>"),
-                format!("<meta charset=utf-16>{HELLO}"),
-            ),
-        ];
-        for (content_type, body, expected) in rows {
-            assert_eq!(decode(&body, content_type), expected, "{content_type:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_first_kilobyte_counts_and_only_in_markup() {
-        let meta = b"<meta charset=gbk>";
-        let at = |offset: usize| [&vec![b' '; offset][..], meta, b"\xc4\xe3"].concat();
-        assert!(decode(&at(900), Some("text/html")).ends_with('你'));
-        assert!(decode(&at(1020), Some("text/html")).ends_with("\u{fffd}\u{fffd}"));
-        assert!(decode(&at(0), Some("application/json")).ends_with("\u{fffd}\u{fffd}"));
-    }
-
-    #[test]
-    fn malformed_bytes_are_replaced() {
-        assert_eq!(decode(b"a\xffb", None), "a\u{fffd}b");
-        assert_eq!(decode(b"<meta charset", None), "<meta charset");
-        assert_eq!(decode(b"<?xml encoding=", None), "<?xml encoding=");
-        assert_eq!(decode(b"", None), "");
-    }
-}
+mod tests;

@@ -20,13 +20,13 @@ use crate::stats::Stats;
 use crate::sweep::Sweeper;
 use crate::timeout::{Timeouts, Timer};
 use crate::url_parts::UrlParts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use url::Url;
+use url::{Origin, Url};
 
 /// What is read of a redirect's body to keep its connection, and how long each piece of it is
 /// waited for. Beyond, a new connection costs less.
@@ -53,9 +53,9 @@ pub(crate) struct Inner {
 pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
-    pub(crate) defaults: HeaderMap,
-    /// The same, as they stand in a head.
-    pub(crate) defaults_written: Vec<u8>,
+    pub(crate) defaults: Defaults,
+    /// Where credentials may go, unless there are none.
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) redirects: usize,
     pub(crate) redirect_policy: Option<redirect::Policy>,
     pub(crate) max_body_bytes: u64,
@@ -65,6 +65,21 @@ pub(crate) struct Config {
     pub(crate) hook: Option<Hooked>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
+}
+
+/// Fields for every request, and the same as they stand in a head.
+pub(crate) struct Defaults {
+    pub(crate) fields: HeaderMap,
+    pub(crate) written: Vec<u8>,
+}
+
+/// Which origins may get the client's credentials.
+pub(crate) struct Credentials {
+    /// The default fields that are none.
+    pub(crate) others: Defaults,
+    /// The origins that were named, each with the authorization that is its own. If there are none, the
+    /// default fields go to whatever origin a request begins with.
+    pub(crate) named: Vec<(Origin, Option<HeaderValue>)>,
 }
 
 impl Default for Client {
@@ -182,6 +197,7 @@ impl Client {
             timer.tell(SignalKind::RequestStart { method, url, headers });
             let sent = self.send(&mut request, timeouts, &mut timer).await;
             let (answer, mut lease) = sent.map_err(|error| {
+                let error = self.inner.blame(error, &request.url);
                 let error = error.for_request(&request.method, &request.url);
                 timer.tell(SignalKind::RequestException { error: &error });
                 error
@@ -303,6 +319,21 @@ impl Inner {
             return Ok(Cow::Owned(proxy.pool_name(url.url(), &host)));
         }
         Ok(host)
+    }
+
+    /// Says of an error that it was the proxy's, if it is the proxy that gets the requests.
+    #[cold]
+    fn blame(&self, error: Error, url: &Url) -> Error {
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.opener.proxies.find(url)
+            && proxy.gets_requests(url)
+            && error.reused().is_some()
+        {
+            return error.with_proxy(proxy);
+        }
+        #[cfg(not(feature = "proxy"))]
+        let _ = url;
+        error
     }
 
     async fn wait_for_lease(

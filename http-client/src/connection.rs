@@ -132,6 +132,9 @@ impl Connection {
                 // broken pipe does.
                 match self.poll_reply(cx) {
                     Poll::Ready(Ok(reply)) => Poll::Ready(Ok(Sent::Reply(reply))),
+                    Poll::Ready(Err(error)) if matches!(error.kind(), ErrorKind::Tls(_)) => {
+                        Poll::Ready(Err(error))
+                    }
                     _ => Poll::Ready(Err(failed)),
                 }
             }
@@ -356,10 +359,24 @@ impl Connection {
     ) -> Poll<Result<(ReadBuffer, usize)>> {
         ready!(self.transport.poll_readable(cx));
         let mut buffer = ReadBuffer::take();
-        let count = ready!(self.transport.poll_read(cx, buffer.space()))
-            .map_err(|error| Error::io(phase, error))?;
+        let count = match ready!(self.transport.poll_read(cx, buffer.space())) {
+            Ok(count) => count,
+            Err(error) => self.read_failed(phase, error)?,
+        };
         self.received += count as u64;
         Poll::Ready(Ok((buffer, count)))
+    }
+
+    /// An end that TLS did not declare is an end as any other, but for a body that ends nowhere else
+    /// (RFC 9112 §9.8).
+    #[cold]
+    fn read_failed(&self, phase: Phase, error: io::Error) -> Result<usize> {
+        let ends_by_itself =
+            phase != Phase::Body || self.decoder.framing() != BodyFraming::UntilClose;
+        if error.kind() == io::ErrorKind::UnexpectedEof && ends_by_itself {
+            return Ok(0);
+        }
+        Err(Error::io(phase, error))
     }
 
     /// Whether the response has been read to its end.

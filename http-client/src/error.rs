@@ -1,6 +1,7 @@
 //! The one error of the client: what failed, in which phase, to whom, and how far it had got.
 
 use crate::proto::ProtocolError;
+use crate::secret::{for_person, redact_url};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -69,9 +70,10 @@ pub enum ErrorKind {
     /// No address of the host accepted a connection; each with its reason, in the order in which
     /// they failed.
     Connect(Vec<(SocketAddr, io::Error)>),
-    /// Certificate or handshake trouble.
+    /// Trouble with a certificate or the handshake, or after it an alert, a broken record or an end
+    /// that was not declared.
     Tls(String),
-    /// A proxy refused to open a tunnel.
+    /// A proxy refused to open a tunnel. [`Error::proxy`] tells which.
     Proxy(String),
     /// The socket failed.
     Io {
@@ -109,14 +111,25 @@ pub enum ErrorKind {
     RequestBody(io::Error),
 }
 
+/// Bytes of a URL, of a reason and of a proxy's URL that an error's text repeats.
+const URL_BYTES: usize = 512;
+const REASON_BYTES: usize = 1024;
+#[cfg(feature = "proxy")]
+const PROXY_BYTES: usize = 256;
+
 /// An error of the client: the kind, and what is known of the exchange it belongs to.
 ///
-/// Its text is complete by itself: it includes the text of its cause, and hides passwords in URLs.
+/// Its text is complete by itself: it includes the text of its cause. It holds no secret, as
+/// [`redact`](crate::redact) finds them, nothing that steers a terminal, and is below 2 KiB.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     request: Option<String>,
+    /// The proxy that it happened with, where it is not what the host did.
+    proxy: Option<String>,
+    /// Where another than the kind's own.
+    phase: Option<Phase>,
     address: Option<SocketAddr>,
     reused: Option<bool>,
     sent: u64,
@@ -128,8 +141,9 @@ struct Inner {
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        let (request, address, reused, sent, received) = (None, None, None, 0, 0);
-        Self(Box::new(Inner { kind, request, address, reused, sent, received }))
+        let (request, proxy, phase, address, reused) = (None, None, None, None, None);
+        let (sent, received) = (0, 0);
+        Self(Box::new(Inner { kind, request, proxy, phase, address, reused, sent, received }))
     }
 
     #[cold]
@@ -137,16 +151,39 @@ impl Error {
         Self::new(ErrorKind::Timeout { phase, after })
     }
 
+    /// What a socket, or TLS over one, failed with.
     #[cold]
     pub(crate) fn io(phase: Phase, source: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        if let Some(reason) = crate::tls::reason(&source) {
+            return Self::tls(phase, reason);
+        }
         Self::new(ErrorKind::Io { phase, source })
+    }
+
+    /// Trouble with TLS, in the handshake or after it.
+    #[cfg(feature = "tls")]
+    #[cold]
+    pub(crate) fn tls(phase: Phase, reason: String) -> Self {
+        let mut error = Self::new(ErrorKind::Tls(reason));
+        error.0.phase = Some(phase);
+        error
+    }
+
+    /// Says that it happened with this proxy, unless that is known already.
+    #[cfg(feature = "proxy")]
+    #[cold]
+    pub(crate) fn with_proxy(mut self, proxy: &crate::proxy::Proxy) -> Self {
+        self.0.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
+        self
     }
 
     /// Says which request this is about, unless that is known already.
     #[cold]
     pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
         if self.0.request.is_none() {
-            self.0.request = Some(format!("{method} {}", redacted(url)));
+            let method = for_person(method.as_str(), 32);
+            self.0.request = Some(format!("{method} {}", for_person(&redact_url(url), URL_BYTES)));
         }
         self
     }
@@ -178,6 +215,9 @@ impl Error {
     /// In which phase, where it is of one.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
+        if self.0.phase.is_some() {
+            return self.0.phase;
+        }
         match &self.0.kind {
             ErrorKind::Timeout { phase, .. } | ErrorKind::Io { phase, .. } => Some(*phase),
             ErrorKind::Resolve(_) => Some(Phase::Resolve),
@@ -214,6 +254,13 @@ impl Error {
         self.0.reused
     }
 
+    /// The proxy that it happened with, where it is no failure of the host: its URL without secrets,
+    /// and what named it.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.proxy.as_deref()
+    }
+
     /// Bytes of this request that were sent, and of its response that were received.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
@@ -230,6 +277,14 @@ impl From<ProtocolError> for Error {
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.describe(&mut text)?;
+        f.write_str(&for_person(&text, REASON_BYTES))
+    }
+}
+
+impl ErrorKind {
+    fn describe(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self {
             Self::InvalidUrl(reason) => write!(f, "invalid URL: {reason}"),
             Self::UnsupportedScheme(scheme) => write!(f, "unsupported URL scheme \"{scheme}\""),
@@ -266,7 +321,13 @@ impl fmt::Display for Error {
         if let Some(request) = &inner.request {
             write!(f, "{request}: ")?;
         }
-        write!(f, "{}", inner.kind)?;
+        match (&inner.proxy, &inner.kind) {
+            (Some(proxy), ErrorKind::Proxy(reason)) => {
+                write!(f, "the proxy {proxy}: {}", for_person(reason, REASON_BYTES))?;
+            }
+            (Some(proxy), kind) => write!(f, "the proxy {proxy}: {kind}")?,
+            (None, kind) => write!(f, "{kind}")?,
+        }
         if let Some(reused) = inner.reused {
             f.write_str(" (")?;
             if let Some(address) = inner.address {
@@ -297,19 +358,6 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
-}
-
-/// A URL for a person to read: the password replaced, and the fragment, which is never sent, left
-/// out.
-pub(crate) fn redacted(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_fragment(None);
-    if url.password().is_some() {
-        // A URL that holds a password can hold another one, so this cannot fail.
-        let replaced = url.set_password(Some("***"));
-        debug_assert!(replaced.is_ok(), "a URL with a password takes another");
-    }
-    url.into()
 }
 
 #[cfg(test)]
@@ -343,6 +391,44 @@ mod tests {
             "cannot connect: 127.0.0.1:9: connection refused; [::1]:9: connection refused"
         );
         assert!(error.is_connect());
+    }
+
+    /// Each kind, with all that a peer or a caller can put into it.
+    #[test]
+    fn however_long_the_cause_the_text_is_bounded() {
+        let long =
+            || format!("a\u{1b}[2J http://me:secret@a/?token=secret {}", "é\n".repeat(15_000));
+        let other = || io::Error::other(long());
+        let address = "[2001:db8::1]:65535".parse().unwrap();
+        let kinds = [
+            ErrorKind::InvalidUrl(long()),
+            ErrorKind::UnsupportedScheme(long()),
+            ErrorKind::InvalidRequest(long()),
+            ErrorKind::Timeout { phase: Phase::Total, after: Duration::MAX },
+            ErrorKind::Resolve(other()),
+            ErrorKind::Connect((0..16).map(|_| (address, other())).collect()),
+            ErrorKind::Tls(long()),
+            ErrorKind::Proxy(long()),
+            ErrorKind::Io { phase: Phase::Body, source: other() },
+            ErrorKind::Redirect { location: long(), reason: "it is no URL" },
+            ErrorKind::Decode(long()),
+            ErrorKind::Json(long()),
+            ErrorKind::RequestBody(other()),
+        ];
+        let url = Url::parse(&format!("http://me:secret@a.test/{}", "x".repeat(30_000))).unwrap();
+        let method = http::Method::from_bytes(&[b'M'; 30_000]).unwrap();
+        for kind in kinds {
+            let alone = kind.to_string();
+            assert!(alone.len() < 1100 && !alone.contains("secret"), "{alone}");
+            let error = Error::new(kind).on_connection(Some(address), true, u64::MAX, u64::MAX);
+            #[cfg(feature = "proxy")]
+            let error = error.with_proxy(
+                &crate::proxy::Proxy::new("http://me:secret@a.test").unwrap().named_by(&long()),
+            );
+            let text = error.for_request(&method, &url).to_string();
+            assert!(text.len() < 2048, "{} bytes: {text}", text.len());
+            assert!(!text.contains("secret") && !text.contains(char::is_control), "{text}");
+        }
     }
 
     #[test]

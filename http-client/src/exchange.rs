@@ -5,13 +5,13 @@ use crate::body::Body;
 use crate::buffer;
 #[cfg(feature = "cookies")]
 use crate::client::Config;
-use crate::client::Inner;
+use crate::client::{Credentials, Defaults, Inner};
 use crate::error::{Phase, Result};
 use crate::hooks::SignalKind;
 use crate::pool::Lease;
 #[cfg(feature = "cookies")]
 use crate::proto::ResponseHead;
-use crate::proto::{RequestHead, RequestKind};
+use crate::proto::{RequestHead, RequestKind, write_fields};
 use crate::request::{self, Request};
 use crate::timeout::{Deadline, Timeouts, Timer};
 use crate::url_parts::UrlParts;
@@ -114,8 +114,17 @@ impl Inner {
     /// The request head, in the thread's write buffer.
     fn write_head(&self, request: &Request, url: UrlParts<'_>, body: &Body) -> Result<Vec<u8>> {
         let mut headers = Cow::Borrowed(&request.headers);
-        if url.has_credentials() {
-            add_credentials(url.url(), &mut headers)?;
+        if url.has_credentials()
+            && !headers.contains_key(header::AUTHORIZATION)
+            && let Some(value) = request::url_authorization(url.url())?
+        {
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        let mut defaults = &self.config.defaults;
+        if let Some(credentials) = &self.config.credentials
+            && !credentials.are_for(request, &mut headers)
+        {
+            defaults = &credentials.others;
         }
         #[cfg(feature = "cookies")]
         self.config.add_cookies(url.url(), &mut headers);
@@ -145,24 +154,39 @@ impl Inner {
             target,
             host: url.host(),
             headers: &headers,
-            defaults: &self.config.defaults,
+            defaults: &defaults.fields,
             body: body.length(),
         }
-        .write_with(&self.config.defaults_written, &mut out);
+        .write_with(&defaults.written, &mut out);
         Ok(out)
     }
 }
 
-/// The credentials in the URL as a field, unless there is such a field.
-#[cold]
-fn add_credentials(url: &Url, headers: &mut Cow<'_, HeaderMap>) -> Result<()> {
-    if !headers.contains_key(header::AUTHORIZATION) {
-        let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        let password = decoded(url.password().unwrap_or_default());
-        let value = request::basic(&decoded(url.username()), &password)?;
-        headers.to_mut().insert(header::AUTHORIZATION, value);
+impl Defaults {
+    pub(crate) fn new(fields: HeaderMap) -> Self {
+        let mut written = Vec::new();
+        write_fields(&mut written, &fields);
+        Self { fields, written }
     }
-    Ok(())
+}
+
+impl Credentials {
+    /// Whether the default credentials may go where this request goes. Adds those that are of its
+    /// origin alone.
+    fn are_for(&self, request: &Request, headers: &mut Cow<'_, HeaderMap>) -> bool {
+        if self.named.is_empty() {
+            return !request.left_origin;
+        }
+        let origin = request.url.origin();
+        let mut named = self.named.iter().filter(|(named, _)| *named == origin).peekable();
+        let known = named.peek().is_some();
+        if let Some(value) = named.find_map(|(_, value)| value.clone())
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        known
+    }
 }
 
 /// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
@@ -177,7 +201,7 @@ impl Config {
     pub(crate) fn keep_cookies(&self, url: &Url, head: &ResponseHead) {
         let Some(jar) = self.cookies.as_ref().filter(|_| head.facts.set_cookie) else { return };
         for value in head.headers().get_all(header::SET_COOKIE) {
-            jar.set(url, &String::from_utf8_lossy(value.as_bytes()));
+            jar.set(url, value.as_bytes());
         }
     }
 
@@ -185,7 +209,7 @@ impl Config {
     fn add_cookies(&self, url: &Url, headers: &mut Cow<'_, HeaderMap>) {
         let Some(jar) = &self.cookies else { return };
         if !headers.contains_key(header::COOKIE)
-            && let Some(cookies) = jar.get(url)
+            && let Some(cookies) = jar.bytes(url)
             && let Ok(value) = header::HeaderValue::try_from(cookies)
         {
             headers.to_mut().insert(header::COOKIE, value);

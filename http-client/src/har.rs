@@ -1,6 +1,8 @@
 //! A run as an HTTP archive: HAR 1.2, which browsers' developer tools open.
 
 use crate::hooks::{Hook, ResponseView, Signal, SignalKind};
+use crate::secret::{is_secret, redact, redact_field, redact_url};
+use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -15,7 +17,8 @@ const MAX_ENTRIES: usize = 100_000;
 /// Records requests for an HTTP archive. Give a clone to
 /// [`ClientBuilder::hook`](crate::ClientBuilder::hook), and ask the other for the archive.
 ///
-/// Bodies are not kept, only their sizes; nor are passwords in URLs, cookies and authorization.
+/// Bodies are not kept, only their sizes; nor are secrets, such as passwords in URLs, cookies and
+/// authorization: `***` stands for them (see [`redact`](crate::redact)).
 #[derive(Clone)]
 pub struct HarRecorder {
     archive: Rc<RefCell<Archive>>,
@@ -184,7 +187,10 @@ impl Entry {
         let query: Vec<Value> = self
             .url
             .query_pairs()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .map(|(name, value)| {
+                let value = if is_secret(&name) { "***".to_owned() } else { redact(&value) };
+                json!({ "name": name, "value": value })
+            })
             .collect();
         let mut response = self.response.clone().unwrap_or_else(|| {
             json!({ "status": 0, "statusText": "", "httpVersion": "", "cookies": [],
@@ -198,7 +204,7 @@ impl Entry {
             "time": millis(total),
             "request": {
                 "method": self.method.as_str(),
-                "url": self.url.as_str(),
+                "url": redact_url(&self.url),
                 "httpVersion": "HTTP/1.1",
                 "cookies": [],
                 "headers": self.headers,
@@ -233,7 +239,8 @@ impl Entry {
 
 fn response_json(response: ResponseView<'_>) -> Value {
     let headers = response.headers();
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text =
+        |name| headers.get(&name).map(|value| redact_field(&name, value)).unwrap_or_default();
     json!({
         "status": response.status().as_u16(),
         "statusText": response.reason(),
@@ -247,13 +254,8 @@ fn response_json(response: ResponseView<'_>) -> Value {
 }
 
 fn fields(headers: &HeaderMap) -> Value {
-    let secret = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-    let fields = headers.iter().map(|(name, value)| {
-        let hidden = value.is_sensitive() || secret.contains(&name.as_str());
-        let text = String::from_utf8_lossy(value.as_bytes());
-        json!({ "name": name.as_str(), "value": if hidden { "***".into() } else { text } })
-    });
-    fields.collect()
+    let field = |(name, value)| json!({ "name": HeaderName::as_str(name), "value": redact_field(name, value) });
+    headers.iter().map(field).collect()
 }
 
 /// Milliseconds, to the microsecond.

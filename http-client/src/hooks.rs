@@ -33,7 +33,10 @@ pub struct Signal<'a> {
 }
 
 /// What has happened, in about the order in which it does.
-#[derive(Clone, Copy, Debug)]
+///
+/// It holds the URL and the fields as they are, secrets included. `Debug` shows none; what is written
+/// elsewhere goes through [`redact_url`](crate::redact_url) and [`redact_field`](crate::redact_field).
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum SignalKind<'a> {
     /// A request begins, or its next leg after a redirect.

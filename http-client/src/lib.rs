@@ -36,6 +36,7 @@ mod request;
 mod resolve;
 mod response;
 mod retry;
+mod secret;
 mod shared;
 mod stats;
 mod sweep;
@@ -51,10 +52,12 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use bytes::Bytes;
 #[cfg(feature = "charset")]
-pub use charset::decode as decode_text;
+pub use charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 pub use client::Client;
 #[cfg(feature = "cookies")]
 pub use cookies::CookieJar;
+#[cfg(feature = "charset")]
+pub use encoding_rs;
 pub use error::{Error, ErrorKind, Phase, Result};
 #[cfg(feature = "json")]
 pub use har::HarRecorder;
@@ -71,6 +74,7 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
+pub use secret::{is_secret, redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;
@@ -79,6 +83,8 @@ pub use url::{self, Url};
 /// What the fuzz targets reach, and nobody else.
 #[cfg(fuzzing)]
 pub mod fuzzing {
+    #[cfg(feature = "charset")]
+    pub use crate::charset::prescan::prescan;
     use crate::{Body, Request, Result, StatusCode, redirect};
 
     /// Turns a request into the one that follows a redirect.

@@ -88,7 +88,8 @@ impl Opener {
         timeouts: &Timeouts,
         timer: &mut Timer,
     ) -> Result<Box<Connection>> {
-        let (socket, address) = self.socket(proxy.host(), proxy.port(), timeouts, timer).await?;
+        let opened = self.socket(proxy.host(), proxy.port(), timeouts, timer).await;
+        let (socket, address) = opened.map_err(|error| error.with_proxy(proxy))?;
         if proxy.gets_requests(url) {
             return Ok(Connection::new(Transport::Plain(socket), address));
         }
@@ -98,7 +99,9 @@ impl Opener {
             false => [].into(),
         };
         let opening = pin!(proxy.tunnel(socket, url, &known));
-        let transport = timer.within_future(Phase::Connect, timeouts.connect, opening).await??;
+        let opened = timer.within_future(Phase::Connect, timeouts.connect, opening).await;
+        let transport =
+            opened.and_then(|opened| opened).map_err(|error| error.with_proxy(proxy))?;
         #[cfg_attr(
             not(feature = "tls"),
             expect(clippy::infallible_destructuring_match, reason = "with TLS there are two")

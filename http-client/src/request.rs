@@ -2,9 +2,10 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::error::{Error, ErrorKind, Result};
 use crate::multipart::Form;
 use crate::response::Response;
+use crate::secret::{Fields, redact_url};
 use crate::timeout::Timeouts;
 use crate::url_text;
 use http::Method;
@@ -58,16 +59,19 @@ impl IntoUrl for &String {
 // request, is in few cache lines. By then they have to be waited for.
 #[repr(C)]
 pub struct Request {
-    /// The header fields, on top of the client's default ones.
+    /// The header fields, on top of the client's default ones. A redirect to another origin takes
+    /// none along that [`is_secret`](crate::is_secret) names, or whose value is marked as sensitive.
     pub headers: HeaderMap,
     pub(crate) timeouts: Option<Box<Timeouts>>,
     /// The body.
     pub body: Body,
     /// The method.
     pub method: Method,
-    /// The URL. A user name and password in it are sent as Basic authorization.
+    /// The URL. A user name and password in it are sent as Basic authorization, to its origin alone.
     pub url: Url,
     pub(crate) redirects: Option<usize>,
+    /// A redirect has led it to another origin than it began with.
+    pub(crate) left_origin: bool,
 }
 
 impl Request {
@@ -75,8 +79,9 @@ impl Request {
     #[inline]
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
-        let headers = HeaderMap::new();
-        Self { method, url, headers, body: Body::empty(), timeouts: None, redirects: None }
+        let (headers, body) = (HeaderMap::new(), Body::empty());
+        let (timeouts, redirects, left_origin) = (None, None, false);
+        Self { method, url, headers, body, timeouts, redirects, left_origin }
     }
 
     /// A second request like this one; `None` if its body is a stream.
@@ -89,17 +94,18 @@ impl Request {
             body: self.body.try_clone()?,
             timeouts: self.timeouts.clone(),
             redirects: self.redirects,
+            left_origin: self.left_origin,
         })
     }
 }
 
-/// Without the password in the URL, if there is one.
+/// Without secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &redacted(&self.url))
-            .field("headers", &self.headers)
+            .field("url", &redact_url(&self.url))
+            .field("headers", &Fields(&self.headers))
             .field("body", &self.body)
             .finish_non_exhaustive()
     }
@@ -296,6 +302,16 @@ impl RequestBuilder {
     }
 }
 
+/// The value of an `Authorization` field for the user that a URL names, if it does.
+#[cold]
+pub(crate) fn url_authorization(url: &Url) -> Result<Option<HeaderValue>> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    basic(&decoded(url.username()), &decoded(url.password().unwrap_or_default())).map(Some)
+}
+
 /// The value of an `Authorization` field for Basic authentication.
 pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     use base64::Engine;
@@ -322,7 +338,7 @@ mod tests {
         assert_eq!(
             format!("{:?}", request.build().unwrap()),
             "Request { method: PUT, url: \"http://me:***@a.test/\", \
-             headers: {\"authorization\": Sensitive}, body: Body(1 bytes), .. }"
+             headers: {\"authorization\": \"***\"}, body: Body(1 bytes), .. }"
         );
     }
 }

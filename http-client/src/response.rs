@@ -9,9 +9,12 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::pool::Lease;
 use crate::request::Request;
+use crate::secret::{Fields, redact_url};
 use crate::timeout::{Deadline, Timer};
 use crate::upgrade::Upgraded;
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "charset")]
+use http::HeaderValue;
 use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -282,9 +285,10 @@ impl Response {
 
     /// The rest of the body as text.
     ///
-    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else
-    /// what a page says of itself in its first kilobyte (`<meta charset>`), else UTF-8. Without
-    /// the feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
+    /// Its encoding is what a byte order mark says, else the `charset` of the `Content-Type`, else what
+    /// a page says of itself (`<meta charset>`), else what the text looks like;
+    /// [`text_encoding`](crate::text_encoding) has the details, and says which it was. Without the
+    /// feature `charset` it is UTF-8. Bytes that are no text of it become U+FFFD.
     ///
     /// # Errors
     /// As [`Response::bytes`].
@@ -293,7 +297,7 @@ impl Response {
         #[cfg(feature = "charset")]
         {
             let content_type = self.headers().get(http::header::CONTENT_TYPE);
-            Ok(charset::decode(&bytes, content_type.and_then(|value| value.to_str().ok())))
+            Ok(charset::decode_bytes(&bytes, content_type.map(HeaderValue::as_bytes)))
         }
         #[cfg(not(feature = "charset"))]
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -384,9 +388,9 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("url", &crate::error::redacted(&self.request.url))
+            .field("url", &redact_url(&self.request.url))
             .field("status", &self.status())
-            .field("headers", self.headers())
+            .field("headers", &Fields(self.headers()))
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,22 @@
 //! TLS over a socket, by `rustls`, on a loop that waits for readiness.
 //!
 //! Four mistakes are easy here, and each is answered in one place below: waiting for the socket
-//! while plaintext is at hand (`poll_read` asks rustls first); leaving records unsent after
-//! packets have been processed or before a wait (`poll_read` and `poll_flush` write what there
-//! is); taking the end of the connection without a `close_notify` for the end of the data
-//! (rustls's reader says `UnexpectedEof`, and that is passed on); and taking session tickets on an
+//! while plaintext is at hand (`poll_read` asks rustls first, and after an error once more); leaving
+//! records unsent after packets have been processed or before a wait (`poll_read` and `poll_flush`
+//! write what there is); taking the end of the connection without a `close_notify` for the end of the
+//! data (that is an `UnexpectedEof`, and no other error is); and taking session tickets on an
 //! idle connection for bytes of a response (a read takes them in and yields nothing).
+
+mod certificate;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Socket;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use certificate::{Verifier, refusal};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, InvalidMessage, RootCertStore};
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,10 +39,11 @@ impl TlsOptions {
     pub(crate) fn add_roots(&mut self, pem: &[u8]) -> Result<()> {
         let before = self.roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            self.roots.push(certificate.map_err(|error| invalid("root certificate", &error))?);
+            self.roots
+                .push(certificate.map_err(|error| invalid("root certificate", bad_pem(&error)))?);
         }
         if self.roots.len() == before {
-            return Err(invalid("root certificate", &"there is none in the PEM text"));
+            return Err(invalid("root certificate", "there is none in the PEM text"));
         }
         Ok(())
     }
@@ -51,9 +52,9 @@ impl TlsOptions {
     pub(crate) fn set_identity(&mut self, chain: &[u8], key: &[u8]) -> Result<()> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| invalid("client certificate", &error))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|error| invalid("client key", &error))?;
+            .map_err(|error| invalid("client certificate", bad_pem(&error)))?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| invalid("client key", bad_pem(&error)))?;
         self.identity = Some(Arc::new((chain, key)));
         Ok(())
     }
@@ -67,17 +68,22 @@ impl TlsOptions {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| wrong("protocol versions", &error))?;
-        let builder = if self.accept_invalid {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            .map_err(|error| wrong("protocol versions", explain(&error)))?;
+        let webpki = if self.accept_invalid {
+            None
         } else {
-            builder.with_root_certificates(self.root_store()?)
+            let roots = Arc::new(self.root_store()?);
+            let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+            let webpki = webpki.build();
+            Some(webpki.map_err(|_| "no root certificate was given to trust".to_owned())?)
         };
+        let verifier = Verifier { webpki, added: self.roots.clone(), provider };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match self.identity.as_deref() {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
                 .with_client_auth_cert(chain.clone(), key.clone_key())
-                .map_err(|error| wrong("client certificate", &error))?,
+                .map_err(|error| wrong("client certificate", explain(&error)))?,
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
@@ -86,7 +92,8 @@ impl TlsOptions {
     fn root_store(&self) -> Result<RootCertStore, String> {
         let mut store = RootCertStore::empty();
         for root in &self.roots {
-            store.add(root.clone()).map_err(|error| wrong("root certificate", &error))?;
+            let added = store.add(root.clone());
+            added.map_err(|error| wrong("root certificate", explain(&error)))?;
         }
         if !self.only_these_roots {
             add_system_roots(&mut store, rustls_native_certs::load_native_certs().certs);
@@ -104,11 +111,11 @@ fn add_system_roots(store: &mut RootCertStore, system: Vec<CertificateDer<'stati
     }
 }
 
-fn wrong(what: &str, error: &dyn std::fmt::Display) -> String {
+fn wrong(what: &str, error: impl fmt::Display) -> String {
     format!("{what}: {error}")
 }
 
-fn invalid(what: &str, error: &dyn std::fmt::Display) -> Error {
+fn invalid(what: &str, error: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Tls(wrong(what, error)))
 }
 
@@ -116,6 +123,8 @@ fn invalid(what: &str, error: &dyn std::fmt::Display) -> Error {
 pub(crate) struct TlsStream {
     socket: Socket,
     session: ClientConnection,
+    /// What the session came to an end with, told once the plaintext before it has been read.
+    failed: Option<String>,
 }
 
 impl TlsStream {
@@ -123,28 +132,37 @@ impl TlsStream {
     pub(crate) fn new(socket: Socket, config: Arc<ClientConfig>, host: &str) -> Result<Self> {
         // A URL has brackets around an IPv6 address, a certificate has not.
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(bare.to_owned())
-            .map_err(|error| invalid("server name", &error))?;
-        let mut session =
-            ClientConnection::new(config, name).map_err(|error| invalid("session", &error))?;
+        let name =
+            ServerName::try_from(bare.to_owned()).map_err(|error| invalid("server name", error))?;
+        let mut session = ClientConnection::new(config, name)
+            .map_err(|error| invalid("session", explain(&error)))?;
         session.set_buffer_limit(Some(WRITE_BUFFER));
         socket.set_nodelay();
-        Ok(Self { socket, session })
+        Ok(Self { socket, session, failed: None })
     }
 
     /// Shakes hands.
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.session.is_handshaking() {
-            ready!(self.poll_flush(cx)).map_err(|error| failed(&error))?;
+            ready!(self.poll_flush(cx)).map_err(|error| self.handshake_failed(&error))?;
             if self.session.is_handshaking() {
-                let count = ready!(self.poll_fill(cx)).map_err(|error| failed(&error))?;
+                let count =
+                    ready!(self.poll_fill(cx)).map_err(|error| self.handshake_failed(&error))?;
                 if count == 0 {
                     let error = "the peer closed the connection during the handshake";
                     return Poll::Ready(Err(Error::new(ErrorKind::Tls(error.to_owned()))));
                 }
             }
         }
-        self.poll_flush(cx).map_err(|error| failed(&error))
+        self.poll_flush(cx).map_err(|error| self.handshake_failed(&error))
+    }
+
+    fn handshake_failed(&self, error: &io::Error) -> Error {
+        // A certificate that is refused says enough by itself.
+        Error::new(ErrorKind::Tls(match &self.failed {
+            Some(reason) if reason.starts_with(REFUSED) => reason.clone(),
+            _ => format!("the handshake failed: {error}"),
+        }))
     }
 
     /// Reads plaintext; 0 is the end that the peer declared by `close_notify`.
@@ -156,7 +174,14 @@ impl TlsStream {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // rustls's own words send a reader to its documentation.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Err(Failure::error(error.kind(), UNDECLARED)));
+                }
                 outcome => return Poll::Ready(outcome),
+            }
+            if let Some(reason) = &self.failed {
+                return Poll::Ready(Err(Failure::error(io::ErrorKind::InvalidData, reason)));
             }
             if self.session.wants_write() {
                 // A key update or an alert. What the socket does not take goes with the next write.
@@ -164,7 +189,10 @@ impl TlsStream {
                     outcome?;
                 }
             }
-            ready!(self.poll_fill(cx))?;
+            match ready!(self.poll_fill(cx)) {
+                Err(error) if self.failed.is_none() => return Poll::Ready(Err(error)),
+                _ => {}
+            }
         }
     }
 
@@ -178,7 +206,8 @@ impl TlsStream {
         if let Err(error) = self.session.process_new_packets() {
             // The peer is told why, if it still listens; our own error is what counts.
             let _told: Poll<io::Result<()>> = self.poll_flush(cx);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            let reason = self.failed.insert(explain(&error));
+            return Poll::Ready(Err(Failure::error(io::ErrorKind::InvalidData, reason)));
         }
         Poll::Ready(Ok(count))
     }
@@ -247,81 +276,87 @@ impl Write for Polled<'_, '_, '_> {
     }
 }
 
-/// A failed handshake in words: which check of the certificate it was, if it was one.
-fn failed(error: &io::Error) -> Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let text = match inner {
-        Some(rustls::Error::InvalidCertificate(reason)) => {
-            let check = match reason {
-                CertificateError::UnknownIssuer => "no trusted authority has issued it",
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    "it has expired"
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    "it is not valid yet"
-                }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => "it is for another host",
-                CertificateError::Revoked => "it has been revoked",
-                CertificateError::BadSignature => "its signature is wrong",
-                CertificateError::InvalidPurpose
-                | CertificateError::InvalidPurposeContext { .. } => "it is not for a server",
-                CertificateError::BadEncoding => "it is malformed",
-                // What most guides make: `openssl req -x509` without further words.
-                CertificateError::Other(other)
-                    if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
-                {
-                    "it is an authority's own, not a server's"
-                }
-                _ => "a check failed",
-            };
-            format!("the server's certificate is refused: {check} ({reason})")
-        }
-        Some(other) => format!("the handshake failed: {other}"),
-        None => format!("the handshake failed: {error}"),
-    };
-    Error::new(ErrorKind::Tls(text))
+/// How the reason begins if it is the server's certificate.
+const REFUSED: &str = "the server's certificate is refused: ";
+
+const UNDECLARED: &str = "the connection ended without TLS's close_notify, so that what came may have \
+    been cut short (RFC 9112 §9.8)";
+
+/// What TLS failed with, as the source of an `io::Error`.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn error(kind: io::ErrorKind, reason: &str) -> io::Error {
+        io::Error::new(kind, Self(reason.to_owned()))
+    }
 }
 
-/// Trusts any certificate. The server still has to prove that it holds the certificate's key.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
+impl std::error::Error for Failure {}
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
+/// What TLS failed with, if it was TLS and not the socket.
+pub(crate) fn reason(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref::<Failure>().map(Failure::to_string)
+}
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+/// rustls's errors in words. Its own text shows the names of its variants.
+fn explain(error: &rustls::Error) -> String {
+    use rustls::Error as E;
+    match error {
+        E::InvalidCertificate(reason) => format!("{REFUSED}{}", refusal(reason)),
+        E::AlertReceived(AlertDescription::Unknown(code)) => {
+            format!("the server sent the alert {code}")
+        }
+        E::AlertReceived(alert) => format!("the server sent the alert \"{}\"", words(alert)),
+        E::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS".to_owned()
+        }
+        E::InvalidMessage(reason) => format!("the server's message is corrupt: {}", words(reason)),
+        E::PeerIncompatible(reason) => {
+            format!("the server and the client have no way in common: {}", words(reason))
+        }
+        E::PeerMisbehaved(reason) => format!("the server broke the protocol: {}", words(reason)),
+        E::InappropriateMessage { got_type, .. } => {
+            format!("the server sent a message out of turn: {}", words(got_type))
+        }
+        E::InappropriateHandshakeMessage { got_type, .. } => {
+            format!("the server sent a message out of turn: {}", words(got_type))
+        }
+        E::InconsistentKeys(_) => "the certificate and the key do not belong together".to_owned(),
+        E::General(text) => text.clone(),
+        other => words(other),
     }
+}
+
+/// What can be wrong with PEM text. The error's own text shows bytes as a list of numbers.
+fn bad_pem(error: &rustls::pki_types::pem::Error) -> String {
+    use rustls::pki_types::pem::Error as E;
+    match error {
+        E::NoItemsFound => "there is none in the PEM text".to_owned(),
+        E::MissingSectionEnd { .. } => "a section of the PEM text has no end".to_owned(),
+        other => format!("the PEM text is malformed: {}", words(other)),
+    }
+}
+
+/// The name of a variant as words: `NoCipherSuitesInCommon` is "no cipher suites in common".
+fn words(variant: &dyn fmt::Debug) -> String {
+    let debug = format!("{variant:?}");
+    let mut words = String::new();
+    let mut small = false;
+    for letter in debug.chars().take_while(char::is_ascii_alphanumeric) {
+        if letter.is_ascii_uppercase() && small {
+            words.push(' ');
+        }
+        small = !letter.is_ascii_uppercase();
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 #[cfg(test)]

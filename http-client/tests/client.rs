@@ -553,6 +553,46 @@ fn cookies_are_kept_and_sent_where_they_belong() {
     });
 }
 
+/// RFC 9110 §5.5: obs-text is opaque. `/caf\xe9` is asked for as `/caf%E9`, as browsers do.
+#[cfg(feature = "cookies")]
+#[test]
+fn bytes_above_127_travel_unchanged() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        for answer in [
+            &b"HTTP/1.1 302 X\r\nlocation: /caf\xe9\r\nset-cookie: a=caf\xe9; X=\xff\r\n\
+               set-cookie: \xc4\xe3=1\r\ncontent-length: 0\r\n\r\n"[..],
+            b"HTTP/1.1 200 OK\r\nx-own: \xe9, b\r\ncontent-length: 0\r\n\r\n",
+        ] {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend_from_slice(&byte);
+            }
+            seen.push(head);
+            stream.write_all(answer).unwrap();
+        }
+        seen
+    });
+    mainspring::run(async {
+        let client = Client::builder().cookies(mainspring_http::CookieJar::new()).build();
+        let own = header::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        let request = client.get(format!("http://{address}/")).header("x-own", own);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["x-own"].as_bytes(), b"\xe9, b");
+    });
+    let seen = server.join().unwrap();
+    let has = |line: &[u8]| seen[1].windows(line.len()).any(|window| window == line);
+    assert!(seen[1].starts_with(b"GET /caf%E9 HTTP/1.1\r\n"), "{}", seen[1].escape_ascii());
+    assert!(has(b"cookie: a=caf\xe9; \xc4\xe3=1\r\n"), "{}", seen[1].escape_ascii());
+    assert!(has(b"x-own: caf\xe9\r\n"), "{}", seen[1].escape_ascii());
+}
+
 #[test]
 fn what_may_pass_is_tried_again_as_often_as_the_policy_says() {
     let answers = |status: &'static str, extra: &'static str| {

@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use support::server::{Server, ok, say};
+use support::server::{Server, ok, say, say_and_close};
 
 /// A proxy that does with each connection what `handle` does: the lines that it noted come out.
 fn proxy(
@@ -135,10 +135,67 @@ fn a_tunnel_that_is_refused_is_told() {
         let proxy = Proxy::new(server.url("/")).unwrap();
         let client = Client::builder().proxy(proxy).build();
         let error = text(&client, "https://a.test/").await.unwrap_err();
-        let expected =
-            "GET https://a.test/: the proxy: it answered CONNECT a.test:443 with 407 Who Are You";
+        let expected = format!(
+            "GET https://a.test/: the proxy http://{}: it answered CONNECT a.test:443 with 407 Who \
+             Are You: it wants a user name and a password",
+            server.address
+        );
         assert_eq!(error.to_string(), expected);
         assert!(matches!(error.kind(), ErrorKind::Proxy(_)));
+    });
+}
+
+/// Dead, unknown, refusing, silent, or no proxy at all: each is told as the proxy's fault, with what
+/// named it. curl says `Could not resolve proxy`, `Failed to connect to … via`, `CONNECT tunnel failed`.
+#[test]
+fn a_proxy_that_fails_is_told_with_what_named_it() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refuses = |status: &'static str| {
+        Server::new(move |_| say(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")))
+    };
+    let (forbids, nonsense) = (refuses("403 Not There"), Server::new(|_| say("SSH-2.0-x\r\n")));
+    let closes = Server::new(|_| say_and_close(""));
+    let (no_socks, _) = proxy(|client| {
+        let _: [u8; 3] = receive(client);
+        client.write_all(b"SSH-2.0-x").unwrap();
+        (String::new(), None)
+    });
+    let (http, tunnel) = ("http://10.0.0.1/", "https://10.0.0.1/");
+    let long = refuses(&*Box::leak(format!("502 {}", "long ".repeat(6000)).into_boxed_str()));
+    let rows = [
+        (format!("http://{dead}"), http, "cannot connect: "),
+        (format!("http://{dead}"), tunnel, "cannot connect: "),
+        (format!("socks5h://{dead}"), http, "cannot connect: "),
+        ("http://no-such-proxy.invalid:1".to_owned(), http, "cannot resolve the host: "),
+        ("socks5://no-such-proxy.invalid:1".to_owned(), tunnel, "cannot resolve the host: "),
+        (forbids.url(""), tunnel, "it answered CONNECT 10.0.0.1:443 with 403 Not There"),
+        (long.url(""), tunnel, "it answered CONNECT 10.0.0.1:443 with 502 long long "),
+        (nonsense.url(""), tunnel, "bad response: not an HTTP response"),
+        (nonsense.url(""), http, "bad response: not an HTTP response"),
+        (closes.url(""), tunnel, "the peer closed the connection without an answer"),
+        (closes.url(""), http, "the peer closed the connection without an answer"),
+        (format!("socks5h://{no_socks}"), http, "it does not speak SOCKS5"),
+    ];
+    for (proxy, url, reason) in rows {
+        if cfg!(not(feature = "tls")) && url == tunnel {
+            continue;
+        }
+        mainspring::run(async {
+            let client = Proxy::new(&proxy).unwrap().named_by("--proxy");
+            let error = text(&Client::builder().proxy(client).build(), url).await.unwrap_err();
+            let expected = format!("GET {url}: the proxy {proxy} (from --proxy): {reason}");
+            assert!(error.to_string().starts_with(&expected), "{error}\nnot {expected}");
+            assert!(error.to_string().len() < 2048, "{} bytes", error.to_string().len());
+            assert_eq!(error.proxy(), Some(&*format!("{proxy} (from --proxy)")));
+        });
+    }
+    // What the host does is not the proxy's fault.
+    let (address, _) = socks(None, 0, dead);
+    mainspring::run(async {
+        let proxy = Proxy::new(format!("socks5://{address}")).unwrap();
+        let client = Client::builder().proxy(proxy).build();
+        let error = text(&client, "http://no-such-host.invalid/").await.unwrap_err();
+        assert_eq!(error.proxy(), None, "{error}");
     });
 }
 

@@ -166,8 +166,7 @@ fn the_end_of_the_connection_without_close_notify_is_not_the_end_of_a_body() {
             }
         };
         assert_eq!(body, b"all");
-        let expected = "reading the response body failed: peer closed connection without sending \
-                        TLS close_notify";
+        let expected = "TLS: the connection ended without TLS's close_notify";
         assert!(error.contains(expected), "{error}");
     });
 }

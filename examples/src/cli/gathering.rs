@@ -175,7 +175,7 @@ pub struct Asking {
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
-    /// Send requests through this proxy: [http://]HOST[:1080], socks5:// or socks5h://
+    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
     #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
     pub proxy: Option<Via>,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2

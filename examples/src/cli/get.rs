@@ -62,7 +62,7 @@ pub struct Get {
     /// Write the body to this file, which appears once it is whole; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Send requests through this proxy: [http://]HOST[:1080], socks5:// or socks5h://
+    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
     #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
     pub proxy: Option<Via>,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use mainspring_http::Proxy;
+use mainspring_http::{Proxy, is_secret};
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
-use crate::credentials::{Field, is_secret};
+use crate::credentials::Field;
 use crate::value::duration;
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
@@ -92,7 +92,7 @@ pub(super) fn header(text: &str) -> Result<Field, String> {
     let name = name.map_err(|_| "what stands before the colon is no name of a header")?;
     let Some(value) = value else { return Ok((name, None)) };
     let mut value = header_value(value)?;
-    value.set_sensitive(is_secret(&name));
+    value.set_sensitive(is_secret(name.as_str()));
     Ok((name, Some(value)))
 }
 
@@ -120,7 +120,7 @@ pub(super) fn proxy(text: &str) -> Result<Via, String> {
     }
     let takes_requests = url.scheme() == "http";
     let with_password = !url.username().is_empty() || url.password().is_some();
-    let proxy = Proxy::new(url).map_err(|error| error.to_string())?;
+    let proxy = Proxy::new(url).map_err(|error| error.to_string())?.named_by("--proxy");
     Ok(Via { proxy, takes_requests, with_password })
 }
 

@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use mainspring_http::{Hook, Response, Signal, SignalKind};
+use mainspring_http::{Hook, Response, Signal, SignalKind, redact_field};
 use url::{Position, Url};
 
 use crate::cli::Via;
-use crate::credentials::{HIDDEN, shown, shown_url};
+use crate::credentials::{HIDDEN, shown_url};
 use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
 /// Shows each request as it is sent, and the heads of the answers that redirect.
@@ -103,7 +103,7 @@ fn push_fields<'a>(
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) {
     for (name, value) in fields {
-        push_field(text, before, name, &shown(name, value), STDERR);
+        push_field(text, before, name, redact_field(name, value).as_bytes(), STDERR);
     }
 }
 

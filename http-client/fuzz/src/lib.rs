@@ -6,12 +6,14 @@
 //! is why it is kept apart.
 
 mod cookies;
+mod encoding;
 mod links;
 mod peer;
 mod redirect;
 mod response;
 
 pub use cookies::cookies;
+pub use encoding::encoding;
 pub use links::links;
 pub use redirect::redirect;
 pub use response::{chunks, response};

@@ -37,6 +37,7 @@ struct Store {
     next: u64,
 }
 
+/// Its texts have a letter for each byte that came.
 struct Cookie {
     name: String,
     value: String,
@@ -67,14 +68,25 @@ impl CookieJar {
 
     /// Takes the value of a `Set-Cookie` field in the response to a request for `url`. Whether it
     /// was accepted: a malformed cookie, or one for somebody else, is not (RFC 6265 §5.3).
-    pub fn set(&self, url: &Url, set_cookie: &str) -> bool {
-        self.set_at(url, set_cookie, SystemTime::now())
+    ///
+    /// Bytes above 127 are kept as they are, whether they are UTF-8 or not.
+    pub fn set(&self, url: &Url, set_cookie: impl AsRef<[u8]>) -> bool {
+        let letters: String = set_cookie.as_ref().iter().map(|byte| char::from(*byte)).collect();
+        self.set_at(url, &letters, SystemTime::now())
     }
 
-    /// The value of the `Cookie` field for a request to `url`, if there is any (RFC 6265 §5.4).
+    /// The value of the `Cookie` field for a request to `url`, if there is any (RFC 6265 §5.4). What is
+    /// no UTF-8 in it becomes U+FFFD here, but not in what is sent.
     #[must_use]
     pub fn get(&self, url: &Url) -> Option<String> {
-        self.get_at(url, SystemTime::now())
+        self.bytes(url).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The same as it is sent.
+    pub(crate) fn bytes(&self, url: &Url) -> Option<Vec<u8>> {
+        let letters = self.get_at(url, SystemTime::now())?;
+        // Each letter is a byte that came.
+        Some(letters.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect())
     }
 
     /// How many cookies there are.
@@ -220,7 +232,8 @@ fn parse(set_cookie: &str) -> Option<(String, String, Attributes)> {
     let (name, value) = pair.split_once('=').unwrap_or(("", pair));
     // Blanks alone, not all that Unicode takes for one (RFC 6265 §5.2).
     let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
-    if (name.is_empty() && value.is_empty()) || name.len() + value.len() > MAX_COOKIE_BYTES {
+    let bytes = name.chars().count() + value.chars().count();
+    if bytes == 0 || bytes > MAX_COOKIE_BYTES {
         return None;
     }
     let mut attributes = Attributes::default();

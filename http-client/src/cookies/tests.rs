@@ -121,9 +121,9 @@ fn order_replacement_and_removal() {
 fn there_is_room_for_so_many() {
     let jar = CookieJar::new();
     let page = url("http://a.com/");
-    assert!(!jar.set(&page, &format!("k={}", "v".repeat(MAX_COOKIE_BYTES))));
+    assert!(!jar.set(&page, format!("k={}", "v".repeat(MAX_COOKIE_BYTES))));
     for number in 0..MAX_PER_DOMAIN + 10 {
-        assert!(jar.set(&page, &format!("{number}=v")));
+        assert!(jar.set(&page, format!("{number}=v")));
     }
     assert_eq!(jar.len(), MAX_PER_DOMAIN);
     let kept = jar.get(&page).unwrap();
@@ -133,4 +133,31 @@ fn there_is_room_for_so_many() {
     }
     assert_eq!(jar.len(), MAX_COOKIES);
     assert_eq!(format!("{jar:?}"), "CookieJar(10000 cookies)");
+}
+
+/// RFC 6265 §5.2 and §5.4 work on octets; curl and browsers send back those that came.
+#[test]
+fn bytes_come_back_as_they_came() {
+    let url = Url::parse("http://a.test/x/").unwrap();
+    let rows: [(&[u8], &[u8]); 6] = [
+        (b"a=caf\xe9", b"a=caf\xe9"),
+        (b"a=caf\xc3\xa9; Path=/x", b"a=caf\xc3\xa9"),
+        (b"\xe9=1;Path=/x;X=\xff", b"\xe9=1"),
+        (b"a=\xa0b\xa0", b"a=\xa0b\xa0"),
+        (b"\xc4\xe3\xba\xc3", b"\xc4\xe3\xba\xc3"),
+        (b"a=b; Expires=\xe9; Max-Age=9", b"a=b"),
+    ];
+    for (set, sent) in rows {
+        let jar = CookieJar::new();
+        assert!(jar.set(&url, set), "{}", set.escape_ascii());
+        assert_eq!(jar.bytes(&url).unwrap(), sent, "{}", set.escape_ascii());
+        assert_eq!(jar.get(&url).unwrap(), String::from_utf8_lossy(sent));
+    }
+    // A part that is no text does not void the others.
+    let jar = CookieJar::new();
+    assert!(jar.set(&url, b"a=\xe9; Path=/y; Comment=\xe9"));
+    assert_eq!(jar.get(&url), None);
+    // Bytes are what is counted.
+    let most = "\u{e9}".repeat(MAX_COOKIE_BYTES / 2 - 1);
+    assert!(jar.set(&url, format!("a={most}b")) && !jar.set(&url, format!("a={most}bcd")));
 }

@@ -6,6 +6,7 @@
 
 use super::error::{ProtocolError, excerpt};
 use super::framing::HeadFacts;
+use crate::secret::redact_line;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::cell::OnceCell;
@@ -44,7 +45,8 @@ impl Default for Limits {
 /// Version, status and fields of a response.
 ///
 /// The fields are checked when the head is parsed; the map of them is built when first asked for.
-#[derive(Clone, Debug)]
+/// `Debug` shows them without secrets.
+#[derive(Clone)]
 pub struct ResponseHead {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
@@ -237,7 +239,10 @@ pub(super) fn diagnose_fields(head: &[u8], folds: bool) -> ProtocolError {
         } else {
             let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
             if end == 0 || line.get(end) != Some(&b':') {
-                return ProtocolError::HeaderName { line: excerpt(line), position: end };
+                return ProtocolError::HeaderName {
+                    line: excerpt(redact_line(line)),
+                    position: end,
+                };
             }
             name = excerpt(&line[..end]);
             end + 1

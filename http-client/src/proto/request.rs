@@ -17,8 +17,8 @@ pub enum BodyLength {
     Unknown,
 }
 
-/// A request head to be written.
-#[derive(Clone, Copy, Debug)]
+/// A request head to be written. `Debug` shows it without secrets.
+#[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a Method,
@@ -39,10 +39,10 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// Appends the head.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let host = self.headers.get(header::HOST);
+        let host = self.headers.get(header::HOST).or_else(|| self.defaults.get(header::HOST));
         self.write_start(host.map_or(self.host.as_bytes(), HeaderValue::as_bytes), out);
         for (name, value) in self.defaults {
-            if !self.headers.contains_key(name) {
+            if *name != header::HOST && !self.headers.contains_key(name) {
                 write_field(out, name, value);
             }
         }
@@ -56,9 +56,9 @@ impl RequestHead<'_> {
     }
 
     /// The same for a client that keeps `defaults` as `write_fields` wrote them: a request
-    /// without fields of its own, as most are, takes them in one copy.
+    /// without fields of its own, as most are, takes them in one copy, unless there are none.
     pub(crate) fn write_with(&self, defaults: &[u8], out: &mut Vec<u8>) {
-        if !self.headers.is_empty() {
+        if !self.headers.is_empty() || defaults.is_empty() {
             return self.write(out);
         }
         self.write_start(self.host.as_bytes(), out);
@@ -96,9 +96,11 @@ impl RequestHead<'_> {
     }
 }
 
-/// Appends the fields, each on its line.
+/// Appends the fields, each on its line; or nothing, if the host is among them, which comes first.
 pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
-    fields.iter().for_each(|(name, value)| write_field(out, name, value));
+    if !fields.contains_key(header::HOST) {
+        fields.iter().for_each(|(name, value)| write_field(out, name, value));
+    }
 }
 
 fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &HeaderValue) {

@@ -4,20 +4,27 @@
 //! §3.2.2), so connections to the proxy serve all hosts. Everything else gets a tunnel to its
 //! host, by CONNECT (RFC 9110 §9.3.6) or SOCKS5 (RFC 1928), and then goes on as without a proxy.
 
+mod exceptions;
 mod socks;
 
 use crate::answer::Sent;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::{Limits, RequestHead, RequestKind};
-use crate::request::{self, IntoUrl};
+use crate::request;
+use crate::secret::{redact, redact_url};
 use crate::transport::{Socket, Transport};
-use http::{HeaderMap, HeaderValue, Method, header};
+use exceptions::Exception;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use url::{Host, Url};
+
+/// Is set where a program is run by a web server (RFC 3875 §4.1.12).
+const CGI: &str = "REQUEST_METHOD";
 
 /// A proxy server.
 #[derive(Clone)]
@@ -26,6 +33,8 @@ pub struct Proxy {
     url: Url,
     user: String,
     password: String,
+    /// The variable or the flag that names it.
+    named_by: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,12 +48,23 @@ enum Kind {
 
 impl Proxy {
     /// A proxy by its URL: `http://`, `socks5://` (names are looked up here) or `socks5h://` (the
-    /// proxy looks them up), with a user name and a password in it if the proxy wants them.
+    /// proxy looks them up), with a user name and a password in it if the proxy wants them. Without a
+    /// scheme it is an HTTP proxy, and without a port as well one at 1080, as with curl.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidUrl`], or [`ErrorKind::UnsupportedScheme`] for another kind of proxy.
-    pub fn new(url: impl IntoUrl) -> Result<Self> {
-        let url = url.into_url()?;
+    pub fn new(url: impl AsRef<str>) -> Result<Self> {
+        let text = url.as_ref().trim();
+        let has_scheme = text.contains("://");
+        let whole = match has_scheme {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(format!("http://{}", text.trim_start_matches('/'))),
+        };
+        let invalid = |reason: &str| {
+            let reason = format!("the proxy \"{}\": {reason}", redact(&whole));
+            Error::new(ErrorKind::InvalidUrl(reason))
+        };
+        let mut url = Url::parse(&whole).map_err(|error| invalid(&error.to_string()))?;
         let kind = match url.scheme() {
             "http" => Kind::Http,
             "socks5" => Kind::Socks5,
@@ -52,13 +72,34 @@ impl Proxy {
             other => return Err(Error::new(ErrorKind::UnsupportedScheme(other.to_owned()))),
         };
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(Error::new(ErrorKind::InvalidUrl("the proxy has no host".to_owned())));
+            return Err(invalid("it has no host"));
+        }
+        // The parser leaves out a port that is the scheme's, so the text is looked at.
+        let authority = whole.split(['/', '?', '#']).nth(2).unwrap_or_default();
+        if !has_scheme && !authority.ends_with(":80") && url.port().is_none() {
+            url.set_port(Some(1080)).map_err(|()| invalid("it takes no port"))?;
         }
         let decoded =
             |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let (user, password) =
             (decoded(url.username()), decoded(url.password().unwrap_or_default()));
-        Ok(Self { kind, url, user, password })
+        Ok(Self { kind, url, user, password, named_by: None })
+    }
+
+    /// Says which variable or flag names it, for errors that tell it.
+    #[must_use]
+    pub fn named_by(mut self, source: &str) -> Self {
+        self.named_by = Some(source.into());
+        self
+    }
+
+    /// The variable that names a proxy and is ignored by
+    /// [`ClientBuilder::proxy_from_env`](crate::ClientBuilder::proxy_from_env), if there is one:
+    /// `HTTP_PROXY` in a CGI program, where it holds the `Proxy` field of a request (CVE-2016-5385).
+    #[must_use]
+    pub fn ignored_in_env() -> Option<&'static str> {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        (is_set("HTTP_PROXY") && is_set(CGI) && !is_set("http_proxy")).then_some("HTTP_PROXY")
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -159,7 +200,13 @@ impl Proxy {
                 break answer.head;
             }
         };
-        let status = format!("{} {}", head.status.as_u16(), head.reason());
+        let mut status = format!("{} {}", head.status.as_u16(), head.reason());
+        if head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            status.push_str(match self.user.is_empty() {
+                true => ": it wants a user name and a password",
+                false => ": it refused the user name or the password",
+            });
+        }
         match connection.into_tunnel() {
             Some((transport, first)) if first.is_empty() => Ok(transport),
             // The host has said something before it was asked: not over TLS, it has not.
@@ -173,9 +220,20 @@ fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Proxy(reason.to_owned()))
 }
 
+/// Its URL without the password, and what names it.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(redact_url(&self.url).trim_end_matches('/'))?;
+        match &self.named_by {
+            Some(source) => write!(f, " (from {source})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({})", crate::error::redacted(&self.url))
+        write!(f, "Proxy({})", redact_url(&self.url))
     }
 }
 
@@ -184,26 +242,40 @@ impl fmt::Debug for Proxy {
 pub(crate) struct Proxies {
     pub(crate) http: Option<Rc<Proxy>>,
     pub(crate) https: Option<Rc<Proxy>>,
-    pub(crate) exceptions: Vec<String>,
+    exceptions: Vec<Exception>,
 }
 
 impl Proxies {
-    /// As the variables say that most programs look at. `HTTP_PROXY` in capitals is not looked at:
-    /// in a CGI program it is what a request's `Proxy` field says.
+    /// As the variables say that most programs look at, small letters first. `HTTP_PROXY` in capitals
+    /// is not looked at in a CGI program: there it is what a request's `Proxy` field says.
     pub(crate) fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         let find = |names: &[&str]| -> Result<Option<Rc<Proxy>>> {
-            let value = names.iter().find_map(|name| get(name).filter(|value| !value.is_empty()));
-            let Some(value) = value else { return Ok(None) };
-            // A proxy is often named without a scheme.
-            let value = if value.contains("://") { value } else { format!("http://{value}") };
-            Proxy::new(value).map(|proxy| Some(Rc::new(proxy)))
+            let mut named = names.iter().filter_map(|name| Some((name, get(name)?)));
+            let Some((name, value)) = named.next() else { return Ok(None) };
+            match Proxy::new(value) {
+                Ok(proxy) => Ok(Some(Rc::new(proxy.named_by(name)))),
+                Err(error) => Err(Error::new(ErrorKind::InvalidUrl(format!("{name}: {error}")))),
+            }
+        };
+        let http: &[&str] = match get(CGI) {
+            None => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+            Some(_) => &["http_proxy", "all_proxy", "ALL_PROXY"],
+        };
+        let mut proxies = Self {
+            http: find(http)?,
+            https: find(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
+            exceptions: Vec::new(),
         };
         let exceptions = get("no_proxy").or_else(|| get("NO_PROXY")).unwrap_or_default();
-        Ok(Self {
-            http: find(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
-            https: find(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
-            exceptions: exceptions.split(',').map(|name| name.trim().to_owned()).collect(),
-        })
+        proxies.add_exceptions(&exceptions);
+        Ok(proxies)
+    }
+
+    /// Adds a list in which commas or blanks stand between the entries.
+    pub(crate) fn add_exceptions(&mut self, list: &str) {
+        let entries = list.split(|c: char| c == ',' || c.is_whitespace());
+        self.exceptions.extend(entries.filter_map(Exception::parse));
     }
 
     /// The proxy for this URL, if it goes through one.
@@ -212,29 +284,8 @@ impl Proxies {
             "https" => self.https.as_ref(),
             _ => self.http.as_ref(),
         }?;
-        (!self.is_exception(url)).then_some(proxy)
-    }
-
-    /// `NO_PROXY`: `*`, hosts, domains with or without a dot before them, and addresses, each with
-    /// a port or without.
-    fn is_exception(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let port = url.port_or_known_default();
-        self.exceptions.iter().filter(|name| !name.is_empty()).any(|name| {
-            if name == "*" || name == bare || name == host {
-                return true;
-            }
-            let (name, only_port) = match name.rsplit_once(':') {
-                Some((name, digits)) if !name.contains(':') => (name, digits.parse::<u16>().ok()),
-                _ => (name.as_str(), None),
-            };
-            if only_port.is_some() && only_port != port {
-                return false;
-            }
-            let domain = name.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
-            bare == domain || bare.strip_suffix(&*domain).is_some_and(|rest| rest.ends_with('.'))
-        })
+        let is_exception = self.exceptions.iter().any(|exception| exception.covers(url));
+        (!is_exception).then_some(proxy)
     }
 }
 
@@ -247,9 +298,8 @@ mod tests {
         let environment = |name: &str| {
             let value = match name {
                 "http_proxy" => "proxy.test:3128",
-                "HTTP_PROXY" => "http://evil.test",
                 "HTTPS_PROXY" => "socks5h://me:p%40ss@socks.test",
-                "no_proxy" => "localhost, .internal.test,*.wild.test,10.0.0.1,::1,a.test:81",
+                "no_proxy" => "localhost .internal.test,*.wild.test\t10.0.0.0/8,::1 ,, a.test:81",
                 _ => return None,
             };
             Some(value.to_owned())
@@ -282,10 +332,63 @@ mod tests {
         assert!(all.find(&Url::parse("http://a.test/").unwrap()).is_none());
     }
 
+    /// RFC 3875 §4.1.18 and CVE-2016-5385 (httpoxy); otherwise as Python's `urllib`, and so aiohttp.
+    #[test]
+    fn what_a_cgi_program_was_sent_is_no_proxy() {
+        let http = |variables: &[(&str, &str)]| {
+            let get = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let proxies = Proxies::from_env(get).unwrap();
+            proxies.http.map_or("none".to_owned(), |proxy| proxy.to_string())
+        };
+        let (small, capital) = (("http_proxy", "http://a:1"), ("HTTP_PROXY", "http://b:2"));
+        let (all, cgi) = (("ALL_PROXY", "c:3"), ("REQUEST_METHOD", "GET"));
+        assert_eq!(http(&[capital]), "http://b:2 (from HTTP_PROXY)");
+        assert_eq!(http(&[capital, small]), "http://a:1 (from http_proxy)");
+        assert_eq!(http(&[capital, cgi]), "none");
+        assert_eq!(http(&[capital, cgi, all]), "http://c:3 (from ALL_PROXY)");
+        assert_eq!(http(&[small, cgi]), "http://a:1 (from http_proxy)");
+        assert_eq!(http(&[("http_proxy", " "), capital]), "http://b:2 (from HTTP_PROXY)");
+        assert_eq!(http(&[]), "none");
+    }
+
+    /// Schemeless ones as curl's `--proxy`: HTTP, and port 1080 where none is named.
+    #[test]
+    fn how_a_proxy_may_be_written() {
+        for (text, expected) in [
+            ("a.test:3128", "http://a.test:3128"),
+            ("localhost:3128", "http://localhost:3128"),
+            ("a.test", "http://a.test:1080"),
+            ("a.test:80", "http://a.test"),
+            ("//a.test:81/", "http://a.test:81"),
+            (" a.test:81\n", "http://a.test:81"),
+            ("me:secret@a.test:81", "http://me:***@a.test:81"),
+            ("[::1]:81", "http://[::1]:81"),
+            ("[::1]", "http://[::1]:1080"),
+            ("127.0.0.1", "http://127.0.0.1:1080"),
+            ("http://a.test", "http://a.test"),
+            ("SOCKS5://a.test", "socks5://a.test"),
+        ] {
+            let proxy = Proxy::new(text).unwrap();
+            assert_eq!(proxy.to_string(), expected, "{text}");
+            assert_eq!(Proxy::new(&proxy.url).unwrap().to_string(), expected, "{text}");
+        }
+        assert_eq!(Proxy::new("a.test:80").unwrap().port(), 80);
+        assert_eq!(Proxy::new("http://a.test").unwrap().port(), 80);
+        assert_eq!(Proxy::new("socks5://a.test").unwrap().port(), 1080);
+    }
+
     #[test]
     fn what_is_no_proxy() {
-        for url in ["https://a", "ftp://a", "socks5:///", "nonsense"] {
+        for url in ["https://a", "ftp://a", "socks5:///", "", "a b", "a:99999", "http://:81"] {
             assert!(Proxy::new(url).is_err(), "{url}");
         }
+        let error = Proxy::new("http://me:secret@[bad").unwrap_err().to_string();
+        assert!(error.contains("the proxy \"http://me:***@[bad\""), "{error}");
+        let get = |name: &str| (name == "HTTPS_PROXY").then(|| "ftp://me:secret@a".to_owned());
+        let error = Proxies::from_env(get).unwrap_err().to_string();
+        assert_eq!(error, "invalid URL: HTTPS_PROXY: unsupported URL scheme \"ftp\"");
     }
 }

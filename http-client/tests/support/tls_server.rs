@@ -110,7 +110,11 @@ impl Authority {
         (config, list.into())
     }
 
-    fn server_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+    pub fn server_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> ServerConfig {
         let (chain, key) = self.issue(name, change);
         serve_with(&chain, &key)
     }
@@ -128,15 +132,20 @@ impl Authority {
     }
 }
 
-/// A server that has signed its own certificate, as that of an authority or not.
-pub fn self_signed_server(name: &str, is_ca: IsCa) -> ServerConfig {
+/// A server that has signed its own certificate, and that as PEM.
+pub fn self_signed(
+    names: &[&str],
+    change: impl FnOnce(&mut CertificateParams),
+) -> (ServerConfig, String) {
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.is_ca = is_ca;
-    serve_with(&params.self_signed(&key).unwrap().pem(), &key.serialize_pem())
+    let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    change(&mut params);
+    let pem = params.self_signed(&key).unwrap().pem();
+    (serve_with(&pem, &key.serialize_pem()), pem)
 }
 
-fn serve_with(chain: &str, key: &str) -> ServerConfig {
+pub fn serve_with(chain: &str, key: &str) -> ServerConfig {
     let provider = mainspring_http::rustls::crypto::ring::default_provider();
     let mut config = ServerConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -164,7 +173,8 @@ pub struct TlsServer {
 
 impl TlsServer {
     /// Answers each request with what `script` makes of its head. An answer that ends in `\0close`
-    /// is followed by a proper end, one that ends in `\0cut` by the end of the connection alone.
+    /// is followed by a proper end, one that ends in `\0cut` by the end of the connection alone, and
+    /// one that ends in `\0broken` by a record that is none.
     pub fn new(
         config: ServerConfig,
         script: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -236,6 +246,15 @@ fn serve(
         record.lock().unwrap().push(request);
         let (answer, end) = answer.split_once('\0').unwrap_or((&answer, ""));
         stream.write_all(answer.as_bytes())?;
+        if end == "broken" {
+            // In one piece with the answer, as far as the system lets it.
+            let mut records = Vec::new();
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut records)?;
+            }
+            records.extend_from_slice(b"\x17\x03\x03\x00\x20no record of this session at all");
+            stream.sock.write_all(&records)?;
+        }
         stream.flush()?;
         if end == "close" {
             stream.conn.send_close_notify();

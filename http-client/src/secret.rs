@@ -1,0 +1,328 @@
+//! What is a secret, and text without it. All text that leaves the crate for a person, a record or a
+//! trace goes through here: errors, `Debug`, and what archives are made of.
+//!
+//! The names are those that OpenTelemetry, browsers' archives and the large services hide: what proves
+//! who asks (RFC 9110 §11, RFC 6265, RFC 6750 §2.3), and what lets somebody else ask as well.
+
+use crate::hooks::{ResponseView, SignalKind};
+use crate::proto::{RequestHead, ResponseHead};
+use crate::redirect::Redirect;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
+use url::Url;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// Names of secrets, as [`is_secret`] compares them: letters alone, in small ones.
+const NAMES: &str = "auth xauth sig pwd pass sid jwt key xkey jsessionid phpsessid";
+
+/// How longer names of secrets end: `X-Auth-Token`, `client_secret`, `X-Hub-Signature-256`.
+const ENDS: &str = "authorization cookie token secret password passwd passphrase apikey accesskey \
+    accesskeyid secretkey privatekey subscriptionkey functionskey masterkey accountkey authkey \
+    appkey signature credential credentials session sessionid";
+
+/// What ends like one, and says where a list goes on or what CORS allows.
+const HARMLESS: &str = "pagetoken continuationtoken allowcredentials";
+
+/// Whether what has this name is a secret: a header field, or a parameter of a URL. Capitals, digits and
+/// what stands between words make no difference.
+///
+/// ```
+/// # use mainspring_http::is_secret;
+/// assert!(is_secret("Proxy-Authorization") && is_secret("Set-Cookie") && is_secret("api_key"));
+/// assert!(!is_secret("Content-Type") && !is_secret("Author"));
+/// ```
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphabetic);
+    let name: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    let ends = |ends: &str| ends.split(' ').any(|end| name.ends_with(end));
+    NAMES.split(' ').any(|secret| secret == name) || (ends(ENDS) && !ends(HARMLESS))
+}
+
+/// The text with `***` for each secret in it: passwords of URLs, a user name that stands alone there,
+/// since that is how tokens are given, and parameters that [`is_secret`] names.
+///
+/// The text may be a URL, or hold some, also such as no parser takes.
+///
+/// ```
+/// # use mainspring_http::redact;
+/// assert_eq!(redact("http://me:secret@a.test/?page=2&token=x"), "http://me:***@a.test/?page=2&token=***");
+/// ```
+#[must_use]
+pub fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find([':', '?', '&', '#', ';']) {
+        let (before, after) = rest.split_at(at + 1);
+        out.push_str(before);
+        rest = after;
+        if before.ends_with(':') {
+            // Parsers take any number of slashes, and backslashes for slashes (WHATWG URL §4.4).
+            let authority = rest.trim_start_matches(['/', '\\']);
+            let slashes = &rest[..rest.len() - authority.len()];
+            if !slashes.is_empty() || before.ends_with("http:") || before.ends_with("https:") {
+                out.push_str(slashes);
+                rest = without_login(authority, &mut out);
+            }
+            continue;
+        }
+        // A parameter of a path ends with it; one of a query may hold what separates those.
+        let separators = if before.ends_with(';') { "?#;" } else { "&#" };
+        let ends = |c: char| c.is_whitespace() || "\"<>".contains(c) || separators.contains(c);
+        let end = rest.find(ends).unwrap_or(rest.len());
+        if let Some((name, value)) = rest[..end].split_once('=')
+            && !value.is_empty()
+            && is_secret(name)
+        {
+            out.extend([name, "=", HIDDEN]);
+            rest = &rest[end..];
+        }
+    }
+    out + rest
+}
+
+/// What follows the user's name and password in `authority`; both go to `out`, the latter hidden.
+fn without_login<'a>(authority: &'a str, out: &mut String) -> &'a str {
+    let end = authority.find(|c: char| c.is_whitespace() || "/\\?#\"<>".contains(c));
+    let Some(at) = authority[..end.unwrap_or(authority.len())].rfind('@') else {
+        return authority;
+    };
+    if let Some((user, password)) = authority[..at].split_once(':')
+        && !password.is_empty()
+    {
+        out.extend([user, ":"]);
+    }
+    out.push_str(HIDDEN);
+    &authority[at..]
+}
+
+/// A URL as [`redact`] shows it, without its fragment, which is never sent.
+#[must_use]
+pub fn redact_url(url: &Url) -> String {
+    redact(url.as_str().split('#').next().unwrap_or_default())
+}
+
+/// The value of a header field, or `***` if it is a secret by its name, or was marked as one.
+#[must_use]
+pub fn redact_field(name: &HeaderName, value: &HeaderValue) -> String {
+    if value.is_sensitive() || is_secret(name.as_str()) {
+        return HIDDEN.to_owned();
+    }
+    redact(&String::from_utf8_lossy(value.as_bytes()))
+}
+
+/// A line that should be a header field, up to its value if that is a secret.
+pub(crate) fn redact_line(line: &[u8]) -> &[u8] {
+    let start = line.len() - line.trim_ascii_start().len();
+    let ends = |byte: &u8| matches!(byte, b':' | b'=') || byte.is_ascii_whitespace();
+    let end = line[start..].iter().position(ends).map_or(line.len(), |end| start + end);
+    let secret = is_secret(&String::from_utf8_lossy(&line[start..end]));
+    if secret { &line[..end] } else { line }
+}
+
+/// Text for a person, of at most some `limit` bytes: without secrets, and with nothing in it that
+/// could steer a terminal.
+pub(crate) fn for_person(text: &str, limit: usize) -> String {
+    let text = redact(text);
+    let mut out = String::with_capacity(text.len().min(limit));
+    for letter in text.chars() {
+        if out.len() >= limit {
+            out.push('…');
+            break;
+        }
+        // Control characters, and those that turn the direction of what follows.
+        let steers = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if steers || letter.is_control() {
+            out.extend(letter.escape_default());
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// Header fields as `Debug` may show them.
+pub(crate) struct Fields<'a>(pub(crate) &'a HeaderMap);
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.0.iter().map(|(name, value)| (name.as_str(), redact_field(name, value)));
+        f.debug_map().entries(fields).finish()
+    }
+}
+
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("version", &self.version)
+            .field("status", &self.status)
+            .field("headers", &Fields(self.headers()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("target", &redact(self.target))
+            .field("headers", &Fields(self.headers))
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Redirect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let history: Vec<String> = self.history.iter().map(redact_url).collect();
+        f.debug_struct("Redirect")
+            .field("status", &self.status)
+            .field("from", &redact_url(self.from))
+            .field("to", &redact_url(self.to))
+            .field("history", &history)
+            .finish()
+    }
+}
+
+/// The name of the signal, and what is known with it.
+impl fmt::Debug for SignalKind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::RequestStart { method, url, headers } => {
+                write!(f, " {method} {} {:?}", redact_url(url), Fields(headers))
+            }
+            Self::ConnectionReuse { address: Some(address) }
+            | Self::ConnectionCreateEnd { address: Some(address) } => write!(f, " {address}"),
+            Self::RequestHeadersSent { bytes } => write!(f, " {bytes}"),
+            Self::ResponseChunkReceived { bytes } => write!(f, " {bytes}"),
+            Self::RequestRedirect { response: ResponseView(head) }
+            | Self::RequestEnd { response: ResponseView(head) } => write!(f, " {head:?}"),
+            Self::RequestException { error } => write!(f, " {error}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are those of RFC 9110 §11, RFC 6265, RFC 6750 §2.3, OAuth 2.0, and of the signed URLs
+    /// that OpenTelemetry's conventions for `url.full` hide.
+    #[test]
+    fn what_is_a_secret_by_its_name() {
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "Cookie",
+            "Cookie2",
+            "Set-Cookie",
+            "X-Api-Key",
+            "api_key",
+            "apiKey",
+            "X-Auth-Token",
+            "Private-Token",
+            "access_token",
+            "X-CSRF-Token",
+            "client_secret",
+            "password",
+            "PASSWD",
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "Signature",
+            "sig",
+            "AWSAccessKeyId",
+            "X-Goog-Signature",
+            "X-Amz-Security-Token",
+            "jsessionid",
+            "auth",
+            "Ocp-Apim-Subscription-Key",
+            "X-Session-Id",
+            "jwt",
+            "X-Hub-Signature-256",
+            "X_PASSWORD",
+            "key",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "",
+            "Content-Type",
+            "author",
+            "Authority",
+            "WWW-Authenticate",
+            "X-Custom",
+            "pageToken",
+            "Cookies-Accepted",
+            "design",
+            "signal",
+            "Host",
+            "Sec-WebSocket-Key",
+            "resid",
+            "tokens-left",
+            "Access-Control-Allow-Credentials",
+            "monkey",
+            "Keep-Alive",
+            "Idempotency-Key",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn text_without_secrets() {
+        for (text, expected) in [
+            ("", ""),
+            ("nothing: to hide", "nothing: to hide"),
+            ("http://a.test/@b:c?d=e#f", "http://a.test/@b:c?d=e#f"),
+            ("http://me:secret@a.test/", "http://me:***@a.test/"),
+            ("http://secret@a.test/", "http://***@a.test/"),
+            ("http://secret:@a.test/", "http://***@a.test/"),
+            ("http://:secret@a.test/", "http://:***@a.test/"),
+            ("http://me:se@cr:et@a.test", "http://me:***@a.test"),
+            ("socks5h://me:secret@[::1]:1080", "socks5h://me:***@[::1]:1080"),
+            ("http:\\\\me:secret@a.test\\b", "http:\\\\me:***@a.test\\b"),
+            ("https:me:secret@a.test", "https:me:***@a.test"),
+            ("http:///me:secret@a.test", "http:///me:***@a.test"),
+            ("http://me:secret@[bad", "http://me:***@[bad"),
+            (
+                "from http://me:secret@a to ftp://b:secret@c.",
+                "from http://me:***@a to ftp://b:***@c.",
+            ),
+            ("/a?x=1&access_token=secret&y=2", "/a?x=1&access_token=***&y=2"),
+            ("/a;jsessionid=secret;v=1?x", "/a;jsessionid=***;v=1?x"),
+            ("/a?token=secret;more?of=it&c", "/a?token=***&c"),
+            ("/a#id_token=secret&x=1", "/a#id_token=***&x=1"),
+            ("/a?token=&b", "/a?token=&b"),
+            ("\"/a?sig=secret\" is", "\"/a?sig=***\" is"),
+            ("/a?sig=sécret é", "/a?sig=*** é"),
+        ] {
+            assert_eq!(redact(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_before_a_secret() {
+        for (line, expected) in [
+            ("Set-Cookie : a=secret", "Set-Cookie"),
+            ("Set-Cookie a=secret", "Set-Cookie"),
+            (" sid=secret", " sid"),
+            ("Authorization", "Authorization"),
+            ("Content Type: b", "Content Type: b"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_line(line.as_bytes()), expected.as_bytes(), "{line}");
+        }
+    }
+
+    #[test]
+    fn text_for_a_person_is_bounded_and_steers_nothing() {
+        assert_eq!(for_person("a\u{1b}[2J\u{202e}b\n", 99), "a\\u{1b}[2J\\u{202e}b\\n");
+        assert_eq!(for_person(&"é".repeat(30_000), 9), "ééééé…");
+        // What is cut is cut after it was hidden.
+        assert_eq!(for_person("http://me:secret@a.test/", 12), "http://me:**…");
+    }
+}
