@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use clap::ValueEnum;
-use encoding_rs::{EncoderResult, Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8};
 use html5ever::{expanded_name, local_name, ns};
+use mainspring_http::join_url;
 use scraper::{ElementRef, Html};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -216,33 +217,9 @@ fn base<'a>(html: &Html, context: &Context<'a>) -> Cow<'a, Url> {
     base.map_or(Cow::Borrowed(context.page), Cow::Owned)
 }
 
-/// A reference as an address, with the query in the encoding of the page (URL standard, "query
-/// state"; HTML standard, "encoding-parsing a URL").
+/// A reference as an address, with the query in the encoding of the page.
 fn resolve(base: &Url, reference: &str, encoding: &'static Encoding) -> Option<Url> {
-    let options = Url::options().base_url(Some(base));
-    if encoding.output_encoding() == UTF_8 || reference.is_ascii() {
-        return options.parse(reference).ok();
-    }
-    options.encoding_override(Some(&|query| encoded(query, encoding).into())).parse(reference).ok()
-}
-
-/// A query in an encoding; what that cannot say becomes the number of the character (URL standard,
-/// "percent-encode after encoding").
-fn encoded(query: &str, encoding: &'static Encoding) -> Vec<u8> {
-    let (mut encoder, mut bytes, mut rest) = (encoding.new_encoder(), Vec::new(), query);
-    loop {
-        bytes.reserve(rest.len() * 4 + 16);
-        let (result, read) =
-            encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut bytes, true);
-        rest = &rest[read..];
-        match result {
-            EncoderResult::InputEmpty => return bytes,
-            EncoderResult::OutputFull => {}
-            EncoderResult::Unmappable(c) => {
-                bytes.extend(format!("%26%23{}%3B", u32::from(c)).bytes());
-            }
-        }
-    }
+    join_url(base, reference, encoding).ok()
 }
 
 /// Where `5; url=/next` leads: empty for a page that only reloads itself, `None` where the value

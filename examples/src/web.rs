@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use encoding_rs::{Encoding, UTF_8};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, REFRESH, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, decode_text};
+use mainspring_http::encoding_rs::Encoding;
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, text_encoding};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
@@ -87,16 +87,15 @@ impl Answer {
     /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
-        decode_text(&self.body, self.plain_content_type().as_deref())
+        self.decoded().0
     }
 
     /// Its text, and the encoding that it was in.
     #[must_use]
     pub fn decoded(&self) -> (String, &'static Encoding) {
-        let text = self.text();
-        let content_type = self.plain_content_type().unwrap_or_default();
-        let encoding = encoding_of(&self.body, &text, &content_type);
-        (text, encoding)
+        let content_type = self.plain_content_type();
+        let encoding = text_encoding(&self.body, content_type.as_deref().map(str::as_bytes));
+        (encoding.decode(&self.body).0.into_owned(), encoding)
     }
 
     /// Its `Content-Type` without what is odd about it.
@@ -111,20 +110,6 @@ impl Answer {
     pub fn media_type(&self) -> MediaType {
         MediaType::parse(&self.content_type)
     }
-}
-
-/// The encoding that a text was in: the first of those that field and page name by which it comes
-/// out the same.
-fn encoding_of(body: &[u8], text: &str, content_type: &str) -> &'static Encoding {
-    if body.len() == text.len() && body.iter().all(u8::is_ascii) {
-        return UTF_8;
-    }
-    let start = &text.as_bytes()[..text.len().min(1024)];
-    let start = [content_type.as_bytes(), b" ", start].concat();
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_:.".contains(byte);
-    let words = start.split(|byte| !is_part(byte)).filter(|word| word.len() < 24);
-    let mut named = words.filter_map(Encoding::for_label).take(8);
-    named.find(|encoding| encoding.decode(body).0 == text).unwrap_or(UTF_8)
 }
 
 /// Why a page was not to be had.
