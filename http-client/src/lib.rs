@@ -33,9 +33,9 @@ pub use extras::builder::ClientBuilder;
 pub use extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
-#[cfg(feature = "charset")]
-pub use extras::reading::TextReader;
 pub use extras::request_builder::RequestBuilder;
+#[cfg(feature = "charset")]
+pub use extras::text_reader::TextReader;
 pub use hooks::{Hook, ResponseView, Signal, SignalKind};
 pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};

@@ -368,7 +368,8 @@ fn the_protocol_knows_neither_runtime_nor_socket() {
         for (n, line) in source.code() {
             let forbidden = ["mainspring", "std::net", "std::io", "Instant", "crate::"];
             let named = forbidden.iter().any(|name| line.contains(name));
-            if named && !line.contains("crate::proto") {
+            // What is a secret is told from bytes alone, too.
+            if named && !line.contains("crate::proto") && !line.contains("crate::secret") {
                 offences.push(format!("{}:{n}: {line}", source.path));
             }
         }

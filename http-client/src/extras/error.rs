@@ -305,22 +305,6 @@ impl From<ProtocolError> for Error {
     }
 }
 
-/// Of the kind that says most: a timeout, an end too early, what the socket said.
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match &error.0.kind {
-            ErrorKind::Timeout { .. } => io::ErrorKind::TimedOut,
-            ErrorKind::Io { source, .. } => source.kind(),
-            ErrorKind::Protocol(ProtocolError::BodyTruncated { .. }) => {
-                io::ErrorKind::UnexpectedEof
-            }
-            ErrorKind::Protocol(_) | ErrorKind::Decode(_) => io::ErrorKind::InvalidData,
-            _ => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
-    }
-}
-
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();

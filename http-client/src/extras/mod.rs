@@ -39,6 +39,8 @@ pub(crate) mod shared;
 pub(crate) mod socket;
 pub(crate) mod stats;
 pub(crate) mod target;
+#[cfg(feature = "charset")]
+pub(crate) mod text_reader;
 pub(crate) mod timeout;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -130,7 +130,10 @@ pub(crate) fn for_person(text: &str, limit: usize) -> String {
             break;
         }
         // Control characters, and those that turn the direction of what follows.
-        let steers = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let steers = matches!(
+            letter,
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
         if steers || letter.is_control() {
             out.extend(letter.escape_default());
         } else {
