@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use clap::ValueEnum;
-use encoding_rs::{Encoding, UTF_8};
 use html5ever::{expanded_name, local_name, ns};
+use mainspring_http::encoding_rs::{Encoding, UTF_8};
 use mainspring_http::join_url;
 use scraper::{ElementRef, Html};
 use serde::{Deserialize, Serialize};
@@ -280,7 +280,9 @@ pub fn field_asks_nofollow(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encoding_rs::{BIG5, EUC_JP, EUC_KR, GBK, ISO_2022_JP, SHIFT_JIS, UTF_16LE, WINDOWS_1251};
+    use mainspring_http::encoding_rs::{
+        BIG5, EUC_JP, EUC_KR, GBK, ISO_2022_JP, SHIFT_JIS, UTF_16LE, WINDOWS_1251,
+    };
 
     fn page(url: &Url) -> Context<'_> {
         let nofollow = Nofollow::Pages;
@@ -454,11 +456,11 @@ mod tests {
             (EUC_JP, "?q=日本", "http://h/?q=%C6%FC%CB%DC"),
             (EUC_KR, "?q=한", "http://h/?q=%C7%D1"),
             (WINDOWS_1251, "?q=да", "http://h/?q=%E4%E0"),
-            (encoding_rs::WINDOWS_1252, "?q=é€", "http://h/?q=%E9%80"),
-            (encoding_rs::WINDOWS_1252, "?q=中é", "http://h/?q=%26%2320013%3B%E9"),
+            (mainspring_http::encoding_rs::WINDOWS_1252, "?q=é€", "http://h/?q=%E9%80"),
+            (mainspring_http::encoding_rs::WINDOWS_1252, "?q=中é", "http://h/?q=%26%2320013%3B%E9"),
             (ISO_2022_JP, "?q=日x", "http://h/?q=%1B$BF|%1B(Bx"),
             (UTF_16LE, "?q=é", "http://h/?q=%C3%A9"),
-            (encoding_rs::REPLACEMENT, "?q=é", "http://h/?q=%C3%A9"),
+            (mainspring_http::encoding_rs::REPLACEMENT, "?q=é", "http://h/?q=%C3%A9"),
             (UTF_8, "?q=中", "http://h/?q=%E4%B8%AD"),
             (GBK, "?q=%E4%B8", "http://h/?q=%E4%B8"),
         ] {

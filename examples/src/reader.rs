@@ -1,6 +1,6 @@
 //! Reads what was fetched: where it leads, and what was selected from it.
 
-use encoding_rs::UTF_8;
+use mainspring_http::encoding_rs::UTF_8;
 use scraper::{Html, Selector};
 use url::Url;
 
@@ -144,7 +144,8 @@ mod tests {
     }
 
     fn encoded(label: &str, text: &str) -> Vec<u8> {
-        let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).expect("a label");
+        let encoding =
+            mainspring_http::encoding_rs::Encoding::for_label(label.as_bytes()).expect("a label");
         encoding.encode(text).0.into_owned()
     }
 

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute, LocalName, Namespace, Prefix, QualName, expanded_name, local_name, ns};
+use mainspring_http::encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::{NsReader, Reader, escape};
@@ -296,7 +296,7 @@ pub fn xhtml(text: &str, max_steps: usize) -> Option<(Html, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use encoding_rs::{BIG5, GBK, SHIFT_JIS, WINDOWS_1252};
+    use mainspring_http::encoding_rs::{BIG5, GBK, SHIFT_JIS, WINDOWS_1252};
 
     fn utf_16(text: &str, of: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
         text.encode_utf16().flat_map(of).collect()

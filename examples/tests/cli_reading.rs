@@ -37,7 +37,7 @@ fn asked(args: &[&str], begin: &[u8]) -> Vec<String> {
 }
 
 fn gbk(text: &str) -> Vec<u8> {
-    encoding_rs::GBK.encode(text).0.into_owned()
+    mainspring_http::encoding_rs::GBK.encode(text).0.into_owned()
 }
 
 /// The URL standard: a query is in the encoding of the page that its link is on.
@@ -82,7 +82,7 @@ fn a_page_is_read_as_by_a_browser_without_scripts() {
         ("Refresh: 0;'/caf\u{e9}'\r\nContent-Type: text/plain\r\n", "", vec!["/caf%E9"]),
     ] {
         // Fields are bytes: of Latin-1, not of UTF-8.
-        let fields = encoding_rs::mem::encode_latin1_lossy(fields);
+        let fields = mainspring_http::encoding_rs::mem::encode_latin1_lossy(fields);
         let mut bytes = answer("", body.as_bytes());
         bytes.splice(17..17, fields.iter().copied());
         assert_eq!(asked(&[], &bytes), expected, "{body}");

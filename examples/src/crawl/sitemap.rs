@@ -163,7 +163,8 @@ mod tests {
                 "<?xml version='1.0' encoding='{label}'?><urlset><url><loc>http://h/д</loc></url></urlset>"
             )
         };
-        let windows_1251 = |text: &str| encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
+        let windows_1251 =
+            |text: &str| mainspring_http::encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
         for body in [
             xml("utf-8").into_bytes(),
             windows_1251(&xml("windows-1251")),
