@@ -102,6 +102,11 @@ impl Workers {
         Ok((answer, read, told["len"].as_u64().unwrap_or_default()))
     }
 
+    /// Waits until the last results are taken away.
+    pub(crate) async fn settled(&self) {
+        self.producer.settled().await;
+    }
+
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.
     fn failed(&self, url: &Url, error: String) -> FetchError {
         if error.contains(OTHER_VERSION) || error.contains("unexpected keyword argument") {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mainspring::future::{Sender, oneshot, race};
-use mainspring::time::sleep;
+use mainspring::time::{sleep, timeout};
 use mainspring::{AbortOnDrop, spawn_named};
 use serde_json::Value;
 
@@ -113,6 +113,12 @@ impl Producer {
         let result = self.end_of(call).await;
         drop(self.0.store.link.call(&[b"DEL", key.as_bytes()]));
         result
+    }
+
+    /// Waits until Redis has carried out what was sent, for a second at most.
+    pub async fn settled(&self) {
+        let settled = self.0.store.link.settled();
+        timeout(Duration::from_secs(1), settled).await.unwrap_or_default();
     }
 
     fn new_id(&self) -> String {

@@ -245,6 +245,9 @@ async fn carry_out(
         None => keep(over),
     };
     let totals = crawl(&mut plan.frontier, plan.budget, stop, &watch, fetch, over).await;
+    if let Some(workers) = &fetcher.workers {
+        workers.settled().await;
+    }
     if let Some(progress) = progress {
         progress.end().await;
     }
