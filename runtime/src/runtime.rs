@@ -87,7 +87,7 @@ impl Runtime {
         Runtime { event_loop }
     }
 
-    fn core(&self) -> &Rc<Core> {
+    pub(crate) fn core(&self) -> &Rc<Core> {
         &self.event_loop.core
     }
 

@@ -95,7 +95,7 @@ impl Core {
             panicked: counters.panicked.get(),
             cancelled: counters.cancelled.get(),
             alive: spawned - counters.done.get() - counters.cancelled.get(),
-            timers: self.timers.borrow().len() as u64,
+            timers: self.timers.borrow().armed as u64,
             sources: self.reactor.len() as u64,
             timers_fired: counters.timers_fired.get(),
             io_events: counters.io_events.get(),

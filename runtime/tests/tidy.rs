@@ -34,7 +34,7 @@ const DOORS: [&str; 5] =
 const ROOMS: &[(&str, &[&str])] = &[
     ("blocking.rs", &["observe/"]),
     ("builder.rs", &["blocking.rs", "observe/", "runtime.rs", "stats.rs"]),
-    ("future/", &["future/"]),
+    ("future/", &["future/", "observe/"]),
     ("net/", &["net/", "observe/"]),
     ("observe/", &["observe/"]),
     ("remote.rs", &["observe/"]),

@@ -255,11 +255,10 @@ impl Drop for Entered {
 }
 
 fn swap_current(next: Option<Rc<Core>>) -> Option<Rc<Core>> {
-    let wants_all =
-        |core: &Rc<Core>| core.observer.as_ref().is_some_and(|observer| observer.wants_all);
+    let observer = next.as_ref().and_then(|core| core.observer.as_ref());
     HERE.set(Here {
         inbox: next.as_ref().map_or(0, |core| address(&core.inbox)),
-        wants_all: next.as_ref().is_some_and(wants_all),
+        wants_all: observer.is_some_and(|observer| observer.wants_all),
     });
     CURRENT.with(|place| ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(next))))
 }

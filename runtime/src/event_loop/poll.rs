@@ -20,7 +20,7 @@ use crate::task::join::CancelRequest;
 use crate::task::state::{OnPending, OnTake};
 use crate::task::table::{BoxedTask, MAIN};
 use crate::task::waker::Header;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The future given to `block_on`, which lives on its stack and in no slot.
 pub(crate) struct Main<'a> {
@@ -126,7 +126,8 @@ impl Core {
         // If it was the drop of the future that panicked, there is a value, and its drop may panic too. The first
         // panic is the one that explains.
         let origin = self.tasks.borrow().origin(id.slot());
-        let error = JoinError::panicked(id, origin, payload);
+        let why = Why::Panicked { message: payload.message(), payload: Mutex::new(payload) };
+        let error = JoinError::new(id, origin, why);
         drop(catch(|| task.as_mut().clear(Some(error))));
         count(&self.counters.panicked, 1);
     }

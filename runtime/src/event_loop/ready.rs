@@ -39,10 +39,7 @@ pub(crate) struct Choice {
 
 impl ReadyQueue {
     pub(crate) fn new(scheduler: Scheduler) -> ReadyQueue {
-        let rng = match scheduler {
-            Scheduler::Fifo => None,
-            Scheduler::Seeded(seed) => Some(Rng(seed)),
-        };
+        let rng = if let Scheduler::Seeded(seed) = scheduler { Some(Rng(seed)) } else { None };
         let (batch, next) = Default::default();
         ReadyQueue { batch, taken: 0, next, popped: 0, check_at: 0, rng }
     }

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::observe::event::CancelOrigin;
 use crate::{JoinError, JoinHandle};
 
 impl<T> JoinHandle<T> {
@@ -41,7 +42,7 @@ impl<T: 'static> Future for AbortOnDrop<T> {
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         if !self.handle.is_finished() {
-            self.handle.cancel_by_drop();
+            self.handle.task.request_cancel(None, CancelOrigin::HandleDropped);
         }
     }
 }

@@ -19,6 +19,13 @@
 //! Beside them, [`oneshot`] is a result that is set from elsewhere, and [`yield_now`] lets others
 //! run. Locks, channels, semaphores and streams of the ecosystem (`async-lock`, `async-channel`,
 //! `futures`) need no adapter here, so there are none of ours.
+//!
+//! ```
+//! use mainspring::{future::gather, spawn};
+//!
+//! let values = mainspring::run(async { gather([1, 2, 3].map(|n| spawn(async move { 10 * n }))).await });
+//! assert_eq!(values.unwrap(), [10, 20, 30]);
+//! ```
 
 mod abort_on_drop;
 mod as_completed;

@@ -3,6 +3,26 @@
 //! The loop calls one optional [`Observer`] at every transition, saying what happened and why. With
 //! none, each hook is one test of an `Option`. Nothing here keeps, interprets or draws: that is the
 //! microscope's part, in a crate that this one does not know.
+//!
+//! ```
+//! use std::{cell::Cell, rc::Rc};
+//! use mainspring::{Runtime, observe::{Event, Kind, Observer}};
+//!
+//! struct CountsPolls(Rc<Cell<u32>>);
+//!
+//! impl Observer for CountsPolls {
+//!     fn on_event(&mut self, event: &Event) {
+//!         if matches!(event.kind, Kind::PollStarted) {
+//!             self.0.set(self.0.get() + 1);
+//!         }
+//!     }
+//! }
+//!
+//! let polls = Rc::new(Cell::new(0));
+//! let mut runtime = Runtime::builder().observer(CountsPolls(polls.clone())).build().unwrap();
+//! runtime.block_on(mainspring::future::yield_now());
+//! assert_eq!(polls.get(), 2);
+//! ```
 
 use std::panic::Location;
 

@@ -203,7 +203,6 @@ impl<S: Pollable> Registered<S> {
         }
     }
 
-    #[cold]
     fn emit_tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let source = self.id();

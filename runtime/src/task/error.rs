@@ -35,11 +35,6 @@ impl JoinError {
         JoinError(Box::new(Inner { task, origin, why }))
     }
 
-    pub(crate) fn panicked(task: TaskId, origin: Origin, payload: Payload) -> JoinError {
-        let message = payload.message();
-        JoinError::new(task, origin, Why::Panicked { message, payload: Mutex::new(payload) })
-    }
-
     /// The task was cancelled.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.0.why, Why::Cancelled(_))

@@ -41,7 +41,7 @@ const MAX_CALLBACKS: usize = 65_534;
 /// ```
 #[must_use = "dropping the handle detaches the task; await it, keep it, or say so with drop()"]
 pub struct JoinHandle<T> {
-    task: TaskRef,
+    pub(crate) task: TaskRef,
     result: PhantomData<fn() -> T>,
 }
 
@@ -82,11 +82,6 @@ impl<T> JoinHandle<T> {
     /// completion wins. A task that is finished stays as it is.
     pub fn cancel(&self) {
         self.task.request_cancel(None, CancelOrigin::Handle);
-    }
-
-    /// Asks for the task to be cancelled, since its handle is dropped.
-    pub(crate) fn cancel_by_drop(&self) {
-        self.task.request_cancel(None, CancelOrigin::HandleDropped);
     }
 
     /// Asks for the task to be cancelled, and says why. The first reason given is the one kept.

@@ -115,7 +115,7 @@ impl TaskRef {
         }
     }
 
-    pub(super) fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
+    pub(crate) fn request_cancel(&self, reason: Option<Cow<'static, str>>, origin: CancelOrigin) {
         let by = self.core.running.get();
         self.core.request_cancel(self.id(), CancelRequest { reason, origin, by });
     }

@@ -61,11 +61,11 @@ pub(crate) struct Table {
     pub(crate) ready: ReadyQueue,
     /// To be called on the next turn: each has a reference to the task in its slot, which is counted.
     pub(crate) callbacks: VecDeque<(u32, Callback)>,
-    witness: Option<Witness>,
+    pub(crate) witness: Option<Witness>,
 }
 
 /// The task that showed last that the loop has not stalled: it has a waker that is not a joiner's.
-struct Witness {
+pub(crate) struct Witness {
     slot: u32,
     /// The address of its header, which is also its wakers' data.
     header: *const (),

@@ -23,6 +23,19 @@ pub enum MissedTick {
 
 /// Ticks every `period`, for the first time at once.
 ///
+/// ```
+/// use std::time::Duration;
+/// use mainspring::{Runtime, time::{Clock, interval, now}};
+///
+/// let mut runtime = Runtime::builder().clock(Clock::Virtual).build().unwrap();
+/// runtime.block_on(async {
+///     let (start, mut ticks) = (now(), interval(Duration::from_secs(1)));
+///     for n in 0..3 {
+///         assert_eq!(ticks.tick().await - start, Duration::from_secs(n));
+///     }
+/// });
+/// ```
+///
 /// # Panics
 /// Outside of a runtime, and if `period` is zero.
 #[track_caller]
@@ -73,6 +86,9 @@ impl Interval {
 
     /// Waits for the next tick, and gives the time for which it was scheduled. Cancel-safe: a tick that was
     /// not received is not lost.
+    ///
+    /// # Panics
+    /// When polled outside of a runtime, or on another one than before.
     pub fn tick(&mut self) -> impl Future<Output = Instant> {
         poll_fn(|cx| self.poll_tick(cx))
     }

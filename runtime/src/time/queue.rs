@@ -59,16 +59,11 @@ pub(crate) struct TimerQueue {
     fresh: Vec<Entry>,
     places: Vec<Place>,
     free: Vec<u32>,
-    armed: usize,
+    pub(crate) armed: usize,
     last_number: u64,
 }
 
 impl TimerQueue {
-    /// How many timers are armed.
-    pub(crate) fn len(&self) -> usize {
-        self.armed
-    }
-
     /// Arms a timer.
     pub(crate) fn arm(&mut self, deadline: u64, waker: Waker) -> TimerKey {
         self.last_number += 1;

@@ -15,18 +15,33 @@ use crate::time::sleep::{Sleep, sleep, sleep_until};
 ///
 /// The future is polled first, so a value that is ready when the deadline passes wins. When time is
 /// up, the future is dropped with the `Timeout`, at the latest when that is. A future that is ready at
-/// once costs neither a timer nor a look at the clock.
+/// once costs neither a timer nor a look at the clock. As cancel-safe as the future is.
+///
+/// ```
+/// use std::{future::pending, time::Duration};
+/// use mainspring::time::timeout;
+///
+/// let late = mainspring::run(timeout(Duration::from_millis(1), pending::<()>()));
+/// assert!(late.is_err());
+/// ```
 ///
 /// # Errors
 /// [`Elapsed`] if time was up first.
+///
+/// # Panics
+/// When polled outside of a runtime and not ready at once; and as a [`Sleep`] that was started, when polled
+/// again on another runtime.
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Timeout { future, limit: sleep(duration) }
 }
 
-/// Gives `future` until `deadline`.
+/// Gives `future` until `deadline`, otherwise as [`timeout`].
 ///
 /// # Errors
 /// [`Elapsed`] if time was up first.
+///
+/// # Panics
+/// As [`timeout`].
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout { future, limit: sleep_until(deadline) }
 }
