@@ -4,6 +4,7 @@
 use scraper::Selector;
 use url::Url;
 
+use crate::answer::Answer;
 use crate::canonical::canonical;
 use crate::extract::{MAX_STEPS, html, movie};
 use crate::links::field_asks_nofollow;
@@ -13,7 +14,6 @@ use crate::reader::Reader;
 use crate::site::answer::answer;
 use crate::site::request::{Head, parse};
 use crate::text::{Printable, printable_lines, shortened};
-use crate::web::Answer;
 
 /// Texts made from these pieces and, now and then, of any character.
 fn texts(pieces: &'static [&'static str]) -> impl Iterator<Item = String> {

@@ -9,7 +9,7 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
-//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
+//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it (`answer.rs`),
 //! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
 //! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
 //! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
@@ -17,6 +17,7 @@
 //! `celery/` shares the work over machines.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod canonical;
 pub mod celery;
 pub mod cli;

@@ -4,11 +4,11 @@ use mainspring_http::encoding_rs::UTF_8;
 use scraper::{Html, Selector};
 use url::Url;
 
+use crate::answer::Answer;
 use crate::crawl::listing::{self, Listing};
 use crate::credentials::take_userinfo;
 use crate::extract;
 use crate::links::{self, Context, Links, MAX_LINKS, Nofollow};
-use crate::web::Answer;
 use crate::xml;
 
 /// How to read pages: on the loop or off it.

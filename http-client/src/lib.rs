@@ -40,7 +40,7 @@ pub use hooks::{Hook, ResponseView, Signal, SignalKind};
 pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
-pub use proto::CloseReason;
+pub use proto::{CloseReason, is_secret};
 pub use proxy::Proxy;
 pub use request::Request;
 pub use resolve::{Lookup, Resolve};
@@ -48,7 +48,7 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use secret::{is_secret, redact, redact_field, redact_url};
+pub use secret::{redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use target::IntoUrl;
 pub use timeout::Timeouts;

@@ -15,9 +15,10 @@ use url::Url;
 use super::message::Call;
 use super::producer::Producer;
 use super::tasks::{FETCH, OTHER_VERSION, VERSION};
+use crate::answer::Answer;
 use crate::options::Options;
 use crate::reader::Read;
-use crate::web::{Answer, FetchError};
+use crate::web::FetchError;
 
 /// The workers on a queue, as one crawl uses them.
 pub struct Workers {

@@ -20,12 +20,13 @@ use url::Url;
 
 use super::guard;
 use super::message::{Call, Fault, show};
+use crate::answer::Answer;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::extract::{self, MAX_STEPS};
 use crate::links::Nofollow;
 use crate::polite::pace::back_off;
 use crate::reader::Reader;
-use crate::web::{Answer, read, retry_after};
+use crate::web::{read, retry_after};
 
 /// Fetches a page.
 pub const FETCH: &str = "mainspring.fetch";

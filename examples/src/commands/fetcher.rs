@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::result_writer::Found;
+use crate::answer::Answer;
 use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
@@ -20,7 +21,7 @@ use crate::extract::MAX_STEPS;
 use crate::output::{OutDir, names};
 use crate::reader::Reader;
 use crate::value::millis;
-use crate::web::{Answer, FetchError, Web};
+use crate::web::{FetchError, Web};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.

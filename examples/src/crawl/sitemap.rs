@@ -9,8 +9,9 @@ use url::Url;
 use super::listing::{self, Listing};
 use super::redirect::MAX_REDIRECTS;
 use super::scope::Scope;
+use crate::answer::Answer;
 use crate::text::Printable;
-use crate::web::{Answer, Web};
+use crate::web::Web;
 use crate::xml;
 
 /// How many sitemaps one index may lead to; the protocol's own bound is higher and never reached.

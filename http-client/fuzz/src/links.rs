@@ -4,7 +4,7 @@
 use mainspring_examples::extract::MAX_STEPS;
 use mainspring_examples::links::{MAX_LINKS, MAX_URL, Nofollow, field_asks_nofollow};
 use mainspring_examples::reader::Reader;
-use mainspring_examples::web::Answer;
+use mainspring_examples::answer::Answer;
 use mainspring_examples::xml::{Part, Parts};
 use roxmltree::{Document, NodeType};
 use url::Url;

@@ -6,11 +6,10 @@
 
 use super::error::{ProtocolError, excerpt};
 use super::framing::HeadFacts;
-use crate::secret::{Fields, redact_line};
+use super::secret_name::redact_line;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::cell::OnceCell;
-use std::fmt;
 use std::mem::MaybeUninit;
 
 /// The most header fields that [`Limits::header_count`] can allow.
@@ -112,13 +111,6 @@ impl ResponseHead {
     #[must_use]
     pub fn wire_len(&self) -> usize {
         self.raw.len()
-    }
-}
-
-impl fmt::Debug for ResponseHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, status, .. } = self;
-        write!(f, "ResponseHead({version:?} {} {:?})", status.as_u16(), Fields(self.headers()))
     }
 }
 
