@@ -8,9 +8,7 @@ use futures::io::{AsyncBufReadExt, AsyncReadExt};
 use futures::stream::StreamExt;
 use mainspring_http::{Client, Error, ErrorKind, Proxy, Redirect, Response, StatusCode};
 use std::io;
-use std::io::Write;
-use std::sync::mpsc::channel;
-use support::server::{Reply, Server, ok, say, say_and_close};
+use support::server::{Server, ok, say, say_and_close};
 
 fn chunked(pieces: &[&str]) -> Vec<Vec<u8>> {
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -21,6 +19,7 @@ fn chunked(pieces: &[&str]) -> Vec<Vec<u8>> {
 
 #[cfg(feature = "gzip")]
 fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -174,11 +173,11 @@ fn text_comes_in_pieces_as_it_comes_whole() {
 fn text_is_read_while_it_comes() {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\r\n";
-    let (go, steps) = channel();
+    let (go, steps) = std::sync::mpsc::channel();
     let mut steps = Some(steps);
     let server = Server::new(move |_| {
         let parts = [[head.as_bytes(), b"a\xc3"].concat(), b"\xa9b".to_vec(), b"c".to_vec()];
-        Reply::Steps(parts.to_vec(), steps.take().unwrap())
+        support::server::Reply::Steps(parts.to_vec(), steps.take().unwrap())
     });
     mainspring::run(async {
         let mut text = Client::new().get(server.url("/")).send().await.unwrap().text_reader();
