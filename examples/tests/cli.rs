@@ -99,6 +99,16 @@ fn the_page_of_a_run_is_where_it_says() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let trace = mainspring_microscope::Trace::read(&data).expect("a trace");
     assert!(trace.to_json().contains("fetch /detail/2"));
+    // A page of it, beside it or where it is wanted.
+    let ran = run(&["page", &data]);
+    let beside = data.replace(".json", ".html");
+    assert_eq!((ran.code, ran.stdout), (0, format!("{beside}\n")), "{}", ran.stderr);
+    assert!(fs::read_to_string(&beside).expect("a page").contains("fetch /detail/2"));
+    let both = scratch.path("both.html");
+    let ran = run(&["page", &data, &data, "-o", &both]);
+    assert_eq!((ran.code, ran.stdout), (0, format!("{both}\n")), "{}", ran.stderr);
+    let ran = run(&["page", &both]);
+    assert!(ran.code == 1 && ran.stderr.contains("this is no mainspring trace"), "{}", ran.stderr);
     let side_by_side = scratch.path("ways.html");
     let ran = run(&["compare", "--pages", "2", "--delay", "0ms", "--trace", &side_by_side]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);

@@ -98,7 +98,8 @@ export class Inspector {
     return [
       h("h2", {}, taskName(run, task.id), " ", badge(stateWord(task.state))),
       h("p", { class: "verdict" }, why, " ", evidence.length > 0 ? h("span", { class: "evidence" },
-        evidence.map((number, i) => [i ? ", " : "", this.event(number)])) : null),
+        evidence.slice(0, MAX_REASONS).map((number, i) => [i ? ", " : "", this.event(number)]),
+        evidence.length > MAX_REASONS ? ` and ${big(evidence.length - MAX_REASONS)} more` : "") : null),
       this.facts([
         ["spawned by", [this.taskLink(task.parent), " at ",
           this.event(task.spawned_event, nanos(task.spawned))]],

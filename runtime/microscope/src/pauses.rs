@@ -22,9 +22,13 @@ impl Pauses {
         }
     }
 
+    /// Whether there is a pause that the next events may show.
+    pub(crate) fn is_one_to_come(&self) -> bool {
+        self.made.is_some()
+    }
+
     /// What is to be told before this event: the pause, if it has passed on the loop's clock too. A virtual
     /// one stands still meanwhile.
-    #[inline]
     pub(crate) fn felt_before(&mut self, event: &Event) -> Option<Event> {
         let (at, took) = self.made?;
         if matches!(event.kind, Kind::ClockJumped { .. }) {

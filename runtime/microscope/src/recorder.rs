@@ -107,16 +107,6 @@ impl Recorder {
     }
 }
 
-#[cfg(test)]
-impl Recorder {
-    /// Has a streaming recorder go on in another file.
-    pub(crate) fn write_on_to(&self, file: impl io::Write + Send + 'static) {
-        if let Some(stream) = self.tape.borrow_mut().stream_behind() {
-            stream.file = Box::new(file);
-        }
-    }
-}
-
 impl From<&Recorder> for Trace {
     fn from(recorder: &Recorder) -> Trace {
         recorder.trace()
@@ -150,5 +140,15 @@ impl fmt::Debug for Recorder {
 impl fmt::Debug for RecorderObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecorderObserver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Recorder {
+    /// Has a streaming recorder go on in another file.
+    pub(crate) fn write_on_to(&self, file: impl io::Write + Send + 'static) {
+        if let Some(stream) = self.tape.borrow_mut().stream_behind() {
+            stream.file = Box::new(file);
+        }
     }
 }

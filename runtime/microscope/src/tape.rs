@@ -42,6 +42,8 @@ pub(crate) struct Tape {
     next: usize,
     /// Where writing ends until [`Tape::make_room`] has been asked.
     end: usize,
+    /// Where it ends for events with which there is nothing else to do.
+    plain: usize,
     first: u64,
     lost: u64,
     pauses: Pauses,
@@ -107,6 +109,7 @@ impl Tape {
             capacity,
             next: 0,
             end: 0,
+            plain: 0,
             first: 0,
             lost: 0,
             pauses: Pauses::default(),
@@ -138,35 +141,39 @@ impl Tape {
         }
     }
 
+    /// Keeps an event: one store and one comparison, unless there is more to do.
     #[inline]
     pub(crate) fn push(&mut self, event: &Event) {
-        if let Some(pause) = self.pauses.felt_before(event) {
-            self.keep(&pause);
-        }
-        self.keep(event);
-    }
-
-    #[inline]
-    fn keep(&mut self, event: &Event) {
-        if !self.store(event) {
-            self.push_into_new(event);
-        }
-        // The time to write a file is when the loop has nothing better to do.
-        if matches!(event.kind, Kind::Parked { timeout: 1.. }) {
-            self.flush_before_sleep(event.at);
+        match self.slots[..self.plain].get_mut(self.next) {
+            Some(slot) => {
+                *slot = *event;
+                self.next += 1;
+            }
+            None => self.push_with_care(event),
         }
     }
 
     #[cold]
-    fn push_into_new(&mut self, event: &Event) {
-        let before = Instant::now();
-        if !(self.make_room() && self.store(event)) {
-            self.lost += 1;
+    fn push_with_care(&mut self, event: &Event) {
+        for event in self.pauses.felt_before(event).into_iter().chain([*event]) {
+            if !self.store(&event) {
+                let before = Instant::now();
+                if !(self.make_room() && self.store(&event)) {
+                    self.lost += 1;
+                }
+                self.pauses.made(event.at, before);
+            }
         }
-        self.pauses.made(event.at, before);
+        // The time to write a file is when the loop has nothing better to do.
+        if matches!(event.kind, Kind::Parked { timeout: 1.. }) {
+            let before = Instant::now();
+            self.flush();
+            self.pauses.made(event.at, before);
+        }
+        let careful = self.pauses.is_one_to_come() || matches!(self.old, Old::Streamed(_));
+        self.plain = if careful { 0 } else { self.end };
     }
 
-    #[inline]
     fn store(&mut self, event: &Event) -> bool {
         let Some(slot) = self.slots[..self.end].get_mut(self.next) else { return false };
         *slot = *event;
@@ -206,14 +213,6 @@ impl Tape {
     /// Events that a ring forgets together.
     fn chunk(&self) -> usize {
         self.capacity / CHUNKS
-    }
-
-    fn flush_before_sleep(&mut self, at: u64) {
-        if self.next > 0 && matches!(self.old, Old::Streamed(_)) {
-            let before = Instant::now();
-            self.flush();
-            self.pauses.made(at, before);
-        }
     }
 
     pub(crate) fn flush(&mut self) {
@@ -439,6 +438,7 @@ mod tests {
         }
         let long_ago = || Instant::now().checked_sub(Duration::from_millis(30)).unwrap();
         tape.pauses.made(0, long_ago());
+        tape.plain = 0;
         // The clock is read at the end of the poll: only then is it known that it is a real one.
         tape.push(&Event { at: 0, task: 1, kind: Kind::Marked { label: 1 } });
         tape.push(&Event { at: 60 * ms, task: 1, kind: poll(1) });
@@ -451,12 +451,14 @@ mod tests {
         let told = tape.told();
         let jump = Kind::ClockJumped { to: 900 * ms };
         tape.pauses.made(60 * ms, long_ago());
+        tape.plain = 0;
         for (at, kind) in
             [(60 * ms, Kind::TurnEnded), (900 * ms, jump), (900 * ms, Kind::TurnEnded)]
         {
             tape.push(&Event { at, task: 0, kind });
         }
         tape.pauses.made(900 * ms, Instant::now());
+        tape.plain = 0;
         tape.push(&Event { at: 2000 * ms, task: 0, kind: Kind::TurnEnded });
         assert_eq!(tape.told(), told + 4);
     }

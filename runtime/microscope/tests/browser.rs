@@ -473,6 +473,36 @@ fn thousands_of_sleepers_are_shown_as_they_are() {
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
+/// What a ring has forgotten counts for nothing in a share of the time that it still shows.
+#[test]
+fn shares_stay_shares_after_a_ring_has_wrapped() {
+    let Some(mut browser) = Browser::start("mainspring-shares") else { return };
+    let trace = recorded_by(Recorder::ring(64), "a ring", async {
+        for _ in 0..400 {
+            let began = std::time::Instant::now();
+            while began.elapsed() < Duration::from_micros(100) {}
+            sleep(Duration::from_micros(100)).await;
+        }
+    });
+    let model = trace.model();
+    let span = model.now - trace.events[0].at;
+    assert!(trace.first() > 0 && model.totals.busy > span, "it spins in most of its polls");
+    let page = Page::new("shares", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "");
+    for cursor in [trace.events.len(), trace.events.len() / 2, 1] {
+        browser.evaluate(&format!("microscope.select(0); microscope.go({cursor})"));
+        let said = text(&mut browser, ".inspector");
+        let shares: Vec<f64> = said
+            .split(" %")
+            .filter_map(|before| before.rsplit(['(', ' ']).next()?.parse().ok())
+            .collect();
+        assert_eq!(shares.len(), 2, "{said}");
+        assert!(shares.iter().sum::<f64>() <= 100.1, "{said}");
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
 /// Pictures of every panel, for looking at, where the environment names a directory for them.
 #[test]
 fn pictures_are_taken_on_demand() {

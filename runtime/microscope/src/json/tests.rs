@@ -1,6 +1,7 @@
 //! Traces to JSON and back.
 
 use super::*;
+use crate::{LabelText, Model, TaskText};
 use mainspring::observe::{CauseKind, Kind, WakeEffect};
 
 fn sample() -> Trace {

@@ -1,0 +1,135 @@
+//! What a real loop tells of its waits, and what `why` makes of it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use mainspring::future::{When, wait, yield_now};
+use mainspring::net::{TcpListener, TcpStream};
+use mainspring::time::{sleep, timeout};
+use mainspring::{Runtime, spawn, spawn_blocking};
+use mainspring_microscope::Recorder;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Runs a task until it waits, and says what for; timers by their number alone.
+fn why<F: Future<Output = ()> + 'static>(task: impl FnOnce() -> F + 'static) -> String {
+    let recorder = Recorder::default();
+    let mut runtime = Runtime::builder().observer(recorder.observer()).build().unwrap();
+    let words = runtime.block_on({
+        let recorder = recorder.clone();
+        async move {
+            let waiting = spawn(task());
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            let model = recorder.trace().model();
+            assert_eq!(model.illegal, []);
+            model.why(waiting.id().get()).why.to_string()
+        }
+    });
+    let due =
+        words.split(" due in ").map(|part| part.split_once(" ms").map_or(part, |(_, rest)| rest));
+    due.collect()
+}
+
+/// Polls a future once and drops it.
+async fn once<F: Future>(future: F) {
+    let mut future = Box::pin(future);
+    poll_fn(|cx| {
+        drop(future.as_mut().poll(cx));
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let near = TcpStream::connect(listener.local_addr()?).await?;
+    Ok((near, listener.accept().await?.0))
+}
+
+/// Waits for ever, on nothing but what was begun before.
+async fn rest() {
+    sleep(ms(900)).await;
+}
+
+#[test]
+fn all_arms_are_named_whichever_was_polled_last() {
+    // Three sleeps, of which the later polls reach one alone.
+    let said = why(|| async {
+        let (mut a, mut b, mut c) =
+            (pin!(sleep(ms(700))), pin!(sleep(ms(800))), pin!(sleep(ms(900))));
+        poll_fn(|cx| {
+            assert!(a.as_mut().poll(cx).is_pending() && b.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let mut first = true;
+        poll_fn(|cx| {
+            if std::mem::take(&mut first) {
+                cx.waker().wake_by_ref();
+            }
+            c.as_mut().poll(cx)
+        })
+        .await;
+    });
+    assert_eq!(said, "waiting for timer #1 or timer #2 or timer #3");
+}
+
+#[test]
+fn a_wait_that_was_dropped_is_named_no_more() {
+    // A read, a join and a job, each polled once and dropped.
+    assert_eq!(
+        why(|| async {
+            let (near, _far) = pair().await.unwrap();
+            once(near.read(&mut [0; 8])).await;
+            rest().await;
+        }),
+        "waiting for timer #1"
+    );
+    assert_eq!(
+        why(|| async {
+            once(spawn(std::future::pending::<()>())).await;
+            rest().await;
+        }),
+        "waiting for timer #1"
+    );
+    assert_eq!(
+        why(|| async {
+            once(spawn(std::future::pending::<()>()).abort_on_drop()).await;
+            rest().await;
+        }),
+        "waiting for timer #1"
+    );
+    assert_eq!(
+        why(|| async {
+            let both = [spawn(std::future::pending::<()>()), spawn(async {})];
+            drop(wait(both, When::FirstCompleted).await);
+            rest().await;
+        }),
+        "waiting for timer #1"
+    );
+}
+
+#[test]
+fn a_source_is_named_before_its_time_limit_and_a_job_by_the_task_that_waits() {
+    let said = why(|| async {
+        let (near, _far) = pair().await.unwrap();
+        drop(timeout(ms(800), near.read(&mut [0; 8])).await);
+    });
+    let (source, timer) = said.split_once(" or ").expect("both");
+    assert!(source.starts_with("waiting for source ") && source.ends_with(" to become readable"));
+    assert_eq!(timer, "timer #1");
+    let said = why(|| async {
+        // The job ends with the task, which has the other end.
+        let (end, job) = std::sync::mpsc::channel::<()>();
+        spawn_blocking(move || job.recv().is_ok()).await.unwrap();
+        drop(end);
+    });
+    assert_eq!(said, "waiting for task 3");
+}
