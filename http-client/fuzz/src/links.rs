@@ -1,10 +1,10 @@
 //! Where pages, sitemaps and feeds lead: to addresses that can be asked for and mean the same when
 //! they are read again, no more of them than there may be, whatever was sent.
 
+use mainspring_examples::answer::Answer;
 use mainspring_examples::extract::MAX_STEPS;
 use mainspring_examples::links::{MAX_LINKS, MAX_URL, Nofollow, field_asks_nofollow};
 use mainspring_examples::reader::Reader;
-use mainspring_examples::answer::Answer;
 use mainspring_examples::xml::{Part, Parts};
 use roxmltree::{Document, NodeType};
 use url::Url;
