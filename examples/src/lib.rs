@@ -9,6 +9,8 @@
 //!    waiting together pays;
 //! 5. `stop.rs` and `states.rs`: how to reach a loop from another thread, and how to listen to it.
 //!
+//! `experiments` is by itself: fifteen wrong ideas about event loops, each to be predicted and then seen.
+//!
 //! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it (`answer.rs`),
 //! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
 //! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
@@ -24,6 +26,7 @@ pub mod cli;
 pub mod commands;
 pub mod crawl;
 pub mod credentials;
+pub mod experiments;
 pub mod extract;
 pub mod failure;
 pub mod har;

@@ -1,5 +1,5 @@
 // Puts the page together: what is shown, what the keys do, and the address that remembers it.
-import { KIND_NAMES, load } from "./trace.js";
+import { K, KIND_NAMES, load } from "./trace.js";
 import { big, count, place, sentence, shortName } from "./text.js";
 import { History, lastAtMost } from "./history.js";
 import { fill, h } from "./dom.js";
@@ -9,23 +9,29 @@ import { Inspector } from "./inspector.js";
 import { Findings, Log, Table, Tree } from "./tables.js";
 import { Compare } from "./compare.js";
 import { Help } from "./help.js";
+import { Lesson } from "./lesson.js";
+import { busiest, moments } from "./story.js";
 
-const PANELS = ["timeline", "tree", "table", "findings", "compare", "log", "help"];
+const ALL_PANELS = ["timeline", "tree", "table", "findings", "compare", "log", "help"];
 const UNDO = 50;
 const MAX_HITS = 12;
 
 export class App {
-  constructor(traces) {
+  constructor(traces, lesson, sources) {
+    Object.assign(this, { lesson, sources });
+    this.names = lesson ? ["lesson", ...ALL_PANELS] : ALL_PANELS;
     this.runs = traces.map((json) => {
       const run = load(json);
       // The rows are columns now, and would be in the way of whatever moves or marks what lives.
       json.events = null;
-      return { run, history: new History(run) };
+      const entry = { run, history: new History(run) };
+      return { ...entry, moments: moments(entry) };
     });
     this.at = 0;
     this.cursor = 0;
     this.selected = 0;
     this.finding = -1;
+    this.range = null;
     this.undo = [];
     this.position = (i) => this.place(i);
     this.timeline = new Timeline(this);
@@ -35,10 +41,11 @@ export class App {
     this.panels = {
       timeline: this.timeline, tree: new Tree(this), table: new Table(this),
       findings: new Findings(this), compare: new Compare(this), log: new Log(this), help: new Help(),
+      lesson: lesson && new Lesson(this, lesson),
     };
     this.build();
     this.open(0);
-    this.panel = this.runs.length > 1 ? "compare" : "timeline";
+    this.panel = lesson ? "lesson" : this.runs.length > 1 ? "compare" : "timeline";
     this.readAddress();
     this.listen();
     this.changed();
@@ -55,6 +62,16 @@ export class App {
   /** The state at the cursor. */
   model() {
     return this.history.seek(this.cursor);
+  }
+
+  /** How many events are shown: those before the cursor where the reader is to predict the rest. */
+  get horizon() {
+    const asks = this.lesson && this.answer === undefined;
+    return asks || this.stepper?.predicts.checked ? this.cursor : this.run.n;
+  }
+
+  get hides() {
+    return this.horizon < this.run.n;
   }
 
   /** What event `i` of run `k` is, in words. */
@@ -131,6 +148,43 @@ export class App {
     this.changed();
   }
 
+  /** Selects what lies between two places on the axis, of which the inspector tells the sums. */
+  setRange(a, b) {
+    const { run } = this;
+    const [low, high] = [Math.min(a, b), Math.max(a, b)];
+    const time = this.axis === "time";
+    const most = this.horizon - 1;
+    const last = Math.min(most, this.indexAt(high));
+    const first = time ? lastAtMost(run.at, low + run.start - 1e-6) + 1 : Math.max(0, Math.ceil(low));
+    const from = time ? Math.max(run.start, low + run.start) : run.at[Math.min(first, run.n - 1)];
+    const to = time ? Math.min(this.hides ? run.at[last] : run.end, high + run.start) : run.at[last];
+    this.range = run.n > 0 && to >= from ? { first, last, from, to } : null;
+    this.changed();
+  }
+
+  /** By keyboard: the first press marks one end of a range, the second the other. */
+  markRange() {
+    if (this.rangeFrom === undefined) {
+      this.rangeFrom = this.cursor;
+      return this.stepper.say("A range begins here. Move the cursor to its end and press M again.");
+    }
+    const [a, b] = [this.rangeFrom, this.cursor].map((cursor) => this.place(Math.max(0, cursor - 1)));
+    this.rangeFrom = undefined;
+    this.stepper.say("");
+    this.setRange(a, b);
+  }
+
+  clearRange() {
+    this.range = null;
+    this.rangeFrom = undefined;
+    this.changed();
+  }
+
+  /** Where a range lies on the axis. */
+  ends({ first, last, from, to }) {
+    return this.axis === "events" ? [first, last] : [from - this.run.start, to - this.run.start];
+  }
+
   // --- the cursor ------------------------------------------------------------------------
 
   /** Puts the cursor after the first `count` events. */
@@ -164,13 +218,13 @@ export class App {
 
   showFinding(k) {
     const { findings } = this.run;
+    if (this.hides) return this.stepper.say("What is found is hidden while you predict.");
     if (findings.length === 0) return this.stepper.say("There are no findings in this run.");
     this.finding = (k + findings.length) % findings.length;
     const finding = findings[this.finding];
     this.selected = finding.task;
     if (finding.evidence.length > 0) this.goTo(finding.evidence[0]);
     this.stepper.say(`${finding.title}: ${finding.what}.`);
-    this.changed();
   }
 
   /** Shows one of the runs. */
@@ -180,10 +234,12 @@ export class App {
     this.finding = -1;
     this.undo = [];
     this.view = null;
-    this.cursor = this.run.n;
+    this.range = null;
+    const asks = this.lesson && this.answer === undefined;
+    this.cursor = asks ? 0 : busiest(this.runs[k]);
     this.timeline.rows = null;
     this.setAxis(this.run.meta.clock === "virtual" ? "events" : "time");
-    if (this.run.findings.length > 0) this.showFinding(0);
+    if (this.run.findings.length > 0 && !asks) this.showFinding(0);
     const { meta } = this.run;
     const chip = (text, title) => h("span", { class: "fact", title }, text);
     fill(this.facts, chip(`${meta.clock} clock`),
@@ -195,8 +251,18 @@ export class App {
       meta.lost > 0 ? chip(`${big(meta.lost)} events lost`, "the recorder was full") : null,
       this.run.first > 0 ? chip(`${big(this.run.first)} before`, "events before this trace") : null);
     this.heading.textContent = this.run.title;
-    this.tabs.findings.textContent = `Findings ${this.run.findings.length || "✓"}`;
     [...this.runChoice.children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === k)));
+    this.changed();
+  }
+
+  /** The reader has answered the question of the lesson, or (-1) passed: shows the event to look at. */
+  reveal(answer) {
+    const { lesson } = this;
+    this.answer = answer;
+    this.open(0);
+    this.setAxis(lesson.time ? "time" : "events");
+    this.selected = lesson.task;
+    if (lesson.event !== null) this.goTo(lesson.event);
     this.changed();
   }
 
@@ -215,35 +281,57 @@ export class App {
   // --- the document ----------------------------------------------------------------------
 
   build() {
-    const button = (text, title, act) =>
-      h("button", { type: "button", title, onclick: act }, text);
+    this.moments = h("ol", { class: "moments" });
+    const key = (kind, text) => h("span", {}, h("i", { class: `key-${kind}` }), text);
+    this.intro = h("section", { class: "intro", "aria-label": "Legend and moments" },
+      h("p", { class: "legend" }, key("ready", "ready"), key("run", "runs"), key("idle", "waits"),
+        key("wake", "a wake, from its cause"), key("cursor", "cursor")), this.moments);
+    const button = (text, title, act) => h("button", {
+      type: "button", title, onclick: act, "aria-label": /\w/.test(text) ? null : title,
+    }, text);
     this.heading = h("h1", {});
     this.facts = h("div", { class: "facts" });
     this.runChoice = h("div", { class: "group", role: "group", "aria-label": "Run", hidden: this.runs.length < 2 },
       this.runs.map(({ run }, k) => button(run.title, `Show this run`, () => this.show(k))));
     this.search = h("input", {
-      type: "search", placeholder: "search  /", "aria-label": "Search tasks, places, kinds, #event",
+      type: "search", placeholder: "search  /", "aria-label": "Search tasks, places, spans, marks, kinds, #event",
       oninput: () => this.find(), onkeydown: (event) => this.searchKey(event),
       onblur: () => setTimeout(() => fill(this.hits), 200),
     });
     this.hits = h("div", { class: "hits" });
     this.axisButton = button("axis: time", "Axis of time or of events (X)", () =>
       this.setAxis(this.axis === "time" ? "events" : "time"));
-    this.tabs = Object.fromEntries(PANELS.map((name, i) => [name, h("button", {
+    this.tabs = Object.fromEntries(this.names.map((name, i) => [name, h("button", {
       type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "stage", title: `(${i + 1})`,
       onclick: () => this.setPanel(name),
     }, name[0].toUpperCase() + name.slice(1))]));
-    this.stage = h("div", { class: "stage", id: "stage", role: "tabpanel" },
-      PANELS.map((name) => this.panels[name].element));
+    this.stage = h("div", { id: "stage", role: "tabpanel" },
+      this.names.map((name) => this.panels[name].element));
     document.body.append(h("div", { class: "page" },
       h("header", {}, h("div", { class: "title" }, this.heading, this.facts), this.runChoice,
-        h("div", { class: "search" }, this.search, this.hits)),
-      h("nav", { role: "tablist", "aria-label": "Panels" }, Object.values(this.tabs),
+        h("div", { class: "search", role: "search" }, this.search, this.hits)),
+      h("nav", { "aria-label": "Panels and zoom" },
+        h("div", { role: "tablist", "aria-label": "Panels", onkeydown: (event) => this.tabKey(event) },
+          Object.values(this.tabs)),
         h("span", { class: "gap" }), this.axisButton,
         button("−", "Zoom out (S)", () => this.zoom(1.6)),
         button("+", "Zoom in (W)", () => this.zoom(1 / 1.6)),
-        button("fit", "The whole run (F)", () => this.fit())),
-      this.minimap.element, this.stage, this.inspector.element, this.stepper.element));
+        button("fit", "Fit the whole run (F)", () => this.fit())),
+      this.intro, this.minimap.element, h("main", { class: "stage" }, this.stage), this.inspector.element,
+      this.stepper.element));
+  }
+
+  /** The arrow keys go from tab to tab; the one that has the focus is shown. */
+  tabKey(event) {
+    const at = this.names.indexOf(this.panel);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.names.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const name = this.names[(to + this.names.length) % this.names.length];
+    this.setPanel(name);
+    this.tabs[name].tabIndex = 0;
+    this.tabs[name].focus();
   }
 
   /** Something changed: draws at the next frame. */
@@ -256,30 +344,41 @@ export class App {
   }
 
   render() {
-    for (const name of PANELS) {
+    for (const name of this.names) {
       const here = name === this.panel;
       this.panels[name].element.hidden = !here;
       this.tabs[name].setAttribute("aria-selected", String(here));
       this.tabs[name].tabIndex = here ? 0 : -1;
     }
     this.stage.setAttribute("aria-labelledby", `tab-${this.panel}`);
+    this.tabs.findings.textContent = `Findings ${this.hides ? "?" : this.run.findings.length || "✓"}`;
     this.panels[this.panel].render();
     this.minimap.render();
     // The words change only with the cursor and the choice, not with every frame of a drag.
-    const words = `${this.at} ${this.cursor} ${this.selected} ${this.stepper.asking}`;
+    const words = [this.at, this.cursor, this.selected, this.stepper.asking, this.horizon,
+      ...Object.values(this.range ?? {})].join();
     if (words !== this.words) {
       this.words = words;
+      this.showMoments();
       this.stepper.render();
       this.inspector.render();
     }
     this.writeAddress();
   }
 
+  /** The moments of the run; of those that are hidden, that there are some. */
+  showMoments() {
+    fill(this.moments, this.runs[this.at].moments.map(({ at, text }) => h("li", {}, h("button", {
+      type: "button", class: "link", disabled: at >= this.horizon,
+      "aria-current": at === this.cursor - 1 ? "true" : null, onclick: () => this.go(at + 1),
+    }, at < this.horizon ? text : "hidden"))));
+  }
+
   // --- the address -----------------------------------------------------------------------
 
   writeAddress() {
     const { from, to } = this.view;
-    const parts = { run: this.at, panel: this.panel, event: this.cursor, task: this.selected,
+    const parts = { ...(this.answer === undefined ? {} : { answer: this.answer }), run: this.at, panel: this.panel, event: this.cursor, task: this.selected,
       axis: this.axis, from: Math.round(from), to: Math.round(to) };
     const address = `#${new URLSearchParams(parts)}`;
     clearTimeout(this.writing);
@@ -296,9 +395,10 @@ export class App {
       const value = Number(parts.get(name) ?? NaN);
       return Number.isFinite(value) ? value : otherwise;
     };
+    if (this.lesson && parts.has("answer")) this.reveal(number("answer", -1));
     const run = number("run", 0);
     if (run !== this.at && this.runs[run]) this.open(run);
-    if (PANELS.includes(parts.get("panel"))) this.panel = parts.get("panel");
+    if (this.names.includes(parts.get("panel"))) this.panel = parts.get("panel");
     if (["time", "events"].includes(parts.get("axis"))) this.setAxis(parts.get("axis"));
     this.selected = number("task", this.selected);
     if (parts.has("event")) this.go(number("event", this.cursor));
@@ -307,18 +407,26 @@ export class App {
 
   // --- search and keys -------------------------------------------------------------------
 
-  /** What a search text finds: events by number, tasks by id, name or place, kinds of event. */
+  /** What a search text finds: events by number, tasks by id, name or place, spans, marks, kinds of event. */
   matches(text) {
     const { run } = this;
     if (/^#\d+$/.test(text)) {
       return [{ text: `event ${text}`, act: () => this.goTo(Number(text.slice(1))) }];
     }
     const low = text.toLowerCase();
-    const tasks = [...run.tasks.keys()].filter((id) => String(id) === low
+    const known = (id) => this.history.tasks.get(id)?.start[0] < this.horizon;
+    const tasks = [...run.tasks.keys()].filter(known).filter((id) => String(id) === low
       || shortName(run, id).toLowerCase().includes(low) || place(run, id).toLowerCase().includes(low));
-    const hits = tasks.slice(0, MAX_HITS).map((id) => ({
+    const hits = tasks.slice(0, MAX_HITS / 2).map((id) => ({
       text: `${shortName(run, id)}  ${place(run, id)}`, act: () => this.select(id),
     }));
+    const said = [...run.labels.values()].filter((label) => label.text.toLowerCase().includes(low));
+    for (const [kind, field, noun] of [[K.span_opened, 2, "span"], [K.marked, 0, "mark"]]) {
+      for (const { text, ids } of this.labelled(kind, field, said)) {
+        hits.push({ text: `${noun} "${text}"`, act: () => this.nextWhere(`${noun} "${text}"`,
+          (i) => run.kind[i] === kind && ids.has(run.f[field][i])) });
+      }
+    }
     for (const [n, name] of Object.entries(KIND_NAMES)) {
       if (!name.replaceAll("_", " ").includes(low)) continue;
       hits.push({ text: `next "${name.replaceAll("_", " ")}"`, act: () => this.nextOf(Number(n)) });
@@ -326,13 +434,34 @@ export class App {
     return hits.slice(0, MAX_HITS);
   }
 
+  /** The texts of these labels that spans, or marks, in sight have, each once. */
+  labelled(kind, field, labels) {
+    const { run } = this;
+    if (labels.length === 0) return [];
+    const used = new Set();
+    for (let i = 0; i < this.horizon; i++) if (run.kind[i] === kind) used.add(run.f[field][i]);
+    const byText = new Map();
+    for (const { id, text } of labels) {
+      if (used.has(id)) byText.set(text, (byText.get(text) ?? new Set()).add(id));
+    }
+    return [...byText].slice(0, MAX_HITS / 2).map(([text, ids]) => ({ text, ids }));
+  }
+
   nextOf(kind) {
+    const name = KIND_NAMES[kind].replaceAll("_", " ");
+    this.nextWhere(`"${name}"`, (i) => this.run.kind[i] === kind);
+  }
+
+  /** Goes to the next event that is so, from the beginning again after the last. */
+  nextWhere(what, is) {
     const { run } = this;
     for (let k = 0; k < run.n; k++) {
       const i = (this.cursor + k) % run.n;
-      if (run.kind[i] === kind) return this.go(i + 1);
+      if (!is(i)) continue;
+      if (run.task[i]) this.select(run.task[i]);
+      return this.go(i + 1);
     }
-    this.stepper.say(`There is no "${KIND_NAMES[kind].replaceAll("_", " ")}" in this run.`);
+    this.stepper.say(`There is no ${what} in this run.`);
   }
 
   find() {
@@ -373,15 +502,15 @@ export class App {
       x: () => this.setAxis(this.axis === "time" ? "events" : "time"),
       n: () => this.showFinding(this.finding + 1), p: () => this.showFinding(this.finding - 1),
       e: () => this.timeline.foldAround(this.selected),
-      g: () => this.ask(), "/": () => this.search.focus(), "?": () => this.setPanel("help"),
+      g: () => this.ask(), m: () => this.markRange(), "/": () => this.search.focus(), "?": () => this.setPanel("help"),
       "[": () => this.open((this.at + this.runs.length - 1) % this.runs.length),
       "]": () => this.open((this.at + 1) % this.runs.length),
-      Escape: () => this.select(0),
+      escape: () => (this.range || this.rangeFrom !== undefined ? this.clearRange() : this.select(0)),
     };
-    PANELS.forEach((name, i) => (plain[i + 1] = () => this.setPanel(name)));
+    this.names.forEach((name, i) => (plain[i + 1] = () => this.setPanel(name)));
     const act = on[event.key] ?? (event.ctrlKey ? null : plain[event.key.toLowerCase()]);
-    // A focused button is pressed by the space bar, and a list is left by the arrow keys.
-    if (!act || (event.key === " " && event.target.tagName === "BUTTON")) return;
+    // What has the focus is pressed by the space bar.
+    if (!act || (event.key === " " && /^(BUTTON|INPUT|TR)$/.test(event.target.tagName))) return;
     event.preventDefault();
     act();
   }
@@ -415,8 +544,9 @@ export class App {
 /** Starts the page on the traces that it carries, or says what is wrong with them. */
 export function start() {
   try {
-    const traces = JSON.parse(document.getElementById("runs").textContent);
-    globalThis.microscope = new App(traces);
+    const [traces, lesson, sources] = ["runs", "lesson", "sources"].map((id) =>
+      JSON.parse(document.getElementById(id)?.textContent ?? "null"));
+    globalThis.microscope = new App(traces, lesson, sources);
   } catch (error) {
     document.body.append(h("div", { class: "broken", role: "alert" },
       h("h1", {}, "This run cannot be shown"), h("p", {}, error.message)));

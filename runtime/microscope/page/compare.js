@@ -1,8 +1,12 @@
 // Two or three runs on one scale, and where they first do different things.
 import { K } from "./trace.js";
-import { big, nanos, sentence } from "./text.js";
+import { big, nanos, sentence, shortName } from "./text.js";
 import { SLICE, sumsSince } from "./history.js";
-import { fill, fit, h, niceStep, palette } from "./dom.js";
+import { GLYPH, fill, fit, h, niceStep, palette } from "./dom.js";
+
+/** With no more tasks than this, each has a row in the charts. */
+const MAX_LANES = 14;
+const ROW_OF_CHART = 16;
 
 /** What a run comes to, in numbers. */
 function sums({ run, history }) {
@@ -44,10 +48,12 @@ export class Compare {
       h("figcaption", {}, h("button", { type: "button", class: "link", onclick: () => app.show(k) },
         run.title), h("span", { class: "quiet" }, ` ${nanos(run.end - run.start)}`)),
       this.charts[k]));
-    this.element = h("div", { class: "panel" },
+    this.key = h("p", { class: "key quiet" });
+    this.hidden = h("p", { class: "quiet" }, "The runs are hidden while you predict.");
+    this.element = h("div", { class: "panel" }, this.hidden,
       app.runs.length < 2 ? h("p", { class: "quiet" },
         "This page holds one run. A page of two or three shows them here on one scale.") : null,
-      h("p", { class: "key quiet" }, "area: tasks that wait at the same time · bars below: a task runs"),
+      this.key,
       this.frames, h("div", { class: "wide" }, this.facts), this.apart);
     this.tell();
   }
@@ -75,48 +81,78 @@ export class Compare {
 
   render() {
     const { runs } = this.app;
-    const longest = Math.max(...runs.map(({ run }) => run.end - run.start));
+    for (const part of [...this.frames, this.facts, this.apart]) part.hidden = this.app.hides;
+    this.hidden.hidden = !this.app.hides;
+    if (this.app.hides) return;
+    const byTime = this.app.axis === "time";
+    const longest = Math.max(...runs.map(({ run }) => (byTime ? run.end - run.start : run.n)));
     const most = Math.max(1, ...runs.map(({ history }) =>
       history.inFlight.reduce((max, value) => Math.max(max, value), 0)));
-    runs.forEach((entry, k) => this.chart(this.charts[k], entry, longest, most));
+    const few = Math.max(...runs.map(({ history }) => history.tasks.size)) <= MAX_LANES;
+    this.key.textContent = few ? "a row for each task: hatched or solid where it is ready or runs, a line where it waits"
+      : "area: tasks that wait at the same time · bars below: a task runs";
+    runs.forEach((entry, k) => this.chart(this.charts[k], entry, { longest, most, few, byTime }));
   }
 
-  chart(canvas, { run, history }, longest, most) {
+  chart(canvas, { run, history }, { longest, most, few, byTime }) {
     const width = this.element.clientWidth - 40;
     if (width < 50) return;
-    const height = 96;
-    const floor = height - 26;
+    const left = few ? Math.min(120, width * 0.25) : 0;
+    const lanes = few ? [...history.tasks.values()] : [];
+    const floor = few ? lanes.length * ROW_OF_CHART + 2 : 70;
+    const height = floor + (few ? 17 : 26);
     const colours = palette();
     const draw = fit(canvas, width, height);
-    const x = (at) => (at - run.start) / longest * width;
+    const scale = (width - left) / longest;
+    const x = (i) => left + (byTime ? (i < run.n ? run.at[i] : run.end) - run.start : Math.min(i, run.n)) * scale;
     draw.fillStyle = colours.raised;
-    draw.fillRect(0, 0, Math.max(2, x(run.end)), floor);
-    draw.fillStyle = colours.idle;
-    draw.globalAlpha = 0.6;
-    for (let i = 0; i < run.n; i++) {
-      const until = i + 1 < run.n ? run.at[i + 1] : run.end;
-      const tall = (floor - 6) * history.inFlight[i + 1] / most;
-      const left = x(run.at[i]);
-      const wide = x(until) - left;
-      if (wide > 0.02) draw.fillRect(left, floor - tall, Math.max(0.5, wide), tall);
+    draw.fillRect(left, 0, Math.max(2, x(run.n) - left), floor);
+    draw.font = "11px ui-sans-serif, system-ui, sans-serif";
+    draw.textBaseline = "middle";
+    lanes.forEach((lane, row) => {
+      const y = (row + 0.5) * ROW_OF_CHART + 1;
+      draw.fillStyle = colours.ink;
+      draw.fillText(shortName(run, lane.id).slice(0, Math.floor(left / 7)), 0, y);
+      lane.start.forEach((start, k) => {
+        const wide = Math.max(1.5, x(Math.min(lane.end[k], run.n)) - x(start));
+        const code = lane.code[k];
+        draw.fillStyle = [colours.ready, colours.run, colours.idle][code];
+        if (code === SLICE.idle) return draw.fillRect(x(start), y - 1, wide, 2);
+        if (code === SLICE.running) return draw.fillRect(x(start), y - 4, wide, 9);
+        for (let at = 0; at < wide; at += 4) draw.fillRect(x(start) + at, y - 4, 1.5, 9);
+      });
+      if (lane.ended) {
+        draw.fillStyle = colours[lane.ended];
+        draw.fillRect(x(lane.endEvent), y - 5, 2, 11);
+        draw.fillText(GLYPH[lane.ended], x(lane.endEvent) + 4, y);
+      }
+    });
+    if (!few) this.area(draw, { run, history }, { most, floor, x, colours });
+    draw.fillStyle = colours.soft;
+    draw.textBaseline = "bottom";
+    const step = niceStep(longest, (width - left) / 110);
+    for (let at = 0; at <= longest; at += step) {
+      draw.fillRect(left + at * scale, height - 17, 1, 4);
+      if (left + at * scale < width - 40) {
+        draw.fillText(byTime ? nanos(Math.round(at)) : big(at), left + at * scale + 3, height);
+      }
     }
-    draw.globalAlpha = 1;
+  }
+
+  /** How many tasks wait, and when one runs. */
+  area(draw, { run, history }, { most, floor, x, colours }) {
+    draw.fillStyle = colours.idle;
+    for (let i = 0; i < run.n; i++) {
+      const tall = (floor - 6) * history.inFlight[i + 1] / most;
+      const wide = x(i + 1) - x(i);
+      if (wide > 0.02) draw.fillRect(x(i), floor - tall, Math.max(0.5, wide), tall);
+    }
     draw.fillStyle = colours.run;
     const { loop } = history;
     for (let k = 0; k < loop.start.length; k++) {
       if (loop.code[k] !== SLICE.poll) continue;
-      const left = x(run.at[loop.start[k]]);
-      const right = x(run.at[Math.min(loop.end[k], run.n - 1)]);
-      draw.fillRect(left, floor + 2, Math.max(1, right - left), 7);
-    }
-    draw.fillStyle = colours.soft;
-    draw.font = "11px ui-sans-serif, system-ui, sans-serif";
-    draw.textBaseline = "bottom";
-    const step = niceStep(longest, width / 110);
-    for (let at = 0; at <= longest; at += step) {
-      const left = at / longest * width;
-      draw.fillRect(left, floor + 9, 1, 4);
-      if (left < width - 40) draw.fillText(nanos(Math.round(at)), left + 3, height);
+      const from = x(loop.start[k]);
+      draw.fillRect(from, floor + 2, Math.max(1, x(Math.min(loop.end[k], run.n)) - from), 7);
     }
   }
 }

@@ -12,9 +12,18 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-/** Replaces what is in an element. */
+const FOCUSABLE = "button, input, [tabindex]";
+
+/** Replaces what is in an element. What had the focus in it hands it to what stands for it now. */
 export function fill(element, ...children) {
+  const focus = element.contains(document.activeElement) && element !== document.activeElement
+    ? document.activeElement : null;
+  const at = focus ? [...element.querySelectorAll(FOCUSABLE)].indexOf(focus) : -1;
   element.replaceChildren(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  if (!focus || element.contains(focus)) return;
+  const now = [...element.querySelectorAll(FOCUSABLE)];
+  const heir = now.find((one) => one.textContent === focus.textContent) ?? now[Math.min(at, now.length - 1)];
+  heir?.focus({ preventScroll: true });
 }
 
 /** Glyphs of the states, so that none is told by its colour alone. */

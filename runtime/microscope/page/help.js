@@ -15,6 +15,7 @@ const KEYS = [
   ["C", "centre the cursor"],
   ["Z", "undo a zoom"],
   ["X", "axis: time or events"],
+  ["M", "mark the one and the other end of a range"],
   ["N P", "next, previous finding"],
   ["G", "go to an event by number"],
   ["/", "search; Enter for the next hit"],
@@ -43,7 +44,8 @@ export class Help {
           + "them to the task that was woken. The strong ones are the chain of causes that led to "
           + "the event at the cursor."),
         h("p", {}, "Click a slice to put the cursor at its start, a name to select the task; "
-          + "double-click to zoom to a slice; drag to move; Ctrl and wheel, or two fingers, to zoom. "
+          + "double-click to zoom to a slice; drag to select a range and see its sums; Shift and drag, or one "
+          + "finger, to move; Ctrl and wheel, or two fingers, to zoom. "
           + "On the axis of events every event has the same width, which shows what happens within "
           + "an instant."),
         h("p", {}, "The address of the page holds what you see: copy it to show it to somebody.")),

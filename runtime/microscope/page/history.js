@@ -97,6 +97,9 @@ export class History {
     this.turns = [];
     this.polls = [];
     this.longestPoll = 0;
+    this.longestAt = -1;
+    // How long the recorder kept the loop within the poll that begins at an event.
+    this.pausedIn = new Map();
     this.read();
     this.current = this.checkpoints[0].clone();
   }
@@ -215,7 +218,15 @@ export class History {
       case K.poll_ended: {
         this.loop.finish(i);
         const started = this.pollOf[i];
-        if (started >= 0) this.longestPoll = Math.max(this.longestPoll, run.at[i] - run.at[started]);
+        if (started >= 0) {
+          const took = run.at[i] - run.at[started] - (this.pausedIn.get(started) ?? 0);
+          if (took > this.longestPoll) [this.longestPoll, this.longestAt] = [took, started];
+        }
+        break;
+      }
+      case K.observer_paused: {
+        const poll = this.pollOf[i];
+        if (poll >= 0) this.pausedIn.set(poll, (this.pausedIn.get(poll) ?? 0) + a);
         break;
       }
       case K.turn_started: this.turns.push(i); break;

@@ -4,6 +4,7 @@ import { big, cause, count, label, nanos, place, sentence, taskName } from "./te
 import { hasEnded, stateWord } from "./why.js";
 import { sumsSince } from "./history.js";
 import { badge, fill, h } from "./dom.js";
+import { durations, histogram, sumsOf } from "./range.js";
 
 const MAX_POLLS = 12;
 const MAX_REASONS = 8;
@@ -34,8 +35,36 @@ export class Inspector {
     const { app } = this;
     const model = app.model();
     const task = model.tasks.get(app.selected);
-    fill(this.body, app.selected === 0 ? this.overview(model)
+    fill(this.body, app.range ? this.range() : null, app.selected === 0 ? this.overview(model)
       : task ? this.task(model, task) : this.unborn(), this.currentEvent());
+  }
+
+  /** The sums of the range that is selected. */
+  range() {
+    const { app } = this;
+    const { run } = app;
+    const all = sumsOf(app.runs[app.at], app.range);
+    const span = Math.max(1, app.range.to - app.range.from);
+    const share = (part) => `${nanos(Math.round(part))} (${(100 * part / span).toFixed(1)} %)`;
+    const tasks = [...all.byTask.values()].sort((a, b) => b.busy - a.busy || b.polls - a.polls || a.id - b.id);
+    const act = (text, onclick) => h("button", { type: "button", onclick }, text);
+    const [from, to] = app.ends(app.range);
+    return h("section", { class: "range", "aria-label": "Selected range" },
+      h("h2", {}, `Range of ${nanos(Math.round(span))}`),
+      this.facts([
+        ["from, to", `${nanos(Math.round(app.range.from))}, ${nanos(Math.round(app.range.to))}`],
+        ["events", big(Math.max(0, app.range.last - app.range.first + 1))],
+        ["busy", share(all.busy)], ["parked", share(all.parked)],
+        ["turns", big(all.turns)], ["polls", big(all.polls)], ["wakes", big(all.wakes)],
+        ["spawned, ended", `${big(all.spawned)}, ${big(all.ended)}`],
+      ]),
+      tasks.length > 0 ? h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["task", "polls", "busy"]
+        .map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, tasks.slice(0, MAX_POLLS).map((task) =>
+        h("tr", {}, h("td", {}, this.taskLink(task.id)), h("td", {}, big(task.polls)),
+          h("td", {}, nanos(Math.round(task.busy))))))) : null,
+      tasks.length > MAX_POLLS ? h("p", { class: "quiet" }, `and ${big(tasks.length - MAX_POLLS)} more tasks`) : null,
+      h("div", { class: "group" }, act("zoom to it", () => app.look(from - (to - from) / 20, to + (to - from) / 20)),
+        act("clear (Esc)", () => app.clearRange())));
   }
 
   facts(rows) {
@@ -92,18 +121,18 @@ export class Inspector {
     const { run } = this.app;
     const text = run.tasks.get(task.id);
     const { evidence } = model.why(task.id);
-    const why = this.app.history.why(task.id, this.app.cursor);
+    // What came of it later is no part of what can be known at a cursor that hides it.
+    const why = this.app.hides ? model.whyInWords(run, task.id) : this.app.history.why(task.id, this.app.cursor);
     const children = [...model.tasks.values()].filter((child) => child.parent === task.id);
     const spans = [...model.spans.values()].filter((span) => span.task === task.id);
     return [
       h("h2", {}, taskName(run, task.id), " ", badge(stateWord(task.state))),
-      h("p", { class: "verdict" }, why, " ", evidence.length > 0 ? h("span", { class: "evidence" },
-        evidence.slice(0, MAX_REASONS).map((number, i) => [i ? ", " : "", this.event(number)]),
-        evidence.length > MAX_REASONS ? ` and ${big(evidence.length - MAX_REASONS)} more` : "") : null),
+      h("p", { class: "verdict" }, why),
+      this.evidence(evidence),
       this.facts([
         ["spawned by", [this.taskLink(task.parent), " at ",
           this.event(task.spawned_event, nanos(task.spawned))]],
-        place(run, task.id) && ["spawned in", h("code", {}, place(run, task.id))],
+        place(run, task.id) && ["spawned in", this.written(text)],
         text?.size && ["future", count(text.size, "byte")],
         ["polls", big(task.polls)],
         ["busy", nanos(task.busy)],
@@ -114,12 +143,39 @@ export class Inspector {
         task.cancel && ["cancel asked", this.event(task.cancel.event)],
         task.detached && ["handle", "dropped: detached"],
         spans.length > 0 && ["inside", spans.map((span) => `"${label(run, span.label)}"`).join(" › ")],
+        spans.length > 0 && ["awaits in", this.written(run.labels.get(spans.at(-1).label))],
         children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
           [i ? ", " : "", this.taskLink(child.id)])],
       ]),
       ...this.whyRan(task),
+      ...this.histograms(task),
       ...this.polls(task),
     ];
+  }
+
+  /** A place in the source and, where the page has it, its line. */
+  written({ file, line, column } = {}) {
+    if (!file) return "unknown";
+    const quoted = this.app.sources?.[`${file}:${line}`];
+    return [h("code", {}, `${file}:${line}:${column}`), quoted ? h("pre", {}, quoted) : null];
+  }
+
+  /** The events that prove a verdict, each as what it says. */
+  evidence(numbers) {
+    const { run } = this.app;
+    const known = numbers.filter((number) => number >= run.first && number < run.first + run.n);
+    const more = known.length - MAX_REASONS;
+    return known.length === 0 ? null : h("ul", { class: "evidence", "aria-label": "Evidence" },
+      known.slice(0, MAX_REASONS).map((number) => h("li", {}, this.event(number, sentence(run, number - run.first)),
+        ` at ${nanos(run.at[number - run.first])}`)),
+      more > 0 ? h("li", {}, `and ${big(more)} more events`) : null);
+  }
+
+  /** How long its polls took and how long it was ready before it ran, as histograms. */
+  histograms(task) {
+    const { app } = this;
+    const { polls, queued } = durations(app.runs[app.at], task.id, app.cursor);
+    return [histogram("Time of a poll", polls), histogram("From scheduled to running", queued)];
   }
 
   /** The chain from the task's latest poll back to the first cause. */
@@ -156,8 +212,9 @@ export class Inspector {
     if (starts.length === 0) return [];
     const rows = starts.map((start) => {
       let end = start + 1;
-      while (end < run.n && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
-      const over = end < run.n;
+      const { horizon } = app;
+      while (end < horizon && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
+      const over = end < horizon;
       const outcome = over ? run.enums.PollOutcome[run.f[0][end]] : "running";
       return h("tr", {}, h("td", {}, this.event(run.first + start, nanos(run.at[start]))),
         h("td", {}, over ? nanos(run.at[end] - run.at[start]) : ""), h("td", {}, outcome));
@@ -176,6 +233,7 @@ export class Inspector {
     if (i < 0) return null;
     const fields = run.kinds[Object.keys(run.kinds).find((n) =>
       run.kinds[n][0] === KIND_NAMES[run.kind[i]])]?.slice(1) ?? [];
+    const told = { [K.span_opened]: 2, [K.marked]: 0 }[run.kind[i]];
     const value = (type, raw) => {
       if (type === "bool") return raw ? "yes" : "no";
       return run.enums[type] ? run.enums[type][raw] : raw === -1 ? "never" : big(raw);
@@ -186,6 +244,7 @@ export class Inspector {
       this.facts([["kind", KIND_NAMES[run.kind[i]].replaceAll("_", " ")],
         ["at", `${big(run.at[i])} ns`],
         run.task[i] !== 0 && ["task", this.taskLink(run.task[i])],
+        told !== undefined && ["written in", this.written(run.labels.get(run.f[told][i]))],
         ...fields.map(([name, type], j) => [name.replaceAll("_", " "), value(type, run.f[j][i])])]));
   }
 }

@@ -30,19 +30,25 @@ export class Stepper {
     this.said = h("p", { class: "said", "aria-live": "polite" });
     this.message = h("p", { class: "message", role: "status" });
     this.element = h("section", { class: "stepper", "aria-label": "Stepper" },
-      h("div", { class: "sentence" }, this.where, this.said), this.controls(), this.message,
+      h("div", { class: "bar" }, h("div", { class: "sentence" }, this.where, this.said),
+        this.controls(), this.message),
       this.boxes);
   }
 
   controls() {
     const button = (text, title, act) =>
       h("button", { type: "button", title, "aria-label": title, onclick: act }, text);
-    this.play = button("▶ play", "Play (space)", () => this.toggle());
-    this.rate = button("×1", "Speed", () => {
+    this.play = button("▶ play", "Play (Space)", () => this.toggle());
+    this.rate = button("×1", "Speed ×1", () => {
       this.speed = (this.speed + 1) % SPEEDS.length;
       this.rate.textContent = `×${SPEEDS[this.speed]}`;
+      this.named(this.rate, `Speed ×${SPEEDS[this.speed]}`);
     });
-    this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => this.say("") });
+    this.predicts = h("input", { type: "checkbox", id: "predict", onchange: () => {
+      this.asking = undefined;
+      this.say(this.predicts.checked ? "What comes after the cursor is hidden. Step on, and say which task runs next." : "");
+      this.app.changed();
+    } });
     return h("div", { class: "controls" },
       h("div", { class: "group" },
         button("|◂", "First event (Home)", () => this.app.go(0)),
@@ -82,8 +88,11 @@ export class Stepper {
       h("button", { type: "submit", title: "Run on to it", onclick: run(1) }, "run ▸"));
   }
 
+  /** Says something about where the cursor is: it is gone when the cursor moves on. */
   say(text) {
     this.message.textContent = text;
+    this.saidAt = `${this.app.at} ${this.app.cursor}`;
+    this.app.changed();
   }
 
   // --- moving ----------------------------------------------------------------------------
@@ -140,6 +149,13 @@ export class Stepper {
       }, 250);
     }
     this.play.textContent = this.timer ? "❚❚ pause" : "▶ play";
+    this.named(this.play, this.timer ? "Pause (Space)" : "Play (Space)");
+  }
+
+  /** Gives a button the name of what it does now. */
+  named(button, name) {
+    button.title = name;
+    button.setAttribute("aria-label", name);
   }
 
   /** The task that a text means: an id, or the first whose name contains it. */
@@ -225,8 +241,9 @@ export class Stepper {
     const model = app.model();
     const i = cursor - 1;
     const at = i >= 0 ? run.at[i] : run.start;
+    if (this.saidAt !== `${app.at} ${cursor}`) this.message.textContent = "";
     this.where.textContent =
-      `${big(cursor)} of ${big(run.n)} · ${nanos(at)} · turn ${big(model.turn)}`;
+      `${big(cursor)} of ${app.hides ? "?" : big(run.n)} · ${nanos(at)} · turn ${big(model.turn)}`;
     this.said.textContent = i >= 0 ? sentence(run, i) : "Before the first event.";
     const asking = this.asking === cursor;
     const tasks = [...model.tasks.values()];

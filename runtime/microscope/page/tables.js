@@ -157,10 +157,22 @@ export class Table {
     fill(this.note, more(Math.min(rows.length, MAX_ROWS), rows.length, "row"));
   }
 
+  /** Enter and the space bar choose a row; the arrow keys go from row to row. */
+  key(event, id) {
+    const row = event.currentTarget;
+    const to = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling }[event.key];
+    if (event.key === "Enter" || event.key === " ") this.app.select(id);
+    else if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    else if (to?.tabIndex === 0) to.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
   row(task, model) {
     const { app } = this;
     return h("tr", {
-      class: task.id === app.selected ? "chosen" : "", onclick: () => app.select(task.id),
+      class: task.id === app.selected ? "chosen" : "", onclick: () => app.select(task.id), tabindex: "0",
+      "aria-current": task.id === app.selected ? "true" : null, onkeydown: (event) => this.key(event, task.id),
     }, COLUMNS.map(([, key, show]) => h("td", {}, show ? show(task, app.run)
       : nanos(key(task, app.run, model.now)))));
   }
@@ -176,18 +188,23 @@ export class Findings {
   render() {
     const { app } = this;
     const { findings, first } = app.run;
-    if (this.shown === app.run && this.finding === app.finding) return;
-    this.shown = app.run;
-    this.finding = app.finding;
+    const shown = `${app.at} ${app.finding} ${app.hides}`;
+    if (this.shown === shown) return;
+    this.shown = shown;
+    if (app.hides) return fill(this.element, h("p", { class: "quiet" }, "What is found is hidden while you predict."));
+    const said = (number) => {
+      const i = number - first;
+      return i >= 0 && i < app.run.n ? sentence(app.run, i) : `event ${big(number)}, before this trace`;
+    };
     const card = (finding, k) => h("article", { class: `finding${k === app.finding ? " chosen" : ""}` },
       h("h3", {}, h("button", { type: "button", class: "link", onclick: () => app.showFinding(k) },
         finding.title), h("code", {}, finding.code)),
       h("p", {}, `${finding.what[0].toUpperCase()}${finding.what.slice(1)}.`),
       h("p", { class: "quiet" }, finding.advice),
-      h("p", { class: "evidence" }, "Evidence: ", finding.evidence.map((number, i) => [i ? ", " : "",
+      h("ul", { class: "evidence", "aria-label": "Evidence" }, finding.evidence.map((number) => h("li", {},
         h("button", {
           type: "button", class: "link", disabled: number < first, onclick: () => app.goTo(number),
-        }, big(number))])));
+        }, said(number)), number < first ? null : ` at ${nanos(app.run.at[number - first])}`))));
     fill(this.element, findings.length === 0
       ? h("p", { class: "all-well" }, "✓ Nothing is wrong with this run, as far as its events tell.")
       : findings.map(card));
@@ -210,7 +227,7 @@ export class Log {
     const wanted = (i) => !this.only.checked || !app.selected || run.task[i] === app.selected;
     const shown = [];
     for (let i = app.cursor - 1; i >= 0 && shown.length < LOG_AROUND; i--) if (wanted(i)) shown.unshift(i);
-    for (let i = app.cursor; i < run.n && shown.length < 2 * LOG_AROUND; i++) if (wanted(i)) shown.push(i);
+    for (let i = app.cursor; i < app.horizon && shown.length < 2 * LOG_AROUND; i++) if (wanted(i)) shown.push(i);
     fill(this.body, shown.map((i) => h("li", { class: i === app.cursor - 1 ? "chosen" : "" },
       h("button", { type: "button", class: "link", onclick: () => app.go(i + 1) },
         h("span", { class: "number" }, big(run.first + i)),

@@ -12,8 +12,10 @@ const FOLD_ABOVE = 60;
 /** With more sources than this, they share a lane until it is opened. */
 const FOLD_SOURCES = 12;
 /** With more wakes in view than this, only those of the selected task are drawn. */
-const MAX_ARROWS = 250;
+const MAX_ARROWS = 120;
 const TIMER_ROWS = 4;
+/** Less tall than this, the timeline shows tasks before counters. */
+const LOW = 260;
 /** Values of a counter of which the largest is kept. */
 const BLOCK = 64;
 const FONT = "12px ui-sans-serif, system-ui, sans-serif";
@@ -62,8 +64,12 @@ export class Timeline {
     const { app, opened } = this;
     const { run, history } = app;
     const rows = [{ type: "loop", name: "loop", height: ROW + 4 }];
-    rows.push({ type: "counter", name: "ready", of: history.ready, height: 26 });
-    rows.push({ type: "counter", name: "waiting", of: history.inFlight, height: 26 });
+    const counters = [
+      { type: "counter", name: "ready", of: history.ready, height: 26 },
+      { type: "counter", name: "waiting", of: history.inFlight, height: 26 },
+    ];
+    // Where there is little room, tasks come first.
+    if (!this.low) rows.push(...counters);
     const lanes = [...history.tasks.values()].sort((a, b) => a.id - b.id);
     const groups = new Map();
     if (lanes.length > FOLD_ABOVE) {
@@ -94,6 +100,7 @@ export class Timeline {
     for (const lane of folded && !open ? [] : sources) {
       rows.push({ type: "source", id: lane.id, lane, height: ROW, inset: folded });
     }
+    if (this.low) rows.push(...counters);
     let top = AXIS;
     this.rowOf = new Map();
     for (const row of rows) {
@@ -145,10 +152,14 @@ export class Timeline {
   // --- drawing ---------------------------------------------------------------------------
 
   render() {
-    if (!this.rows || this.for !== this.app.run) this.layout();
     this.width = this.scroller.clientWidth;
     this.height = this.scroller.clientHeight;
     if (this.width === 0) return;
+    const low = this.height < LOW;
+    if (!this.rows || this.for !== this.app.run || this.low !== low) {
+      this.low = low;
+      this.layout();
+    }
     this.colours = palette();
     this.spacer.style.height = `${Math.max(this.total, this.height)}px`;
     const draw = fit(this.canvas, this.width, this.height);
@@ -157,14 +168,18 @@ export class Timeline {
     this.scroll = this.scroller.scrollTop;
     const { view } = this.app;
     this.first = Math.max(0, this.app.indexAt(view.from) - 1);
-    this.last = Math.min(this.app.run.n, this.app.indexAt(view.to) + 1);
+    this.last = Math.min(this.app.horizon, this.app.indexAt(view.to) + 1);
     this.drawGrid();
-    for (const row of this.rows) {
-      const y = row.top - this.scroll;
-      if (y + row.height >= AXIS && y <= this.height) this.drawRow(row, y);
-    }
+    const seen = this.rows.filter(({ top, height }) => {
+      const y = top - this.scroll;
+      return y + height >= AXIS && y <= this.height;
+    });
+    for (const row of seen) this.drawGround(row, row.top - this.scroll);
+    this.drawRange();
     this.drawArrows();
     this.drawCursor();
+    for (const row of seen) this.drawRow(row, row.top - this.scroll);
+    this.drawHidden();
     this.drawAxis();
   }
 
@@ -194,6 +209,54 @@ export class Timeline {
     for (const [x] of this.ticks) draw.fillRect(Math.round(x), AXIS, 1, this.height);
   }
 
+  drawRange() {
+    const { draw, colours, app } = this;
+    if (!app.range) return;
+    const [from, to] = app.ends(app.range).map((at) =>
+      this.labels + (at - app.view.from) / (app.view.to - app.view.from) * (this.width - this.labels));
+    this.clip(() => {
+      draw.fillStyle = colours.mark;
+      draw.fillRect(from, AXIS, Math.max(1, to - from), this.height);
+      draw.fillStyle = colours.accent;
+      for (const x of [from, to]) draw.fillRect(x - 0.5, AXIS, 1, this.height);
+    });
+  }
+
+  /** Whether a row is about something that the reader has not come to yet. */
+  comes(row) {
+    const { horizon, hides } = this.app;
+    const lanes = hides ? row.lanes ?? [row.lane] : [];
+    return lanes.length > 0 && lanes[0] && lanes.every((lane) => (lane.start[0] ?? lane.start) >= horizon);
+  }
+
+  /** Covers what comes after the cursor, where that is to be predicted. */
+  drawHidden() {
+    const { draw, colours, app } = this;
+    if (!app.hides) return;
+    const x = Math.max(this.labels, this.x(Math.max(0, app.horizon - 1)) + 3);
+    draw.fillStyle = colours.raised;
+    draw.fillRect(x, AXIS, this.width - x, this.height);
+  }
+
+  /** The moments of the run, by number. */
+  drawMoments() {
+    const { draw, colours, app } = this;
+    app.runs[app.at].moments.forEach(({ at }, k) => {
+      const x = this.x(at);
+      if (at >= app.horizon || x < this.labels || x > this.width - 8) return;
+      let left = Math.min(this.width - 17, Math.max(this.labels + 1, x - 8));
+      while (!this.free(left, left + 16)) left += 17;
+      draw.fillStyle = colours.ink;
+      draw.beginPath();
+      draw.arc(left + 8, 10, 8, 0, 7);
+      draw.fill();
+      draw.fillStyle = colours.ground;
+      this.texts.push([left, left + 16]);
+      draw.fillText(String(k + 1), left + 8 - draw.measureText(String(k + 1)).width / 2, 10.5);
+      draw.fillStyle = colours.soft;
+    });
+  }
+
   drawAxis() {
     const { draw, colours, app } = this;
     draw.fillStyle = colours.ground;
@@ -204,13 +267,14 @@ export class Timeline {
     draw.font = SMALL;
     draw.fillStyle = colours.soft;
     draw.textAlign = "left";
-    draw.fillText(app.axis === "time" ? "time" : "events", 10, AXIS / 2);
-    draw.textAlign = "center";
+    this.texts = [];
+    this.put(app.axis === "time" ? "time" : "events", 10, AXIS / 2);
+    this.drawMoments();
     for (const [x, value] of this.ticks) {
-      if (x < this.labels + 24 || x > this.width - 24) continue;
-      draw.fillText(app.axis === "time" ? timeTick(value, this.step) : big(Math.round(value)), x, AXIS / 2);
+      const said = app.axis === "time" ? timeTick(value, this.step) : big(Math.round(value));
+      const half = draw.measureText(said).width / 2;
+      if (x - half > this.labels + 2 && x + half < this.width) this.put(said, x - half, AXIS / 2);
     }
-    draw.textAlign = "left";
     const x = this.x(Math.max(0, app.cursor - 1));
     if (x < this.labels || x > this.width) return;
     draw.fillStyle = colours.accent;
@@ -221,13 +285,32 @@ export class Timeline {
     draw.fill();
   }
 
-  drawRow(row, y) {
+  /** Whether no text of this row lies between two places. */
+  free(left, right) {
+    return this.texts.every(([from, to]) => right <= from || left >= to);
+  }
+
+  /** Draws a text, unless another lies there: no text is drawn over a text. */
+  put(text, x, y) {
+    const right = x + this.draw.measureText(text).width;
+    if (!this.free(x, right)) return;
+    this.texts.push([x, right]);
+    this.draw.fillText(text, x, y);
+  }
+
+  drawGround(row, y) {
     const { draw, colours, app } = this;
     const chosen = row.type === "task" && row.id === app.selected;
-    if (chosen || row === this.hover) {
-      draw.fillStyle = chosen ? colours.mark : colours.raised;
-      draw.fillRect(0, y, this.width, row.height);
-    }
+    if (!chosen && row !== this.hover) return;
+    draw.fillStyle = chosen ? colours.mark : colours.raised;
+    draw.fillRect(0, y, this.width, row.height);
+  }
+
+  drawRow(row, y) {
+    const { draw, colours } = this;
+    if (this.comes(row)) return;
+    // What has scrolled below the axis says nothing.
+    this.texts = y + row.height / 2 < AXIS + 8 ? [[-Infinity, Infinity]] : [];
     this.clip(() => {
       if (row.type === "task") this.drawTask(row, y);
       else if (row.type === "loop") this.drawLoop(row, y);
@@ -250,14 +333,15 @@ export class Timeline {
     let text = row.name ?? row.type;
     if (row.type === "task") text = shortName(app.run, row.id);
     if (row.type === "source") text = `source ${row.id}`;
-    if (row.type === "sources") text = `${row.open ? "▾" : "▸"} ${row.lanes.length} sources`;
+    const come = row.lanes?.filter(({ start }) => (start[0] ?? start) < app.horizon).length;
+    if (row.type === "sources") text = `${row.open ? "▾" : "▸"} ${come} sources`;
     if (row.type === "group") {
       const file = row.site.split("/").pop() || "no place";
-      text = `${row.open ? "▾" : "▸"} ${row.lanes.length} × ${file}`;
+      text = `${row.open ? "▾" : "▸"} ${come} × ${file}`;
     }
     const inset = row.inset ? 22 : 10;
     const middle = y + row.height / 2;
-    draw.fillText(this.shorten(text, this.labels - inset - 8), inset, middle);
+    this.put(this.shorten(text, this.labels - inset - 8), inset, middle);
   }
 
   shorten(text, width) {
@@ -300,18 +384,16 @@ export class Timeline {
   hatch(x, y, width, height) {
     const { draw, colours } = this;
     draw.fillStyle = colours.ready;
-    draw.globalAlpha = 0.28;
-    draw.fillRect(x, y, width, height);
-    draw.globalAlpha = 1;
     const left = Math.max(x, this.labels);
     const right = Math.min(x + width, this.width);
-    if (right - left < 3) return;
+    if (right - left < 4) return draw.fillRect(x, y, width, height);
     draw.save();
     draw.beginPath();
     draw.rect(left, y, right - left, height);
     draw.clip();
     draw.strokeStyle = colours.ready;
     draw.lineWidth = 1;
+    draw.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
     draw.beginPath();
     for (let line = left - left % 6 - height; line < right; line += 6) {
       draw.moveTo(line, y + height);
@@ -330,7 +412,7 @@ export class Timeline {
     const shown = this.shorten(text, room);
     if (shown.length < 2) return;
     draw.fillStyle = colour;
-    draw.fillText(shown, left, y);
+    this.put(shown, left, y);
   }
 
   drawTask(row, y) {
@@ -339,6 +421,7 @@ export class Timeline {
     const middle = y + row.height / 2;
     const top = y + 4;
     const height = row.height - 9;
+    const end = this.endOf(lane);
     this.eachSlice(lane, (x, width, k) => {
       if (lane.code[k] === SLICE.running) {
         draw.fillStyle = colours.run;
@@ -353,29 +436,36 @@ export class Timeline {
         if (width > 60 && lane.note[k] === LOST) {
           this.boxed("lost waker: nobody can wake it", x, width, middle - 0.5);
         } else if (width > 60 && lane.note[k] >= 0) {
-          const end = Math.min(lane.end[k], this.app.run.n) - 1;
-          const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], end)];
+          const last = Math.min(lane.end[k], this.app.run.n) - 1;
+          const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], last)];
           this.boxed(waits.map((wait) => this.waitText(wait)).join(" › "), x, width, middle - 0.5);
         }
       }
     });
-    if (!lane.ended) return;
-    const x = this.x(lane.endEvent);
-    if (x < this.labels - 60 || x > this.width) return;
+    if (!end) return;
+    draw.fillStyle = colours[lane.ended];
+    draw.fillRect(end.x - 1, top, 2, height);
+    if (!end.fits) return;
     draw.font = `600 ${FONT}`;
-    draw.fillStyle = colours[lane.ended];
-    draw.fillRect(x - 1, top, 2, height);
-    const said = `${GLYPH[lane.ended]} ${lane.ended}`;
-    const { width } = draw.measureText(said);
-    if (x + width + 8 < this.width || x - width - 10 < this.labels) {
-      draw.fillText(said, x + 5, middle);
-      return;
-    }
-    // No room at the right edge: to the left of the end, on a patch of ground.
     draw.fillStyle = colours.ground;
-    draw.fillRect(x - width - 9, middle - 8, width + 6, 15);
+    draw.fillRect(end.left - 2, middle - 8, end.width + 4, 15);
     draw.fillStyle = colours[lane.ended];
-    draw.fillText(said, x - width - 6, middle);
+    draw.fillText(end.said, end.left, middle);
+  }
+
+  /** Where a lane says how its task ended: room that no other text of the row may take. */
+  endOf(lane) {
+    if (!lane.ended || lane.endEvent >= this.app.horizon) return null;
+    const x = this.x(lane.endEvent);
+    if (x < this.labels || x > this.width) return null;
+    this.draw.font = `600 ${FONT}`;
+    const said = `${GLYPH[lane.ended]} ${lane.ended}`;
+    const { width } = this.draw.measureText(said);
+    // No room at the right edge: to the left of the end.
+    const left = x + width + 8 < this.width || x - width - 10 < this.labels ? x + 5 : x - width - 6;
+    const fits = this.free(left, left + width);
+    if (fits) this.texts.push([left - 4, left + width + 4]);
+    return { x, said, left, width, fits };
   }
 
   /** A text on a patch of ground, so that a line or a pattern behind it does not cross it. */
@@ -386,11 +476,12 @@ export class Timeline {
     const room = Math.min(x + width, this.width) - left - 8;
     if (room < 24) return;
     const shown = this.shorten(text, room);
-    if (shown.length < 3) return;
+    const { width: wide } = draw.measureText(shown);
+    if (shown.length < 3 || !this.free(left, left + wide + 6)) return;
     draw.fillStyle = colours.ground;
-    draw.fillRect(left, y - 7, draw.measureText(shown).width + 6, 14);
+    draw.fillRect(left, y - 7, wide + 6, 14);
     draw.fillStyle = colours.soft;
-    draw.fillText(shown, left + 3, y);
+    this.put(shown, left + 3, y);
   }
 
   waitText(i) {
@@ -442,7 +533,6 @@ export class Timeline {
     const base = y + row.height - 3;
     const room = row.height - 8;
     draw.fillStyle = colours.idle;
-    draw.globalAlpha = 0.55;
     const { app } = this;
     const { n } = app.run;
     // The value after `count` events; of a column, the largest that it had there.
@@ -454,12 +544,9 @@ export class Timeline {
       count = end;
       draw.fillRect(left + column, base - height, 1, height);
     }
-    draw.globalAlpha = 1;
+    const said = `≤ ${row.max}`;
     draw.font = SMALL;
-    draw.fillStyle = colours.soft;
-    draw.textAlign = "right";
-    draw.fillText(`≤ ${row.max}`, this.width - 6, y + 9);
-    draw.textAlign = "left";
+    if (!app.hides) this.boxed(said, this.width - draw.measureText(said).width - 18, this.width, y + 11);
   }
 
   /** Many tasks in one lane: how many are alive, and when one of them runs. */
@@ -469,7 +556,6 @@ export class Timeline {
     const base = y + row.height - 5;
     const room = row.height - 16;
     draw.fillStyle = colours.idle;
-    draw.globalAlpha = 0.35;
     // Of steps within a pixel, the highest; after that pixel, what the last of them left.
     let left = -Infinity;
     let high = 0;
@@ -494,7 +580,6 @@ export class Timeline {
       now = row.alive[k];
     }
     upTo(this.x(Math.min(this.last, app.run.n)));
-    draw.globalAlpha = 1;
     draw.fillStyle = colours.run;
     this.eachSlice(row.runs, (x, width) => draw.fillRect(x, y + 3, Math.max(1, width), 7));
   }
@@ -570,7 +655,7 @@ export class Timeline {
         draw.fill();
         if (x > free) {
           const text = (run.f[0][i] ? "R" : "") + (run.f[1][i] ? "W" : "");
-          draw.fillText(text, x + 5, middle);
+          this.put(text, x + 5, middle);
           free = x + 26;
         }
       } else {
@@ -623,14 +708,14 @@ export class Timeline {
       for (let k = low; k <= high; k++) {
         const i = wakes[k];
         const mine = app.selected !== 0 && app.run.task[i] === app.selected;
-        if (chain.has(i)) this.arrow(i, colours.accent, 2, 1);
-        else if (mine) this.arrow(i, colours.ink, 1.2, 0.7);
-        else if (high - low < MAX_ARROWS) this.arrow(i, colours.soft, 1, 0.25);
+        if (chain.has(i)) this.arrow(i, colours.accent, 2);
+        else if (mine) this.arrow(i, colours.ink, 1.2);
+        else if (high - low < MAX_ARROWS) this.arrow(i, colours.idle, 0.8);
       }
     });
   }
 
-  arrow(i, colour, width, alpha) {
+  arrow(i, colour, width) {
     const to = this.rowOf.get(this.app.run.task[i]);
     const from = this.sourceRow(i);
     if (!to || from === to) return;
@@ -639,7 +724,6 @@ export class Timeline {
     const down = to.top > from.top;
     const start = from.top - this.scroll + (down ? from.height - 6 : 6);
     const end = to.top - this.scroll + (down ? 4 : to.height - 4);
-    draw.globalAlpha = alpha;
     draw.strokeStyle = draw.fillStyle = colour;
     draw.lineWidth = width;
     draw.beginPath();
@@ -651,7 +735,6 @@ export class Timeline {
     draw.lineTo(x - 3.5, end + (down ? -6 : 6));
     draw.lineTo(x + 3.5, end + (down ? -6 : 6));
     draw.fill();
-    draw.globalAlpha = 1;
   }
 
   drawCursor() {
@@ -702,6 +785,9 @@ export class Timeline {
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
     this.moved = 0;
+    // A mouse selects a range; with Shift, and by touch, it moves the view.
+    const selects = event.pointerType !== "touch" && !event.shiftKey && event.offsetX > this.labels;
+    this.rangeFrom = selects ? this.positionAt(event.offsetX) : null;
   }
 
   move(event) {
@@ -715,6 +801,8 @@ export class Timeline {
       const other = others[0][1];
       const apart = (p) => Math.max(20, Math.abs(p.x - other.x));
       this.app.zoom(apart(before) / apart(now), this.positionAt((now.x + other.x) / 2));
+    } else if (this.moved > 4 && this.rangeFrom !== null) {
+      this.app.setRange(this.rangeFrom, this.positionAt(Math.max(this.labels, now.x)));
     } else if (this.moved > 4) {
       this.app.pan((before.x - now.x) / (this.width - this.labels));
     }
@@ -727,6 +815,7 @@ export class Timeline {
 
   click(event) {
     const row = this.rowAt(event.offsetY + this.scroll);
+    this.app.clearRange();
     if (row?.site) return this.fold([row]);
     if (row?.type === "task") this.app.select(row.id);
     if (event.offsetX >= this.labels) this.app.go(this.eventUnder(row, event.offsetX) + 1);
@@ -750,11 +839,12 @@ export class Timeline {
 
   /** The event that a click means: the start of the slice under it, else the one at that place. */
   eventUnder(row, x) {
-    const i = Math.max(0, this.app.indexAt(this.positionAt(x)));
+    const most = this.app.horizon - 1;
+    const i = Math.max(0, Math.min(most, this.app.indexAt(this.positionAt(x))));
     const lane = row?.type === "task" ? row.lane : row?.type === "loop" ? this.app.history.loop : null;
     if (!lane) return Math.min(i, this.app.run.n - 1);
     // A slice may be thinner than the finger or pointer that aims at it.
-    const near = this.app.indexAt(this.positionAt(x + 4));
+    const near = Math.min(most, this.app.indexAt(this.positionAt(x + 4)));
     const k = lastAtMost(lane.start, near);
     return k < 0 ? i : lane.start[k];
   }
@@ -775,7 +865,7 @@ export class Timeline {
     const row = event ? this.rowAt(event.offsetY + this.scroll) : null;
     if (row !== this.hover) this.app.changed();
     this.hover = row;
-    this.tip.hidden = !row || event.offsetX < this.labels || event.pointerType === "touch";
+    this.tip.hidden = !row || this.comes(row) || this.app.horizon === 0 || event.offsetX < this.labels || event.pointerType === "touch";
     if (this.tip.hidden) return;
     const i = this.eventUnder(row, event.offsetX);
     const { run } = this.app;
@@ -849,7 +939,7 @@ export class Minimap {
     const whole = app.whole();
     const x = (position) => (position - whole.from) / (whole.to - whole.from) * this.width;
     draw.fillStyle = colours.panicked;
-    for (const finding of app.run.findings) {
+    for (const finding of app.hides ? [] : app.run.findings) {
       const i = finding.evidence[0] - app.run.first;
       if (!(i >= 0 && i < app.run.n)) continue;
       const at = x(app.position(i));
@@ -866,10 +956,13 @@ export class Minimap {
     draw.fillRect(0, 0, left, height);
     draw.fillRect(right, 0, this.width - right, height);
     draw.globalAlpha = 1;
+    draw.fillStyle = colours.raised;
+    const now = x(app.position(Math.max(0, app.cursor - 1)));
+    if (app.hides) draw.fillRect(now, 0, this.width - now, height);
     draw.strokeStyle = colours.accent;
     draw.lineWidth = 1.5;
     draw.strokeRect(left + 0.75, 0.75, Math.max(3, right - left) - 1.5, height - 1.5);
     draw.fillStyle = colours.accent;
-    draw.fillRect(x(app.position(Math.max(0, app.cursor - 1))) - 0.75, 0, 1.5, height);
+    draw.fillRect(now - 0.75, 0, 1.5, height);
   }
 }

@@ -9,10 +9,14 @@ use mainspring::Builder;
 use mainspring::observe::{Event, Label, Observer, TaskInfo};
 
 use crate::live::{Live, LiveObserver, Options, Show};
+use crate::page;
 use crate::recorder::{Recorder, RecorderObserver};
 
 /// Names the file for the trace.
 const TRACE: &str = "MAINSPRING_TRACE";
+
+/// Names the directory of the source that a page may quote.
+const SOURCE: &str = "MAINSPRING_SOURCE";
 
 /// Asks for the live view.
 const LIVE: &str = "MAINSPRING_LIVE";
@@ -21,6 +25,8 @@ const LIVE: &str = "MAINSPRING_LIVE";
 ///
 /// - `MAINSPRING_TRACE=run.html` writes a page when the runtime is dropped, `MAINSPRING_TRACE=run.json`
 ///   a trace. Further runtimes of the process write `run-2.html`, `run-3.html` and so on.
+/// - `MAINSPRING_SOURCE=.` lets such a page quote the lines of source in which tasks were spawned and spans
+///   written, of files below that directory; see [`write_with_source`](crate::page::write_with_source).
 /// - `MAINSPRING_LIVE=1` shows the live view, or a line a second where there is no terminal for it.
 ///
 /// What goes wrong is told in one line on stderr, and the program goes on. An observer that is given to
@@ -123,8 +129,11 @@ impl Drop for FromEnv {
         let Some(path) = self.trace.take().filter(|_| self.recorder.told() > 0) else { return };
         let path = numbered(path, WRITTEN.fetch_add(1, Ordering::Relaxed) + 1);
         let trace = self.recorder.trace().titled(title());
-        let written =
-            if is(&path, "json") { trace.write_json(&path) } else { trace.write_html(&path) };
+        let written = match std::env::var_os(SOURCE).filter(|root| !root.is_empty()) {
+            _ if is(&path, "json") => trace.write_json(&path),
+            Some(root) => page::write_with_source(&path, &[&trace], root),
+            None => trace.write_html(&path),
+        };
         if let Err(error) = written {
             say(&format!("{TRACE}: {error}"));
         }

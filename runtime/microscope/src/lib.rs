@@ -30,14 +30,12 @@
 //!
 //! 1. [`model`]: the only code that says what an event means, and why a task is not running;
 //! 2. [`findings`]: what is wrong with a program, as exact predicates over its events;
-//! 3. [`json`]: the format of traces, [`page`]: the page that draws them;
-//! 4. [`experiments`]: fifteen wrong ideas about event loops, to be seen.
+//! 3. [`json`]: the format of traces, [`page`]: the page that draws them.
 
 mod chrome;
 mod determinism;
 mod dump;
 mod env;
-pub mod experiments;
 mod file;
 pub mod findings;
 pub mod json;
@@ -47,6 +45,7 @@ pub mod page;
 mod pauses;
 mod recorder;
 mod schema;
+mod source;
 mod stream;
 mod tape;
 mod text;

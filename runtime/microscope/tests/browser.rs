@@ -308,6 +308,422 @@ fn every_panel_opens_and_every_key_and_button_does_its_work() {
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 
+/// What the eye would complain of: texts over texts, in the document and on canvases, and contrasts
+/// below 4.5 for text and 3 for marks and edges of controls.
+const EYE: &str = r#"(() => {
+  const said = [];
+  const rgb = (text) => {
+    const hex = text.match(/^#(..)(..)(..)$/);
+    return hex ? hex.slice(1).map((h) => parseInt(h, 16)) : text.match(/[\d.]+/g).map(Number);
+  };
+  const light = (colour) => {
+    const [r, g, b] = rgb(colour).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (a, b) => {
+    const [low, high] = [light(a), light(b)].sort((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const root = getComputedStyle(document.documentElement);
+  const of = (name) => root.getPropertyValue(`--${name}`).trim();
+  for (const ground of ["ground", "raised", "mark"]) {
+    const least = (names, bound) => names.forEach((name) => {
+      const is = contrast(of(name), of(ground));
+      if (is < bound) said.push(`${name} on ${ground}: ${is.toFixed(2)}`);
+    });
+    least(["ink", "soft", "accent", "run", "ready", "done", "cancelled", "panicked"], 4.5);
+    least(["idle", "park", "edge"], 3);
+  }
+  if (contrast(of("run"), of("run-ink")) < 4.5) said.push("text on running");
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (rgb(colour)[3] !== 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility() || /^(SCRIPT|OPTION|SELECT)$/.test(element.tagName)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const whole of range.getClientRects()) {
+      let box = whole;
+      for (let e = element; e; e = e.parentElement) {
+        if (getComputedStyle(e).overflowX === "visible") continue;
+        const r = e.getBoundingClientRect();
+        const [left, top] = [Math.max(r.x, box.x), Math.max(r.y, box.y)];
+        box = new DOMRect(left, top, Math.max(0, Math.min(r.right, box.right) - left),
+          Math.max(0, Math.min(r.bottom, box.bottom) - top));
+      }
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      if (x < 0 || y < 0 || x > innerWidth || y > innerHeight) continue;
+      const top = document.elementFromPoint(x, y);
+      // Scrolled away, or covered by what is opaque.
+      if (!top || !(top === element || top.contains(element) || element.contains(top))) continue;
+      texts.push({ text: node.data, box, element });
+      const is = contrast(getComputedStyle(element).color, behind(element));
+      const off = element.closest(":disabled");
+      if (is < 4.5 && !off) said.push(`"${node.data}": ${is.toFixed(2)}`);
+    }
+  }
+  const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.x, b.x) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.y, b.y) > 3;
+  texts.forEach((a, i) => texts.slice(i + 1).forEach((b) => {
+    if (a.element !== b.element && over(a.box, b.box)) said.push(`"${a.text}" over "${b.text}"`);
+  }));
+  const proto = CanvasRenderingContext2D.prototype;
+  const { fillText } = proto;
+  let drawn = [];
+  proto.fillText = function put(text, x, y) {
+    const width = this.measureText(text).width;
+    const left = x - ({ right: width, center: width / 2 }[this.textAlign] ?? 0);
+    const middle = this.textBaseline === "middle" ? y : y - 6;
+    const box = { x: left, right: left + width, y: middle - 5, bottom: middle + 5 };
+    drawn.push({ text, box, canvas: this.canvas });
+    fillText.call(this, text, x, y);
+  };
+  const panel = microscope.panels[microscope.panel];
+  for (const draw of [() => panel.render(), () => microscope.minimap.render()]) {
+    drawn = [];
+    draw();
+    drawn.forEach((a, i) => drawn.slice(i + 1).forEach((b) => {
+      if (a.canvas === b.canvas && over(a.box, b.box)) said.push(`drawn: "${a.text}" over "${b.text}"`);
+    }));
+  }
+  proto.fillText = fillText;
+  return said;
+})()"#;
+
+#[test]
+fn every_panel_is_legible_at_every_width_in_both_themes() {
+    let Some(mut browser) = Browser::start("mainspring-legible") else { return };
+    let all = recorded("a bit of everything", everything());
+    let at_once = sleeps("all at once", true);
+    let page = Page::new("legible", &[&all, &at_once]);
+    for scheme in ["light", "dark"] {
+        // The last two are windows of 1440 × 900 and of 1280 × 800 at a zoom of 200 %.
+        for (width, height) in [(1440, 900), (1024, 768), (390, 844), (720, 450), (640, 400)] {
+            browser.look(width, height, scheme);
+            browser.open(&page.0, "#panel=timeline");
+            for panel in PANELS {
+                browser.evaluate(&format!("microscope.setPanel('{panel}'); scrollTo(0, 0)"));
+                for select in [0, 3] {
+                    browser.evaluate(&format!("microscope.select({select})"));
+                    browser.frame();
+                    let said = browser.evaluate(EYE);
+                    assert_eq!(said, json!([]), "{panel}, {width} × {height}, {scheme}");
+                }
+            }
+            browser.evaluate("microscope.setPanel('timeline'); scrollTo(0, 0)");
+            browser.frame();
+            let lanes = browser.evaluate(
+                "(() => { const t = microscope.timeline; const top = t.canvas.getBoundingClientRect().y; \
+                 const floor = Math.min(document.querySelector('.bar').getBoundingClientRect().y, \
+                 t.scroller.getBoundingClientRect().bottom); t.scroller.scrollTop = 0; \
+                 return t.rows.filter((row) => row.type === 'task' \
+                 && top + row.top + row.height <= floor).length; })()",
+            );
+            assert!(lanes.as_u64().unwrap() >= 4, "{lanes} lanes at {width} × {height}");
+            let wide = browser.evaluate("document.documentElement.scrollWidth <= innerWidth");
+            assert_eq!(wide, json!(true), "nothing sticks out at {width} pixels");
+        }
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn everything_is_reached_and_done_by_keyboard() {
+    let Some(mut browser) = Browser::start("mainspring-keyboard") else { return };
+    let all = recorded("a bit of everything", everything());
+    let page = Page::new("keyboard", &[&all]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline&task=3");
+    let landmarks = "['header', 'nav', 'main', 'aside[aria-label]', 'section[aria-label]']\
+                     .map((one) => document.querySelectorAll(`.page > ${one}`).length)";
+    assert_eq!(browser.evaluate(landmarks), json!([1, 1, 1, 1, 2]));
+    // From one stop to the next, the eye goes down the parts of the page in their order.
+    let parts = "[...document.querySelectorAll('button, input, select, [tabindex=\"0\"]')]\
+                 .filter((e) => e.checkVisibility() && e.tabIndex >= 0)\
+                 .map((e) => e.closest('.page > *').className || e.closest('.page > *').tagName)\
+                 .filter((part, i, all) => part !== all[i - 1])";
+    assert_eq!(
+        browser.evaluate(parts),
+        json!(["HEADER", "NAV", "intro", "stage", "inspector", "stepper"])
+    );
+    browser.evaluate("document.getElementById('tab-timeline').focus()");
+    for panel in ["tree", "table"] {
+        browser.key("ArrowRight", 0);
+        browser.frame();
+        let now = browser.evaluate("[microscope.panel, document.activeElement.id]");
+        assert_eq!(now, json!([panel, format!("tab-{panel}")]));
+    }
+    browser.evaluate("microscope.go(microscope.run.n)");
+    browser.frame();
+    browser.evaluate("document.querySelector('.tasks tbody tr').focus()");
+    browser.key("ArrowDown", 0);
+    browser.key("ArrowDown", 0);
+    browser.key("Enter", 0);
+    browser.frame();
+    let now = browser.evaluate(
+        "[microscope.selected, document.activeElement.tagName, \
+         document.activeElement.getAttribute('aria-current')]",
+    );
+    assert_eq!(now, json!([3, "TR", "true"]));
+    let name = "microscope.stepper.play.getAttribute('aria-label')";
+    assert_eq!(browser.evaluate(name), json!("Play (Space)"));
+    browser.evaluate("document.activeElement.blur()");
+    browser.key(" ", 0);
+    assert_eq!(browser.evaluate(name), json!("Pause (Space)"));
+    browser.key(" ", 0);
+    assert_eq!(browser.evaluate(name), json!("Play (Space)"));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// What a newcomer does: opens the page, reads, steps, asks why, jumps to the waker.
+#[test]
+fn the_first_minute_leads_from_the_busiest_instant_to_the_waker() {
+    let Some(mut browser) = Browser::start("mainspring-first") else { return };
+    let trace = sleeps("all at once", true);
+    let page = Page::new("first", &[&trace]);
+    browser.look(1440, 900, "light");
+    browser.open(&page.0, "");
+    // At no instant are more tasks ready.
+    let cursor = browser.evaluate("microscope.cursor").as_u64().unwrap() as usize;
+    let ready = |count| trace.model_after(count).ready.len();
+    assert_eq!(ready(cursor), (0..trace.events.len()).map(ready).max().unwrap());
+    assert_eq!(text(&mut browser, ".legend"), "ready\nruns\nwaits\na wake, from its cause\ncursor");
+    let moments = text(&mut browser, ".moments");
+    let told: Vec<_> = moments.lines().filter(|line| line.len() > 1).collect();
+    assert_eq!(
+        told,
+        [
+            "5 fetches start",
+            "the loop sleeps for 100 ms, 6 tasks waiting",
+            "1 timer fires: 1 task wakes"
+        ]
+    );
+    browser.evaluate("document.querySelectorAll('.moments button')[2].click()");
+    assert!(text(&mut browser, ".said").contains("wakes task"), "at the event of the sentence");
+    // The answer of a task tells its evidence in sentences, and each of them leads to its event.
+    browser.evaluate("microscope.go(0)");
+    browser.key("ArrowRight", 0);
+    browser.evaluate("microscope.select(1); microscope.go(microscope.run.kind.indexOf(40) + 2)");
+    let why = text(&mut browser, ".verdict");
+    assert!(why.starts_with("waiting for task "), "{why}");
+    let evidence = text(&mut browser, ".inspector ul.evidence");
+    assert!(evidence.contains("task 1 \"main\" waits for task "), "{evidence}");
+    browser.evaluate("document.querySelector('.inspector ul.evidence button').click()");
+    browser.evaluate("microscope.go(microscope.run.n); microscope.select(3)");
+    browser.frame();
+    browser.evaluate("document.querySelectorAll('.chain button')[1].click()");
+    let said = text(&mut browser, ".said");
+    assert!(said.ends_with(" wakes task 3 \"fetch /1\": it queues"), "{said}");
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_message_belongs_to_the_cursor_and_predicting_hides_the_future() {
+    let Some(mut browser) = Browser::start("mainspring-hidden") else { return };
+    let trace = sleeps("one by one", false);
+    assert!(!trace.findings().is_empty());
+    let page = Page::new("hidden", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "");
+    // It opens at the first finding, and says so until the cursor moves on.
+    let found = &trace.findings()[0];
+    assert_eq!(browser.evaluate("microscope.cursor"), json!(found.evidence[0] + 1));
+    assert_eq!(text(&mut browser, ".message"), format!("{}: {}.", found.code.title(), found.what));
+    browser.key("ArrowRight", 0);
+    assert_eq!(text(&mut browser, ".message"), "");
+    // Evidence is sentences.
+    browser.evaluate("microscope.setPanel('findings')");
+    let event = &trace.events[found.evidence[0] as usize];
+    let evidence = text(&mut browser, ".finding .evidence");
+    assert!(evidence.starts_with(&trace.texts.sentence(event)), "{evidence}");
+
+    browser.evaluate("microscope.go(20); document.getElementById('predict').click()");
+    let later = "fetch /4";
+    for panel in PANELS {
+        browser.evaluate(&format!("microscope.setPanel('{panel}')"));
+        let shown = text(&mut browser, ".page");
+        assert!(!shown.contains(later), "{panel}: {shown}");
+        assert!(!shown.contains(&found.what), "{panel}: {shown}");
+    }
+    browser.evaluate("microscope.setPanel('timeline')");
+    browser.frame();
+    // Nothing is drawn of a task that has not been spawned yet.
+    let drawn = "(() => { const texts = []; const proto = CanvasRenderingContext2D.prototype; \
+                 const { fillText } = proto; proto.fillText = (text) => texts.push(text); \
+                 microscope.timeline.render(); proto.fillText = fillText; return texts; })()";
+    let texts = browser.evaluate(drawn).to_string();
+    assert!(texts.contains("fetch /0") && !texts.contains(later), "{texts}");
+    let covered = "(() => { const c = microscope.timeline.canvas; const at = c.width - 40; \
+                   const of = (x, y) => [...c.getContext('2d').getImageData(x, y, 1, 1).data]; \
+                   return new Set([40, 80, 120, 160].map((y) => of(at, y).join())).size; })()";
+    assert_eq!(browser.evaluate(covered), json!(1));
+    assert_eq!(browser.evaluate("microscope.matches('fetch /4')"), json!([]));
+    browser.evaluate("document.getElementById('predict').click()");
+    browser.frame();
+    assert!(browser.evaluate(drawn).to_string().contains(later));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_range_is_summed_up_searches_find_labels_and_polls_have_histograms() {
+    let Some(mut browser) = Browser::start("mainspring-range") else { return };
+    let all = recorded("a bit of everything", everything());
+    let page = Page::new("range", &[&all]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline&axis=time&task=3");
+    let place = browser.evaluate(
+        "(() => { microscope.fit(); const t = microscope.timeline; \
+         const box = t.canvas.getBoundingClientRect(); const run = microscope.run; \
+         const left = t.labels + 3; return [box.x + left, box.x + box.width - 3, box.y + 60]; })()",
+    );
+    browser.frame();
+    let at = |n: usize| place[n].as_f64().unwrap();
+    for (kind, x) in [
+        ("mousePressed", at(0)),
+        ("mouseMoved", 600.0),
+        ("mouseMoved", at(1)),
+        ("mouseReleased", at(1)),
+    ] {
+        browser.pointer(kind, x, at(2));
+    }
+    // All of the run: the sums are those of the model at its end.
+    let shown = text(&mut browser, ".range");
+    let totals = all.model().totals;
+    let fact = |name: &str| {
+        let lines: Vec<_> = shown.lines().collect();
+        lines[lines.iter().position(|line| *line == name).expect(name) + 1].to_owned()
+    };
+    let polls: String = fact("polls").chars().filter(char::is_ascii_digit).collect();
+    assert_eq!(polls, totals.polls.to_string(), "{shown}");
+    let busy = mainspring_microscope::Nanos(totals.busy).to_string();
+    assert!(fact("busy").starts_with(&busy), "{busy}: {shown}");
+    assert!(fact("parked").contains('%') && shown.contains("task 1"), "{shown}");
+    // By keyboard: from event 10 to event 20.
+    browser.key("Escape", 0);
+    assert_eq!(browser.evaluate("microscope.range"), json!(null));
+    browser.evaluate("microscope.go(11)");
+    browser.key("m", 0);
+    browser.evaluate("microscope.go(21)");
+    browser.key("m", 0);
+    let range = browser.evaluate("[microscope.range.first, microscope.range.last]");
+    assert!(range[0].as_u64().unwrap() <= 10 && range[1].as_u64().unwrap() >= 20, "{range}");
+    // Every poll of the task is in its histogram.
+    browser
+        .evaluate("microscope.clearRange(); microscope.go(microscope.run.n); microscope.select(3)");
+    browser.frame();
+    let counted = browser.evaluate(
+        "[...document.querySelectorAll('.histogram')].map((t) => [t.caption.innerText, \
+         [...t.querySelectorAll('tr')].reduce((sum, row) => sum + Number(row.lastChild.innerText), 0)])",
+    );
+    let polls = all.model().task(3).unwrap().polls;
+    assert_eq!(counted, json!([["Time of a poll", polls], ["From scheduled to running", polls]]));
+    // Searches find spans and marks, and lead to the next of them.
+    for (word, said) in [("half", "mark: half way"), ("connec", "begins \"connect\"")] {
+        browser.evaluate(&format!(
+            "(() => {{ microscope.go(0); const hits = microscope.matches('{word}'); \
+             hits.find((hit) => /^(span|mark)/.test(hit.text)).act(); }})()"
+        ));
+        let shown = text(&mut browser, ".said");
+        assert!(shown.contains(said), "{shown}");
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// The page of an experiment: it asks first, and hides what comes after until it is answered.
+#[test]
+fn a_lesson_asks_before_it_shows_and_then_leads_to_the_event() {
+    let Some(mut browser) = Browser::start("mainspring-lesson") else { return };
+    let (broken, mended) = (sleeps("one by one", false), sleeps("mended", true));
+    let found = &broken.findings()[0];
+    let lesson = page::Lesson {
+        idea: "The idea that await makes things concurrent".into(),
+        program: "The program: five fetches".into(),
+        question: "How long do they take?".into(),
+        answers: ["100 ms", "</script><b>", "510 ms"].map(String::from).into(),
+        right: 2,
+        because: "await waits.".into(),
+        told: vec!["what happened: 510 ms".into(), "mended: 104 ms".into()],
+        source: "fetch(n).await".into(),
+        mended: "spawn all".into(),
+        shared: "fn fetch()".into(),
+        event: Some(found.evidence[0]),
+        task: found.task,
+        time: true,
+    };
+    let page = Page::new("lesson", &[&broken, &mended]);
+    page::write_lesson(&page.0, &[&broken, &mended], &lesson).unwrap();
+    for (width, height, scheme) in [(1440, 900, "light"), (1024, 768, "dark"), (390, 844, "light")]
+    {
+        browser.look(width, height, scheme);
+        browser.open(&page.0, "");
+        let shown = text(&mut browser, ".page");
+        for part in
+            [&lesson.idea, &lesson.program, &lesson.question, &lesson.source, &lesson.answers[1]]
+        {
+            assert!(shown.contains(part.as_str()), "{part}: {shown}");
+        }
+        assert_eq!(browser.evaluate(EYE), json!([]), "asked at {width} in {scheme}");
+        for panel in PANELS {
+            browser.evaluate(&format!("microscope.setPanel('{panel}')"));
+            let shown = text(&mut browser, ".page");
+            for part in [&lesson.because, &lesson.mended, &lesson.told[0], &found.what] {
+                assert!(!shown.contains(part.as_str()), "{panel}: {part}");
+            }
+            assert!(!shown.contains("fetch /"), "{panel}: {shown}");
+        }
+        browser.evaluate("microscope.setPanel('lesson')");
+        browser.frame();
+        browser.evaluate("document.querySelectorAll('.lesson button')[1].click()");
+        let shown = text(&mut browser, ".lesson");
+        for part in
+            ["Not so: 510 ms.", &lesson.because, &lesson.mended, &lesson.told[0], &lesson.told[1]]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let now = browser.evaluate("[microscope.cursor, microscope.selected, microscope.axis]");
+        assert_eq!(now, json!([found.evidence[0] + 1, found.task, "time"]));
+        assert_eq!(browser.evaluate(EYE), json!([]), "answered at {width} in {scheme}");
+        let wide = browser.evaluate("document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(wide, json!(true), "nothing sticks out at {width} pixels");
+    }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_page_quotes_the_source_of_spawns_and_awaits_and_keeps_secrets() {
+    let Some(mut browser) = Browser::start("mainspring-source") else { return };
+    let trace = recorded("https://ann:k3y@example.org/", async {
+        let name = "GET /a?access_token=k3y";
+        let asking = spawn_named(name, traced("Authorization: Bearer k3y", sleep(ms(1))));
+        asking.await.unwrap();
+    });
+    let page = Page::new("source", &[&trace]);
+    // Without being asked to, a page quotes nothing.
+    assert!(!std::fs::read_to_string(&page.0).unwrap().contains("spawn_named(name"));
+    // Paths of files are relative to the root of the workspace.
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    page::write_with_source(&page.0, &[&trace], root).unwrap();
+    let html = std::fs::read_to_string(&page.0).unwrap();
+    let data =
+        &html[html.find("id=\"runs\"").unwrap()..html.find("<script type=\"module\"").unwrap()];
+    assert!(!data.contains("k3y"), "{data}");
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "");
+    browser.evaluate("microscope.select(2); microscope.goTo(microscope.run.kind.indexOf(80) + 1)");
+    let shown = text(&mut browser, ".inspector");
+    let quoted = "let asking = spawn_named(name, traced(\"Authorization: …\", sleep(ms(1))));";
+    assert_eq!(shown.matches(quoted).count(), 2, "spawned in, awaits in: {shown}");
+    assert!(shown.contains("GET /a?access_token=…"), "{shown}");
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
 #[test]
 fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     let Some(mut browser) = Browser::start("mainspring-steps") else { return };
@@ -358,6 +774,8 @@ fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     browser.evaluate("document.querySelector('.box-ready button').click()");
     let message = text(&mut browser, ".message");
     assert!(message.starts_with("Right: ") || message.starts_with("It is "), "{message}");
+    // What has not happened yet is not found either.
+    browser.evaluate("document.getElementById('predict').click()");
 
     browser.evaluate(
         "(() => { const s = microscope.search; s.value = 'fetch /4'; \
@@ -433,6 +851,22 @@ fn a_hundred_thousand_events_fit_and_are_shown() {
     for count in [0, 1, 50_001, 77_777, trace.events.len()] {
         same_state(&mut browser, 0, &trace, count);
     }
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+/// How long a page of so many events takes to open is printed; that it opens is asserted.
+#[test]
+fn a_million_events_open() {
+    let Some(mut browser) = Browser::start("mainspring-million") else { return };
+    let trace = storm(1_000_000);
+    assert!(trace.events.len() >= 900_000, "{}", trace.events.len());
+    let page = Page::new("million", &[&trace]);
+    browser.look(1280, 800, "light");
+    browser.open(&page.0, "#panel=timeline");
+    let load =
+        browser.evaluate("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)");
+    eprintln!("{} events: opened after {load} ms", trace.events.len());
+    assert_eq!(browser.evaluate("microscope.run.n"), json!(trace.events.len()));
     assert_eq!(browser.errors, Vec::<String>::new());
 }
 

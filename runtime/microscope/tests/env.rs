@@ -100,3 +100,17 @@ fn nothing_is_left_unasked_and_what_cannot_be_done_is_said_in_a_line() {
     assert!(!watched.contains("cannot"), "{watched}");
     assert_eq!(directory.files(), ["run-2.json", "run.json"]);
 }
+
+#[test]
+fn a_page_quotes_the_source_where_the_environment_says_where_that_is() {
+    let test = "a_page_quotes_the_source_where_the_environment_says_where_that_is";
+    let directory = Directory::new("source");
+    let page = directory.0.join("run.html");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let variables = [("MAINSPRING_TRACE", page.to_str().unwrap()), ("MAINSPRING_SOURCE", root)];
+    if child(test, &variables).is_none() {
+        return;
+    }
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("\"mainspring::spawn(async {}).await.unwrap();\""));
+}

@@ -276,6 +276,7 @@ pub(crate) fn runs_here(inbox: &Arc<LoopInbox>) -> Option<bool> {
 }
 
 /// The loop that runs on this thread.
+#[inline]
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     CURRENT.with(|place| {
         let current = place.replace(ManuallyDrop::new(None));
@@ -286,6 +287,7 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 }
 
 /// The loop that runs on this thread, for something that cannot do without.
+#[inline]
 #[track_caller]
 pub(crate) fn current(what: &str) -> Rc<Core> {
     match try_current() {

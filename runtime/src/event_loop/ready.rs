@@ -48,6 +48,7 @@ impl ReadyQueue {
         self.batch.len() - self.taken + self.next.len()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
         self.next.push(slot);
     }

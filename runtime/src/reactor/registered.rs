@@ -187,7 +187,6 @@ impl<S: Pollable> Registered<S> {
     }
 
     /// The task has moved its share for this poll: others have a turn first.
-    #[cold]
     fn give_way(&self, waker: &Waker, direction: Direction) {
         // What this task wrote may be waited for by others, who should be woken first; what it read is not.
         if direction == Direction::Write {

@@ -116,7 +116,6 @@ impl Table {
         TaskId::new(number, slot, self.runtime)
     }
 
-    #[cold]
     fn grow(&mut self) -> u32 {
         let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 tasks at once");
         self.slots.push(Slot::default());
@@ -205,7 +204,7 @@ impl Table {
 
     /// Frees the slot of a task that is finished, that has no reference and whose cell is empty. Header and
     /// cell stay for the next task; gives the cell back, to be dropped where nothing is borrowed, if too much is kept.
-    #[must_use]
+    #[inline]
     pub(crate) fn free(&mut self, slot: u32) -> (Option<BoxedTask>, Option<Box<TaskMeta>>) {
         self.free.push(slot);
         let meta = self.joins[slot as usize].meta.take();

@@ -97,7 +97,6 @@ fn woken(header: &Header, change: OnWake) {
     }
 }
 
-#[cold]
 fn send_wake(header: Arc<Header>) {
     let inbox = header.inbox.clone();
     let message = Message::Wake { header, by: slot::cause_of_this_thread() };

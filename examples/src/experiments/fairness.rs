@@ -5,9 +5,9 @@ use std::time::Duration;
 use mainspring::future::yield_now;
 use mainspring::time::sleep;
 use mainspring::{JoinHandle, spawn_blocking, spawn_named};
+use mainspring_microscope::findings::Code;
 
 use super::{Experiment, work};
-use crate::findings::Code;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -41,6 +41,7 @@ pub(super) const THREAD_SLEEP: Experiment = Experiment {
     because: "There is one thread, and it sleeps. Every timer that is due meanwhile fires late, all \
               at once, when the poll returns.",
     finding: Code::SlowPoll,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             let tickers = tickers();
@@ -67,6 +68,7 @@ pub(super) const GREEDY_LOOP: Experiment = Experiment {
     because: "A task runs until it awaits something that is not ready: nobody takes the thread from \
               it. If it yields now and then, everybody else has a turn in between.",
     finding: Code::Starvation,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             let greedy = spawn_named("greedy", async { work(ms(60)) });
@@ -98,6 +100,7 @@ pub(super) const LATE_SLEEP: Experiment = Experiment {
     because: "A timer fires at the first turn after its deadline. While a poll runs there is no \
               turn: work that takes long belongs to another thread.",
     finding: Code::LateTimer,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             let sleeper = spawn_named("sleeper", sleep(ms(1)));

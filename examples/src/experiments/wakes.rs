@@ -10,9 +10,9 @@ use std::time::Duration;
 use mainspring::observe::{mark, traced};
 use mainspring::time::{now, sleep};
 use mainspring::{Runtime, spawn_named};
+use mainspring_microscope::findings::Code;
 
 use super::{Experiment, work};
-use crate::findings::Code;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -27,6 +27,7 @@ pub(super) const NEVER_POLLED: Experiment = Experiment {
     right: 2,
     because: "An async function only makes a future. Nobody polled it, so not one line of it ran.",
     finding: Code::NeverPolled,
+    time: false,
     broken: |runtime| {
         runtime.block_on(async {
             let fetch = traced("fetch", fetch());
@@ -94,6 +95,7 @@ pub(super) const NO_WAKER_KEPT: Experiment = Experiment {
     because: "Pending is a promise to call the waker. This future keeps none, so nobody can ever \
               wake the task; the loop sees that and says so instead of hanging.",
     finding: Code::LostWaker,
+    time: false,
     broken: |runtime| wait_for_signal(runtime, |_, _| {}),
     mended: |runtime| wait_for_signal(runtime, |kept, waker| *kept = Some(waker.clone())),
 };
@@ -108,6 +110,7 @@ pub(super) const BUSY_DELAY: Experiment = Experiment {
     because: "The task is ready again before its poll returns, so the loop never sleeps: a busy \
               loop in disguise, with the processor at 100 %.",
     finding: Code::SelfWakeStorm,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             let due = now() + ms(5);
@@ -152,6 +155,7 @@ pub(super) const FIRST_WAKER: Experiment = Experiment {
     because: "A waker names the task that polled. Every poll may come from another one, so a \
               future must keep the waker of its latest poll.",
     finding: Code::LostWaker,
+    time: false,
     broken: |runtime| {
         move_between_tasks(runtime, |kept, waker| {
             kept.get_or_insert_with(|| waker.clone());

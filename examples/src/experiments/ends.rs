@@ -14,9 +14,9 @@ use mainspring::net::UnixStream;
 use mainspring::observe::{mark, traced};
 use mainspring::time::{sleep, timeout};
 use mainspring::{JoinHandle, Runtime, spawn_named};
+use mainspring_microscope::findings::Code;
 
 use super::Experiment;
-use crate::findings::Code;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -36,6 +36,7 @@ pub(super) const ONE_BY_ONE: Experiment = Experiment {
     because: "await waits. Nothing else was spawned while it did, so there was nothing to overlap. \
               Spawn all, then await all.",
     finding: Code::OneAtATime,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             for n in 0..4 {
@@ -86,6 +87,7 @@ pub(super) const LOSER_HAD_READ: Experiment = Experiment {
     because: "The loser of a race is dropped, with the half line that it had read. Keep the future \
               outside of the loop and race a reference to it.",
     finding: Code::DroppedMidway,
+    time: false,
     broken: |runtime| {
         runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
@@ -160,6 +162,7 @@ pub(super) const LOCK_SET_ASIDE: Experiment = Experiment {
     because: "The future that holds the lock is polled by nobody but main, and main waits for the \
               lock. This is a futurelock. Drop the future, or go on polling it.",
     finding: Code::SetAside,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             let lock = Rc::new(Lock::default());
@@ -201,6 +204,7 @@ pub(super) const GUARD_ACROSS_AWAIT: Experiment = Experiment {
     because: "At an await other tasks run, on the same thread, and find the guard still held. A \
               RefCell panics, a std Mutex would block the thread for ever. Let go before awaiting.",
     finding: Code::NeverRetrieved,
+    time: false,
     broken: |runtime| {
         add_twice(runtime, |sum| {
             #[expect(clippy::await_holding_refcell_ref, reason = "the mistake on show")]
@@ -232,6 +236,7 @@ pub(super) const DETACHED: Experiment = Experiment {
     because: "Dropping a handle detaches its task, it cancels nothing; but when main is done the \
               runtime goes, and whatever is left is cancelled where it stands. Await what matters.",
     finding: Code::NeverPolled,
+    time: false,
     broken: |runtime| {
         runtime.block_on(async {
             sleep(ms(5)).await;

@@ -13,9 +13,9 @@ use mainspring::net::AsyncFd;
 use mainspring::observe::mark;
 use mainspring::time::{sleep, timeout};
 use mainspring::{JoinHandle, Runtime, spawn_named};
+use mainspring_microscope::findings::Code;
 
 use super::Experiment;
-use crate::findings::Code;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -57,6 +57,7 @@ pub(super) const ONE_READ: Experiment = Experiment {
     because: "The system tells when a socket becomes ready, not that it still is. Who says that it \
               is drained before an attempt would have blocked waits for news that never comes.",
     finding: Code::Undrained,
+    time: false,
     broken: |runtime| read_two(runtime, AsyncFd::clear_readable),
     mended: |runtime| read_two(runtime, |_| {}),
 };
@@ -107,6 +108,7 @@ pub(super) const THUNDERING_HERD: Experiment = Experiment {
     because: "Of 12, 11, 10, … woken tasks one finds a permit each time; the others look and wait \
               again. Waking one for each permit makes do with 24.",
     finding: Code::Herd,
+    time: false,
     broken: |runtime| hand_out(runtime, |waiting| waiting.drain(..).for_each(Waker::wake)),
     mended: |runtime| {
         hand_out(runtime, |waiting| {
@@ -134,6 +136,7 @@ pub(super) const UNBOUNDED: Experiment = Experiment {
     because: "What comes in faster than it goes out piles up, and everybody waits longer and \
               longer. With a bound the source waits instead, and what is accepted is served soon.",
     finding: Code::UnboundedGrowth,
+    time: true,
     broken: |runtime| {
         runtime.block_on(async {
             for n in 0..400 {

@@ -1,0 +1,180 @@
+#![forbid(unsafe_code)]
+//! Runs an experiment: asks what will happen, lets it happen, says why.
+
+use std::io::{BufRead, IsTerminal, stdin};
+use std::process::ExitCode;
+
+use mainspring_examples::experiments::{ALL, Experiment, keep_panics, panics, told};
+use mainspring_examples::failure::{Failure, print};
+use mainspring_microscope::page;
+
+const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out FILE] [--no-question]
+
+  list           all experiments
+  NN...          runs these experiments in turn and writes a page of each: the question, the source of the
+                 wrong and the mended program, and both runs beside each other
+  --real         on the real clock instead of a virtual one
+  --out FILE     where to write the page of one experiment (experiment-NN.html)
+  --no-question  does not ask what will happen, which it never does without a terminal";
+
+/// Columns of prose.
+const WIDTH: usize = 80;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let choice = match understood(&arguments) {
+        Ok(choice) => choice,
+        Err(message) => {
+            eprintln!("experiment: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&choice) {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Said(message)) => {
+            eprintln!("experiment: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is to be done.
+enum Choice {
+    List,
+    Help,
+    Experiments { which: Vec<&'static Experiment>, asks: bool, real: bool, out: Option<String> },
+}
+
+fn understood(arguments: &[String]) -> Result<Choice, String> {
+    let mut which = Vec::new();
+    let mut out = None;
+    let mut real = false;
+    let mut asks = stdin().is_terminal();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "list" => return Ok(Choice::List),
+            "-h" | "--help" => return Ok(Choice::Help),
+            "--real" => real = true,
+            "--no-question" => asks = false,
+            "--out" => out = Some(rest.next().ok_or("--out needs a file")?.clone()),
+            text => which.push(numbered(text)?),
+        }
+    }
+    match which.len() {
+        0 => Err(USAGE.into()),
+        2.. if out.is_some() => {
+            Err("--out names the page of one experiment, and these are several".into())
+        }
+        _ => Ok(Choice::Experiments { which, asks, real, out }),
+    }
+}
+
+fn numbered(text: &str) -> Result<&'static Experiment, String> {
+    let number = text.parse::<u32>().ok();
+    ALL.iter().find(|known| Some(known.number) == number).ok_or_else(|| {
+        format!(
+            "{text:?} is neither an option nor an experiment: those are 1 to {}, see `experiment list`",
+            ALL.len()
+        )
+    })
+}
+
+fn run(choice: &Choice) -> Result<(), Failure> {
+    match choice {
+        Choice::List => list(),
+        Choice::Help => print(&format!("{USAGE}\n")),
+        Choice::Experiments { which, asks, real, out } => {
+            keep_panics();
+            for (n, experiment) in which.iter().enumerate() {
+                if n > 0 {
+                    print("\n")?;
+                }
+                let page = format!("experiment-{:02}.html", experiment.number);
+                perform(experiment, *asks, *real, out.as_ref().unwrap_or(&page))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn list() -> Result<(), Failure> {
+    let mut all: Vec<_> = ALL.iter().collect();
+    all.sort_by_key(|experiment| experiment.number);
+    let line = |Experiment { number, idea, finding, .. }: &Experiment| {
+        format!("{number:>2}  {idea:<72} {}\n", finding.word())
+    };
+    print(&all.into_iter().map(line).collect::<String>())
+}
+
+fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), Failure> {
+    let program = wrapped(&format!("The program: {}", experiment.program));
+    print(&format!("{}\n\n{program}\n\n{}\n", experiment.heading(), wrapped(experiment.question)))?;
+    for (n, answer) in (1..).zip(experiment.answers) {
+        print(&format!("  {n}  {answer}\n"))?;
+    }
+    let guess = if asks { ask(experiment.answers.len(), &mut stdin().lock())? } else { None };
+    let broken = experiment.run_broken(real);
+    let happened = told("what happened", &broken, &panics());
+    let mended = experiment.run_mended(real);
+    let instead = told("mended", &mended, &panics());
+    let verdict = match guess {
+        Some(guess) if guess == experiment.right => "Right",
+        Some(_) => "Not so",
+        None => "The answer",
+    };
+    let because = wrapped(experiment.because);
+    print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
+    let lesson = experiment.lesson(&broken, vec![happened, instead]);
+    page::write_lesson(out, &[&broken, &mended], &lesson)
+        .map_err(|error| Failure::Said(error.to_string()))?;
+    print(&format!("The two beside each other, for a browser: {out}\n"))
+}
+
+/// Asks until there is an answer; an empty line, or the end of what can be read, is none.
+fn ask(answers: usize, input: &mut impl BufRead) -> Result<Option<usize>, Failure> {
+    loop {
+        print(&format!("Your guess, 1 to {answers} (Enter to pass): "))?;
+        let mut line = String::new();
+        input
+            .read_line(&mut line)
+            .map_err(|error| Failure::Said(format!("cannot read an answer: {error}")))?;
+        let guess = line.trim();
+        match guess.parse::<usize>() {
+            _ if guess.is_empty() => return Ok(None),
+            Ok(n @ 1..) if n <= answers => return Ok(Some(n - 1)),
+            _ => print(&format!("{guess:?} is none of the answers.\n"))?,
+        }
+    }
+}
+
+/// A text in lines that fit into a terminal of the usual width.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("one at least");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_that_is_none_is_asked_again() {
+        let asked = |mut typed: &[u8]| ask(3, &mut typed);
+        for none in ["0", "4", "-1", "two", "1.5", "18446744073709551616"] {
+            assert_eq!(asked(format!("{none}\n 2 \n").as_bytes()), Ok(Some(1)), "{none}");
+        }
+        assert_eq!((asked(b"\n1\n"), asked(b""), asked(b"9")), (Ok(None), Ok(None), Ok(None)));
+    }
+}

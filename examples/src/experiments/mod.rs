@@ -1,0 +1,212 @@
+//! Fifteen wrong ideas about event loops, each as a program that has it and one that does not.
+//!
+//! `cargo run --release --bin experiment -- NN` asks what will happen, runs both, says what did,
+//! and writes a page that shows the two beside each other. The programs run on the virtual clock,
+//! so that every run is the same; work that takes time moves that clock forward. `--real` runs them
+//! on the real one.
+//!
+//! A page of an experiment holds all that the terminal says, and asks before it answers.
+
+mod ends;
+mod fairness;
+mod load;
+mod source;
+mod wakes;
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use mainspring::Runtime;
+use mainspring::observe::{Event, Kind};
+use mainspring::time::Clock;
+
+use mainspring_microscope::findings::Code;
+use mainspring_microscope::page::Lesson;
+use mainspring_microscope::{Nanos, Recorder, Trace};
+
+/// Events kept of an experiment: all that any of them makes.
+const MAX_EVENTS: usize = 1 << 20;
+
+/// A program: what it does with a runtime.
+pub type Program = fn(&mut Runtime);
+
+/// One wrong idea.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The wrong idea.
+    pub idea: &'static str,
+    /// What the program does.
+    pub program: &'static str,
+    /// What the reader is asked to predict.
+    pub question: &'static str,
+    /// What may be answered.
+    pub answers: &'static [&'static str],
+    /// Which of them is right, from 0.
+    pub right: usize,
+    /// Why.
+    pub because: &'static str,
+    /// What is found in the program that has the wrong idea.
+    pub finding: Code,
+    /// Time is what there is to see: the page opens on the axis of time, not on that of events.
+    pub time: bool,
+    /// The program that has the wrong idea.
+    pub broken: Program,
+    /// The program that does not.
+    pub mended: Program,
+}
+
+/// All of them, by number.
+pub const ALL: &[Experiment] = &[
+    wakes::NEVER_POLLED,
+    wakes::NO_WAKER_KEPT,
+    wakes::BUSY_DELAY,
+    wakes::FIRST_WAKER,
+    fairness::THREAD_SLEEP,
+    fairness::GREEDY_LOOP,
+    ends::ONE_BY_ONE,
+    ends::LOSER_HAD_READ,
+    ends::LOCK_SET_ASIDE,
+    ends::GUARD_ACROSS_AWAIT,
+    ends::DETACHED,
+    fairness::LATE_SLEEP,
+    load::ONE_READ,
+    load::THUNDERING_HERD,
+    load::UNBOUNDED,
+];
+
+impl Experiment {
+    /// Runs the broken program, on the real clock or a virtual one, and records it.
+    pub fn run_broken(&self, real: bool) -> Trace {
+        run(self.broken, real).titled(format!("{}: {}", self.number, self.idea))
+    }
+
+    /// Runs the mended program, on the real clock or a virtual one, and records it.
+    pub fn run_mended(&self, real: bool) -> Trace {
+        run(self.mended, real).titled(format!("{}: mended", self.number))
+    }
+}
+
+/// What happened in a run, for the terminal and for the page.
+pub fn told(title: &str, trace: &Trace, panics: &[String]) -> String {
+    let totals = trace.model().totals;
+    let took = trace.events.last().map_or(0, |event| event.at);
+    let mut text = format!(
+        "{title}: {}, {} polls, {} wakes, {} turns\n",
+        Nanos(took),
+        totals.polls,
+        totals.wakes,
+        totals.turns
+    );
+    for panic in panics {
+        text += &format!("  a panic, which is the lesson: {panic}\n");
+    }
+    let findings = trace.findings();
+    if findings.is_empty() {
+        text += "  nothing to complain of\n";
+    }
+    for finding in findings.iter().take(4) {
+        text += &format!("  {finding}\n");
+        for line in trace.lines(finding.evidence.iter().take(3).copied()) {
+            text += &format!("    {line}\n");
+        }
+    }
+    text
+}
+
+impl Experiment {
+    /// What the first line says.
+    pub fn heading(&self) -> String {
+        format!("Experiment {}: the idea that {}", self.number, self.idea)
+    }
+
+    /// The right answer.
+    pub fn answer(&self) -> &'static str {
+        self.answers[self.right]
+    }
+
+    /// Its page: of the runs of both programs and of what was told of them.
+    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
+        let source::Source { broken: program, mended, shared } = source::of(self.number);
+        let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
+        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
+        Lesson {
+            idea: self.heading(),
+            program: format!("The program: {}", self.program),
+            question: self.question.into(),
+            answers: self.answers.iter().map(|&answer| answer.into()).collect(),
+            right: self.right,
+            because: self.because.into(),
+            told,
+            source: program,
+            mended,
+            shared,
+            event: event.map(|event| before_the_end(broken, event)),
+            task: guilty.map_or(0, |found| found.task),
+            time: self.time,
+        }
+    }
+}
+
+/// An event to look at: for the end of a loop, at which nothing is left, the last spawn before it.
+fn before_the_end(trace: &Trace, number: u64) -> u64 {
+    let index = usize::try_from(number.saturating_sub(trace.first())).unwrap_or(usize::MAX);
+    if !matches!(trace.events.get(index), Some(Event { kind: Kind::LoopLeft { .. }, .. })) {
+        return number;
+    }
+    let spawned = |event: &Event| matches!(event.kind, Kind::Spawned { .. });
+    trace.events.iter().rposition(spawned).map_or(number, |last| trace.first() + last as u64)
+}
+
+/// From now on a panic is kept for [`panics`] and not printed: that of a program here is its lesson.
+pub fn keep_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let payload = info.payload();
+        let literal = payload.downcast_ref::<&str>().copied();
+        let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a panic without a text");
+        let place = info.location().map(|place| format!(", at {place}")).unwrap_or_default();
+        PANICS.with_borrow_mut(|panics| panics.push(format!("{text}{place}")));
+    }));
+}
+
+/// The panics on this thread since the last call.
+pub fn panics() -> Vec<String> {
+    PANICS.take()
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// The program that runs on this thread lives by the real clock.
+    static REAL: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Keeps the thread busy for so long: on the virtual clock, by moving it.
+fn work(time: Duration) {
+    if !REAL.get() {
+        return mainspring::time::advance(time);
+    }
+    let began = Instant::now();
+    while began.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+fn run(program: Program, real: bool) -> Trace {
+    let recorder = Recorder::full(MAX_EVENTS);
+    // Local sockets answer at once, so time may jump although they are registered.
+    let clock = if real { Clock::Real } else { Clock::VirtualDespiteIo };
+    let mut runtime = Runtime::builder()
+        .name("experiment")
+        .clock(clock)
+        .observer(recorder.observer())
+        .build()
+        .expect("the operating system gives a poller");
+    REAL.set(real);
+    program(&mut runtime);
+    drop(runtime);
+    let mut trace = recorder.trace();
+    trace.virtual_clock = !real;
+    trace
+}
