@@ -121,7 +121,15 @@ fn body_trailers_history_and_connection_can_be_had_together() {
 fn text_comes_in_pieces_as_it_comes_whole() {
     let long = " ".repeat(1100);
     let gbk = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
+    let utf_16 =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let rows: Vec<(&str, Vec<u8>)> = vec![
+        // All of these bytes are ASCII as well.
+        ("text/html charset=utf-16le", utf_16("hi")),
+        ("text/plain, charset=utf-16le", utf_16("hi")),
+        ("text/plain; charset=utf-16; x=utf-8", utf_16("hi")),
+        ("application/xml", utf_16("<?xml version='1.0'?><a/>")),
+        ("text/html", [b"\0".to_vec(), utf_16("<?xml?>")[..13].to_vec()].concat()),
         ("text/plain; charset=gbk", gbk("你好，世界")),
         ("text/html", [b"<meta charset=gbk>".to_vec(), gbk("你好")].concat()),
         ("text/html", [gbk(&format!("<meta charset=gbk>{long}")), gbk("你好")].concat()),
@@ -138,9 +146,9 @@ fn text_comes_in_pieces_as_it_comes_whole() {
     ];
     for (kind, body) in rows {
         for size in [1, 2, 5, 1000, 5000] {
-            let (kind, sent) = (kind.to_owned(), body.clone());
+            let (field, sent) = (kind.to_owned(), body.clone());
             let server = Server::new(move |_| {
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n");
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {field}\r\n");
                 let mut wire = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
                 for piece in sent.chunks(size) {
                     wire.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -152,6 +160,7 @@ fn text_comes_in_pieces_as_it_comes_whole() {
                 let client = Client::new();
                 let get = async || client.get(server.url("/")).send().await.unwrap();
                 let whole = get().await.text().await.unwrap();
+                assert_eq!(whole, mainspring_http::decode_text(&body, Some(kind)), "{body:?}");
                 let (mut reader, mut pieces) = (get().await.text_reader(), String::new());
                 while let Some(piece) = reader.chunk().await.unwrap() {
                     assert!(!piece.is_empty());

@@ -77,9 +77,11 @@ impl Response {
         #[cfg(feature = "charset")]
         {
             let content_type = self.start.head.content_type();
-            let at = content_type.len().saturating_sub("utf-8".len());
-            let is_utf8 = content_type[at..].eq_ignore_ascii_case(b"utf-8");
-            if !is_utf8 && content_type.contains(&b';') || !is_plain(&bytes) {
+            // What comes with any other parameter is for the decoder to judge.
+            let parameter = content_type.iter().position(|byte| *byte == b'=');
+            let is_said =
+                parameter.is_some_and(|at| !content_type[at + 1..].eq_ignore_ascii_case(b"utf-8"));
+            if is_said || !is_plain(&bytes) {
                 return Ok(charset::decode_bytes(&bytes, Some(content_type)));
             }
         }
@@ -179,12 +181,12 @@ impl AsyncRead for Response {
 }
 
 /// Whether a text is the same in every encoding that can be found by looking at it: letters of ASCII,
-/// and no escape, which might change what they mean.
+/// no escape, which might change what they mean, and not the beginning of UTF-16.
 #[cfg(feature = "charset")]
 fn is_plain(text: &[u8]) -> bool {
     const ESCAPE: u8 = 0x1b;
     // Without a branch for each byte, so that many are looked at in one step.
     let look = |(all, nearest): (u8, u8), byte: &u8| (all | byte, nearest.min(byte ^ ESCAPE));
     let (all, nearest) = text.iter().fold((0, u8::MAX), look);
-    all < 0x80 && nearest > 0
+    all < 0x80 && nearest > 0 && !text.iter().take(2).any(|byte| *byte == 0)
 }
