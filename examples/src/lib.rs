@@ -11,13 +11,15 @@
 //!
 //! `experiments` is by itself: fifteen wrong ideas about event loops, each to be predicted and then seen.
 //!
-//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it,
-//! `credentials.rs` decides what is sent where and what is shown, `extract.rs` reads, `polite/` knows
+//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it (`answer.rs`),
+//! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
+//! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
 //! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
 //! takes.
 //! `celery/` shares the work over machines.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod canonical;
 pub mod celery;
 pub mod cli;
@@ -30,11 +32,14 @@ pub mod failure;
 pub mod har;
 #[cfg(test)]
 mod hostile;
+pub mod links;
 pub mod live;
 pub mod machine;
+pub mod media_type;
 pub mod options;
 pub mod output;
 pub mod polite;
+pub mod reader;
 pub mod report;
 pub mod site;
 pub mod states;
@@ -44,6 +49,7 @@ pub mod timings;
 pub mod trace;
 pub mod value;
 pub mod web;
+pub mod xml;
 
 /// The README's example compiles.
 #[cfg(doctest)]

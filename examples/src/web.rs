@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, decode_text};
+use http::StatusCode;
+use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal};
 use url::Url;
 
+use crate::answer::Answer;
 use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
@@ -46,35 +47,6 @@ impl Hook for Hooks {
         if let Some(timer) = &self.timer {
             timer.signal(signal);
         }
-    }
-}
-
-/// A page, whole.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Where it was found.
-    pub url: Url,
-    /// Its status; below 400.
-    pub status: StatusCode,
-    /// Its `Content-Type`, empty if it has none.
-    pub content_type: String,
-    /// Its body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
-    #[must_use]
-    pub fn text(&self) -> String {
-        decode_text(&self.body, Some(&self.content_type))
-    }
-
-    /// Whether it says that it is a page with links. Without a type, HTML is the best guess.
-    #[must_use]
-    pub fn is_html(&self) -> bool {
-        let kind = self.content_type.split(';').next().unwrap_or_default().trim();
-        let html = ["", "text/html", "application/xhtml+xml"];
-        html.iter().any(|html| kind.eq_ignore_ascii_case(html))
     }
 }
 
@@ -272,9 +244,7 @@ impl Web {
                 target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
             );
         }
-        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let content_type = String::from_utf8_lossy(content_type).into_owned();
-        Ok((Answer { url: url.clone(), status, content_type, body: Bytes::new() }, response))
+        Ok((Answer::without_body(url.clone(), status, headers), response))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
@@ -368,6 +338,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

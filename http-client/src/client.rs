@@ -143,8 +143,9 @@ impl Inner {
         timer: &mut Timer,
     ) -> Result<(Box<ResponseStart>, Lease)> {
         let proxy = self.proxy(own, &request.url);
+        let parts = target::split(&request.url);
         let mut lease = {
-            let host = pool_name(&request.url, proxy)?;
+            let host = pool_name(&request.url, parts, proxy)?;
             self.pool.start_sweeping();
             if let Some(lease) = self.pool.try_acquire(&host) {
                 lease
@@ -162,7 +163,10 @@ impl Inner {
                 Box::pin(self.open(&mut lease, &request.url, proxy, timeouts, timer)).await?;
             }
             self.pool.count(|stats| stats.requests += 1);
-            let sent = match request_head::begin(&mut lease, request, own, proxy, &self.config) {
+            let body = request.body.for_sending();
+            let begun =
+                request_head::begin(&mut lease, request, parts, body, own, proxy, &self.config);
+            let sent = match begun {
                 Ok(()) => exchange(&mut lease, timeouts, timer).await,
                 Err(error) => Err(error),
             };
@@ -200,7 +204,10 @@ impl Inner {
         timer: &mut Timer,
     ) -> Result<()> {
         timer.tell(SignalKind::ConnectionCreateStart);
-        match self.connector.open(url, proxy, timeouts, timer).await {
+        timer.open_within(timeouts.connect);
+        let opened = self.connector.open(url, proxy, timeouts, timer).await;
+        timer.open_within(None);
+        match opened {
             Ok(connection) => {
                 timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
                 lease.connect(connection);
@@ -216,8 +223,12 @@ impl Inner {
 
 /// The name under which the pool knows where requests to `url` are sent.
 #[inline]
-fn pool_name<'a>(url: &'a Url, proxy: Option<&Proxy>) -> Result<Cow<'a, str>> {
-    let origin = target::origin(url)?;
+fn pool_name<'a>(
+    url: &'a Url,
+    parts: target::Parts<'a>,
+    proxy: Option<&Proxy>,
+) -> Result<Cow<'a, str>> {
+    let origin = target::origin(url, parts)?;
     Ok(match proxy {
         Some(proxy) => Cow::Owned(proxy.pool_name(url, &origin)),
         None => origin,
@@ -263,11 +274,11 @@ fn follow(
     own: Option<&Settings>,
     config: &Config,
 ) -> Result<bool> {
-    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
-    if limit == 0 || !head.status.is_redirection() {
+    if !head.status.is_redirection() {
         return Ok(false);
     }
-    let Some(location) = redirect::location(head) else { return Ok(false) };
+    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
+    let Some(location) = redirect::location(head).filter(|_| limit > 0) else { return Ok(false) };
     let (from, status) = (request.url.clone(), head.status);
     let to = redirect::target(&from, location)?;
     let policy: Option<&Policy> = own.and_then(|own| own.redirect_policy.as_ref());

@@ -34,11 +34,13 @@ pub use extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
 pub use extras::request_builder::RequestBuilder;
+#[cfg(feature = "charset")]
+pub use extras::text_reader::TextReader;
 pub use hooks::{Hook, ResponseView, Signal, SignalKind};
 pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
-pub use proto::CloseReason;
+pub use proto::{CloseReason, is_secret};
 pub use proxy::Proxy;
 pub use request::Request;
 pub use resolve::{Lookup, Resolve};
@@ -46,7 +48,7 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use secret::{is_secret, redact, redact_field, redact_url};
+pub use secret::{redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use target::IntoUrl;
 pub use timeout::Timeouts;

@@ -33,6 +33,8 @@ pub struct Response {
     /// Where the rest of the body comes from, unless all of it came along.
     stream: Option<Box<Stream>>,
     pub(crate) decoder: Option<Box<Decoder>>,
+    /// What is left of a piece that a reader took only a part of.
+    pub(crate) unread: Bytes,
     /// The most that is collected of the body, in bytes.
     pub(crate) limit: u64,
 }
@@ -63,7 +65,8 @@ impl Stream {
         step: impl FnOnce(&mut Lease, &mut Context<'_>) -> Poll<Result<T>>,
     ) -> Poll<Result<T>> {
         let outcome = match step(&mut self.lease, cx) {
-            Poll::Ready(outcome) => outcome,
+            Poll::Ready(Ok(step)) => self.timer.check_total().map(|()| step),
+            Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Err(ready!(self.timer.poll_elapsed(cx, &mut self.deadline))),
         };
         self.deadline.restart();
@@ -101,7 +104,15 @@ impl Response {
             let deadline = Deadline::new(Phase::Body, limits.wait);
             Some(Box::new(Stream { lease, timer, deadline }))
         };
-        Ok(Self { request, start, history, stream, decoder, limit: limits.bytes })
+        Ok(Self {
+            request,
+            start,
+            history,
+            stream,
+            decoder,
+            unread: Bytes::new(),
+            limit: limits.bytes,
+        })
     }
 
     /// The status code.
@@ -126,6 +137,12 @@ impl Response {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.start.head.headers()
+    }
+
+    /// The value of the first header field of this name: without the map, where one is all that is wanted.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.start.head.values(name).next()
     }
 
     /// The URL that answered: the last one, if redirects were followed.
@@ -166,7 +183,7 @@ impl Response {
 
     /// The next piece of the body; `None` at its end.
     ///
-    /// Pieces are as long as what the socket had, up to 512 KiB; one of 32 KiB or more keeps all of
+    /// After an error there are no more. Pieces are as long as what the socket had, up to 512 KiB; one of 32 KiB or more keeps all of
     /// its read buffer until it is dropped. Cancel-safe: a piece that was not returned has not been
     /// taken.
     ///
@@ -178,6 +195,9 @@ impl Response {
     }
 
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        if !self.unread.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.unread))));
+        }
         loop {
             if let Some(decoder) = &mut self.decoder {
                 match decoder.next() {
@@ -230,7 +250,7 @@ impl Response {
 
     fn poll_with(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<()>> {
         loop {
-            if self.decoder.is_some() || self.is_tunnel() {
+            if self.decoder.is_some() || self.is_tunnel() || !self.unread.is_empty() {
                 match ready!(self.poll_chunk(cx))? {
                     Some(bytes) => sink(&bytes),
                     None => return Poll::Ready(Ok(())),
@@ -293,7 +313,8 @@ impl Response {
 
     /// Whether all of the body has been read.
     pub(crate) fn is_over(&self) -> bool {
-        self.stream.is_none() && self.start.first.data.is_empty() && self.decoder.is_none()
+        let came = self.stream.is_none() && self.start.first.data.is_empty();
+        came && self.decoder.is_none() && self.unread.is_empty()
     }
 
     fn end(&mut self, trailers: Trailers) {
@@ -312,6 +333,7 @@ impl Response {
             None => error,
         };
         let error = error.for_request(&self.request.method, &self.request.url);
+        let error = error.of_response(self.status());
         if let Some(stream) = &stream {
             stream.timer.tell(SignalKind::RequestException { error: &error });
         }

@@ -61,7 +61,7 @@ fn expected(row: &Row, pace: Pace) -> String {
         return text.to_owned();
     };
     if rest.ends_with("another protocol") {
-        // They are the first of that protocol, and whoever speaks it gets them.
+        // They are the first of that protocol.
         return text.to_owned();
     }
     let before = before.rsplit_once(" | ").map_or("", |(before, _)| before);

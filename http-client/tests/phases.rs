@@ -4,12 +4,14 @@ mod support {
     pub mod server;
 }
 
-use mainspring_http::{Client, Error, Phase, RequestBuilder, Timeouts};
+use futures::future::{Either, select};
+use mainspring_http::{Client, ClientBuilder, Error, Phase, Proxy, RequestBuilder, Timeouts};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
 use std::time::Duration;
-use support::server::{Reply, Server};
+use support::server::{Reply, Server, ok};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(20));
 
@@ -32,7 +34,7 @@ fn failure(request: RequestBuilder) -> Error {
     mainspring::run(async { request.send().await.unwrap_err() })
 }
 
-/// A listener whose queue is full: it does not even answer who wants to connect.
+/// A listener whose queue is full: it does not even answer an attempt to connect.
 #[cfg(target_os = "linux")]
 fn deaf() -> (Socket, Vec<TcpStream>, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -69,7 +71,7 @@ fn a_host_that_does_not_answer_is_given_up() {
 #[cfg(feature = "tls")]
 #[test]
 fn a_server_that_does_not_shake_hands_is_given_up() {
-    // Connections are made in the kernel; nobody ever accepts this one.
+    // Connections are made in the kernel; this one is never accepted.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let timeouts = Timeouts { tls: SOON, ..none() };
@@ -97,7 +99,7 @@ fn a_server_that_does_not_read_is_given_up() {
 }
 
 #[test]
-fn a_body_that_nobody_asks_for_is_sent_after_a_while() {
+fn a_body_that_is_not_asked_for_is_sent_after_a_while() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -162,6 +164,160 @@ fn each_phase_has_its_own_timeout() {
         let error = client.get("http://name.test/").timeouts(timeouts).send().await.unwrap_err();
         assert_eq!(phase(error), Some(Phase::Resolve));
         assert_eq!(client.stats().open, 0);
+    });
+}
+
+/// As curl's `--connect-timeout`: one clock, whichever step of opening a connection hangs. The error says
+/// which.
+#[test]
+fn one_clock_for_all_of_opening_a_connection() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let opening = Timeouts { connect: SOON, ..none() };
+    let steps = |builder: ClientBuilder, url: String| {
+        let error = failure(builder.build().get(&url).timeouts(opening));
+        assert!(error.to_string().contains("timed out after 20ms"), "{error}");
+        error.phase()
+    };
+    let name = "http://name.test/".to_owned();
+    assert_eq!(steps(Client::builder().resolver(Never), name.clone()), Some(Phase::Resolve));
+    for scheme in ["http", "socks5h"] {
+        let proxy = Proxy::new(format!("{scheme}://{address}")).unwrap();
+        let url = if scheme == "http" { "https://name.test/".to_owned() } else { name.clone() };
+        if cfg!(feature = "tls") || scheme != "http" {
+            assert_eq!(steps(Client::builder().proxy(proxy), url), Some(Phase::Connect));
+        }
+    }
+    let proxy = Proxy::new(format!("socks5://{address}")).unwrap();
+    let builder = Client::builder().proxy(proxy).resolver(Never);
+    assert_eq!(steps(builder, "http://127.0.0.1/".to_owned()), Some(Phase::Connect));
+    let builder = || Client::builder().resolve("proxy.test", &[address.ip()]).resolver(Never);
+    let proxy = Proxy::new(format!("socks5://proxy.test:{}", address.port())).unwrap();
+    assert_eq!(steps(builder().proxy(proxy), name), Some(Phase::Resolve));
+    #[cfg(feature = "tls")]
+    assert_eq!(steps(Client::builder(), format!("https://{address}/")), Some(Phase::Tls));
+    // A step may have less time than all of them.
+    let both = Timeouts { resolve: SOON, connect: Some(Duration::from_secs(60)), ..none() };
+    let error = failure(builder().build().get("http://name.test/").timeouts(both));
+    assert_eq!(error.phase(), Some(Phase::Resolve), "{error}");
+    // It stops when the connection is there.
+    let server = Server::new(|_| Reply::SayAndHang(vec![]));
+    let head = Timeouts { head: Some(Duration::from_millis(60)), ..opening };
+    let error = failure(Client::new().get(server.url("/")).timeouts(head));
+    assert_eq!(error.phase(), Some(Phase::Head), "{error}");
+}
+
+/// curl (`-m 0`) and aiohttp (`ClientTimeout`, "None or 0 disables") take zero for no limit.
+#[test]
+fn zero_is_for_ever() {
+    let server = Server::new(|seen| match seen.line() {
+        "PUT /held" => ok(""),
+        _ => ok("hello"),
+    });
+    mainspring::run(async {
+        let zero = Some(Duration::ZERO);
+        let timeouts = Timeouts {
+            pool: zero,
+            connect: zero,
+            resolve: zero,
+            tls: zero,
+            write: zero,
+            head: zero,
+            read: zero,
+            total: zero,
+            expect_continue: Duration::ZERO,
+        };
+        let client = Client::builder().max_connections(1).timeouts(timeouts).build();
+        let get = || async { client.get(server.url("/")).send().await?.text().await };
+        let first = mainspring::spawn(client.get(server.url("/")).send());
+        assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), "hello");
+        // One waits for the other in the pool.
+        let (one, two) = futures::future::join(get(), get()).await;
+        assert_eq!((one.unwrap(), two.unwrap()), ("hello".to_owned(), "hello".to_owned()));
+        let total = client.get(server.url("/")).timeout(Duration::ZERO).send().await;
+        assert_eq!(total.unwrap().text().await.unwrap(), "hello");
+        let everything = client.get(server.url("/")).timeout(Duration::MAX).send().await;
+        assert_eq!(everything.unwrap().text().await.unwrap(), "hello");
+        // The body does not wait at all.
+        let held = client.put(server.url("/held")).header("expect", "100-continue").body("body");
+        assert_eq!(held.send().await.unwrap().status(), 200);
+    });
+}
+
+/// A clock that has run out ends the request also where there is always something to read.
+#[test]
+fn the_whole_request_is_timed_while_bytes_keep_coming() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for head in ["content-length: 1000000000000", "transfer-encoding: chunked"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut piece = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").into_bytes();
+            while stream.write_all(&piece).is_ok() {
+                piece = format!("2000\r\n{}\r\n", "x".repeat(0x2000)).into_bytes();
+            }
+        }
+    });
+    mainspring::run(async {
+        let client = Client::new();
+        for piecewise in [true, false] {
+            let request = client.get(&url).timeouts(Timeouts { total: SOON, ..none() });
+            let mut response = request.send().await.unwrap();
+            let error = match piecewise {
+                true => loop {
+                    if let Err(error) = response.chunk().await {
+                        break error;
+                    }
+                },
+                false => response.read_with(|_| ()).await.unwrap_err(),
+            };
+            assert_eq!(error.phase(), Some(Phase::Total), "{error}");
+        }
+    });
+    server.join().unwrap();
+}
+
+/// Interim responses, and framing without a byte of the body, do not wind a clock up again.
+#[test]
+fn what_brings_nothing_nearer_does_not_restart_a_clock() {
+    let early = || b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
+    let (go, steps) = channel();
+    let (go_on, more_steps) = channel();
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;".to_vec();
+    let mut replies = [
+        Reply::Steps((0..16).map(|_| early()).collect(), steps),
+        Reply::Steps([vec![head], vec![b"x".to_vec(); 1000]].concat(), more_steps),
+    ]
+    .into_iter();
+    let server = Server::new(move |_| replies.next().unwrap());
+    mainspring::run(async {
+        let client = Client::new();
+        let limit = Some(Duration::from_millis(60));
+        let timeouts = Timeouts { head: limit, read: limit, ..none() };
+        let send = || client.get(server.url("/")).timeouts(timeouts).send();
+        let mut told = 0;
+        let mut waiting = std::pin::pin!(send());
+        let error = loop {
+            let pause = mainspring::time::sleep(Duration::from_millis(20));
+            match select(waiting.as_mut(), pause).await {
+                Either::Left((outcome, _)) => break outcome.unwrap_err(),
+                Either::Right(_) => told += usize::from(go.send(()).is_ok()),
+            }
+        };
+        assert_eq!(error.phase(), Some(Phase::Head), "{error}");
+        assert!(told < 15, "all that the server had to say: {told}");
+        drop(go);
+        let response = send().await.unwrap();
+        let (mut told, mut waiting) = (0, std::pin::pin!(response.read_with(|_| ())));
+        let error = loop {
+            let pause = mainspring::time::sleep(Duration::from_millis(20));
+            match select(waiting.as_mut(), pause).await {
+                Either::Left((outcome, _)) => break outcome.unwrap_err(),
+                Either::Right(_) => told += usize::from(go_on.send(()).is_ok()),
+            }
+        };
+        assert_eq!(error.phase(), Some(Phase::Body), "{error}");
+        assert!(told < 900, "all that the server had to say: {told}");
     });
 }
 

@@ -6,7 +6,7 @@ mod support {
     pub mod tls_server;
 }
 
-use mainspring_http::{Client, ErrorKind, Proxy};
+use mainspring_http::{Client, Proxy};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -46,6 +46,7 @@ fn join(client: TcpStream, server: TcpStream) {
     copy(server_too, client_too);
 }
 
+#[cfg(feature = "tls")]
 fn read_head(client: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -139,7 +140,7 @@ fn a_tunnel_that_is_refused_is_told() {
             server.address
         );
         assert_eq!(error.to_string(), expected);
-        assert!(matches!(error.kind(), ErrorKind::Proxy(_)));
+        assert!(matches!(error.kind(), mainspring_http::ErrorKind::Proxy(_)));
     });
 }
 

@@ -74,7 +74,7 @@ impl Runtime {
     /// A runtime with the defaults.
     ///
     /// # Panics
-    /// If the operating system refuses a poller; [`Builder::build`] returns that as an error.
+    /// If the operating system refuses a poller; [`Builder::build`](crate::Builder::build) returns that as an error.
     #[track_caller]
     pub fn new() -> Runtime {
         match Runtime::builder().build() {

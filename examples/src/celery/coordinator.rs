@@ -15,9 +15,10 @@ use url::Url;
 use super::message::Call;
 use super::producer::Producer;
 use super::tasks::{FETCH, OTHER_VERSION, VERSION};
-use crate::commands::fetcher::Read;
+use crate::answer::Answer;
 use crate::options::Options;
-use crate::web::{Answer, FetchError};
+use crate::reader::Read;
+use crate::web::FetchError;
 
 /// The workers on a queue, as one crawl uses them.
 pub struct Workers {
@@ -91,12 +92,14 @@ impl Workers {
         let body: String = take(&mut told, "body").unwrap_or_default();
         let body = STANDARD.decode(body).unwrap_or_default().into();
         let read = Read {
-            is_whole: true,
+            left: 0,
             links: take(&mut told, "links").unwrap_or_default(),
+            nofollow: take(&mut told, "nofollow").unwrap_or_default(),
             selected: take(&mut told, "selected").unwrap_or_default(),
             cut: take(&mut told, "cut"),
         };
-        let answer = Answer { url: url.clone(), status, content_type, body };
+        let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
+        let answer = Answer { content_type, body, ..head };
         Ok((answer, read, told["len"].as_u64().unwrap_or_default()))
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
@@ -20,11 +20,13 @@ use url::Url;
 
 use super::guard;
 use super::message::{Call, Fault, show};
-use crate::commands::fetcher::Reader;
+use crate::answer::Answer;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::extract::{self, MAX_STEPS};
+use crate::links::Nofollow;
 use crate::polite::pace::back_off;
-use crate::web::{Answer, read, retry_after};
+use crate::reader::Reader;
+use crate::web::{read, retry_after};
 
 /// Fetches a page.
 pub const FETCH: &str = "mainspring.fetch";
@@ -190,12 +192,12 @@ impl Tasks {
                 return Err(Fault::new("OSError", text));
             }
             let retry_after = retry_after(fields, SystemTime::now());
-            let content_type = fields.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-            let content_type = String::from_utf8_lossy(content_type).into_owned();
+            let head = Answer::without_body(url.clone(), status, fields);
+            let content_type = &head.content_type;
             let max = options.max_size.unwrap_or(self.max_size).min(self.max_size);
             let announced = response.content_length().filter(|bytes| *bytes > max);
             let unwanted =
-                options.only_pages && status.is_success() && !options.is_for(&content_type);
+                options.only_pages && status.is_success() && !options.is_for(content_type);
             let unread = match announced {
                 _ if unwanted => Some(format!("nothing asks for {}", show(&json!(content_type)))),
                 Some(bytes) => {
@@ -213,7 +215,7 @@ impl Tasks {
             if !whole || (unread.is_some() && options.version.is_none()) {
                 return Err(value_error(&format!("its body is larger than {max} bytes")));
             }
-            let answer = Answer { url, status, content_type, body };
+            let answer = Answer { body, ..head };
             return Ok(Page { answer, moved, retry_after, unread });
         }
         unreachable!("a page redirects not for ever")
@@ -241,6 +243,7 @@ struct Options {
     links: bool,
     max_retries: u64,
     max_size: Option<u64>,
+    nofollow: Nofollow,
     /// A coordinator's: bodies of other kinds, and those that are too long, are left unread.
     only_pages: bool,
     redirects: Option<usize>,
@@ -250,7 +253,7 @@ struct Options {
 }
 
 /// The names of those.
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 15] = [
     "assets",
     "attr",
     "body",
@@ -260,6 +263,7 @@ const OPTIONS: [&str; 14] = [
     "links",
     "max_retries",
     "max_size",
+    "nofollow",
     "only_pages",
     "redirects",
     "select",
@@ -289,11 +293,11 @@ impl Options {
             self.select.as_deref().map(|css| Selector::parse(css).map_err(|e| bad(css, e)));
         let (select, attribute, assets) = (select.transpose()?, self.attr.clone(), self.assets);
         let reads = self.links || assets || select.is_some();
-        Ok(reads.then_some(Reader { select, attribute, assets }))
+        Ok(reads.then_some(Reader { select, attribute, assets, nofollow: self.nofollow }))
     }
 
     fn is_for(&self, content_type: &str) -> bool {
-        Reader { select: None, attribute: None, assets: self.assets }.is_for(content_type)
+        Reader { assets: self.assets, ..Reader::default() }.is_for(content_type)
     }
 
     /// What is told of a page.
@@ -324,6 +328,7 @@ impl Options {
             let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
             add("links", self.links || self.assets, json!(read.links));
             add("selected", select, json!(read.selected));
+            add("nofollow", read.nofollow > 0, json!(read.nofollow));
             add("cut", true, json!(read.cut));
         }
         Ok(value)

@@ -15,6 +15,7 @@ use super::values::{
 };
 use super::workers::Sharing;
 use crate::credentials::{Audience, Credentials, Field};
+use crate::links::Nofollow;
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
@@ -145,6 +146,9 @@ pub struct Asking {
     /// Print this attribute of what was selected, instead of its text
     #[arg(long, value_name = "NAME", requires = "select")]
     pub attr: Option<String>,
+    /// Which nofollow to obey: pages (robots meta and X-Robots-Tag), links (rel too) or ignore
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t, hide_possible_values = true)]
+    pub nofollow: Nofollow,
     /// Write pages.jsonl and pages.csv, with timings and sizes, into this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use mainspring::spawn_blocking;
 use mainspring::time::now;
-use scraper::Selector;
 use serde::de::IgnoredAny;
 use url::Url;
 
 use super::result_writer::Found;
+use crate::answer::Answer;
 use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
 use crate::crawl::record::Record;
 use crate::crawl::scope::Scope;
-use crate::credentials::take_userinfo;
-use crate::extract::{self, MAX_STEPS};
+use crate::extract::MAX_STEPS;
 use crate::output::{OutDir, names};
+use crate::reader::Reader;
 use crate::value::millis;
-use crate::web::{Answer, FetchError, Web};
+use crate::web::{FetchError, Web};
 
 /// Bodies up to this size, in bytes, are parsed on the loop: it takes less time than handing them
 /// to another thread is worth. Larger ones would hold the loop for milliseconds.
@@ -85,7 +85,7 @@ impl Fetcher {
                 (read, answer.body.len() as u64)
             }
         };
-        let read = match read.filter(|read| read.is_whole) {
+        let read = match read.filter(|read| read.left == 0) {
             Some(read) => read,
             None => {
                 let answer = answer.clone();
@@ -108,6 +108,7 @@ impl Fetcher {
             bytes,
             took_ms: millis(took),
             links: read.links.len(),
+            nofollow: read.nofollow,
             file,
             selected: read.selected,
             cut: read.cut,
@@ -153,57 +154,5 @@ impl BodyStore {
         // A disk that is full stays so: to fetch on would be for nothing.
         written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
         Ok(name)
-    }
-}
-
-/// Reads pages: on the loop or off it.
-pub(crate) struct Reader {
-    pub(crate) select: Option<Selector>,
-    pub(crate) attribute: Option<String>,
-    pub(crate) assets: bool,
-}
-
-/// What was read from a page.
-pub(crate) struct Read {
-    /// No limit has cut the page short.
-    pub(crate) is_whole: bool,
-    pub(crate) links: Vec<Url>,
-    pub(crate) selected: Vec<String>,
-    /// What limits have cut.
-    pub(crate) cut: Option<String>,
-}
-
-impl Reader {
-    /// Whether a linked body of this type is of use: it may hold links, is a text, or is of the kind
-    /// that pages show and the command line asks for.
-    pub(crate) fn is_for(&self, content_type: &str) -> bool {
-        let kind = content_type.trim_start().to_ascii_lowercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| kind.contains(part));
-        !kind.contains('/')
-            || has(&["text/", "html", "xml", "json", "javascript"])
-            || (self.assets && has(&["image/", "audio/", "video/", "font"]))
-    }
-
-    /// The links of a page, and what was selected from it.
-    pub(crate) fn read(&self, answer: &Answer, max_steps: usize) -> Read {
-        if !answer.is_html() {
-            return Read { is_whole: true, links: Vec::new(), selected: Vec::new(), cut: None };
-        }
-        let (html, is_whole) = extract::html(&answer.text(), max_steps);
-        // Links are relative to where redirects have led, not to where the link pointed.
-        let (mut links, mut left_out) = extract::links(&html, &answer.url);
-        if self.assets {
-            let (assets, more) = extract::assets(&html, &answer.url);
-            links.extend(assets);
-            left_out += more;
-        }
-        // Credentials in a link are the page's, not ours: they are neither sent nor kept.
-        links.iter_mut().for_each(|link| drop(take_userinfo(link)));
-        let select = |selector| extract::select(&html, selector, self.attribute.as_deref());
-        let selected = self.select.as_ref().map(select).unwrap_or_default();
-        let deep = (!is_whole).then(|| "its elements are nested too deep to read all".to_owned());
-        let many = (left_out > 0).then(|| format!("{left_out} links are too many or too long"));
-        let cut: Vec<String> = deep.into_iter().chain(many).collect();
-        Read { is_whole, links, selected, cut: (!cut.is_empty()).then(|| cut.join(", ")) }
     }
 }

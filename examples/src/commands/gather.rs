@@ -14,7 +14,7 @@ use scraper::selector::ToCss;
 use serde_json::json;
 use url::Url;
 
-use super::fetcher::{BodyStore, Fetcher, Reader};
+use super::fetcher::{BodyStore, Fetcher};
 use super::result_writer::ResultWriter;
 use crate::celery::Workers;
 use crate::cli::Asking;
@@ -29,6 +29,7 @@ use crate::failure::Failure;
 use crate::live;
 use crate::options::{Options, trusting};
 use crate::output::{OutDir, check};
+use crate::reader::Reader;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::{STDERR, Text};
@@ -156,6 +157,7 @@ pub fn gather(
         let workers = producer.map(|producer| {
             let body = plan.out.is_some() && (asking.bodies || asking.json);
             let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
+                "nofollow": asking.nofollow,
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
             Workers::new(producer, &options, &read)
         });
@@ -209,6 +211,7 @@ async fn carry_out(
         select: asking.select.clone(),
         attribute: asking.attr.clone(),
         assets: plan.assets,
+        nofollow: asking.nofollow,
     };
     let fetcher = Rc::new(Fetcher {
         web: web.clone(),

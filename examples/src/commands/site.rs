@@ -235,6 +235,8 @@ fn report(gathered: &Gathered) -> String {
             format!("half of them; 95 %: {}; all: {}", shown(most_but_few), shown(*most)),
         );
     }
+    let nofollow: usize =
+        gathered.records[gathered.earlier..].iter().map(|record| record.nofollow).sum();
     for (count, name, note) in [
         (totals.retries, "tried again", "since their host was busy"),
         (totals.forbidden, "forbidden", "by robots.txt"),
@@ -243,6 +245,11 @@ fn report(gathered: &Gathered) -> String {
             gathered.counts.unasked as u64,
             "not asked for",
             "links to hosts without a readable robots.txt",
+        ),
+        (
+            nofollow as u64,
+            "nofollow",
+            "links not followed as their pages ask; --nofollow ignore does",
         ),
         (gathered.counts.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),

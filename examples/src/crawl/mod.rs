@@ -10,6 +10,7 @@ pub mod frontier;
 mod invariants;
 pub mod job;
 pub mod journal;
+pub mod listing;
 pub mod record;
 pub mod redirect;
 pub mod scope;

@@ -44,12 +44,19 @@ pub struct Record {
     pub timings: Timings,
     /// How many links it has.
     pub links: usize,
+    /// How many more it has that are not followed since it asks for that (`nofollow`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nofollow: usize,
     /// The file that its body is kept in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// What was selected from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selected: Vec<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Record {
@@ -85,6 +92,7 @@ impl Record {
             took_ms: 0.0,
             timings: Timings::default(),
             links: 0,
+            nofollow: 0,
             file: None,
             selected: Vec::new(),
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credentials::{take_userinfo, without_userinfo};
-use crate::extract::MAX_URL;
+use crate::links::MAX_URL;
 use crate::text::shortened;
 
 /// How many redirects one page may take, as with aiohttp.

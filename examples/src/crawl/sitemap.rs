@@ -4,29 +4,21 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 use mainspring::spawn_blocking;
-use scraper::Selector;
 use url::Url;
 
+use super::listing::{self, Listing};
 use super::redirect::MAX_REDIRECTS;
 use super::scope::Scope;
-use crate::extract;
+use crate::answer::Answer;
 use crate::text::Printable;
-use crate::web::{Answer, Web};
+use crate::web::Web;
+use crate::xml;
 
 /// How many sitemaps one index may lead to; the protocol's own bound is higher and never reached.
 pub const MAX_SITEMAPS: usize = 500;
 
 /// The longest sitemap that is unpacked, in bytes: what the protocol allows one to have.
 pub const MAX_UNPACKED: usize = 50 * 1024 * 1024;
-
-/// What one sitemap lists.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Sitemap {
-    /// Pages.
-    pub pages: Vec<Url>,
-    /// Further sitemaps, if it is an index.
-    pub sitemaps: Vec<Url>,
-}
 
 /// What sitemaps list, as far as they could be had.
 #[derive(Debug, Default)]
@@ -57,6 +49,11 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
                 continue;
             }
         };
+        let missing = (sitemap.left_out > 0)
+            .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
+        for what in sitemap.cut.into_iter().chain(missing) {
+            listed.cuts.push(format!("of the sitemap {}, {what}", Printable(url.as_str())));
+        }
         listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
             match to_read.contains(&url) {
@@ -78,7 +75,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
     listed.pages.truncate(most);
 }
 
-async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Sitemap, String> {
+async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Listing, String> {
     let asked = web.get_beside(url, MAX_UNPACKED, MAX_REDIRECTS, scope).await;
     let (answer, is_whole) = asked.map_err(|error| error.to_string())?;
     if !is_whole {
@@ -90,14 +87,18 @@ async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Sitemap, String> {
 
 /// Reads a sitemap that may be packed: a file by the name of `sitemap.xml.gz` is packed in itself,
 /// whatever the coding of the answer, which the client has undone.
-fn open(answer: &Answer) -> Result<Sitemap, String> {
+fn open(answer: &Answer) -> Result<Listing, String> {
     // The first bytes tell better than names and types do (RFC 1952 §2.3.1).
-    if !answer.body.starts_with(&[0x1f, 0x8b]) {
-        return Ok(parse(&answer.text(), &answer.url));
+    let body = match answer.body.starts_with(&[0x1f, 0x8b]) {
+        true => unpack(&answer.body, MAX_UNPACKED)?.into(),
+        false => answer.body.clone(),
+    };
+    let (text, _) = xml::decode(&body, answer.media_type().charset.as_deref());
+    let listing = listing::parse(&text, &answer.url)?;
+    match listing.cut {
+        Some(reason) if listing.pages.is_empty() && listing.sitemaps.is_empty() => Err(reason),
+        _ => Ok(listing),
     }
-    let unpacked = unpack(&answer.body, MAX_UNPACKED)?;
-    let unpacked = Answer { body: unpacked.into(), ..answer.clone() };
-    Ok(parse(&unpacked.text(), &answer.url))
 }
 
 /// The content of a packed file, if it is whole and not longer than `limit` bytes.
@@ -112,57 +113,10 @@ fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, String> {
     Ok(unpacked)
 }
 
-/// Reads a sitemap in XML, or one that is plain text with an address in each line.
-///
-/// The XML is read by the HTML parser, which takes any: of all that a sitemap may say, only `loc`
-/// matters, and an element by that name means the same to both.
-#[must_use]
-pub fn parse(text: &str, base: &Url) -> Sitemap {
-    let address = |text: &str| base.join(text.trim()).ok().filter(|url| url.has_host());
-    if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-        let pages = text.lines().filter(|line| line.contains("://")).filter_map(address).collect();
-        return Sitemap { pages, sitemaps: Vec::new() };
-    }
-    let (html, _) = extract::html(text, extract::MAX_STEPS);
-    let all = |css: &str| -> Vec<Url> {
-        let selector = Selector::parse(css).expect("a selector written here");
-        let texts = html.select(&selector).map(|element| element.text().collect::<String>());
-        texts.filter_map(|text| address(&text)).collect()
-    };
-    Sitemap { pages: all("url loc"), sitemaps: all("sitemap loc") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write as _;
-
-    fn parsed(text: &str) -> (Vec<String>, Vec<String>) {
-        let sitemap = parse(text, &Url::parse("http://h/sitemap.xml").expect("a URL"));
-        let texts = |urls: Vec<Url>| urls.iter().map(Url::to_string).collect();
-        (texts(sitemap.pages), texts(sitemap.sitemaps))
-    }
-
-    #[test]
-    fn pages_and_further_sitemaps_are_told_apart() {
-        let list = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-            <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n\
-            <url><loc> http://h/a?x=1&amp;y=2 </loc><lastmod>2026-01-01</lastmod></url>\n\
-            <url><xhtml:link rel=\"alternate\" href=\"http://h/de\"/><loc>http://h/b</loc>\
-            <image:image><image:loc>http://h/i.png</image:loc></image:image></url>\n</urlset>";
-        assert_eq!(parsed(list), (vec!["http://h/a?x=1&y=2".into(), "http://h/b".into()], vec![]));
-        let index = "<sitemapindex><sitemap><loc>http://h/1.xml</loc></sitemap></sitemapindex>";
-        assert_eq!(parsed(index), (vec![], vec!["http://h/1.xml".into()]));
-    }
-
-    #[test]
-    fn plain_text_is_a_list_of_addresses() {
-        assert_eq!(
-            parsed("http://h/a\r\n\r\nhttp://h/b\nnonsense"),
-            (vec!["http://h/a".into(), "http://h/b".into()], vec![])
-        );
-        assert_eq!(parsed(""), (vec![], vec![]));
-    }
 
     fn gzipped(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -175,6 +129,8 @@ mod tests {
             url: Url::parse("http://h/sitemap.xml.gz").expect("a URL"),
             status: http::StatusCode::OK,
             content_type: "application/gzip".to_owned(),
+            refresh: None,
+            asks_nofollow: false,
             body: body.into(),
         };
         open(&answer).map(|sitemap| sitemap.pages.iter().map(Url::to_string).collect())
@@ -196,5 +152,32 @@ mod tests {
         let bomb = gzipped(&[b' '; 1_001]);
         assert_eq!(unpack(&bomb, 1_001).map(|unpacked| unpacked.len()), Ok(1_001));
         assert_eq!(unpack(&bomb, 1_000), Err("unpacked it is longer than 1000 bytes".to_owned()));
+    }
+
+    #[test]
+    fn a_list_is_read_in_its_encoding_packed_or_not() {
+        let utf_16 = |text: &str, of: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(of).collect()
+        };
+        let xml = |label: &str| {
+            format!(
+                "<?xml version='1.0' encoding='{label}'?><urlset><url><loc>http://h/д</loc></url></urlset>"
+            )
+        };
+        let windows_1251 =
+            |text: &str| mainspring_http::encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
+        for body in [
+            xml("utf-8").into_bytes(),
+            windows_1251(&xml("windows-1251")),
+            windows_1251(&format!("\r\n{}", xml("cp1251"))),
+            utf_16(&xml("utf-16"), u16::to_le_bytes),
+            utf_16(&format!("\u{feff}{}", xml("utf-8")), u16::to_be_bytes),
+            "\u{feff}http://h/д\r\n".into(),
+            utf_16("\u{feff}\nhttp://h/д\n", u16::to_le_bytes),
+        ] {
+            let expected = Ok(vec!["http://h/%D0%B4".to_owned()]);
+            assert_eq!(opened(gzipped(&body)), expected, "{}", body.escape_ascii());
+            assert_eq!(opened(body), expected);
+        }
     }
 }

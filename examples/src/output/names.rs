@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::canonical::canonical;
+use crate::media_type::MediaType;
 
 /// The longest readable part of a name, in bytes.
 const READABLE: usize = 80;
@@ -47,21 +48,21 @@ fn hash(text: &str) -> u64 {
 
 /// An extension for a content type; `bin` for one that is not in the list.
 fn extension(content_type: &str) -> &'static str {
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    match kind.to_ascii_lowercase().as_str() {
+    let kind = MediaType::parse(content_type);
+    match &*kind.essence {
         "text/html" | "application/xhtml+xml" => "html",
         "application/json" => "json",
         "text/plain" => "txt",
         "text/css" => "css",
         "text/csv" => "csv",
         "text/javascript" | "application/javascript" => "js",
-        "application/xml" | "text/xml" => "xml",
         "application/pdf" => "pdf",
         "image/png" => "png",
         "image/jpeg" => "jpg",
         "image/gif" => "gif",
         "image/webp" => "webp",
         "image/svg+xml" => "svg",
+        _ if kind.is_xml() => "xml",
         _ => "bin",
     }
 }

@@ -1,4 +1,4 @@
-//! What a jar makes of `Set-Cookie`: never more than was said, never to somebody else, and always
+//! What a jar makes of `Set-Cookie`: never more than was said, never to another host, and always
 //! something that can be sent.
 
 use mainspring_http::http::HeaderValue;

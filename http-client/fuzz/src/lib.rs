@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What must hold for every input, whoever made it up. Each function takes an input of the fuzzer
+//! What must hold for every input. Each function takes an input of the fuzzer
 //! and panics if something does not hold.
 //!
 //! The targets of `cargo fuzz` only call these; the macro that they need writes unsafe code, which
@@ -7,6 +7,7 @@
 
 mod cookies;
 mod encoding;
+mod links;
 mod peer;
 mod redirect;
 mod resp;
@@ -14,6 +15,7 @@ mod response;
 
 pub use cookies::cookies;
 pub use encoding::encoding;
+pub use links::links;
 pub use redirect::redirect;
 pub use resp::resp;
 pub use response::{chunks, response};

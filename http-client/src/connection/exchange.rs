@@ -46,10 +46,16 @@ pub(crate) fn exchange(
                     connection.poll_reply(cx).map_ok(Sent::Reply)
                 }
             };
-            let mut next = stage;
+            let (mut next, mut progress) = (stage, false);
             match step {
-                Poll::Ready(Ok(Sent::Reply(Some(start)))) => return Poll::Ready(Ok(start)),
-                Poll::Ready(Ok(Sent::Reply(None) | Sent::Some)) => {}
+                Poll::Ready(Ok(Sent::Reply(Some(start)))) => {
+                    return Poll::Ready(timer.check_total().map(|()| start));
+                }
+                Poll::Ready(Ok(Sent::Reply(None))) => {}
+                Poll::Ready(Ok(Sent::Some)) => progress = true,
+                Poll::Ready(Ok(Sent::Held)) if timeouts.expect_continue.is_zero() => {
+                    connection.release_body();
+                }
                 Poll::Ready(Ok(Sent::Held)) => next = Stage::AwaitContinue,
                 Poll::Ready(Ok(Sent::All)) => {
                     timer.tell(SignalKind::RequestHeadersSent { bytes: connection.sent() });
@@ -68,8 +74,10 @@ pub(crate) fn exchange(
                 connection.release_body();
                 next = Stage::Send;
             }
+            if next != stage || progress {
+                deadline = next.deadline(timeouts);
+            }
             stage = next;
-            deadline = stage.deadline(timeouts);
         }
     })
 }

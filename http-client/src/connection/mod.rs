@@ -1,17 +1,15 @@
-//! One connection to one server: the only file that touches both a socket and the protocol.
+//! One connection to one server: the only module that touches both a socket and the protocol.
 //!
 //! A connection carries one exchange at a time. [`Connection::begin`] puts a request head in its
 //! outgoing side, [`Connection::poll_send`] moves that and the body out, [`Connection::poll_reply`]
 //! waits for the head of the answer and [`Connection::poll_body`] for what follows it. While it
 //! waits it holds no buffer; what has come in has been decoded, so there is nothing to hold.
-//!
-//! More than 400 lines: sending, receiving and closing share one socket and one state, and apart from
-//! each other none of them could be checked against it.
 
 mod buffer;
 mod exchange;
 mod outgoing;
 mod response_start;
+mod sending;
 
 pub(crate) use buffer::take_write_buffer;
 pub(crate) use exchange::exchange;
@@ -24,7 +22,7 @@ use crate::proto::{
 };
 use crate::transport::Transport;
 use buffer::ReadBuffer;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 use outgoing::Outgoing;
 use response_start::{Piece, Reply};
@@ -130,83 +128,6 @@ impl Connection {
         self.replied = false;
     }
 
-    /// Sends as much as the socket takes. If it takes no more, looks for an early answer.
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Sent>> {
-        let before = self.sent;
-        match self.poll_send_all(cx) {
-            Poll::Ready(Ok(true)) => Poll::Ready(Ok(Sent::All)),
-            Poll::Ready(Ok(false)) => Poll::Ready(Ok(Sent::Held)),
-            Poll::Ready(Err(failed)) if matches!(failed.kind(), ErrorKind::Io { .. }) => {
-                // A server that refuses a body answers and closes; its answer says more than the
-                // broken pipe does.
-                match self.poll_reply(cx) {
-                    Poll::Ready(Ok(reply)) => Poll::Ready(Ok(Sent::Reply(reply))),
-                    Poll::Ready(Err(error)) if matches!(error.kind(), ErrorKind::Tls(_)) => {
-                        Poll::Ready(Err(error))
-                    }
-                    _ => Poll::Ready(Err(failed)),
-                }
-            }
-            Poll::Ready(Err(failed)) => Poll::Ready(Err(failed)),
-            Poll::Pending => match self.poll_reply(cx) {
-                Poll::Ready(reply) => Poll::Ready(reply.map(Sent::Reply)),
-                Poll::Pending if self.sent > before => Poll::Ready(Ok(Sent::Some)),
-                Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-
-    /// `100 Continue` has come, or nothing has for long enough.
-    pub(crate) fn release_body(&mut self) {
-        self.outgoing.release();
-    }
-
-    /// The body that waits for `100 Continue`, of which nothing has been sent.
-    pub(crate) fn take_held_body(&mut self) -> Option<Body> {
-        self.outgoing.take_held_body()
-    }
-
-    /// `true` once all is sent, `false` once all but a held body is.
-    fn poll_send_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
-        let failed = |error| Error::io(Phase::Write, error);
-        loop {
-            // The body's first piece goes out with the head, in one write, if it can be had at once.
-            let filled = self.outgoing.poll_fill(cx)?;
-            ready!(self.poll_drain(cx)).map_err(failed)?;
-            let held = self.outgoing.is_held();
-            if held || self.outgoing.is_sent() || filled.is_pending() {
-                ready!(self.transport.poll_flush(cx)).map_err(failed)?;
-                ready!(filled);
-                return Poll::Ready(Ok(!held));
-            }
-        }
-    }
-
-    /// Writes what has been gathered.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let out = &mut self.outgoing;
-        loop {
-            while out.at < out.bytes.len() {
-                let count = ready!(self.transport.poll_write(cx, &out.bytes[out.at..]))?;
-                out.at += count;
-                self.sent += count as u64;
-            }
-            out.at = 0;
-            out.bytes.clear();
-            let Some(body) = out.body.as_mut().filter(|body| !body.piece.is_empty()) else { break };
-            while !body.piece.is_empty() {
-                let count = ready!(self.transport.poll_write(cx, &body.piece))?;
-                body.piece.advance(count);
-                self.sent += count as u64;
-            }
-            if body.chunked {
-                out.bytes.extend_from_slice(b"\r\n");
-            }
-        }
-        buffer::keep_write_buffer(std::mem::take(&mut out.bytes));
-        Poll::Ready(Ok(()))
-    }
-
     /// Waits for the head of an answer.
     pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply>> {
         loop {
@@ -287,15 +208,24 @@ impl Connection {
         cx: &mut Context<'_>,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Poll<Result<Option<Trailers>>> {
-        if let Some(error) = self.late_error.take() {
-            return Poll::Ready(Err(error));
+        let mut seen = false;
+        loop {
+            if let Some(error) = self.late_error.take() {
+                return Poll::Ready(Err(error));
+            }
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+            if count == 0 {
+                self.decoder.eof()?;
+                return Poll::Ready(Ok(Some(None)));
+            }
+            let step = self.decode_with(&buffer, 0, count, &mut |data| {
+                seen = true;
+                sink(data);
+            })?;
+            if seen || step.is_some() {
+                return Poll::Ready(Ok(step));
+            }
         }
-        let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
-        if count == 0 {
-            self.decoder.eof()?;
-            return Poll::Ready(Ok(Some(None)));
-        }
-        Poll::Ready(self.decode_with(&buffer, 0, count, sink))
     }
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.

@@ -169,35 +169,17 @@ impl fmt::Debug for Body {
     }
 }
 
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self(Kind::Bytes(bytes))
-    }
+macro_rules! from_bytes {
+    ($($kind:ty),+) => {$(
+        impl From<$kind> for Body {
+            fn from(bytes: $kind) -> Self {
+                Self(Kind::Bytes(bytes.into()))
+            }
+        }
+    )+};
 }
 
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Kind::Bytes(bytes.into()))
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Self(Kind::Bytes(text.into()))
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Self {
-        Self(Kind::Bytes(Bytes::from_static(text.as_bytes())))
-    }
-}
-
-impl From<&'static [u8]> for Body {
-    fn from(bytes: &'static [u8]) -> Self {
-        Self(Kind::Bytes(Bytes::from_static(bytes)))
-    }
-}
+from_bytes!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
 
 struct ReaderStream<R> {
     reader: Pin<Box<R>>,

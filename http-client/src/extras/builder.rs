@@ -353,7 +353,7 @@ impl ClientBuilder {
         Ok(self)
     }
 
-    /// Takes any certificate for good. **Dangerous**: whoever is on the way to the server can read
+    /// Accepts any certificate. **Dangerous**: everyone on the way to the server can read
     /// and change everything.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.connector.tls.options.accept_invalid = accept;

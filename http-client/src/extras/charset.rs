@@ -43,7 +43,7 @@ pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Enco
     let start = &start[..start.len().min(ENCODING_BYTES)];
     let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
     let kind = content_type.trim_ascii_start().split(ends).next().unwrap_or_default();
-    let is = |part: &str| find(kind, part.as_bytes()).is_some();
+    let is = |part: &str| kind.windows(part.len()).any(|window| window == part.as_bytes());
     let (is_html, is_xml) = (is("html") || kind.is_empty(), is("xml"));
     let said = if is_xml { prescan::xml(start) } else { None };
     let said = said.or_else(|| if is_html { prescan::html(start) } else { None });
@@ -110,7 +110,7 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
 
 /// The `charset` parameter of a `Content-Type` in small letters; the first whose encoding is known. What
 /// stands between parameters may be a semicolon, or, as servers have it, a comma or a blank.
-fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
     let mut rest = content_type;
     while let Some(at) = rest.iter().position(|byte| b";, \t\"".contains(byte)) {
         let (separator, after) = (rest[at], &rest[at + 1..]);

@@ -1,5 +1,5 @@
-//! Opening a connection: look the host up, connect, and shake hands for TLS, each by its clock, and
-//! all of it by one more.
+//! Opening a connection: look the host up, connect, open a tunnel, and shake hands for TLS, all of it
+//! by one clock.
 
 use crate::connect;
 use crate::connection::Connection;
@@ -61,8 +61,7 @@ impl Connector {
                     false => [].into(),
                 };
                 let opening = pin!(proxy.tunnel(socket, url, &known));
-                let phase = Phase::Connect;
-                let opened = timer.within_future(phase, timeouts.connect, opening).await;
+                let opened = timer.within_future(Phase::Connect, None, opening).await;
                 socket = match opened.and_then(|opened| opened).map_err(blame)? {
                     Transport::Plain(socket) => socket,
                     Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
@@ -105,14 +104,13 @@ impl Connector {
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
             let connecting = pin!(mainspring::net::UnixStream::connect(path));
-            let stream = timer.within_future(Phase::Connect, timeouts.connect, connecting).await?;
+            let stream = timer.within_future(Phase::Connect, None, connecting).await?;
             let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
             return Ok((Socket::Unix(stream), None));
         }
         let addresses = self.lookup(host, timeouts, timer).await?;
         let connecting = pin!(connect::connect(&addresses, port));
-        let (stream, address) =
-            timer.within_future(Phase::Connect, timeouts.connect, connecting).await??;
+        let (stream, address) = timer.within_future(Phase::Connect, None, connecting).await??;
         Ok((Socket::Tcp(stream), Some(address)))
     }
 }

@@ -1,7 +1,8 @@
-//! The one error of the client: what failed, in which phase, to whom, and how far it had got.
+//! The one error of the client: what failed, in which phase, on which request, and how far it had got.
 
 use crate::proto::ProtocolError;
 use crate::secret::{for_person, redact_url};
+use http::StatusCode;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -109,6 +110,8 @@ pub enum ErrorKind {
     Json(String),
     /// The source of the request body failed.
     RequestBody(io::Error),
+    /// A status of 400 or more, where that was to be an error.
+    Status(StatusCode),
 }
 
 /// Bytes of a URL, of a reason and of a proxy's URL that an error's text repeats.
@@ -133,6 +136,7 @@ struct Inner {
     reused: Option<bool>,
     sent: u64,
     received: u64,
+    status: Option<StatusCode>,
 }
 
 // What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
@@ -141,8 +145,18 @@ impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         let (request, proxy, phase, address, reused) = (None, None, None, None, None);
-        let (sent, received) = (0, 0);
-        Self(Box::new(Inner { kind, request, proxy, phase, address, reused, sent, received }))
+        let (sent, received, status) = (0, 0, None);
+        Self(Box::new(Inner {
+            kind,
+            request,
+            proxy,
+            phase,
+            address,
+            reused,
+            sent,
+            received,
+            status,
+        }))
     }
 
     #[cold]
@@ -195,6 +209,19 @@ impl Error {
             self.0.received = received;
         }
         self
+    }
+
+    /// Says which status the response had.
+    #[cold]
+    pub(crate) fn of_response(mut self, status: StatusCode) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// The status of the response, if its head had come.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
     }
 
     /// What went wrong.
@@ -313,6 +340,7 @@ impl ErrorKind {
             Self::BodyTooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
             Self::Decode(reason) => write!(f, "cannot decode the body: {reason}"),
             Self::Json(reason) => write!(f, "not the expected JSON: {reason}"),
+            Self::Status(status) => write!(f, "the response is {status}"),
             Self::RequestBody(source) => write!(f, "the source of the body failed: {source}"),
         }
     }

@@ -82,7 +82,8 @@ pub enum SignalKind<'a> {
         /// Bytes that were sent, head and body.
         bytes: u64,
     },
-    /// The response redirects, and is followed.
+    /// The response redirects, and is followed; or it refuses `100-continue` (417), and the request goes
+    /// on without.
     RequestRedirect {
         /// The response.
         response: ResponseView<'a>,

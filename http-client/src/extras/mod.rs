@@ -27,7 +27,7 @@ pub(crate) mod hooks;
 pub(crate) mod hop;
 pub(crate) mod multipart;
 pub(crate) mod proxy;
-mod reading;
+pub(crate) mod reading;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod request_builder;
@@ -39,6 +39,8 @@ pub(crate) mod shared;
 pub(crate) mod socket;
 pub(crate) mod stats;
 pub(crate) mod target;
+#[cfg(feature = "charset")]
+pub(crate) mod text_reader;
 pub(crate) mod timeout;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -10,8 +10,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Random bytes in a boundary. It has to be hard to guess, lest somebody's text contains it on
-/// purpose.
+/// Random bytes in a boundary. It has to be hard to guess, so that no text can be made to contain
+/// it.
 const BOUNDARY_BYTES: usize = 16;
 
 /// A form of named parts, for [`RequestBuilder::multipart`](crate::RequestBuilder::multipart).

@@ -1,22 +1,46 @@
-//! The body of a response in other forms: whole, as text, as JSON.
+//! The body of a response in other forms: whole, as text, as JSON, as a stream, as a reader.
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "charset")]
+use crate::extras::charset;
+use crate::proto::ProtocolError;
 use crate::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_core::Stream;
+use futures_io::{AsyncBufRead, AsyncRead};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 /// The most that is set aside for a body on the word of its `Content-Length` alone.
 const TRUSTED_LENGTH: u64 = 1024 * 1024;
 
 impl Response {
+    /// The response itself, or [`ErrorKind::Status`] if its status is 400 or more.
+    ///
+    /// # Errors
+    /// That.
+    pub fn error_for_status(mut self) -> Result<Self> {
+        let status = self.status();
+        match status.as_u16() {
+            ..400 => Ok(self),
+            _ => Err(self.fail(Error::new(ErrorKind::Status(status)))),
+        }
+    }
+
     /// The rest of the body, in one piece.
     ///
     /// # Errors
-    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the client's limit.
+    /// As [`Response::chunk`], and [`ErrorKind::BodyTooLarge`] past the limit of the client or request.
     pub async fn bytes(mut self) -> Result<Bytes> {
-        self.collect().await
+        self.read_body().await
     }
 
-    async fn collect(&mut self) -> Result<Bytes> {
+    /// The same, and the response stays: for its trailers, history and head.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`].
+    pub async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.limit;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         if first.len() as u64 > limit {
@@ -49,26 +73,37 @@ impl Response {
     /// # Errors
     /// As [`Response::bytes`].
     pub async fn text(mut self) -> Result<String> {
-        let bytes = self.collect().await?;
+        let bytes = self.read_body().await?;
         #[cfg(feature = "charset")]
         {
-            let content_type = self.start.head.values("content-type").next();
-            Ok(crate::extras::charset::decode_bytes(&bytes, content_type))
+            let content_type = self.start.head.content_type();
+            // What comes with any other parameter is for the decoder to judge.
+            let parameter = content_type.iter().position(|byte| *byte == b'=');
+            let is_said =
+                parameter.is_some_and(|at| !content_type[at + 1..].eq_ignore_ascii_case(b"utf-8"));
+            if is_said || !is_plain(&bytes) {
+                return Ok(charset::decode_bytes(&bytes, Some(content_type)));
+            }
         }
-        #[cfg(not(feature = "charset"))]
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(match String::from_utf8(bytes.into()) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        })
     }
 
     /// The rest of the body, read as JSON.
     ///
     /// # Errors
-    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`.
+    /// As [`Response::bytes`], and [`ErrorKind::Json`] if it is not the JSON of a `T`: with the status, the
+    /// `Content-Type` and the first words of the body, which often say why.
     #[cfg(feature = "json")]
     pub async fn json<T: serde_core::de::DeserializeOwned>(mut self) -> Result<T> {
-        let bytes = self.collect().await?;
+        let bytes = self.read_body().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Error::new(ErrorKind::Json(error.to_string()))
-                .for_request(&self.request.method, &self.request.url)
+            let (status, kind) = (self.status(), first_words(self.start.head.content_type()));
+            let words = first_words(&bytes);
+            let reason = format!("{error} (status {status}, type \"{kind}\", \"{words}\")");
+            self.fail(Error::new(ErrorKind::Json(reason)))
         })
     }
 
@@ -80,4 +115,78 @@ impl Response {
         self.decoder = None;
         self.read_with(|_| ()).await
     }
+}
+
+/// The beginning of what a peer sent, for an error.
+#[cfg(feature = "json")]
+fn first_words(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    let words: String = text.trim().chars().take(50).collect();
+    let more = if words.len() < bytes.trim_ascii().len() { "…" } else { "" };
+    format!("{}{more}", words.escape_debug())
+}
+
+/// Of the kind that says most: a timeout, an end too early, what the socket said.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Timeout { .. } => io::ErrorKind::TimedOut,
+            ErrorKind::Io { source, .. } => source.kind(),
+            ErrorKind::Protocol(ProtocolError::BodyTruncated { .. }) => {
+                io::ErrorKind::UnexpectedEof
+            }
+            ErrorKind::Protocol(_) | ErrorKind::Decode(_) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// The pieces of the body, as [`Response::chunk`] gives them.
+impl Stream for Response {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_chunk(cx).map(Result::transpose)
+    }
+}
+
+/// The body, content coding taken off. Errors are [`Error`]s within an [`io::Error`].
+impl AsyncBufRead for Response {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if let Some(piece) = ready!(this.poll_chunk(cx))? {
+            this.unread = piece;
+        }
+        Poll::Ready(Ok(&this.unread))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.unread.advance(count);
+    }
+}
+
+impl AsyncRead for Response {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let unread = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let count = unread.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&unread[..count]);
+        self.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// Whether a text is the same in every encoding that can be found by looking at it: letters of ASCII,
+/// no escape, which might change what they mean, and not the beginning of UTF-16.
+#[cfg(feature = "charset")]
+fn is_plain(text: &[u8]) -> bool {
+    const ESCAPE: u8 = 0x1b;
+    // Without a branch for each byte, so that many are looked at in one step.
+    let look = |(all, nearest): (u8, u8), byte: &u8| (all | byte, nearest.min(byte ^ ESCAPE));
+    let (all, nearest) = text.iter().fold((0, u8::MAX), look);
+    all < 0x80 && nearest > 0 && !text.iter().take(2).any(|byte| *byte == 0)
 }

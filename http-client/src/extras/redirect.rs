@@ -3,8 +3,9 @@
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::ResponseHead;
+use crate::proto::is_secret;
 use crate::request::Request;
-use crate::secret::{for_person, is_secret};
+use crate::secret::for_person;
 use http::{Method, StatusCode, header};
 use percent_encoding::NON_ALPHANUMERIC;
 use url::{Origin, Url};

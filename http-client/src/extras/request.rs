@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use std::fmt;
 use url::Url;
 
-/// A request that is ready to be sent, by [`Client::execute`].
+/// A request that is ready to be sent, by [`Client::execute`](crate::Client::execute).
 // Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
 // request, is in few cache lines. By then they have to be waited for.
 #[repr(C)]

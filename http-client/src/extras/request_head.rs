@@ -1,5 +1,6 @@
-//! From a request to the head that is sent: what the client adds, and what it says to whom.
+//! From a request to the head that is sent: what the client adds to it.
 
+use crate::body::Body;
 use crate::config::{Config, Credentials, Defaults};
 use crate::connection::{Connection, take_write_buffer};
 use crate::decode;
@@ -7,16 +8,18 @@ use crate::error::Result;
 use crate::proto::{RequestHead, RequestKind, write_fields};
 use crate::proxy::Proxy;
 use crate::request::{Request, Settings};
-use crate::target;
-use crate::url_text::has_credentials;
+use crate::target::{self, Parts};
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::borrow::Cow;
 use url::Url;
 
-/// Puts a request on its connection, which leads to `proxy` if there is one.
+/// Puts a request, whose URL is split into `parts` and whose body is `body`, on its connection, which
+/// leads to `proxy` if there is one.
 pub(crate) fn begin(
     connection: &mut Connection,
-    request: &mut Request,
+    request: &Request,
+    parts: Parts<'_>,
+    body: Body,
     own: Option<&Settings>,
     proxy: Option<&Proxy>,
     config: &Config,
@@ -30,10 +33,9 @@ pub(crate) fn begin(
     // Most requests have no fields of their own.
     if !request.headers.is_empty() {
         (kind.upgrade, kind.close, held) = asked_for(&request.headers);
-        held &= !request.body.is_empty();
+        held &= !body.is_empty();
     }
-    let head = write_head(request, own, proxy, config)?;
-    let body = request.body.for_sending();
+    let head = write_head(request, parts, &body, own, proxy, config)?;
     connection.begin(head, body, kind, config.limits, held);
     Ok(())
 }
@@ -41,13 +43,15 @@ pub(crate) fn begin(
 /// The head, in the thread's write buffer.
 fn write_head(
     request: &Request,
+    (before, host, path): Parts<'_>,
+    body: &Body,
     own: Option<&Settings>,
     proxy: Option<&Proxy>,
     config: &Config,
 ) -> Result<Vec<u8>> {
     let Request { method, url, .. } = request;
     let mut headers = Cow::Borrowed(&request.headers);
-    if has_credentials(url)
+    if before.ends_with('@')
         && !headers.contains_key(header::AUTHORIZATION)
         && let Some(value) = target::authorization(url)?
     {
@@ -60,7 +64,7 @@ fn write_head(
         defaults = others;
     }
     let decompress = own.and_then(|own| own.decompress);
-    if decompress.is_some() || headers.contains_key(header::RANGE) {
+    if decompress.is_some() || (!headers.is_empty() && headers.contains_key(header::RANGE)) {
         choose_codings(decompress.unwrap_or(config.decompress), &mut headers);
     }
     // A request that sets the field itself knows better.
@@ -70,7 +74,7 @@ fn write_head(
     {
         headers.to_mut().insert(header::COOKIE, cookies);
     }
-    let mut named = Cow::Borrowed(target::path_and_query(url));
+    let mut named = Cow::Borrowed(path);
     if *method == Method::CONNECT {
         named = Cow::Owned(authority_form(url));
     }
@@ -78,16 +82,16 @@ fn write_head(
         if let Some(value) = proxy.authorization()? {
             headers.to_mut().insert(header::PROXY_AUTHORIZATION, value);
         }
-        named = Cow::Owned(format!("{}://{}{named}", url.scheme(), target::host(url)));
+        named = Cow::Owned(format!("{}://{host}{named}", url.scheme()));
     }
     let mut out = take_write_buffer();
     RequestHead {
         method,
         target: &named,
-        host: target::host(url),
+        host,
         headers: &headers,
         defaults: &defaults.fields,
-        body: request.body.length(),
+        body: body.length(),
     }
     .write_with(&defaults.written, &mut out);
     Ok(out)

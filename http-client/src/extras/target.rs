@@ -1,7 +1,7 @@
 //! What the URL of a request says: which host is asked for what, and with which credentials.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::url_text::{self, has_credentials};
+use crate::url_text;
 use http::HeaderValue;
 use std::borrow::Cow;
 use url::{Position, Url};
@@ -45,28 +45,31 @@ impl IntoUrl for &String {
     }
 }
 
-/// The value of the `Host` field: the host, and the port if it is not the one of the scheme.
-pub(crate) fn host(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
-}
+/// The parts of a URL, in its order.
+pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);
 
-/// Path and query.
-pub(crate) fn path_and_query(url: &Url) -> &str {
-    &url[Position::BeforePath..Position::AfterQuery]
+/// A URL in parts: all before the host; the host, and the port if it is not the one of the scheme; path
+/// and query. A user name or password stands in the first, which then ends with `@`.
+#[inline]
+pub(crate) fn split(url: &Url) -> Parts<'_> {
+    let text = url.as_str();
+    let (host, path) = (url[..Position::BeforeHost].len(), url[..Position::BeforePath].len());
+    let fragment = url.fragment().map_or(0, |fragment| fragment.len() + "#".len());
+    (&text[..host], &text[host..path], &text[path..text.len() - fragment])
 }
 
 /// Scheme, host and port: the name under which the pool knows the host of a URL.
 #[inline]
-pub(crate) fn origin(url: &Url) -> Result<Cow<'_, str>> {
+pub(crate) fn origin<'a>(url: &'a Url, (before, host, _): Parts<'a>) -> Result<Cow<'a, str>> {
     let scheme = url.scheme();
     let known = scheme == "http" || (cfg!(feature = "tls") && scheme == "https");
     if !known || !url.has_host() {
         return Err(not_for_us(url, known));
     }
-    if has_credentials(url) {
-        return Ok(Cow::Owned(format!("{scheme}://{}", host(url))));
+    if before.ends_with('@') {
+        return Ok(Cow::Owned(format!("{scheme}://{host}")));
     }
-    Ok(Cow::Borrowed(&url[..Position::BeforePath]))
+    Ok(Cow::Borrowed(&url.as_str()[..before.len() + host.len()]))
 }
 
 #[cold]
@@ -87,7 +90,7 @@ pub(crate) fn credentials(url: &Url) -> (String, String) {
 
 /// The value of an `Authorization` field for the user that a URL names, if it does.
 pub(crate) fn authorization(url: &Url) -> Result<Option<HeaderValue>> {
-    if !has_credentials(url) {
+    if !split(url).0.ends_with('@') {
         return Ok(None);
     }
     let (user, password) = credentials(url);
@@ -123,11 +126,15 @@ mod tests {
             ("http://@h.test/", "http://h.test", "h.test", "/"),
         ] {
             let url = Url::parse(text).unwrap();
-            assert_eq!(origin(&url).unwrap(), name, "{text}");
-            assert_eq!((host(&url), path_and_query(&url)), (host_field, path), "{text}");
+            assert_eq!(origin(&url, split(&url)).unwrap(), name, "{text}");
+            let (before, host, target) = split(&url);
+            assert_eq!((host, target), (host_field, path), "{text}");
+            let secret = !url.username().is_empty() || url.password().is_some();
+            assert_eq!(before.ends_with('@'), secret, "{text}");
         }
         for text in ["data:text/plain,a@b", "ftp://h.test/", "mailto:me@h.test"] {
-            assert!(origin(&Url::parse(text).unwrap()).is_err(), "{text}");
+            let url = Url::parse(text).unwrap();
+            assert!(origin(&url, split(&url)).is_err(), "{text}");
         }
     }
 }

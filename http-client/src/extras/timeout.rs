@@ -12,16 +12,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How long each phase of a request may take. `None` is for ever.
+/// How long each phase of a request may take. `None` is for ever, and so is zero, as with curl and
+/// aiohttp. What is there when its time is over still counts, but for `total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Waiting for a free connection. Default: none, as a queue is how limits are meant to work.
     pub pool: Option<Duration>,
-    /// Looking up the host. Default 10 s.
-    pub resolve: Option<Duration>,
-    /// Connecting, over all addresses of the host. Default 10 s.
+    /// Opening a connection, all of it: looking up the host, connecting to one of its addresses, the
+    /// tunnel through a proxy, the TLS handshake. Default 15 s.
     pub connect: Option<Duration>,
-    /// The TLS handshake. Default 10 s.
+    /// Of that, looking up the host. Default: none of its own.
+    pub resolve: Option<Duration>,
+    /// Of that, the TLS handshake. Default: none of its own.
     pub tls: Option<Duration>,
     /// Sending the request: from one write that the socket took to the next. Default 30 s.
     pub write: Option<Duration>,
@@ -31,7 +33,8 @@ pub struct Timeouts {
     pub read: Option<Duration>,
     /// Everything but the wait in the pool, redirects included. Default: none.
     pub total: Option<Duration>,
-    /// How long to wait for `100 Continue` before the body is sent anyway. Default 1 s.
+    /// How long to wait for `100 Continue` before the body is sent anyway; with zero, not at all.
+    /// Default 1 s.
     pub expect_continue: Duration,
 }
 
@@ -40,9 +43,9 @@ impl Default for Timeouts {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         Self {
             pool: None,
-            resolve: seconds(10),
-            connect: seconds(10),
-            tls: seconds(10),
+            connect: seconds(15),
+            resolve: None,
+            tls: None,
             write: seconds(30),
             head: seconds(60),
             read: seconds(30),
@@ -56,6 +59,8 @@ impl Default for Timeouts {
 pub(crate) struct Timer {
     sleep: Option<Sleep>,
     total: Option<(Instant, Duration)>,
+    /// While a connection is being opened: until when, all of it.
+    opening: Option<(Instant, Duration)>,
     /// Travels along, as it is wanted wherever there is something to wait for.
     hook: HookHandle,
 }
@@ -64,8 +69,21 @@ impl Timer {
     /// Starts the clock of the whole request.
     #[inline]
     pub(crate) fn start(total: Option<Duration>, hook: HookHandle) -> Self {
-        let total = total.and_then(|after| Some((time::now().checked_add(after)?, after)));
-        Self { sleep: None, total, hook }
+        Self { sleep: None, total: ends(total), opening: None, hook }
+    }
+
+    /// Starts the clock of opening a connection, or stops it with `None`.
+    pub(crate) fn open_within(&mut self, limit: Option<Duration>) {
+        self.opening = ends(limit);
+    }
+
+    /// An error once the whole request has taken too long: to be asked when something has come, too,
+    /// lest it depend on who comes first.
+    pub(crate) fn check_total(&self) -> Result<()> {
+        match self.total {
+            Some((at, after)) if time::now() >= at => Err(Error::timeout(Phase::Total, after)),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the client's hook, if it has one.
@@ -124,8 +142,9 @@ impl Timer {
         cx: &mut Context<'_>,
         deadline: &mut Deadline,
     ) -> Poll<Error> {
-        if self.sleep.is_none() && self.total.is_none() && deadline.at.is_none() {
-            // As most often. The timer looks at the clock itself, and so nobody else needs to.
+        let alone = self.total.is_none() && self.opening.is_none();
+        if self.sleep.is_none() && alone && deadline.at.is_none() {
+            // The common case. The timer reads the clock itself, so that nothing else has to.
             if let Some(limit) = deadline.limit {
                 let sleep = self.sleep.insert(time::sleep(limit));
                 let first = Pin::new(&mut *sleep).poll(cx);
@@ -134,14 +153,12 @@ impl Timer {
             }
             return Poll::Pending;
         }
-        let phase = deadline.start().map(|(at, after)| (at, after, deadline.phase));
-        let total = self.total.map(|(at, after)| (at, after, Phase::Total));
-        let total = total.filter(|_| deadline.phase != Phase::Pool);
-        let next = match (phase, total) {
-            (Some(phase), Some(total)) => Some(if total.0 < phase.0 { total } else { phase }),
-            (phase, total) => phase.or(total),
-        };
-        let Some((at, after, phase)) = next else { return Poll::Pending };
+        let step = deadline.start().map(|ends| (ends, deadline.phase));
+        let opening = self.opening.map(|ends| (ends, deadline.phase));
+        let total = self.total.filter(|_| deadline.phase != Phase::Pool);
+        let all = [step, opening, total.map(|ends| (ends, Phase::Total))];
+        let next = all.into_iter().flatten().min_by_key(|((at, _), _)| *at);
+        let Some(((at, after), phase)) = next else { return Poll::Pending };
         loop {
             let armed = self.sleep.as_ref().and_then(Sleep::deadline);
             let sleep = match &mut self.sleep {
@@ -157,6 +174,12 @@ impl Timer {
     }
 }
 
+/// When a time that begins now is over. Zero, and what is beyond what the clock can say, is for ever.
+fn ends(limit: Option<Duration>) -> Option<(Instant, Duration)> {
+    let after = limit.filter(|limit| !limit.is_zero())?;
+    Some((time::now().checked_add(after)?, after))
+}
+
 /// When a phase is over: so long after the first time that it had to wait.
 pub(crate) struct Deadline {
     phase: Phase,
@@ -166,7 +189,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn new(phase: Phase, limit: Option<Duration>) -> Self {
-        Self { phase, limit, at: None }
+        Self { phase, limit: limit.filter(|limit| !limit.is_zero()), at: None }
     }
 
     /// The next wait has all of the time again.

@@ -15,11 +15,6 @@ thread_local! {
     static LAST: RefCell<Option<Url>> = const { RefCell::new(None) };
 }
 
-/// Whether a URL names a user or a password.
-pub(crate) fn has_credentials(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
-}
-
 /// What [`Url::parse`] gives.
 pub(crate) fn parse(text: &str) -> Result<Url, ParseError> {
     LAST.with_borrow_mut(|last| {
@@ -32,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, ParseError> {
             }
         }
         let url = Url::parse(text)?;
-        if matches!(url.scheme(), "http" | "https") && !has_credentials(&url) {
+        if matches!(url.scheme(), "http" | "https") && !url[..Position::BeforeHost].ends_with('@') {
             *last = Some(url.clone());
         }
         Ok(url)

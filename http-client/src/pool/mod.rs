@@ -1,4 +1,4 @@
-//! The connections of a client: who may open one, who gets an idle one, who waits.
+//! The connections of a client: which request may open one, gets an idle one, or waits.
 //!
 //! Two limits hold, one per host and one over all. A request asks [`Pool::acquire`]; it gets an
 //! idle connection of its host (the one used last: it is the least likely to be dead), or the
@@ -61,7 +61,7 @@ impl Pool {
         Acquire::new(self, host)
     }
 
-    /// The same, if it can be had at once and nobody waits for it already.
+    /// The same, if it can be had at once and no request waits for it already.
     pub(crate) fn try_acquire(self: &Rc<Self>, host: &str) -> Option<Lease> {
         let mut state = self.state.borrow_mut();
         let host = state.host(host);

@@ -167,8 +167,8 @@ impl State {
         }
     }
 
-    /// Whether a host is in the queue for room and has anybody who waits for it. One whose waiters
-    /// have all given up leaves the queue: no connection is to be closed for nobody.
+    /// Whether a host is in the queue for room and has a request that waits for it. One whose waiters
+    /// have all given up leaves the queue: no connection is to be closed for it.
     #[inline]
     pub(super) fn is_any_starved(&mut self) -> bool {
         while let Some(host) = self.starved.front().copied() {
@@ -183,7 +183,8 @@ impl State {
         false
     }
 
-    /// Gives free slots to those who wait for one. Returns whom to wake, once the pool is let go.
+    /// Gives free slots to requests that wait for one. Returns their wakers, to be woken once the pool
+    /// is not borrowed any more.
     pub(super) fn grant_room(&mut self, limits: &PoolLimits) -> Vec<Waker> {
         let mut woken = Vec::new();
         while self.open < limits.connections {

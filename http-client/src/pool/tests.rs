@@ -1,5 +1,5 @@
 //! The pool against a naive model, over random sequences of everything that can happen to it: after
-//! each step the limits hold, nobody waits for what is free, queues are first in, first out, idle
+//! each step the limits hold, no request waits for what is free, queues are first in, first out, idle
 //! connections last in, first out, and at the end nothing is left behind.
 
 use super::{Lease, Pool, PoolLimits};
@@ -223,7 +223,7 @@ impl World {
         if before > 0 && self.queue(host) < before {
             // It went to the first in the queue; `check` sees to it that it was the first.
         } else if !wanted && self.limits.idle > 0 {
-            assert_eq!(self.idle(host).last(), Some(&number), "nobody wants it, so it is kept");
+            assert_eq!(self.idle(host).last(), Some(&number), "no request wants it, so it is kept");
         }
     }
 
@@ -269,7 +269,7 @@ impl World {
         self.pool.sweep(Instant::now() + 2 * self.limits.idle_timeout);
         assert!(self.pool.is_empty());
         let state = self.pool.state.borrow();
-        assert!(state.by_name.is_empty(), "a host is remembered that nobody needs");
+        assert!(state.by_name.is_empty(), "a host is remembered that is not needed");
         assert_eq!(state.free_hosts.len(), state.hosts.len());
         for peer in self.peers.values() {
             let mut bytes = [0; 4096];

@@ -2,88 +2,64 @@
 
 use std::fmt;
 
-/// Why a connection was closed instead of being kept for the next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CloseReason {
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// Why a connection was closed instead of being kept for the next request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum CloseReason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl CloseReason {
+            /// Every reason, in the order in which statistics list them.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$name),+];
+        }
+
+        impl fmt::Display for CloseReason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => $text,)+
+                })
+            }
+        }
+    };
+}
+
+reasons! {
     /// The response carried `Connection: close` (RFC 9112 §9.6).
-    ServerAsked,
+    ServerAsked = "the server asked for it",
     /// The request carried `Connection: close`.
-    ClientAsked,
+    ClientAsked = "the request asked for it",
     /// The response was HTTP/1.0 and did not say `Connection: keep-alive` (RFC 9112 §9.3).
-    Http10,
+    Http10 = "HTTP/1.0 without keep-alive",
     /// Only the end of the connection ends such a body (RFC 9112 §6.3, rule 8).
-    BodyUntilClose,
+    BodyUntilClose = "the body ended with the connection",
     /// The connection now speaks another protocol (101, or a tunnel by CONNECT).
-    Upgraded,
-    /// The framing was legal enough to read but odd: whoever sent it may not agree with us on
+    Upgraded = "switched to another protocol",
+    /// The framing was legal enough to read but odd: the server may not agree with us on
     /// where the next response begins (RFC 9112 §6.3, §11.1).
-    OddFraming,
+    OddFraming = "odd framing",
     /// Bytes came after the end of the response.
-    SurplusBytes,
+    SurplusBytes = "bytes after the end of the response",
     /// The final response came before the request body had been sent.
-    RequestUnfinished,
+    RequestUnfinished = "answered before the request was sent",
     /// The response was dropped before its body had been read.
-    ResponseUnread,
+    ResponseUnread = "the response was not read",
     /// The request was given up: it failed, timed out, or its task was cancelled.
-    RequestAbandoned,
+    RequestAbandoned = "the request was given up",
     /// The peer closed the connection while it was idle.
-    ClosedWhileIdle,
+    ClosedWhileIdle = "closed by the peer while idle",
     /// The peer sent bytes while the connection was idle.
-    BytesWhileIdle,
+    BytesWhileIdle = "bytes came while idle",
     /// Idle for longer than our limit or than the peer's `Keep-Alive: timeout=`.
-    IdleTimeout,
+    IdleTimeout = "idle for too long",
     /// The pool already held as many idle connections as it may.
-    IdleLimit,
+    IdleLimit = "enough idle connections",
     /// Older than the longest time a connection may live.
-    Lifetime,
+    Lifetime = "too old",
     /// Closed to make room for a connection to another host, under the limit on all of them.
-    MadeRoom,
-}
-
-impl CloseReason {
-    /// Every reason, in the order in which statistics list them.
-    pub const ALL: [Self; 16] = [
-        Self::ServerAsked,
-        Self::ClientAsked,
-        Self::Http10,
-        Self::BodyUntilClose,
-        Self::Upgraded,
-        Self::OddFraming,
-        Self::SurplusBytes,
-        Self::RequestUnfinished,
-        Self::ResponseUnread,
-        Self::RequestAbandoned,
-        Self::ClosedWhileIdle,
-        Self::BytesWhileIdle,
-        Self::IdleTimeout,
-        Self::IdleLimit,
-        Self::Lifetime,
-        Self::MadeRoom,
-    ];
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ServerAsked => "the server asked for it",
-            Self::ClientAsked => "the request asked for it",
-            Self::Http10 => "HTTP/1.0 without keep-alive",
-            Self::BodyUntilClose => "the body ended with the connection",
-            Self::Upgraded => "switched to another protocol",
-            Self::OddFraming => "odd framing",
-            Self::SurplusBytes => "bytes after the end of the response",
-            Self::RequestUnfinished => "answered before the request was sent",
-            Self::ResponseUnread => "the response was not read",
-            Self::RequestAbandoned => "the request was given up",
-            Self::ClosedWhileIdle => "closed by the peer while idle",
-            Self::BytesWhileIdle => "bytes came while idle",
-            Self::IdleTimeout => "idle for too long",
-            Self::IdleLimit => "enough idle connections",
-            Self::Lifetime => "too old",
-            Self::MadeRoom => "made room for another host",
-        })
-    }
+    MadeRoom = "made room for another host",
 }
 
 #[cfg(test)]

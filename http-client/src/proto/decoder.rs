@@ -91,12 +91,6 @@ impl ResponseDecoder {
         }
     }
 
-    /// Whether any byte of a response has been seen.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.interim > 0 || !matches!(self.state, State::Head(None))
-    }
-
     /// Whether the response is over.
     #[must_use]
     pub fn is_done(&self) -> bool {

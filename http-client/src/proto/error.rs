@@ -116,82 +116,86 @@ impl ProtocolError {
     /// are the client's own.
     #[must_use]
     pub fn section(&self) -> &'static str {
+        self.told().0
+    }
+
+    /// The section, and what was wrong.
+    fn told(&self) -> (&'static str, String) {
+        let escaped = |byte: &u8| byte.escape_ascii();
         match self {
-            Self::NotHttp { .. } | Self::StatusLine { .. } => "RFC 9112 §4",
-            Self::Version { .. } => "RFC 9112 §2.3",
-            Self::HeaderName { .. } => "RFC 9112 §5.1",
-            Self::HeaderValue { .. } => "RFC 9110 §5.5",
-            Self::TooManyHeaders { .. }
-            | Self::HeadTooLarge { .. }
-            | Self::TooManyInterim { .. }
-            | Self::ChunkExtensionsTooLarge { .. } => "limit",
-            Self::ContentLength { .. } | Self::ConflictingContentLengths { .. } => "RFC 9112 §6.3",
-            Self::TransferEncoding { .. } => "RFC 9112 §6.1",
-            Self::ChunkSize { .. } | Self::ChunkSizeTooLarge | Self::ChunkEnd { .. } => {
-                "RFC 9112 §7.1"
+            Self::NotHttp { start } => {
+                ("RFC 9112 §4", format!("not an HTTP response: it begins with \"{start}\""))
             }
-            Self::ChunkExtension { .. } => "RFC 9112 §7.1.1",
-            Self::UnexpectedUpgrade => "RFC 9110 §7.8",
-            Self::HeadTruncated { .. } | Self::BodyTruncated { .. } => "RFC 9112 §8",
+            Self::Version { line } => {
+                ("RFC 9112 §2.3", format!("unsupported HTTP version in \"{line}\""))
+            }
+            Self::StatusLine { line } => {
+                ("RFC 9112 §4", format!("malformed status line \"{line}\""))
+            }
+            Self::HeaderName { line, position: at } => {
+                ("RFC 9112 §5.1", format!("invalid header name at byte {at} of line \"{line}\""))
+            }
+            Self::HeaderValue { name, position } => {
+                let what = format!("invalid character in the value of header \"{name}\"");
+                ("RFC 9110 §5.5", format!("{what}, at byte {position} of its line"))
+            }
+            Self::TooManyHeaders { limit } => ("limit", format!("more than {limit} header fields")),
+            Self::HeadTooLarge { limit } => ("limit", format!("a head longer than {limit} bytes")),
+            Self::ContentLength { value } => {
+                ("RFC 9112 §6.3", format!("invalid Content-Length \"{value}\""))
+            }
+            Self::ConflictingContentLengths { first, second } => {
+                let what = "conflicting Content-Length values";
+                ("RFC 9112 §6.3", format!("{what} {first} and {second}"))
+            }
+            Self::TransferEncoding { value } => {
+                ("RFC 9112 §6.1", format!("unsupported Transfer-Encoding \"{value}\""))
+            }
+            Self::ChunkSize { byte } => {
+                ("RFC 9112 §7.1", format!("invalid byte '{}' in a chunk size", escaped(byte)))
+            }
+            Self::ChunkSizeTooLarge => {
+                ("RFC 9112 §7.1", "a chunk size of more than 16 digits".to_owned())
+            }
+            Self::ChunkExtension { byte } => {
+                let byte = escaped(byte);
+                ("RFC 9112 §7.1.1", format!("invalid byte '{byte}' in a chunk extension"))
+            }
+            Self::ChunkExtensionsTooLarge { limit } => {
+                ("limit", format!("more than {limit} bytes of chunk extensions"))
+            }
+            Self::ChunkEnd { byte } => {
+                let byte = escaped(byte);
+                ("RFC 9112 §7.1", format!("a chunk is followed by '{byte}' instead of CRLF"))
+            }
+            Self::TooManyInterim { limit } => {
+                ("limit", format!("more than {limit} interim responses"))
+            }
+            Self::UnexpectedUpgrade => {
+                let what = "101 Switching Protocols to a request that asked for no upgrade";
+                ("RFC 9110 §7.8", what.to_owned())
+            }
+            Self::HeadTruncated { received } => {
+                let what = format!("the connection ended after {received} bytes");
+                ("RFC 9112 §8", format!("{what} of the response head"))
+            }
+            Self::BodyTruncated { received, expected } => {
+                let what = format!("the connection ended after {received}");
+                let what = match expected {
+                    Some(expected) => format!("{what} of {expected} bytes of the body"),
+                    None => format!("{what} bytes of a chunked body, before its end"),
+                };
+                ("RFC 9112 §8", what)
+            }
         }
     }
 }
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotHttp { start } => {
-                write!(f, "not an HTTP response: it begins with \"{start}\"")?
-            }
-            Self::Version { line } => write!(f, "unsupported HTTP version in \"{line}\"")?,
-            Self::StatusLine { line } => write!(f, "malformed status line \"{line}\"")?,
-            Self::HeaderName { line, position } => {
-                write!(f, "invalid header name at byte {position} of line \"{line}\"")?;
-            }
-            Self::HeaderValue { name, position } => write!(
-                f,
-                "invalid character in the value of header \"{name}\", at byte {position} of its line"
-            )?,
-            Self::TooManyHeaders { limit } => write!(f, "more than {limit} header fields")?,
-            Self::HeadTooLarge { limit } => write!(f, "a head longer than {limit} bytes")?,
-            Self::ContentLength { value } => write!(f, "invalid Content-Length \"{value}\"")?,
-            Self::ConflictingContentLengths { first, second } => {
-                write!(f, "conflicting Content-Length values {first} and {second}")?;
-            }
-            Self::TransferEncoding { value } => {
-                write!(f, "unsupported Transfer-Encoding \"{value}\"")?;
-            }
-            Self::ChunkSize { byte } => {
-                write!(f, "invalid byte '{}' in a chunk size", byte.escape_ascii())?;
-            }
-            Self::ChunkSizeTooLarge => write!(f, "a chunk size of more than 16 digits")?,
-            Self::ChunkExtension { byte } => {
-                write!(f, "invalid byte '{}' in a chunk extension", byte.escape_ascii())?;
-            }
-            Self::ChunkExtensionsTooLarge { limit } => {
-                write!(f, "more than {limit} bytes of chunk extensions")?;
-            }
-            Self::ChunkEnd { byte } => {
-                write!(f, "a chunk is followed by '{}' instead of CRLF", byte.escape_ascii())?;
-            }
-            Self::TooManyInterim { limit } => write!(f, "more than {limit} interim responses")?,
-            Self::UnexpectedUpgrade => {
-                write!(f, "101 Switching Protocols to a request that asked for no upgrade")?;
-            }
-            Self::HeadTruncated { received } => {
-                write!(f, "the connection ended after {received} bytes of the response head")?;
-            }
-            Self::BodyTruncated { received, expected: Some(expected) } => {
-                write!(f, "the connection ended after {received} of {expected} bytes of the body")?;
-            }
-            Self::BodyTruncated { received, expected: None } => write!(
-                f,
-                "the connection ended after {received} bytes of a chunked body, before its end"
-            )?,
-        }
-        match self.section() {
-            "limit" => f.write_str(" (over the client's limit)"),
-            section => write!(f, " ({section})"),
+        match self.told() {
+            ("limit", what) => write!(f, "{what} (over the client's limit)"),
+            (section, what) => write!(f, "{what} ({section})"),
         }
     }
 }

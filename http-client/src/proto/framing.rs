@@ -53,16 +53,20 @@ pub struct HeadFacts {
     pub content_encoding: bool,
     /// The head holds a `Set-Cookie`.
     pub set_cookie: bool,
+    /// Where in the head the value of the first `Content-Type` begins and ends: text is not read
+    /// without it.
+    pub(super) content_type: Option<(u32, u32)>,
     /// Something legal but odd was seen: read this response, then close.
     pub odd: bool,
 }
 
 impl HeadFacts {
-    /// Reads the steering fields of a head.
+    /// Reads the steering fields of `head`.
     pub(super) fn collect(
         &mut self,
         version: Version,
         fields: &[httparse::Header<'_>],
+        head: &[u8],
     ) -> Result<(), ProtocolError> {
         for field in fields {
             let name = field.name;
@@ -79,6 +83,11 @@ impl HeadFacts {
                     self.keep_alive_timeout = keep_alive_timeout(field.value);
                 }
                 10 if is(name, "Set-Cookie") => self.set_cookie = true,
+                12 if self.content_type.is_none() && is(name, "Content-Type") => {
+                    let at = field.value.as_ptr().addr().wrapping_sub(head.as_ptr().addr()) as u32;
+                    let length = field.value.len() as u32;
+                    self.content_type = (length > 0).then_some((at, at + length));
+                }
                 16 if is(name, "Content-Encoding") => {
                     self.content_encoding = true;
                 }

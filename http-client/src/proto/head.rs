@@ -6,13 +6,11 @@
 
 use super::error::{ProtocolError, excerpt};
 use super::framing::HeadFacts;
-use crate::secret::{Fields, redact_line};
+use super::secret_name::redact_line;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use std::cell::OnceCell;
-use std::fmt;
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 /// The most header fields that [`Limits::header_count`] can allow.
 pub const MAX_HEADER_COUNT: usize = 256;
@@ -49,8 +47,9 @@ impl Default for Limits {
 
 /// Version, status and fields of a response.
 ///
-/// A head is parsed once, and kept with the places of its fields; the map of them is built when it
-/// is first asked for. `Debug` shows it without secrets.
+/// A head is parsed once: what steers the connection is picked out then, and the map of the fields is
+/// built when it is first asked for, without parsing them again.
+/// `Debug` shows it without secrets.
 #[derive(Clone)]
 pub struct ResponseHead {
     /// HTTP/1.0 or HTTP/1.1.
@@ -61,31 +60,18 @@ pub struct ResponseHead {
     pub facts: HeadFacts,
     /// The head as it came, folds taken out.
     raw: Bytes,
-    fields: Box<[Field]>,
     map: OnceCell<Box<HeaderMap>>,
-}
-
-/// Where the name and the value of a field are in a head.
-#[derive(Clone, Copy, Debug)]
-struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-fn at((from, to): (u32, u32)) -> Range<usize> {
-    from as usize..to as usize
 }
 
 impl ResponseHead {
     /// The header fields, in order of arrival within each name. Built at the first call.
     pub fn headers(&self) -> &HeaderMap {
         self.map.get_or_init(|| {
-            let mut map = HeaderMap::with_capacity(self.fields.len());
-            for field in &self.fields {
+            let mut map = HeaderMap::new();
+            for (name, value) in self.fields() {
                 // Slices of the one shared head: no allocation for a value.
-                let value = HeaderValue::from_maybe_shared(self.raw.slice(at(field.value)));
-                let name = HeaderName::from_bytes(&self.raw[at(field.name)]);
-                if let (Ok(name), Ok(value)) = (name, value) {
+                let value = HeaderValue::from_maybe_shared(self.raw.slice_ref(value));
+                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
                     map.append(name, value);
                 }
             }
@@ -95,9 +81,22 @@ impl ResponseHead {
 
     /// The values of the fields of this name, without the map.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let raw = &self.raw;
-        let named = move |field: &&Field| raw[at(field.name)].eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(named).map(move |field| &raw[at(field.value)])
+        let is_named = move |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+        self.fields().filter(move |(field, _)| is_named(field)).map(|(_, value)| value)
+    }
+
+    /// The value of the first `Content-Type`, empty if there is none.
+    #[must_use]
+    pub fn content_type(&self) -> &[u8] {
+        self.facts.content_type.map_or(&[], |(from, to)| &self.raw[from as usize..to as usize])
+    }
+
+    /// Names and values, by the ends of their lines: what the parser has passed is not looked at again.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.raw.split(|byte| *byte == b'\n').skip(1).map_while(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            Some((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii()))
+        })
     }
 
     /// The reason phrase: for people, never for decisions (RFC 9112 §4). Escaped if not ASCII.
@@ -112,13 +111,6 @@ impl ResponseHead {
     #[must_use]
     pub fn wire_len(&self) -> usize {
         self.raw.len()
-    }
-}
-
-impl fmt::Debug for ResponseHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, status, .. } = self;
-        write!(f, "ResponseHead({version:?} {} {:?})", status.as_u16(), Fields(self.headers()))
     }
 }
 
@@ -236,7 +228,7 @@ fn build(
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or_else(|| ProtocolError::StatusLine { line: excerpt(first_line(raw)) })?;
     let mut facts = HeadFacts::default();
-    facts.collect(version, response.headers)?;
+    facts.collect(version, response.headers, raw)?;
     if raw.len() > MAX_NAME_BYTES
         && let Some(field) = response.headers.iter().find(|f| f.name.len() > MAX_NAME_BYTES)
     {
@@ -245,18 +237,8 @@ fn build(
     }
     facts.odd |= odd;
     let length = raw.len();
-    let place = |part: &[u8]| {
-        if part.is_empty() {
-            return (0, 0);
-        }
-        let from = part.as_ptr().addr() - raw.as_ptr().addr();
-        (from as u32, (from + part.len()) as u32)
-    };
-    let fields = response.headers.iter();
-    let fields = fields.map(|f| Field { name: place(f.name.as_bytes()), value: place(f.value) });
-    let fields = fields.collect();
     let raw = if odd { unfold(raw) } else { Bytes::copy_from_slice(raw) };
-    Ok(Some((ResponseHead { version, status, facts, raw, fields, map: OnceCell::new() }, length)))
+    Ok(Some((ResponseHead { version, status, facts, raw, map: OnceCell::new() }, length)))
 }
 
 /// "A user agent that receives an obs-fold … MUST replace each received obs-fold with one or more

@@ -15,6 +15,7 @@
 //! | `decoder`      | the machine that puts these together for one response             |
 //! | `close_reason` | why a connection was not used again, as data                      |
 //! | `error`        | what a peer did wrong, with the section that says so              |
+//! | `secret_name`  | which names are those of secrets, which no text may show          |
 
 mod chunked;
 mod close_reason;
@@ -23,6 +24,7 @@ mod error;
 mod framing;
 mod head;
 mod request;
+mod secret_name;
 
 pub use chunked::{ChunkEvent, ChunkedDecoder, encode_chunk, encode_last_chunk};
 pub use close_reason::CloseReason;
@@ -32,3 +34,4 @@ pub use framing::{BodyFraming, HeadFacts, RequestKind};
 pub use head::{Limits, MAX_HEADER_COUNT, ResponseHead};
 pub(crate) use request::write_fields;
 pub use request::{BodyLength, RequestHead};
+pub use secret_name::is_secret;

@@ -4,9 +4,7 @@
 //! checks: the types do. `Method`, `HeaderName` and `HeaderValue` cannot hold a line break, and
 //! the target comes out of a parsed URL.
 
-use crate::secret::{Fields, redact};
 use http::{HeaderMap, HeaderValue, Method, header};
-use std::fmt;
 
 /// What is known of a request body before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +93,6 @@ impl RequestHead<'_> {
             (BodyLength::Unknown, _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         out.extend_from_slice(b"\r\n");
-    }
-}
-
-impl fmt::Debug for RequestHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = redact(self.target);
-        write!(f, "RequestHead({} {target} {:?})", self.method, Fields(self.headers))
     }
 }
 

@@ -70,7 +70,7 @@ fn run(request: RequestKind, pieces: &[&[u8]]) -> String {
                         let value = value.as_bytes().escape_ascii();
                         write!(text, " | {name}: {value}").unwrap();
                     }
-                    // What comes over a tunnel is no body: it is left to whoever asked for it.
+                    // What comes over a tunnel is no body: it is left as it is.
                     if decoder.is_done() {
                         left_over += piece.len();
                         break;

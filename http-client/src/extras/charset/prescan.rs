@@ -23,9 +23,7 @@ pub(super) fn html(start: &[u8]) -> Option<&'static Encoding> {
 
 /// A quick look at whether there may be one at all.
 fn has_meta(bytes: &[u8]) -> bool {
-    let is_meta =
-        |at: usize| bytes[at + 1..].get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"meta"));
-    memchr::memchr_iter(b'<', bytes).any(is_meta)
+    [b"<m", b"<M"].iter().any(|start| memchr::memmem::find(bytes, *start).is_some())
 }
 
 /// The prescan itself.

@@ -1,3 +1,5 @@
+//! Which encoding a text is in, by which of the words on it, and what becomes of it.
+
 use super::*;
 
 const HELLO: &str = "你好，世界";

@@ -79,7 +79,7 @@ impl CookieJar {
     }
 
     /// Takes the value of a `Set-Cookie` field in the response to a request for `url`. Whether it
-    /// was accepted: a malformed cookie, or one for somebody else, is not (RFC 6265 §5.3).
+    /// was accepted: a malformed cookie, or one for another host, is not (RFC 6265 §5.3).
     ///
     /// Bytes above 127 are kept as they are, whether they are UTF-8 or not.
     pub fn set(&self, url: &Url, set_cookie: impl AsRef<[u8]>) -> bool {

@@ -1,4 +1,4 @@
-//! What is kept, what is given back, to whom, and in which order.
+//! What is kept, what is given back, to which hosts, and in which order.
 
 use super::*;
 

@@ -73,15 +73,17 @@ impl Decoder {
         for value in codings {
             let value = str::from_utf8(value).unwrap_or("unknown");
             for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                match Stage::known(&name.to_ascii_lowercase()) {
-                    Known::Identity => {}
-                    Known::Unknown => return Ok(None),
-                    Known::Coding(_) if stages.len() == MAX_CODINGS => {
-                        let reason = format!("more than {MAX_CODINGS} content codings");
-                        return Err(Error::new(ErrorKind::Decode(reason)));
-                    }
-                    Known::Coding(stage) => stages.push(stage),
+                if name.eq_ignore_ascii_case("identity") {
+                    continue;
                 }
+                let Some((name, coding)) = coding(&name.to_ascii_lowercase()) else {
+                    return Ok(None);
+                };
+                if stages.len() == MAX_CODINGS {
+                    let reason = format!("more than {MAX_CODINGS} content codings");
+                    return Err(Error::new(ErrorKind::Decode(reason)));
+                }
+                stages.push(Stage { name, coding, input: Vec::new(), at: 0 });
             }
         }
         stages.reverse();
@@ -142,12 +144,6 @@ impl Decoder {
     }
 }
 
-enum Known {
-    Identity,
-    Unknown,
-    Coding(Stage),
-}
-
 /// The coding of this name, and the name to use for it.
 fn coding(name: &str) -> Option<(&'static str, Box<dyn Coding>)> {
     match name {
@@ -164,16 +160,6 @@ fn coding(name: &str) -> Option<(&'static str, Box<dyn Coding>)> {
 }
 
 impl Stage {
-    fn known(name: &str) -> Known {
-        if name == "identity" {
-            return Known::Identity;
-        }
-        match coding(name) {
-            None => Known::Unknown,
-            Some((name, coding)) => Known::Coding(Self { name, coding, input: Vec::new(), at: 0 }),
-        }
-    }
-
     fn push(&mut self, bytes: &[u8]) {
         self.input.drain(..self.at);
         self.at = 0;

@@ -56,7 +56,7 @@ pub(super) async fn connect(
     if version != VERSION || code != 0 {
         return Err(refused(&format!("the SOCKS proxy refused: {}", meaning(code))));
     }
-    // The address that the proxy connects from; nobody asks for it, but it has to be read.
+    // The address that the proxy connects from: of no use, but it has to be read.
     match kind {
         1 => drop(receive::<6>(socket).await?),
         4 => drop(receive::<18>(socket).await?),
