@@ -178,7 +178,7 @@ fn refused(
     })
 }
 
-/// The same head with a blank for each control character in a value, but for CR, LF and NUL.
+/// The same head with a blank for each control character in a value, but for tabs, CR, LF and NUL.
 fn without_controls(head: &[u8]) -> Vec<u8> {
     let mut cleaned = head.to_vec();
     let (mut line, mut in_value, mut at_start) = (0, false, false);
@@ -188,7 +188,9 @@ fn without_controls(head: &[u8]) -> Vec<u8> {
             b':' if line > 0 => in_value = true,
             // A fold: the value goes on.
             b' ' | b'\t' if at_start && line > 1 => in_value = true,
-            control @ (..=0x1f | 0x7f) if in_value && !is_forbidden(control) => *byte = b' ',
+            control @ (..=0x08 | 0x0b..=0x1f | 0x7f) if in_value && !is_forbidden(control) => {
+                *byte = b' '
+            }
             _ => {}
         }
         at_start = *byte == b'\n';
