@@ -55,7 +55,8 @@ fn caddy(behind: SocketAddr) -> Option<(Server, Authority)> {
     let mut command = Command::new("caddy");
     command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
     command.env("XDG_DATA_HOME", directory.path()).env("XDG_CONFIG_HOME", directory.path());
-    Some((Server::start(directory, address, command), authority))
+    let server = Server::start(directory, address, command).and_at(secure_port(address));
+    Some((server, authority))
 }
 
 /// Beside the one that is free, on an address that is the server's own.

@@ -125,14 +125,20 @@ impl Server {
         }
         let child = command.spawn().expect("it is installed");
         let mut server = Self { child, address, directory };
-        server.wait_until_it_accepts();
+        server.wait_until_it_accepts(address);
         server
     }
 
-    fn wait_until_it_accepts(&mut self) {
+    /// Waits until it accepts connections at another of its ports, too: it opens one after the other.
+    pub fn and_at(mut self, port: u16) -> Self {
+        self.wait_until_it_accepts(SocketAddr::new(self.address.ip(), port));
+        self
+    }
+
+    fn wait_until_it_accepts(&mut self, address: SocketAddr) {
         let began = Instant::now();
         loop {
-            if TcpStream::connect(self.address).is_ok() {
+            if TcpStream::connect(address).is_ok() {
                 return;
             }
             let ended = self.child.try_wait().unwrap();

@@ -84,7 +84,11 @@ fn nginx() -> Option<Nginx> {
     let config = directory.write("nginx.conf", config);
     let mut command = Command::new("nginx");
     command.arg("-p").arg(directory.path()).args(["-c", &config, "-e", "stderr"]);
-    Some(Nginx { server: Server::start(directory, address, command), authority, secure_port })
+    Some(Nginx {
+        server: Server::start(directory, address, command).and_at(secure_port),
+        authority,
+        secure_port,
+    })
 }
 
 #[test]
