@@ -246,7 +246,7 @@ fn a_certificate_that_was_added_is_good_for_its_server() {
         let (config, pem) = self_signed(names, change);
         check_added(config, &pem, outcome, &format!("row {index}"));
     }
-    // Issued by an authority that nobody trusts, but added itself.
+    // Issued by an authority that is not trusted, but added itself.
     let stranger = Authority::named("stranger");
     for (name, outcome) in [("a.test", "good"), ("b.test", "it is for another host (b.test)")] {
         let (pem, key) = stranger.issue(name, |_| ());

@@ -1,4 +1,4 @@
-//! The house rules that a machine can check, over the whole workspace: who may know whom, how long a
+//! The house rules that a machine can check, over the whole workspace: what may depend on what, how long a
 //! file and a line may be, that nothing is unsafe, and that every file says what it is for.
 //!
 //! It reads text, not syntax: comments are cut off, and so are test modules where a rule is not for

@@ -77,8 +77,8 @@ fn timeout_length(scatter: &mut Scatter) -> Duration {
 /// number away.
 ///
 /// Nothing less would do the work: each timer has to read the clock, since a duration starts
-/// when it is first waited for; it outlives the poll, so it remembers whom to wake, for which a
-/// number is enough, as the loop alone wakes its sleepers; and a dropped one must wake no task. The
+/// when it is first waited for; it outlives the poll, so it remembers which task to wake; a
+/// number is enough, as the loop alone wakes its sleepers. And a dropped one must wake no task. The
 /// deadlines need an order when the loop next looks for the earliest, and here none is left then.
 fn bare_dropped(sleeps: usize) -> Figures {
     let mut timers: Vec<(Instant, Option<usize>)> = Vec::with_capacity(sleeps);

@@ -186,14 +186,9 @@ impl Connection {
     /// Waits for more of the body.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         loop {
-            if let Some(error) = self.late_error.take() {
-                return Poll::Ready(Err(error));
-            }
-            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
-            if count == 0 {
-                self.decoder.eof()?;
+            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
                 return Poll::Ready(Ok(Piece { last: true, ..Piece::default() }));
-            }
+            };
             let piece = self.decode_body(buffer, 0, count)?;
             if !piece.data.is_empty() || piece.last {
                 return Poll::Ready(Ok(piece));
@@ -210,14 +205,9 @@ impl Connection {
     ) -> Poll<Result<Option<Trailers>>> {
         let mut seen = false;
         loop {
-            if let Some(error) = self.late_error.take() {
-                return Poll::Ready(Err(error));
-            }
-            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
-            if count == 0 {
-                self.decoder.eof()?;
+            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
                 return Poll::Ready(Ok(Some(None)));
-            }
+            };
             let step = self.decode_with(&buffer, 0, count, &mut |data| {
                 seen = true;
                 sink(data);
@@ -226,6 +216,15 @@ impl Connection {
                 return Poll::Ready(Ok(step));
             }
         }
+    }
+
+    /// More bytes of the body; `None` where the connection's end is the body's (RFC 9112 §6.3).
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(ReadBuffer, usize)>>> {
+        self.late_error.take().map_or(Ok(()), Err)?;
+        Poll::Ready(Ok(match ready!(self.poll_read(cx, Phase::Body))? {
+            (_, 0) => self.decoder.eof().map(|()| None)?,
+            more => Some(more),
+        }))
     }
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.

@@ -58,7 +58,7 @@ export function lastAtMost(column, value) {
   return low - 1;
 }
 
-/** In the place of a wait: nobody holds the task's waker. */
+/** In the place of a wait: no waker of the task is left. */
 export const LOST = -2;
 
 /** Time in polls and in parks since the recording begins: what began before it counts from there. */

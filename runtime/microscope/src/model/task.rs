@@ -145,7 +145,7 @@ impl Model {
             task.holders = holders;
             let inside = task.waits.values().map(|wait| wait.futures).sum();
             task.outside = holders.saturating_sub(inside);
-            // Who woke it while it ran, a basic recording does not tell; whoever did so before is not the
+            // A basic recording does not tell what woke it while it ran; a wake from before the poll is not the
             // cause of this.
             if requeued && task.woken.is_some_and(|wake| wake.event < task.poll_event) {
                 task.woken = None;
