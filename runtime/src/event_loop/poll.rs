@@ -160,20 +160,12 @@ impl Core {
         self.finish(id, task);
     }
 
-    /// Puts a finished task back into its slot, and tells: its group, its callbacks, the task that awaits it. If
-    /// nothing can ask for its result any more, that is dropped.
+    /// Puts a finished task back into its slot, and tells what waits for its end. If nothing can ask for its result
+    /// any more, that is dropped.
     #[inline(always)]
     fn finish(&self, id: TaskId, task: BoxedTask) {
-        let slot = id.slot();
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.put_back(slot, task);
-        let joiner = tasks.take_joiner(slot);
-        if tasks.known_meta(slot).is_some() {
-            tasks.tell_group_and_callbacks(slot);
-        }
-        let unreferenced = !tasks.is_referenced(slot);
-        drop(tasks);
-        if unreferenced && let Err(payload) = self.discard_result(slot) {
+        let (joiner, unreferenced) = self.tasks.borrow_mut().end(id.slot(), task);
+        if unreferenced && let Err(payload) = self.discard_result(id.slot()) {
             let message = payload.message();
             report(format_args!(
                 "the value of {id}, which nobody read, panicked in drop: {message}"

@@ -120,6 +120,7 @@ impl TaskRef {
         self.core.request_cancel(self.id(), CancelRequest { reason, origin, by });
     }
 
+    #[inline]
     pub(super) fn emit(&self, kind: Kind) {
         if self.core.is_observed() {
             self.core.emit(self.id().get(), kind);
