@@ -252,13 +252,8 @@ impl Drop for Runtime {
         // Not `enter`: a runtime may be dropped inside of another's task.
         let _entered = Entered::new(&core, core.entered_at.get());
         // Whatever panics on the way, the rest is dropped and woken, too. A message may be a spawn with a future.
-        let left = catch(|| {
-            for_each(
-                std::mem::take(&mut self.event_loop.messages).into_iter().chain(core.inbox.close()),
-                drop,
-            )
-        });
-        drop(left);
+        let messages = std::mem::take(&mut self.event_loop.messages);
+        drop(catch(|| for_each(messages.into_iter().chain(core.inbox.close()), drop)));
         core.pool.close();
         core.step.set((CauseKind::Shutdown, 0));
         let tasks = core.tasks.borrow();

@@ -100,15 +100,12 @@ impl Table {
         (join.spawned_at, join.references) = (spawned_at, 1);
         self.ready.push(slot);
         let place = &mut self.slots[slot as usize];
-        if let (Some(header), Some(kept)) = (&place.header, &mut place.task) {
+        place.header = place.header.take().filter(|header| header.reuse(number));
+        if let Some(kept) = &mut place.task {
             self.kept_bytes -= size_of_val(&**kept);
-            if header.reuse(number) {
+            if place.header.is_some() {
                 kept.as_mut().renew(future);
-            } else {
-                place.header = None;
             }
-        } else {
-            place.header = None;
         }
         if let Some(future) = future.take() {
             let new = || Header::new(inbox.clone(), slot, number);
@@ -211,7 +208,9 @@ impl Table {
     /// task that awaits it, and whether nothing can ask for its result.
     #[inline(always)]
     pub(crate) fn end(&mut self, slot: u32, task: BoxedTask) -> (Option<Waker>, bool) {
-        self.put_back(slot, task);
+        if !self.put_back(slot, task).has_followers() {
+            return (None, false);
+        }
         if self.known_meta(slot).is_some() {
             self.tell_group_and_callbacks(slot);
         }
@@ -243,6 +242,7 @@ impl Table {
             witness.joins += usize::from(joiner.data() == witness.header);
         }
         self.joins[slot as usize].joiner = Some(joiner);
+        self.header(slot).expect_followers();
         before
     }
 
@@ -292,6 +292,7 @@ impl Table {
 
     /// What few tasks have: made if this one has none.
     pub(crate) fn meta(&mut self, slot: u32) -> &mut TaskMeta {
+        self.header(slot).expect_followers();
         self.joins[slot as usize].meta.get_or_insert_default()
     }
 

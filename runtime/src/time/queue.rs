@@ -38,6 +38,7 @@ struct Entry {
 }
 
 /// A place of the slab. Number 0 is no timer's.
+#[derive(Default)]
 struct Place {
     number: u64,
     waker: Option<Waker>,
@@ -152,12 +153,8 @@ impl TimerQueue {
 
     /// Disarms all timers, and gives their wakers.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
-        let places = 0..self.places.len() as u32;
-        places
-            .filter_map(|place| {
-                self.places[place as usize].waker.is_some().then(|| self.vacate(place))?
-            })
-            .collect()
+        self.armed = 0;
+        self.places.iter_mut().filter_map(|place| std::mem::take(place).waker).collect()
     }
 
     fn vacate(&mut self, place: u32) -> Option<Waker> {
