@@ -48,7 +48,7 @@ where
 {
     let core = event_loop::current("spawn_blocking");
     let outcome = core.pool.submit(&core, job);
-    core.spawn(None, Location::caller(), outcome)
+    core.spawn(None, Location::caller(), &mut Some(outcome))
 }
 
 type Job = Box<dyn FnOnce() + Send>;

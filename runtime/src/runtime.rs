@@ -41,9 +41,9 @@ pub fn run<F: Future>(main: F) -> F::Output {
 /// # Panics
 /// Outside of a runtime.
 #[track_caller]
-#[inline]
+#[inline(always)]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    event_loop::current("spawn").spawn(None, Location::caller(), future)
+    event_loop::current("spawn").spawn(None, Location::caller(), &mut Some(future))
 }
 
 /// As [`spawn`], with a name that the task's handle, errors and events tell.
@@ -55,7 +55,8 @@ pub fn spawn_named<F: Future + 'static>(
     name: impl Into<Cow<'static, str>>,
     future: F,
 ) -> JoinHandle<F::Output> {
-    event_loop::current("spawn_named").spawn(Some(name.into()), Location::caller(), future)
+    let name = Some(name.into());
+    event_loop::current("spawn_named").spawn(name, Location::caller(), &mut Some(future))
 }
 
 /// One loop, on the thread that built it.
@@ -99,7 +100,7 @@ impl Runtime {
     /// Spawns a task. It starts with the next turn.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core().clone().spawn(None, Location::caller(), future)
+        self.core().clone().spawn(None, Location::caller(), &mut Some(future))
     }
 
     /// A handle for other threads.

@@ -72,6 +72,7 @@ impl TaskRef {
     }
 
     /// The result has been taken.
+    #[inline]
     pub(super) fn mark_taken(&mut self) {
         self.packed |= TAKEN;
         self.emit(Kind::OutputTaken);

@@ -84,9 +84,8 @@ impl Table {
         table
     }
 
-    /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
-    /// It is scheduled, and has one reference. Takes `future` out of where it is: handed over by value it would
-    /// be copied once more, as a whole.
+    /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell, into which
+    /// `future` is taken. It is scheduled, and has one reference.
     #[inline(always)]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
@@ -100,12 +99,11 @@ impl Table {
         (join.spawned_at, join.references) = (spawned_at, 1);
         self.ready.push(slot);
         let place = &mut self.slots[slot as usize];
-        place.header = place.header.take().filter(|header| header.reuse(number));
-        if let Some(kept) = &mut place.task {
-            self.kept_bytes -= size_of_val(&**kept);
-            if place.header.is_some() {
-                kept.as_mut().renew(future);
-            }
+        self.kept_bytes -= place.task.as_ref().map_or(0, |kept| size_of_val(&**kept));
+        if !place.header.as_ref().is_some_and(|header| header.reuse(number)) {
+            place.header = None;
+        } else if let Some(kept) = &mut place.task {
+            kept.as_mut().renew(future);
         }
         if let Some(future) = future.take() {
             let new = || Header::new(inbox.clone(), slot, number);
