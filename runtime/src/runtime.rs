@@ -68,7 +68,7 @@ pub fn spawn_named<F: Future + 'static>(
 ///
 /// A panic that leaves `block_on`, `turn` or `run_until_idle` leaves the runtime whole: it may be entered again.
 pub struct Runtime {
-    event_loop: EventLoop,
+    pub(crate) event_loop: EventLoop,
 }
 
 impl Runtime {
@@ -82,10 +82,6 @@ impl Runtime {
             Ok(runtime) => runtime,
             Err(error) => panic!("the operating system refuses a poller: {error}"),
         }
-    }
-
-    pub(crate) fn with(event_loop: EventLoop) -> Runtime {
-        Runtime { event_loop }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -235,8 +231,7 @@ impl Drop for MainSlot<'_> {
         // A panic of something else may have left it there.
         tasks.ready.remove(MAIN);
         drop(tasks);
-        let origin = CancelOrigin::Shutdown;
-        self.core.emit(self.id.get(), Kind::Cancelled { origin, by: 0 });
+        self.core.emit(self.id.get(), Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });
     }
 }
 
@@ -258,7 +253,7 @@ impl Drop for Runtime {
         core.pool.close();
         core.step.set((CauseKind::Shutdown, 0));
         let tasks = core.tasks.borrow();
-        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot())).collect();
+        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot)).collect();
         drop(tasks);
         ids.sort_unstable();
         let woken = catch(|| for_each(ids.into_iter(), |id| core.shut_down(id.slot())));

@@ -123,7 +123,7 @@ impl Core {
     /// What a wake on the loop's thread leads to: an idle task enters the ready queue, and the observer is told.
     pub(crate) fn woken(&self, header: &Header, change: OnWake) {
         if change == OnWake::Enqueue {
-            self.tasks.borrow_mut().ready.push(header.slot());
+            self.tasks.borrow_mut().ready.push(header.slot);
         }
         let effect = match change {
             OnWake::Enqueue => WakeEffect::Scheduled,
