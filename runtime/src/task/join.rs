@@ -141,7 +141,6 @@ impl TaskRef {
             // Where the thread unwinds already, a second panic would abort: that one is reported.
             return self.core.discard_result(self.slot()).unwrap_or_else(Payload::resume);
         }
-        self.core.tasks.borrow().header(self.slot()).expect_followers();
         // The task goes on. What awaited it through this reference waits no longer; its waker may panic when it
         // is dropped, and this may be a drop while the thread unwinds.
         drop(catch(|| drop(self.take_joiner())));

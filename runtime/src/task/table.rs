@@ -206,9 +206,7 @@ impl Table {
     /// task that awaits it, and whether nothing can ask for its result.
     #[inline(always)]
     pub(crate) fn end(&mut self, slot: u32, task: BoxedTask) -> (Option<Waker>, bool) {
-        if !self.put_back(slot, task).has_followers() {
-            return (None, false);
-        }
+        self.put_back(slot, task);
         if self.known_meta(slot).is_some() {
             self.tell_group_and_callbacks(slot);
         }
@@ -240,7 +238,6 @@ impl Table {
             witness.joins += usize::from(joiner.data() == witness.header);
         }
         self.joins[slot as usize].joiner = Some(joiner);
-        self.header(slot).expect_followers();
         before
     }
 
@@ -290,7 +287,6 @@ impl Table {
 
     /// What few tasks have: made if this one has none.
     pub(crate) fn meta(&mut self, slot: u32) -> &mut TaskMeta {
-        self.header(slot).expect_followers();
         self.joins[slot as usize].meta.get_or_insert_default()
     }
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU64, fence};
+use std::sync::atomic::{AtomicU64, fence};
 
 use futures_task::ArcWake;
 
@@ -24,7 +24,6 @@ pub(crate) struct Header {
     /// Where the task is in its life. Only the loop's thread changes it.
     pub(crate) state: State,
     wake_sent: WakeSent,
-    has_followers: AtomicBool,
     /// The task's place in the table, and its entry in the ready queue.
     pub(crate) slot: u32,
     number: AtomicU64,
@@ -35,9 +34,9 @@ const OWN_REFERENCES: usize = 2;
 
 impl Header {
     pub(crate) fn new(inbox: Arc<LoopInbox>, slot: u32, number: u64) -> Arc<Header> {
-        let (state, wake_sent) = (State::spawned(), WakeSent::new());
-        let (has_followers, number) = (AtomicBool::new(false), AtomicU64::new(number));
-        Arc::new(Header { inbox, state, wake_sent, has_followers, slot, number })
+        let (state, wake_sent, number) =
+            (State::spawned(), WakeSent::new(), AtomicU64::new(number));
+        Arc::new(Header { inbox, state, wake_sent, slot, number })
     }
 
     /// The number of the task that has this header now.
@@ -50,17 +49,6 @@ impl Header {
         Arc::strong_count(self) - OWN_REFERENCES
     }
 
-    /// Whether the end of the task is to be followed by more than keeping its result: something waits for it, or
-    /// nothing will ask for the result. Kept here, where the end of a poll looks in any case: one cache line less
-    /// for each of 100,000 sleeping tasks takes 15 % off the time in which they end.
-    pub(crate) fn has_followers(&self) -> bool {
-        self.has_followers.load(Relaxed)
-    }
-
-    pub(crate) fn expect_followers(&self) {
-        self.has_followers.store(true, Relaxed);
-    }
-
     /// Hands the header, with the cell that it was made with, to the next task in the slot, if no waker of the last
     /// one is left. Only the loop's own references count then, and nothing can clone another.
     #[inline]
@@ -71,7 +59,6 @@ impl Header {
         // Pairs with the release in the drop of the last waker on another thread.
         fence(Acquire);
         self.state.respawn();
-        self.has_followers.store(false, Relaxed);
         self.number.store(number, Relaxed);
         true
     }
