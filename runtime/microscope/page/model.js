@@ -1,6 +1,6 @@
 // From events to state: the twin of `src/model`. A test applies both to the same events and
 // compares every member, so whatever is changed here is changed there.
-import { K } from "./trace.js";
+import { K, UNCOUNTED } from "./trace.js";
 import { Verdicts, hasEnded, inOrder, stateWord } from "./why.js";
 
 const TURNING = { is: "turning" };
@@ -116,7 +116,7 @@ export class Model extends Verdicts {
         break;
       case K.spawned: this.spawned(event, a); break;
       case K.woken: this.woken(event, a, { event: this.next, at, by: b, id: c }); break;
-      case K.poll_started: this.pollStarted(event); break;
+      case K.poll_started: this.pollStarted(event, a); break;
       case K.poll_ended: this.pollEnded(event, a, b, c); break;
       case K.done:
         this.ended(event, { is: "done", panicked: !!a, beat_cancel: !!b }, ["ending"]);
@@ -362,8 +362,8 @@ export class Model extends Verdicts {
       id: event.id, parent, state: SCHEDULED, since: event.at, since_event: this.next,
       spawned: event.at, spawned_event: this.next, polls: 0, poll_event: 0, busy: 0, queued: 0,
       longest_poll: 0, longest_poll_event: 0, longest_queued: 0, wakes: 0, self_wakes: 0,
-      woken: null, holders: 0, outside: 0, cancel: null, detached: false, output_taken: false,
-      panic_unseen: false, waits: new Map(), joiner: 0, spans: new Set(),
+      woken: null, holders: 0, waker_clones: 0, waker_drops: 0, outside: 0, cancel: null,
+      detached: false, output_taken: false, panic_unseen: false, waits: new Map(), joiner: 0, spans: new Set(),
     });
     if (before) this.illegalEvent(event, "spawned already");
     this.ready.push(event.id);
@@ -404,7 +404,15 @@ export class Model extends Verdicts {
     if (position >= 0) this.ready.splice(position, 1);
   }
 
-  pollStarted(event) {
+  /** So many wakers of a task are held now. */
+  hold(task, holders) {
+    if (holders === UNCOUNTED) return;
+    task.waker_clones += Math.max(0, holders - task.holders);
+    task.waker_drops += Math.max(0, task.holders - holders);
+    task.holders = holders;
+  }
+
+  pollStarted(event, holders) {
     this.leaveReady(event.id);
     if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
     this.running = event.id;
@@ -419,6 +427,7 @@ export class Model extends Verdicts {
       task.longest_queued = Math.max(task.longest_queued, queued);
       task.polls++;
       task.poll_event = this.next;
+      this.hold(task, holders);
       this.enter(task, RUNNING, event);
       return legal;
     });
@@ -437,7 +446,8 @@ export class Model extends Verdicts {
         task.longest_poll = ran;
         task.longest_poll_event = this.next;
       }
-      task.holders = holders;
+      if (outcome === 0) this.hold(task, holders);
+      else task.holders = holders;
       let inside = 0;
       for (const wait of task.waits.values()) inside += wait.futures;
       task.outside = Math.max(0, holders - inside);

@@ -23,7 +23,7 @@ export class Tree {
       },
     }, text);
     this.choice = h("div", { class: "group", role: "group", "aria-label": "Tree of" },
-      choose("spawn", "who spawned whom"), choose("await", "who awaits whom"));
+      choose("spawn", "spawns"), choose("await", "awaits"));
     this.body = h("div", { class: "tree" });
     this.element = h("div", { class: "panel" }, this.choice, this.body);
   }

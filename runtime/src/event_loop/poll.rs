@@ -57,7 +57,10 @@ impl Core {
     fn start_poll(&self, id: TaskId) {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
-        self.emit(id.get(), Kind::PollStarted);
+        if self.is_observed() {
+            let holders = self.tasks.borrow().header(id.slot()).wakers() as u32;
+            self.emit(id.get(), Kind::PollStarted { holders });
+        }
     }
 
     #[inline(always)]

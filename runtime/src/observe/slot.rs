@@ -125,8 +125,10 @@ fn has_own_time(kind: &Kind) -> bool {
     }
 }
 
+static LAST_THREAD: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    static THREAD: Cell<u64> = const { Cell::new(0) };
+    static THREAD: u64 = LAST_THREAD.fetch_add(1, Ordering::Relaxed) + 1;
     /// The blocking job whose end this thread is reporting, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };
 }
@@ -148,9 +150,5 @@ pub(crate) fn caused_by_job(job: u32, f: impl FnOnce()) {
 
 /// A number for the calling thread, counted from 1 in the order of asking.
 pub(crate) fn thread_number() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if THREAD.get() == 0 {
-        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-    }
-    THREAD.get()
+    THREAD.with(|number| *number)
 }

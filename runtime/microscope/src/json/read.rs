@@ -15,6 +15,9 @@ use crate::trace::Trace;
 /// Counts and times in a snapshot stay below what a JavaScript number holds exactly.
 const MAX_COUNT: i64 = 1 << 53;
 
+/// The number of the kind that begins a poll.
+const POLL_STARTED: u8 = 22;
+
 /// Why a text is no trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -220,6 +223,9 @@ impl Rows {
         let Some(number) = self.numbers.get(kind) else { return Ok(()) };
         let at = u64::try_from(self.at).map_err(|_| broken("a time before the start"))?;
         let task = u64::try_from(*task).map_err(|_| broken("a negative task"))?;
+        // A loop that is not ours may not count wakers where a poll begins.
+        let uncounted = *number == POLL_STARTED && fields.is_empty();
+        let fields = if uncounted { &[i64::from(u32::MAX)] } else { fields };
         let kind = decode(*number, fields).ok_or_else(|| broken("fields out of range"))?;
         self.events.push(Event { at, task, kind });
         Ok(())

@@ -7,7 +7,7 @@ use mainspring::observe::{Direction, Event, Kind, TryOutcome};
 use super::{Job, Model, Source, Span, Timer, WaitsOn};
 
 impl Model {
-    pub(super) fn apply_timer(&mut self, event: &Event) {
+    pub(super) fn apply_thing(&mut self, event: &Event) {
         match event.kind {
             Kind::TimerArmed { timer, deadline } => {
                 let id = u64::from(timer);
@@ -24,21 +24,6 @@ impl Model {
                 self.disarm(event, timer);
             }
             Kind::TimerDropped { timer } => self.disarm(event, timer),
-            _ => {}
-        }
-    }
-
-    fn disarm(&mut self, event: &Event, timer: u32) {
-        match self.timers.remove(&u64::from(timer)) {
-            Some(Timer { id, task, deadline, .. }) => {
-                self.end_wait(task, WaitsOn::Timer { deadline, id });
-            }
-            None => self.illegal(event, "told of a timer that is not armed"),
-        }
-    }
-
-    pub(super) fn apply_source(&mut self, event: &Event) {
-        match event.kind {
             Kind::SourceRegistered { source_kind, source, fd } => {
                 let id = u64::from(source);
                 let source = Source {
@@ -96,19 +81,6 @@ impl Model {
                     self.illegal(event, "told of a source that is not registered");
                 }
             }
-            _ => {}
-        }
-    }
-
-    fn source(&mut self, event: &Event, id: u32, change: impl FnOnce(&mut Source)) {
-        match self.sources.get_mut(&u64::from(id)) {
-            Some(source) => change(source),
-            None => self.illegal(event, "told of a source that is not registered"),
-        }
-    }
-
-    pub(super) fn apply_program(&mut self, event: &Event) {
-        match event.kind {
             Kind::JobQueued { job } => {
                 let id = u64::from(job);
                 let job = Job { id, task: event.task, event: self.next, at: event.at };
@@ -137,7 +109,23 @@ impl Model {
                 }
                 None => self.illegal(event, "told of a span that is not open"),
             },
-            _ => {}
+            _ => self.apply_loop(event),
+        }
+    }
+
+    fn disarm(&mut self, event: &Event, timer: u32) {
+        match self.timers.remove(&u64::from(timer)) {
+            Some(Timer { id, task, deadline, .. }) => {
+                self.end_wait(task, WaitsOn::Timer { deadline, id });
+            }
+            None => self.illegal(event, "told of a timer that is not armed"),
+        }
+    }
+
+    fn source(&mut self, event: &Event, id: u32, change: impl FnOnce(&mut Source)) {
+        match self.sources.get_mut(&u64::from(id)) {
+            Some(source) => change(source),
+            None => self.illegal(event, "told of a source that is not registered"),
         }
     }
 }
