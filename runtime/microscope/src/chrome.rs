@@ -12,7 +12,7 @@ use mainspring::observe::{CauseKind, Event, Kind, WakeEffect};
 use serde_json::{Value, json};
 
 use crate::file::write_whole;
-use crate::model::{Model, Phase, State};
+use crate::model::{Job, Model, Phase, State, Timer, in_order};
 use crate::text::Texts;
 use crate::trace::Trace;
 
@@ -131,16 +131,12 @@ impl Writer<'_> {
                 self.begin(Track::Task(task.id), &state_name(model, task.id, self.texts));
             }
         }
-        let mut timers: Vec<_> =
-            model.timers.values().map(|timer| (timer.id, timer.task)).collect();
-        timers.sort_unstable();
-        for (id, task) in timers {
-            self.begin(Track::Timer(id), &format!("timer #{id} of {}", self.texts.task(task)));
+        for Timer { id, task, .. } in in_order(&model.timers) {
+            self.begin(Track::Timer(*id), &format!("timer #{id} of {}", self.texts.task(*task)));
         }
-        let mut jobs: Vec<_> = model.jobs.values().map(|job| (job.id, job.task)).collect();
-        jobs.sort_unstable();
-        for (id, task) in jobs {
-            self.begin(Track::Job(id), &format!("blocking job {id} of {}", self.texts.task(task)));
+        for Job { id, task, .. } in in_order(&model.jobs) {
+            let name = format!("blocking job {id} of {}", self.texts.task(*task));
+            self.begin(Track::Job(*id), &name);
         }
     }
 

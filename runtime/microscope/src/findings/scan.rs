@@ -297,8 +297,7 @@ impl Scan<'_> {
         }
         if itself {
             self.told(event.task);
-        }
-        if !itself {
+        } else {
             self.end_storm(event.task);
         }
         let life = self.lives.entry(event.task).or_default();

@@ -9,7 +9,7 @@ use super::input::Input;
 use super::screen::Picture;
 use super::status::{coarse, short};
 use crate::dump::tree;
-use crate::model::{Reason, State, Task, Why};
+use crate::model::{State, Task, Why};
 use crate::text::harmless;
 
 /// Ended tasks shown.
@@ -146,14 +146,9 @@ impl Picture<'_> {
     fn reason(&self, task: &Task) -> String {
         let model = self.model();
         match model.why(task.id).why {
-            Why::Waiting(reasons) => {
-                let words = model.waits_briefly(task.id, self.follow.texts());
-                match reasons[0] {
-                    Reason::Timer { due_in, .. } => words + &self.due(due_in),
-                    _ => words,
-                }
+            Why::Waiting(_) | Why::LostWaker => {
+                model.briefly(task.id, self.follow.texts(), |deadline| self.due(deadline))
             }
-            Why::LostWaker => model.waits_briefly(task.id, self.follow.texts()),
             Why::Queued { behind: 0, .. } => "next".into(),
             Why::Queued { behind, .. } => format!("{behind} before it"),
             Why::CancelPending { .. } => "its cancel".into(),
@@ -167,12 +162,11 @@ impl Picture<'_> {
     }
 
     /// When a timer is due, seen from now.
-    fn due(&self, due_in: i128) -> String {
-        let ahead = self.follow.now(self.now).saturating_sub(self.model().now);
-        match u64::try_from(due_in - i128::from(ahead)) {
-            Ok(due) if due > 1 << 53 => ", never".into(),
-            Ok(due) => format!(" in {}", coarse(due)),
-            Err(_) => ", overdue".into(),
+    fn due(&self, deadline: u64) -> String {
+        match deadline.checked_sub(self.follow.now(self.now)) {
+            Some(due) if due > 1 << 53 => ", never".into(),
+            Some(due) => format!(" in {}", coarse(due)),
+            None => ", overdue".into(),
         }
     }
 }

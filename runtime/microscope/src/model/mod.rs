@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use mainspring::observe::{Event, Kind};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use by_id::ById;
+pub(crate) use by_id::{ById, in_order};
 pub use state::{Cancel, Illegal, Job, Phase, Source, Span, State, Task, Timer, Totals, Wake};
 pub use waits::{Wait, Waits, WaitsOn};
 pub use why::{Answer, Reason, Why};

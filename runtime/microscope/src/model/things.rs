@@ -45,23 +45,14 @@ impl Model {
             }
             Kind::SourceReady { readable, writable, source } => {
                 self.totals.readiness += 1;
-                let next = self.next;
+                let sides = [(readable, Direction::Read), (writable, Direction::Write)];
+                let ready = sides.into_iter().filter_map(|(ready, side)| ready.then_some(side));
+                // One more than the event's number, for 0 means "not ready".
+                let next = self.next + 1;
                 self.source(event, source, |source| {
-                    // One more than the event's number, for 0 means "not ready".
-                    if readable {
-                        source.readable = next + 1;
-                    }
-                    if writable {
-                        source.writable = next + 1;
-                    }
+                    ready.clone().for_each(|side| *source.side(side).0 = next);
                 });
-                for (ready, direction) in
-                    [(readable, Direction::Read), (writable, Direction::Write)]
-                {
-                    if ready {
-                        self.end_source_waits(source.into(), direction);
-                    }
-                }
+                ready.for_each(|side| self.end_source_waits(source.into(), side));
             }
             Kind::SourceTried { direction, outcome, source, bytes } => {
                 self.source(event, source, |source| {

@@ -26,12 +26,20 @@ impl Model {
 
     /// What a task waits for in a few words, for a row: the first of it, and how much more there is.
     pub fn waits_briefly(&self, id: u64, texts: &Texts) -> String {
+        self.briefly(id, texts, |_| String::new())
+    }
+
+    /// As [`Model::waits_briefly`]; of a timer also what `due` says of its deadline.
+    pub(crate) fn briefly(&self, id: u64, texts: &Texts, due: impl Fn(u64) -> String) -> String {
         let Some(task) = self.tasks.get(&id).filter(|task| task.state == State::Idle) else {
             return String::new();
         };
         let first = match task.waits.keys().next() {
             _ if task.holders == 0 => return "no waker of it is left".into(),
-            Some(on) if task.outside == 0 || !matches!(on, WaitsOn::Timer { .. }) => on.name(texts),
+            Some(on @ WaitsOn::Timer { deadline, .. }) if task.outside == 0 => {
+                on.name(texts) + &due(*deadline)
+            }
+            Some(on) if !matches!(on, WaitsOn::Timer { .. }) => on.name(texts),
             _ => match self.inside(task.id).first() {
                 Some(label) => texts.label(*label),
                 None => format!("{} held outside", count(task.outside.max(1) as usize, "waker")),
