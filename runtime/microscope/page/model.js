@@ -8,8 +8,9 @@ const IDLE = { is: "idle" };
 const SCHEDULED = { is: "scheduled" };
 const RUNNING = { is: "running" };
 const MAPS = ["tasks", "timers", "sources", "jobs", "spans"];
-/** Members that are sets of ids. */
-const SETS = ["spans", "readers", "writers"];
+/** Members that are sets of ids: of a source by direction. */
+const SIDES = ["readers", "writers"];
+const SETS = ["spans", ...SIDES];
 const MAX_ILLEGAL = 100;
 let epochs = 0;
 
@@ -70,11 +71,19 @@ export class Model extends Verdicts {
     let value = this[map].get(id);
     if (value && value.epoch !== this.epoch) {
       value = { ...value, epoch: this.epoch };
-      for (const set of SETS) if (value[set]) value[set] = new Set(value[set]);
-      if (value.waits) value.waits = new Map(value.waits);
       this[map].set(id, value);
     }
     return value;
+  }
+
+  /** A set or map of such an entry that may be changed, if there is the entry. */
+  inner(map, id, name) {
+    const value = this.own(map, id);
+    if (value && value[name].epoch !== this.epoch) {
+      value[name] = new value[name].constructor(value[name]);
+      value[name].epoch = this.epoch;
+    }
+    return value?.[name];
   }
 
   /** Takes note of event `i` of a run. */
@@ -158,20 +167,21 @@ export class Model extends Verdicts {
       }
       case K.task_wait_dropped: this.endJoin(a); break;
       case K.waits_for_source: {
-        const source = this.own("sources", b);
-        if (!source) break;
-        source[a === 0 ? "readers" : "writers"].add(id);
+        const waiting = this.inner("sources", b, SIDES[a]);
+        if (!waiting) break;
+        waiting.add(id);
         this.beginWait(event, { is: "source", id: b, direction: a });
         break;
       }
       case K.source_wait_dropped: {
         const on = { is: "source", id: b, direction: a };
-        const wait = this.own("tasks", id)?.waits.get(waitKey(on));
+        const waits = this.inner("tasks", id, "waits");
+        const wait = waits?.get(waitKey(on));
         if (wait?.futures > 1) {
-          this.tasks.get(id).waits.set(waitKey(on), { ...wait, futures: wait.futures - 1 });
+          waits.set(waitKey(on), { ...wait, futures: wait.futures - 1 });
         } else {
           this.endWait(id, on);
-          this.own("sources", b)?.[a === 0 ? "readers" : "writers"].delete(id);
+          this.inner("sources", b, SIDES[a])?.delete(id);
         }
         break;
       }
@@ -235,11 +245,11 @@ export class Model extends Verdicts {
       }
       case K.span_opened:
         this.put("spans", { id: a, task: id, parent: b, label: c, event: this.next });
-        this.own("tasks", id)?.spans.add(a);
+        this.inner("tasks", id, "spans")?.add(a);
         break;
       case K.span_closed: {
         const span = this.remove(event, "spans", a, "a span that is not open");
-        if (span) this.own("tasks", span.task)?.spans.delete(a);
+        if (span) this.inner("tasks", span.task, "spans")?.delete(a);
         break;
       }
       case K.observer_paused:
@@ -301,17 +311,16 @@ export class Model extends Verdicts {
   }
 
   beginWait(event, on) {
-    const task = this.own("tasks", event.id);
-    if (!task) return;
-    const before = task.waits.get(waitKey(on));
+    const waits = this.inner("tasks", event.id, "waits");
+    const before = waits?.get(waitKey(on));
     // Of the other kinds there is one wait for each thing.
     const futures = on.is === "source" ? (before?.futures ?? 0) + 1 : 1;
-    task.waits.set(waitKey(on), { on, event: this.next, at: event.at, futures });
+    waits?.set(waitKey(on), { on, event: this.next, at: event.at, futures });
   }
 
   /** The wait of one task is over. */
   endWait(id, on) {
-    this.own("tasks", id)?.waits.delete(waitKey(on));
+    this.inner("tasks", id, "waits")?.delete(waitKey(on));
   }
 
   /** What waited for this task to end waits no more. */
@@ -326,9 +335,9 @@ export class Model extends Verdicts {
   endSourceWaits(id, direction) {
     const source = this.own("sources", id);
     if (!source) return;
-    const side = direction === 0 ? "readers" : "writers";
-    for (const task of source[side]) this.endWait(task, { is: "source", id, direction });
-    source[side] = new Set();
+    const tasks = source[SIDES[direction]];
+    source[SIDES[direction]] = new Set();
+    for (const task of tasks) this.endWait(task, { is: "source", id, direction });
   }
 
   /** A task that ends waits for nothing. */
@@ -340,7 +349,7 @@ export class Model extends Verdicts {
         const other = this.own("tasks", on.id);
         if (other) other.joiner = 0;
       } else if (on.is === "source") {
-        this.own("sources", on.id)?.[on.direction === 0 ? "readers" : "writers"].delete(id);
+        this.inner("sources", on.id, SIDES[on.direction])?.delete(id);
       } else {
         const thing = this.own(on.is === "job" ? "jobs" : "timers", on.id);
         if (thing) thing.task = 0;
