@@ -58,9 +58,15 @@ impl Core {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
         if self.is_observed() {
-            let holders = self.tasks.borrow().header(id.slot()).wakers() as u32;
-            self.emit(id.get(), Kind::PollStarted { holders });
+            self.emit_poll_started(id);
         }
+    }
+
+    /// Apart, so that a poll without an observer is not burdened with it.
+    #[inline(never)]
+    fn emit_poll_started(&self, id: TaskId) {
+        let holders = self.tasks.borrow().header(id.slot()).wakers() as u32;
+        self.emit(id.get(), Kind::PollStarted { holders });
     }
 
     #[inline(always)]
