@@ -143,8 +143,9 @@ export function sentence(run, i) {
       if (b === 5) {
         return `${task} says that ${a === 0 ? "reading" : "writing"} source ${c} would block`;
       }
-      const bytes = count(d, "byte");
-      const how = [bytes, "it would block", "end of stream", "an error", `${bytes}, all there was`][b];
+      // As when it is connected.
+      const bytes = d === 0 ? "done" : count(d, "byte");
+      const how = [bytes, "it would block", "end of stream", "an error", `${count(d, "byte")}, all there was`][b];
       return `${task} ${a === 0 ? "reads" : "writes"} source ${c}: ${how}`;
     }
     case K.source_closed: return `source ${a} is closed`;

@@ -280,6 +280,8 @@ impl Texts {
                     TryOutcome::Cleared => {
                         return format!("{task} says that {doing} source {source} would block");
                     }
+                    // As when it is connected.
+                    TryOutcome::Done if bytes == 0 => "done".into(),
                     TryOutcome::Done => count(bytes as usize, "byte"),
                     TryOutcome::Short => {
                         format!("{}, all there was", count(bytes as usize, "byte"))
