@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mainspring::future::{When, wait, yield_now};
 use mainspring::net::{TcpListener, TcpStream};
+use mainspring::observe::{Event, Kind};
 use mainspring::time::{sleep, timeout};
 use mainspring::{Runtime, spawn, spawn_blocking};
 use mainspring_microscope::Recorder;
@@ -180,4 +181,25 @@ fn clones_and_drops_of_wakers_are_counted_from_poll_to_poll() {
     });
     // Between the first and the second of them one is dropped outside of the task, and one in its poll.
     assert_eq!(counts, [(3, 3, 0), (1, 3, 2), (5, 7, 2), (0, 7, 2)]);
+}
+
+/// A connection is no bytes, although it counts as some where tasks give way to each other.
+#[test]
+fn only_bytes_that_were_moved_are_told_as_such() {
+    let recorder = Recorder::default();
+    let mut runtime = Runtime::builder().observer(recorder.observer()).build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = pair().await.unwrap();
+        assert_eq!(near.write(b"five!").await.unwrap(), 5);
+        assert_eq!(far.peek(&mut [0; 8]).await.unwrap(), 5);
+        assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 5);
+    });
+    let trace = recorder.trace();
+    let tried = |event: &&Event| matches!(event.kind, Kind::SourceTried { .. });
+    let said: Vec<_> =
+        trace.events.iter().filter(tried).map(|event| trace.texts.sentence(event)).collect();
+    let moved = |words: &str| said.iter().filter(|said| said.ends_with(words)).count();
+    assert_eq!((moved(": 5 bytes"), moved(": 5 bytes, all there was")), (1, 1), "{said:?}");
+    // Connected, accepted, and looked at without being read.
+    assert_eq!(moved(": done"), 3, "{said:?}");
 }
