@@ -104,6 +104,14 @@ fn the_page_of_a_run_is_where_it_says() {
     let beside = data.replace(".json", ".html");
     assert_eq!((ran.code, ran.stdout), (0, format!("{beside}\n")), "{}", ran.stderr);
     assert!(fs::read_to_string(&beside).expect("a page").contains("fetch /detail/2"));
+    // With the lines of source in which its tasks were spawned, if it is told where that lies.
+    assert!(!fs::read_to_string(&beside).expect("a page").contains("id=\"sources\""));
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let ran = run(&["page", &data, "--source", root]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let html = fs::read_to_string(&beside).expect("a page");
+    let quoted = html.split_once("id=\"sources\">").map_or("", |(_, rest)| rest);
+    assert!(quoted.starts_with("{\"examples/src/") && quoted.contains("spawn"), "{quoted:.300}");
     let both = scratch.path("both.html");
     let ran = run(&["page", &data, &data, "-o", &both]);
     assert_eq!((ran.code, ran.stdout), (0, format!("{both}\n")), "{}", ran.stderr);

@@ -2,10 +2,12 @@
 //! Runs an experiment: asks what will happen, lets it happen, says why.
 
 use std::io::{BufRead, IsTerminal, stdin};
+use std::path::Path;
 use std::process::ExitCode;
 
 use mainspring_examples::experiments::{ALL, Experiment, keep_panics, panics, told};
 use mainspring_examples::failure::{Failure, print};
+use mainspring_examples::trace;
 use mainspring_microscope::page;
 
 const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out FILE] [--no-question]
@@ -14,7 +16,8 @@ const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out F
   NN...          runs these experiments in turn and writes a page of each: the question, the source of the
                  wrong and the mended program, and both runs beside each other
   --real         on the real clock instead of a virtual one
-  --out FILE     where to write the page of one experiment (experiment-NN.html)
+  --out FILE     where to write the page of one experiment (experiment-NN.html, or what MAINSPRING_TRACE
+                 names); .json: the data of its first run
   --no-question  does not ask what will happen, which it never does without a terminal";
 
 /// Columns of prose.
@@ -63,7 +66,11 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
     }
     match which.len() {
         0 => Err(USAGE.into()),
-        2.. if out.is_some() => {
+        1 => {
+            let asked = || trace::asked().map(|path| path.to_string_lossy().into_owned());
+            Ok(Choice::Experiments { which, asks, real, out: out.or_else(asked) })
+        }
+        _ if out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
         }
         _ => Ok(Choice::Experiments { which, asks, real, out }),
@@ -125,6 +132,10 @@ fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result
     };
     let because = wrapped(experiment.because);
     print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
+    if out.ends_with(".json") {
+        trace::write(Path::new(out), &[broken])?;
+        return print(&format!("The data of the first run: {out}\n"));
+    }
     let lesson = experiment.lesson(&broken, vec![happened, instead]);
     page::write_lesson(out, &[&broken, &mended], &lesson)
         .map_err(|error| Failure::Said(error.to_string()))?;

@@ -179,6 +179,9 @@ pub struct Page {
     /// Where to write the page [default: beside the first trace, as .html]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Quote the lines in which tasks were spawned and spans written, of the source below this directory
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -141,12 +141,13 @@ pub fn gather(
     stop: &Stop,
     plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
-    check(asking.trace.iter().chain(&asking.har))?;
+    let trace = asking.trace.clone().or_else(trace::asked);
+    check(trace.iter().chain(&asking.har))?;
     let options = options(asking, credentials, concurrency);
     let via = asking.sharing.address()?;
     let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
     let recorder = Recorder::default();
-    let live = live::watch(&recorder, asking.live, title, stop)?;
+    let live = live::watch(&recorder, asking.watches(), title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
         let producer = match &via {
@@ -168,7 +169,7 @@ pub fn gather(
     let (writer, gathered) = outcome?;
     let records = writer.finish()?;
     web.write_archive(asking.har.as_deref())?;
-    if let Some(path) = &asking.trace {
+    if let Some(path) = &trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
     Ok(Gathered { records, connections: web.connections(), ..gathered })
@@ -221,7 +222,7 @@ async fn carry_out(
         workers,
     });
     let watch = Watch::default();
-    let progress = (!asking.live).then(|| progress::show(watch.clone()));
+    let progress = (!asking.watches()).then(|| progress::show(watch.clone()));
     let fetch = |job: &Job| (format!("fetch {}", job.url), fetcher.clone().fetch(job.clone()));
     let earlier = plan.earlier.len();
     let mut writer = ResultWriter::new(asking, plan.out, plan.journal, plan.earlier);

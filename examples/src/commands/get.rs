@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use mainspring::Runtime;
 use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
@@ -35,9 +34,7 @@ const CODINGS: HeaderValue = HeaderValue::from_static("deflate, gzip, br, zstd")
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
     check(args.har.iter().chain(output(args)))?;
     let body = body(args)?;
-    let mut runtime =
-        crate::trace::runtime(crate::trace::recorded(Runtime::builder().name("get"), None))?;
-    runtime.block_on(get(args, body))
+    crate::trace::run("get", get(args, body))?
 }
 
 /// The file to write the body to; none for `-o -`.

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use mainspring_microscope::{Trace, page};
+use mainspring_microscope::Trace;
 
 use crate::cli::Page;
 use crate::failure::{Failure, print};
+use crate::trace::write_page;
 
 /// Writes the page beside the first trace, or where it was asked for, and says where.
 ///
@@ -16,7 +17,7 @@ pub fn run(args: &Page) -> Result<ExitCode, Failure> {
     let traces: Vec<Trace> =
         args.traces.iter().map(Trace::read).collect::<Result<_, _>>().map_err(said)?;
     let path = args.out.clone().unwrap_or_else(|| args.traces[0].with_extension("html"));
-    page::write(&path, &traces.iter().collect::<Vec<_>>()).map_err(said)?;
+    write_page(&path, &traces, args.source.as_deref())?;
     print(&format!("{}\n", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mainspring::{Runtime, spawn_named, time::sleep};
+use mainspring::{spawn_named, time::sleep};
 use url::Url;
 
 use crate::cli::Sweep;
@@ -17,6 +17,7 @@ use crate::site::host::{Host, room};
 use crate::site::server::Site;
 
 use crate::options::Options;
+use crate::trace;
 use crate::value::{Count, Size, Took};
 use crate::web::Web;
 
@@ -63,9 +64,7 @@ fn measure(
     delay: Duration,
     base: Option<u64>,
 ) -> Result<Step, Failure> {
-    let runtime = Runtime::builder().name("crawl").build();
-    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
-    runtime.block_on(async {
+    trace::run("crawl", async {
         let web = Web::new(&Options { connections: at_once, ..Options::default() });
         let start = Instant::now();
         let handles: Vec<_> = (1..=at_once)
@@ -92,7 +91,7 @@ fn measure(
             _ => None,
         };
         Ok(Step { at_once, took, failures, memory })
-    })
+    })?
 }
 
 fn report(

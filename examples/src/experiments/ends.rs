@@ -159,7 +159,7 @@ pub(super) const LOCK_SET_ASIDE: Experiment = Experiment {
     question: "When does main get the lock?",
     answers: &["after 5 ms more", "at once", "never, were there no timeout"],
     right: 2,
-    because: "The future that holds the lock is polled by nobody but main, and main waits for the \
+    because: "The future that holds the lock is polled by main alone, and main waits for the \
               lock. This is a futurelock. Drop the future, or go on polling it.",
     finding: Code::SetAside,
     time: true,

@@ -65,7 +65,7 @@ pub(super) const GREEDY_LOOP: Experiment = Experiment {
     question: "How long is the second task ready before it first runs?",
     answers: &["next to nothing", "60 ms", "for ever"],
     right: 1,
-    because: "A task runs until it awaits something that is not ready: nobody takes the thread from \
+    because: "A task runs until it awaits something that is not ready: nothing takes the thread from \
               it. If it yields now and then, everybody else has a turn in between.",
     finding: Code::Starvation,
     time: true,

@@ -25,7 +25,7 @@ pub(super) const NEVER_POLLED: Experiment = Experiment {
     question: "How far does the fetch get?",
     answers: &["it completes", "to its first await", "nowhere"],
     right: 2,
-    because: "An async function only makes a future. Nobody polled it, so not one line of it ran.",
+    because: "An async function only makes a future. It was never polled, so not one line of it ran.",
     finding: Code::NeverPolled,
     time: false,
     broken: |runtime| {
@@ -46,7 +46,7 @@ async fn fetch() {
     mark("the answer is here");
 }
 
-/// Something that happens once. How it wakes whoever waits is what the experiments are about.
+/// Something that happens once. How it wakes what waits is what the experiments are about.
 #[derive(Default)]
 struct Signal {
     happened: Cell<bool>,
@@ -92,7 +92,7 @@ pub(super) const NO_WAKER_KEPT: Experiment = Experiment {
     question: "When does the waiter notice?",
     answers: &["at once", "at the next turn", "never"],
     right: 2,
-    because: "Pending is a promise to call the waker. This future keeps none, so nobody can ever \
+    because: "Pending is a promise to call the waker. This future keeps none, so nothing can ever \
               wake the task; the loop sees that and says so instead of hanging.",
     finding: Code::LostWaker,
     time: false,
@@ -149,7 +149,7 @@ pub(super) const FIRST_WAKER: Experiment = Experiment {
     number: 4,
     idea: "the first waker stays valid",
     program: "a future is polled once in main, moves to a second task, and keeps its first waker.",
-    question: "Whom does the signal wake?",
+    question: "Which of them does the signal wake?",
     answers: &["the second task", "main, who has nothing to do with it any more", "both"],
     right: 1,
     because: "A waker names the task that polled. Every poll may come from another one, so a \

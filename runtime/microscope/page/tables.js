@@ -23,7 +23,7 @@ export class Tree {
       },
     }, text);
     this.choice = h("div", { class: "group", role: "group", "aria-label": "Tree of" },
-      choose("spawn", "who spawned whom"), choose("await", "who awaits whom"));
+      h("span", { class: "quiet", "aria-hidden": "true" }, "tree of"), choose("spawn", "spawns"), choose("await", "awaits"));
     this.body = h("div", { class: "tree" });
     this.element = h("div", { class: "panel" }, this.choice, this.body);
   }
@@ -31,7 +31,7 @@ export class Tree {
   render() {
     const { app } = this;
     const model = app.model();
-    for (const button of this.choice.children) {
+    for (const button of this.choice.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.by === this.by));
     }
     const tasks = [...model.tasks.values()].sort((a, b) => a.id - b.id);

@@ -102,7 +102,7 @@ impl Trace {
 
     /// A number that is the same for two runs which did the same.
     ///
-    /// Covers what happened to whom, in which order; under a virtual clock also when. Whatever the
+    /// Covers what happened to which task, in which order; under a virtual clock also when. Whatever the
     /// operating system numbers (file descriptors, threads) is left out.
     pub fn hash(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;

@@ -157,7 +157,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Left behind in the directory for temporary files, it harms nobody.
+        // Left behind in the directory for temporary files, it does no harm.
         drop(std::fs::remove_file(&self.0));
     }
 }
@@ -757,8 +757,8 @@ fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     run_to(&mut browser, "fetch /3", "done", "");
     assert_eq!(said(&mut browser), "task 5 \"fetch /3\" is done");
     assert_eq!(browser.evaluate("microscope.selected"), json!(5));
-    run_to(&mut browser, "nobody", "", "");
-    assert_eq!(text(&mut browser, ".message"), "There is no task \"nobody\" in this run.");
+    run_to(&mut browser, "nothing", "", "");
+    assert_eq!(text(&mut browser, ".message"), "There is no task \"nothing\" in this run.");
     run_to(&mut browser, "", "", "soon");
     assert_eq!(text(&mut browser, ".message"), "\"soon\" is no number of milliseconds.");
     run_to(&mut browser, "", "", "5000");

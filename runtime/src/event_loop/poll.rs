@@ -61,7 +61,16 @@ impl Core {
     fn start_poll(&self, id: TaskId) {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
-        self.emit(id.get(), Kind::PollStarted);
+        if self.is_observed() {
+            self.emit_poll_started(id);
+        }
+    }
+
+    /// Apart, so that a poll without an observer is not burdened with it.
+    #[inline(never)]
+    fn emit_poll_started(&self, id: TaskId) {
+        let holders = self.tasks.borrow().header(id.slot()).wakers() as u32;
+        self.emit(id.get(), Kind::PollStarted { holders });
     }
 
     #[inline(always)]
