@@ -48,9 +48,9 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use secret::{redact, redact_field, redact_url};
+pub use secret::{HIDDEN, redact, redact_field, redact_url};
 pub use stats::Stats;
-pub use target::IntoUrl;
+pub use target::{IntoUrl, basic_auth, take_userinfo};
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;
 pub use url::{self, Url};

@@ -184,7 +184,7 @@ impl RequestBuilder {
     /// Authenticates with a user name and a password (Basic, RFC 7617).
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
         self.change(|request| {
-            request.headers.insert(header::AUTHORIZATION, target::basic(user, password)?);
+            request.headers.insert(header::AUTHORIZATION, target::basic_auth(user, password)?);
             Ok(())
         })
     }

@@ -131,7 +131,7 @@ impl Proxy {
         if self.kind != Kind::Http || (self.user.is_empty() && self.password.is_empty()) {
             return Ok(None);
         }
-        target::basic(&self.user, &self.password).map(Some)
+        target::basic_auth(&self.user, &self.password).map(Some)
     }
 
     /// Opens a tunnel over a connection to the proxy.
