@@ -107,7 +107,8 @@ impl Client {
         let mut history = Vec::new();
         loop {
             let Request { method, url, headers, .. } = &*request;
-            timer.tell(SignalKind::RequestStart { method, url, headers });
+            let proxy = self.inner.proxy(own, url);
+            timer.tell(SignalKind::RequestStart { method, url, headers, proxy });
             let sent = self.inner.send(&mut request, own, timeouts, &mut timer).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);

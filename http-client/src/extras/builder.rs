@@ -272,8 +272,17 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Proxy::new`], if what it names is no proxy; the variable is named.
-    pub fn proxy_from_env(mut self) -> Result<Self> {
-        self.connector.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
+    pub fn proxy_from_env(self) -> Result<Self> {
+        self.proxy_from(|name| std::env::var(name).ok())
+    }
+
+    /// As [`ClientBuilder::proxy_from_env`], with the variables as `get` gives them: for a program
+    /// that looks at some of them only, or has flags that go before them.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::proxy_from_env`].
+    pub fn proxy_from(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        self.connector.proxies = Proxies::from_env(get)?;
         Ok(self)
     }
 

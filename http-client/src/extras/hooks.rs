@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::proto::ResponseHead;
+use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
 use http::{HeaderMap, Method, StatusCode, Version};
 use std::cell::Cell;
@@ -48,6 +49,8 @@ pub enum SignalKind<'a> {
         url: &'a Url,
         /// The header fields that the request itself sets.
         headers: &'a HeaderMap,
+        /// The proxy that it goes through.
+        proxy: Option<&'a Proxy>,
     },
     /// As many connections as allowed are in use: it waits.
     ConnectionQueuedStart,
@@ -175,7 +178,7 @@ impl fmt::Debug for SignalKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::RequestStart { method, url, headers } => {
+            Self::RequestStart { method, url, headers, .. } => {
                 write!(f, " {method} {} {:?}", redact_url(url), Fields(headers))
             }
             Self::ConnectionReuse { address: Some(address) }

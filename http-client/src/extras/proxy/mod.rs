@@ -109,8 +109,15 @@ impl Proxy {
         self.url.port().unwrap_or(default)
     }
 
+    /// Whether it is given a user name or a password.
+    #[must_use]
+    pub fn has_login(&self) -> bool {
+        !self.user.is_empty() || !self.password.is_empty()
+    }
+
     /// Whether the proxy itself gets the requests to this URL, instead of a tunnel.
-    pub(crate) fn gets_requests(&self, url: &Url) -> bool {
+    #[must_use]
+    pub fn gets_requests(&self, url: &Url) -> bool {
         self.kind == Kind::Http && url.scheme() == "http"
     }
 
@@ -128,7 +135,7 @@ impl Proxy {
 
     /// The field that authenticates to the proxy.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>> {
-        if self.kind != Kind::Http || (self.user.is_empty() && self.password.is_empty()) {
+        if self.kind != Kind::Http || !self.has_login() {
             return Ok(None);
         }
         target::basic_auth(&self.user, &self.password).map(Some)
