@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, HeaderName, Method};
-use mainspring_http::{Hook, ResponseView, Signal, SignalKind, redact_field, redact_url};
+use mainspring_http::{
+    Hook, ResponseView, Signal, SignalKind, redact_field, redact_url, take_userinfo,
+};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -84,7 +86,7 @@ impl HarRecorder {
 impl Hook for HarRecorder {
     fn signal(&self, signal: &Signal<'_>) {
         let mut archive = self.archive.borrow_mut();
-        if let SignalKind::RequestStart { method, url, headers } = signal.kind {
+        if let SignalKind::RequestStart { method, url, headers, .. } = signal.kind {
             if archive.entries.len() < MAX_ENTRIES {
                 let index = archive.entries.len();
                 archive.current.insert(signal.request, index);
@@ -105,11 +107,7 @@ impl Hook for HarRecorder {
 impl Entry {
     fn new(method: &Method, url: &Url, headers: &HeaderMap, at: Instant) -> Self {
         let mut url = url.clone();
-        // A URL that holds a user name or a password can be given others.
-        if !url.username().is_empty() || url.password().is_some() {
-            url.set_password(None).unwrap_or_default();
-            url.set_username("").unwrap_or_default();
-        }
+        take_userinfo(&mut url);
         // What is left of secrets stands in its query, where `***` can stand as well.
         let url = Url::parse(&redact_url(&url)).unwrap_or(url);
         Self {

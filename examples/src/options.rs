@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use mainspring_http::{Client, ClientBuilder, CookieJar, Proxy};
+use mainspring_http::{Client, ClientBuilder, CookieJar};
 
 use crate::crawl::sitemap::MAX_UNPACKED;
 use crate::credentials::Credentials;
@@ -25,8 +25,6 @@ pub struct Options {
     pub removed: Vec<HeaderName>,
     /// Header fields to send, and where each may go.
     pub credentials: Credentials,
-    /// The proxy to go through.
-    pub proxy: Option<Proxy>,
     /// Whether to keep an archive of what was asked and answered.
     pub archive: bool,
     /// Whether to time each phase of each request: see [`Web::timings`](crate::web::Web::timings).
@@ -46,7 +44,6 @@ impl Default for Options {
             user_agent: None,
             removed: Vec::new(),
             credentials: Credentials::default(),
-            proxy: None,
             archive: false,
             timed: false,
             cookies: false,
@@ -73,9 +70,6 @@ impl Options {
             .user_agent(self.user_agent.clone().unwrap_or(ours));
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout);
-        }
-        if let Some(proxy) = &self.proxy {
-            client = client.proxy(proxy.clone());
         }
         if self.cookies {
             client = client.cookies(CookieJar::new());

@@ -1,12 +1,12 @@
 //! Reads what was fetched: where it leads, and what was selected from it.
 
 use mainspring_http::encoding_rs::UTF_8;
+use mainspring_http::take_userinfo;
 use scraper::{Html, Selector};
 use url::Url;
 
 use crate::answer::Answer;
 use crate::crawl::listing::{self, Listing};
-use crate::credentials::take_userinfo;
 use crate::extract;
 use crate::links::{self, Context, Links, MAX_LINKS, Nofollow};
 use crate::xml;

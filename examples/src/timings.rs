@@ -188,7 +188,8 @@ mod tests {
     fn every_moment_of_a_request_belongs_to_one_phase() {
         use SignalKind::*;
         let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
-        let start = |url| RequestStart { method: &Method::GET, url, headers: &headers };
+        let start =
+            |url| RequestStart { method: &Method::GET, url, headers: &headers, proxy: None };
         let (first, second) = (url("/1"), url("/2"));
         tell(
             &timer,

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::crawl::engine::Fetched;
-use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
+use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, shown};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
 use crate::har::HarRecorder;
@@ -215,7 +215,7 @@ impl Web {
                 Err(error) => return Err(error),
             }
         }
-        let at = shortened(at.as_str(), SHOWN);
+        let at = shown(&at);
         let why = format!("it redirects more than {redirects} times, at last to {at}");
         Err(FetchError::Failed(why))
     }

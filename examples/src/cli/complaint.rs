@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use mainspring_http::{HIDDEN, redact};
 
 use super::Cli;
-use crate::credentials::{HIDDEN, without_userinfo};
 
 /// What to print, and the exit code, for a command line that was not taken, of which `first` is the
 /// first argument.
@@ -39,13 +39,12 @@ fn without_secrets(error: &clap::Error) -> String {
         message = message.replace(&format!("'{value}'"), &format!("'{shown}{HIDDEN}'"));
     }
     for (_, said) in error.context() {
-        if let ContextValue::String(text) = said
-            && text.contains('@')
-        {
-            message = message.replace(text, &without_userinfo(text));
+        if let ContextValue::String(text) = said {
+            // A blank would end an address.
+            message = message.replace(text, &redact(&text.replace(char::is_whitespace, "")));
         }
     }
-    message
+    redact(&message)
 }
 
 /// The first paragraph and the tip of one of clap's messages, on one line, and whose help to see.

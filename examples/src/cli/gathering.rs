@@ -9,9 +9,9 @@ use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
+use super::proxies::Proxies;
 use super::values::{
-    Seeds, Via, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector,
-    share, user,
+    Seeds, at_least_one, depth, header, header_value, regex, seed, seeds, selector, share, user,
 };
 use super::workers::Sharing;
 use crate::credentials::{Audience, Credentials, Field};
@@ -177,9 +177,9 @@ pub struct Asking {
     /// Call yourself this
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
-    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Via>,
+    /// Which proxies requests go through.
+    #[command(flatten)]
+    pub proxies: Proxies,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,

@@ -7,7 +7,8 @@ use clap::Args;
 use http::{HeaderValue, Method};
 use url::Url;
 
-use super::values::{Via, header, header_value, limit, proxy, seed, user};
+use super::proxies::Proxies;
+use super::values::{header, header_value, limit, seed, user};
 use crate::credentials::Field;
 
 /// `crawl get`.
@@ -30,7 +31,7 @@ Not as with curl:
   -o's file appears once it is whole; -m also takes units, as in 250ms or 2m
   -v and --har show *** for credentials and cookies
   on a terminal, characters that could steer it are shown as escapes
-  proxies come from -x alone, and neither .curlrc nor .netrc is read")]
+  neither .curlrc nor .netrc is read")]
 pub struct Get {
     /// What to ask for
     #[arg(value_name = "URL", value_parser = seed)]
@@ -62,9 +63,9 @@ pub struct Get {
     /// Write the body to this file, which appears once it is whole; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Via>,
+    /// Which proxies requests go through.
+    #[command(flatten)]
+    pub proxies: Proxies,
     /// Write what was asked and answered, with timings, to this file as HAR 1.2
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,

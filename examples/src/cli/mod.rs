@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 mod complaint;
 mod gathering;
 mod get;
+mod proxies;
 mod values;
 mod workers;
 
@@ -16,7 +17,7 @@ use crate::value::duration;
 pub use complaint::complaint;
 pub use gathering::{Asking, Fetch, Reach, Site};
 pub use get::Get;
-pub use values::{Seeds, Via, seed};
+pub use values::{Seeds, seed};
 use values::{at_least_one, page_count};
 pub use workers::{Redis, Send, Sharing, Worker};
 

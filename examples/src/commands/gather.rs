@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainspring::Runtime;
+use mainspring_http::redact_url;
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
@@ -101,7 +102,8 @@ impl Gathered {
     pub fn tell(&self) {
         let mut said = String::new();
         let mut say = |what: &str, url: &Url, why: &str| {
-            let (url, why) = (Text(url.as_str(), STDERR), Text(why, STDERR));
+            let (url, why) = (redact_url(url), Text(why, STDERR));
+            let url = Text(&url, STDERR);
             writeln!(said, "{what}: {url}: {why}").expect("a String takes any text");
         };
         for record in &self.records[self.earlier..] {
@@ -144,7 +146,8 @@ pub fn gather(
     check(asking.trace.iter().chain(&asking.har))?;
     let options = options(asking, credentials, concurrency);
     let via = asking.sharing.address()?;
-    let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
+    let client = asking.proxies.set_up(trusting(asking.cacert.as_deref())?)?;
+    let web = Web::with(client, &options);
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
@@ -184,7 +187,6 @@ fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Opt
         user_agent: asking.user_agent.clone(),
         removed: removed.map(|(name, _)| name.clone()).collect(),
         credentials,
-        proxy: asking.proxy.as_ref().map(|via| via.proxy.clone()),
         archive: asking.har.is_some(),
         timed: true,
         cookies: asking.cookies,
@@ -222,7 +224,8 @@ async fn carry_out(
     });
     let watch = Watch::default();
     let progress = (!asking.live).then(|| progress::show(watch.clone()));
-    let fetch = |job: &Job| (format!("fetch {}", job.url), fetcher.clone().fetch(job.clone()));
+    let fetch =
+        |job: &Job| (format!("fetch {}", redact_url(&job.url)), fetcher.clone().fetch(job.clone()));
     let earlier = plan.earlier.len();
     let mut writer = ResultWriter::new(asking, plan.out, plan.journal, plan.earlier);
     let mut keep = |over| {
@@ -259,7 +262,7 @@ async fn carry_out(
         expects_pages: true,
         failures: plan.failures,
         cuts: plan.cuts,
-        notes: plan.frontier.notes().to_vec(),
+        notes: plan.frontier.notes().iter().cloned().chain(asking.proxies.ignored()).collect(),
         connections: Connections::default(),
     };
     (writer, gathered)

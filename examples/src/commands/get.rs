@@ -9,11 +9,13 @@ use std::process::ExitCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring::Runtime;
-use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
+use mainspring_http::{
+    Client, Hook, Request, Response, Signal, basic_auth, decode_text, redact_url, take_userinfo,
+};
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
-use crate::credentials::{Field, basic, shown_url, take_userinfo};
+use crate::credentials::Field;
 use crate::failure::{Failure, print, print_bytes};
 use crate::har::HarRecorder;
 use crate::output::{Draft, check};
@@ -47,23 +49,22 @@ fn output(args: &Get) -> Option<&PathBuf> {
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (timer, archive) = (RequestTimer::default(), HarRecorder::new());
-    let verbose = Verbose {
-        on: args.verbose,
-        via: args.proxy.clone(),
-        body: body.as_ref().map(Vec::len),
-        method: RefCell::default(),
-    };
+    let verbose =
+        Verbose { on: args.verbose, body: body.as_ref().map(Vec::len), method: RefCell::default() };
     let removed: Vec<HeaderName> = args.header.iter().filter_map(removed).collect();
+    if args.verbose
+        && let Some(note) = args.proxies.ignored()
+    {
+        tell(format!("note: {note}\n").as_bytes());
+    }
     let client = options::trusting(args.cacert.as_deref())?.decompress(args.compressed);
+    let client = args.proxies.set_up(client)?;
     let mut client = options::without(client, &removed)
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
         .hook(Hooks(timer.clone(), archive.clone(), verbose));
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
-    }
-    if let Some(via) = &args.proxy {
-        client = client.proxy(via.proxy.clone());
     }
     let client = client.build();
     let request = request(args, &client, body)?;
@@ -87,7 +88,7 @@ async fn exchange(
     let facts = Facts::of(&response);
     if args.verbose {
         for hop in response.history() {
-            tell(format!("* redirected from {}\n", shown_url(&hop.url)).as_bytes());
+            tell(format!("* redirected from {}\n", redact_url(&hop.url)).as_bytes());
         }
         if !facts.address.is_empty() {
             tell(format!("* connected to {}\n", facts.address).as_bytes());
@@ -156,8 +157,9 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     let user = args.user.as_ref().or(in_url.as_ref());
     let ours = HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let user = user.map(|(name, password)| basic_auth(name, password));
     let own = [
-        (AUTHORIZATION, user.map(|(name, password)| basic(name, password))),
+        (AUTHORIZATION, user.transpose().map_err(|error| error.to_string())?),
         (USER_AGENT, Some(args.user_agent.clone().unwrap_or(ours))),
         (ACCEPT, Some(HeaderValue::from_static("*/*"))),
         (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
@@ -252,7 +254,7 @@ impl Facts {
         Facts {
             status: response.status().as_u16(),
             version: format!("{:?}", response.version()),
-            url: shown_url(response.url()),
+            url: redact_url(response.url()),
             redirects: response.history().len(),
             content_type: String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned(),
             address: response.remote_addr().map(|address| address.to_string()).unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use mainspring_http::redact_url;
 use url::Url;
 
 use crate::cli::Asking;
@@ -12,10 +13,10 @@ use crate::crawl::engine::Page;
 use crate::crawl::job::{Job, Left};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
-use crate::crawl::redirect::SHOWN;
+use crate::crawl::redirect::shown;
 use crate::failure::{Failure, print};
 use crate::output::{OutDir, records};
-use crate::text::{STDOUT, Text, shortened};
+use crate::text::{STDOUT, Text};
 use crate::timings::Timings;
 use crate::value::{Size, Took, millis};
 
@@ -84,7 +85,7 @@ impl ResultWriter {
         if job.via.is_empty() && !job.is_beginning() {
             return self.print(place, String::new());
         }
-        let to = shortened(job.url.as_str(), SHOWN);
+        let to = shown(&job.url);
         let skipped = match why {
             Left::Forbidden => format!("the robots.txt of its host forbids {to}"),
             Left::Known => format!("it redirects to {to}, which is known already"),
@@ -155,7 +156,7 @@ impl ResultWriter {
             "{status}  {:>9}  {:>8}  {}\n",
             Size(record.bytes),
             Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Text(record.url.as_str(), STDOUT),
+            Text(&redact_url(&record.url), STDOUT),
         )
     }
 

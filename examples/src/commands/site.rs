@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mainspring::future::race;
 use mainspring::time::{now, timeout};
+use mainspring_http::take_userinfo;
 use url::Url;
 
 use super::gather::{Gathered, Plan, gather};
@@ -17,7 +18,7 @@ use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::scope::Scope;
 use crate::crawl::sitemap::{self, Listed};
-use crate::credentials::{Credentials, take_userinfo};
+use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
 use crate::output::OutDir;

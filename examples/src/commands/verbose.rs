@@ -5,18 +5,18 @@ use std::io::{self, Write as _};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use mainspring_http::{Hook, Response, Signal, SignalKind, redact_field};
+use mainspring_http::{
+    HIDDEN, Hook, Proxy, Response, Signal, SignalKind, redact, redact_field, redact_url,
+    take_userinfo,
+};
 use url::{Position, Url};
 
-use crate::cli::Via;
-use crate::credentials::{HIDDEN, shown_url};
 use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
 /// Shows each request as it is sent, and the heads of the answers that redirect.
 pub(super) struct Verbose {
     /// Whether `-v` is given.
     pub(super) on: bool,
-    pub(super) via: Option<Via>,
     /// Bytes of the body of the first request, if it has one.
     pub(super) body: Option<usize>,
     /// The method of the first request.
@@ -29,8 +29,9 @@ impl Hook for Verbose {
             return;
         }
         match signal.kind {
-            SignalKind::RequestStart { method, url, headers } => {
-                tell(&self.request_text(method, url, headers));
+            SignalKind::RequestStart { method, url, headers, proxy } => {
+                let proxy = proxy.filter(|proxy| proxy.gets_requests(url));
+                tell(&self.request_text(method, url, headers, proxy));
             }
             SignalKind::RequestRedirect { response } => {
                 let (version, status) = (response.version(), response.status());
@@ -43,21 +44,29 @@ impl Hook for Verbose {
 }
 
 impl Verbose {
-    /// The head of a request. The request names all that goes on the wire but where the body ends, what
-    /// is said to a proxy, and the host.
-    fn request_text(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Vec<u8> {
-        let plain = self.via.as_ref().filter(|via| via.takes_requests && url.scheme() == "http");
-        let target = match plain {
-            Some(_) => &shown_url(url)[..],
-            None => &url[Position::BeforePath..],
+    /// The head of a request, which `proxy` gets if one does. The request names all that goes on the wire
+    /// but where the body ends, what is said to a proxy, and the host.
+    fn request_text(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        proxy: Option<&Proxy>,
+    ) -> Vec<u8> {
+        let target = match proxy {
+            Some(_) => {
+                let mut url = url.clone();
+                take_userinfo(&mut url);
+                redact_url(&url)
+            }
+            None => redact(&url[Position::BeforePath..Position::AfterQuery]),
         };
-        let target = target.split('#').next().unwrap_or_default();
         let host =
             headers.get(HOST).map_or(&url[Position::BeforeHost..Position::AfterPort], |value| {
                 value.to_str().unwrap_or_default()
             });
         let mut text = format!("> {method} {target} HTTP/1.1\n> host: {host}\n").into_bytes();
-        if plain.is_some_and(|via| via.with_password) {
+        if proxy.is_some_and(Proxy::has_login) {
             text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
         }
         push_fields(&mut text, "> ", headers.iter().filter(|(name, _)| *name != HOST));

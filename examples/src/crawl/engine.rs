@@ -17,6 +17,7 @@ use url::Url;
 use super::account::{Budget, End, Totals, Watch};
 use super::frontier::Frontier;
 use super::job::{Job, Left, WorkItem};
+use super::redirect::shown;
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
@@ -213,7 +214,7 @@ fn land<T>(
             let (job, why) = frontier.redirect(job, status, to, chain).err()?;
             return Some(leave(*job, why, moments, totals));
         }
-        Fetched::Moved { to, .. } => (Err(format!("it redirects to {to}")), 0),
+        Fetched::Moved { to, .. } => (Err(format!("it redirects to {}", shown(&to))), 0),
         Fetched::Robots(robots) => {
             frontier.take_robots(&job, Ok(robots));
             return None;

@@ -18,12 +18,11 @@ use std::time::Instant;
 use url::Url;
 
 use super::job::{Counts, Job, Left, WorkItem};
-use super::redirect::{Hop, MAX_REDIRECTS, SHOWN};
+use super::redirect::{Hop, MAX_REDIRECTS, shown};
 use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
-use crate::text::shortened;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -190,16 +189,17 @@ impl Frontier {
         // A site may send a visitor in a circle once, to set a cookie on the way.
         let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
         if times > 1 {
-            let to = shortened(to.as_str(), SHOWN);
-            return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
+            let reason = format!("it redirects in a circle, back to {}", shown(to));
+            return Some(Left::Failed(reason));
         }
         if job.via.len() > MAX_REDIRECTS {
             return Some(Left::Failed(format!("it redirects more than {MAX_REDIRECTS} times")));
         }
         match self.scope.judge(to) {
             Verdict::OtherHost if job.is_beginning() && self.scope.widen(from, to) => {
+                let (from, to) = (shown(from), shown(to));
                 self.notes.push(format!("{from} redirects to {to}: links to both are followed"));
-                if self.scope.judge(to) == Verdict::Excluded {
+                if self.scope.judge(&job.url) == Verdict::Excluded {
                     return Some(Left::Excluded);
                 }
             }

@@ -8,8 +8,7 @@ use mainspring_suffix::is_public_suffix;
 use regex_lite::Regex;
 use url::{Host, Url};
 
-use super::redirect::SHOWN;
-use crate::text::shortened;
+use super::redirect::shown;
 
 /// A place on the network: a host and a port.
 type Place = (Option<Host<String>>, Option<u16>);
@@ -154,8 +153,8 @@ impl Scope {
     /// What is said of a redirect that leaves the site.
     #[must_use]
     pub fn left(&self, to: &Url) -> String {
-        let to = shortened(to.as_str(), SHOWN);
-        format!("it redirects to {to}, which is another site; {} allows it", self.flag)
+        let (to, flag) = (shown(to), self.flag);
+        format!("it redirects to {to}, which is another site; {flag} allows it")
     }
 }
 

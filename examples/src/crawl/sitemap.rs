@@ -7,10 +7,9 @@ use mainspring::spawn_blocking;
 use url::Url;
 
 use super::listing::{self, Listing};
-use super::redirect::MAX_REDIRECTS;
+use super::redirect::{MAX_REDIRECTS, shown};
 use super::scope::Scope;
 use crate::answer::Answer;
-use crate::text::Printable;
 use crate::web::Web;
 use crate::xml;
 
@@ -44,7 +43,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         let sitemap = match fetch(web, &url, scope).await {
             Ok(sitemap) => sitemap,
             Err(reason) => {
-                let url = Printable(url.as_str());
+                let url = shown(&url);
                 listed.failures.push(format!("cannot read the sitemap {url}: {reason}"));
                 continue;
             }
@@ -52,7 +51,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         let missing = (sitemap.left_out > 0)
             .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
         for what in sitemap.cut.into_iter().chain(missing) {
-            listed.cuts.push(format!("of the sitemap {}, {what}", Printable(url.as_str())));
+            listed.cuts.push(format!("of the sitemap {}, {what}", shown(&url)));
         }
         listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
@@ -68,7 +67,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         listed.cuts.push(format!(
             "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
              were not taken",
-            Printable(url.as_str()),
+            shown(&url),
             pages.saturating_sub(most),
         ));
     }
