@@ -44,7 +44,7 @@ fn without_secrets(error: &clap::Error) -> String {
             message = message.replace(text, &redact(&text.replace(char::is_whitespace, "")));
         }
     }
-    redact(&message)
+    message
 }
 
 /// The first paragraph and the tip of one of clap's messages, on one line, and whose help to see.

@@ -40,9 +40,13 @@ fn from<N: TryFrom<u64>>(least: u64, text: &str) -> Result<N, String> {
 /// # Errors
 /// Half a sentence on what is wrong with it.
 pub fn seed(text: &str) -> Result<Url, String> {
-    if let Some(meant) = meant(text) {
-        let meant = shortened(&redact(&meant), 200);
-        return Err(format!("its scheme is misspelt; did you mean {meant}?"));
+    match meant(text) {
+        Some(meant) if meant.ends_with("://") => return Err("it names no host".to_owned()),
+        Some(meant) => {
+            let meant = shortened(&redact(&meant), 200);
+            return Err(format!("its scheme is misspelt; did you mean {meant}?"));
+        }
+        None => {}
     }
     // What stands in a path or a query is no scheme of the whole.
     let has_scheme =
@@ -70,7 +74,7 @@ fn meant(text: &str) -> Option<String> {
     let word = word.to_ascii_lowercase();
     let scheme = if word.contains('s') { "https" } else { "http" };
     let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_port = authority.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_digit());
     if marks == ":" && (is_port || authority.contains('@')) {
         return None;
     }
