@@ -1,6 +1,7 @@
 //! How a command ends when it cannot go on, and how it prints when it can.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// Why a command stops before it has done what it was asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +16,12 @@ impl From<String> for Failure {
     fn from(sentence: String) -> Failure {
         Failure::Said(sentence)
     }
+}
+
+/// The exit code of a command that has done all it could.
+#[must_use]
+pub fn success_if(all_went_well: bool) -> ExitCode {
+    if all_went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints to standard output; unlike `print!`, a closed pipe is no panic.

@@ -40,8 +40,12 @@ fn without_secrets(error: &clap::Error) -> String {
     }
     for (_, said) in error.context() {
         if let ContextValue::String(text) = said {
-            // A blank would end an address.
-            message = message.replace(text, &redact(&text.replace(char::is_whitespace, "")));
+            // A blank would end an address, and a password may hold one.
+            let shown = match text.contains('@') {
+                true => redact(&text.replace(char::is_whitespace, "")),
+                false => redact(text),
+            };
+            message = message.replace(text, &shown);
         }
     }
     message

@@ -1,6 +1,5 @@
 //! `crawl` without a subcommand: the site, the crawl, and what it took.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::job::Job;
 use crate::crawl::scope::Scope;
 use crate::extract;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, print, success_if};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::options::Options;
@@ -79,10 +78,9 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     if let Some(recorder) = recorder {
         leave_page(args, &recorder)?;
     }
-    Ok(match (stop.is_asked(), outcome.failures.is_empty()) {
-        (true, _) => ExitCode::from(130),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::FAILURE,
+    Ok(match stop.is_asked() {
+        true => ExitCode::from(130),
+        false => success_if(outcome.failures.is_empty()),
     })
 }
 
@@ -183,68 +181,48 @@ impl Outcome {
     }
 
     fn report(&self, args: &Demo, stats: &Stats) -> String {
-        let totals = &self.totals;
-        let details = Count(self.movies.len() as u64);
+        let Outcome { totals, connections, fronts, .. } = self;
+        let (movies, lists) = (Count(self.movies.len() as u64), Count(self.lists));
+        let delay = Took(args.site.delay);
         let ideal = args.site.delay * totals.longest_chain;
+        let overhead = Took(totals.wall.saturating_sub(ideal));
+        let chain = format!("longest chain of delays: {} × {delay}", totals.longest_chain);
+        let kinds = format!("{fronts} front, {lists} lists, {movies} movies");
+        let reused = format!("opened; reused {} times", Count(connections.reused));
         let mut table = Table::new(["", "", ""], 1);
-        let mut row = |name: &str, value: String, note: String| {
-            table.row([name.to_owned(), value, note]);
-        };
-        row(
-            "pages",
-            Count(totals.pages).to_string(),
-            format!("{} front, {} lists, {details} movies", self.fronts, Count(self.lists)),
-        );
-        row("failures", Count(totals.failures).to_string(), String::new());
-        row("bytes", Size(totals.bytes).to_string(), String::new());
-        row("wall time", Took(totals.wall).to_string(), String::new());
-        row(
-            "ideal",
-            Took(ideal).to_string(),
-            format!(
-                "longest chain of delays: {} × {}",
-                totals.longest_chain,
-                Took(args.site.delay)
-            ),
-        );
-        row("overhead", Took(totals.wall.saturating_sub(ideal)).to_string(), "wall − ideal".into());
+        table.row([&"pages", &Count(totals.pages), &kinds]);
+        table.row([&"failures", &Count(totals.failures), &""]);
+        table.row([&"bytes", &Size(totals.bytes), &""]);
+        table.row([&"wall time", &Took(totals.wall), &""]);
+        table.row([&"ideal", &Took(ideal), &chain]);
+        table.row([&"overhead", &overhead, &"wall − ideal"]);
         if let Some((first, last)) = self.details {
-            row("movies alone", Took(last - first).to_string(), format!("all {details} of them"));
+            table.row([&"movies alone", &Took(last - first), &format!("all {movies} of them")]);
         }
-        row("in flight", Count(totals.most_in_flight).to_string(), "the most at once".into());
-        row(
-            "connections",
-            Count(self.connections.opened).to_string(),
-            format!("opened; reused {} times", Count(self.connections.reused)),
-        );
-        row("tasks", Count(stats.spawned).to_string(), final_states(stats));
-        row("turns", Count(stats.turns).to_string(), "of the loop".into());
-        row("polls", Count(stats.polls).to_string(), "of a future".into());
-        row("parked", Took(stats.parked).to_string(), "asleep until something happens".into());
+        table.row([&"in flight", &Count(totals.most_in_flight), &"the most at once"]);
+        table.row([&"connections", &Count(connections.opened), &reused]);
+        table.row([&"tasks", &Count(stats.spawned), &final_states(stats)]);
+        table.row([&"turns", &Count(stats.turns), &"of the loop"]);
+        table.row([&"polls", &Count(stats.polls), &"of a future"]);
+        table.row([&"parked", &Took(stats.parked), &"asleep until something happens"]);
 
+        let (pages, at_once) = (Count(args.site.pages.into()), Count(args.concurrency as u64));
         let mut report = format!(
-            "  {} movies, {} before each answer, up to {} pages at once, one thread\n\n{table}",
-            Count(u64::from(args.site.pages)),
-            Took(args.site.delay),
-            Count(args.concurrency as u64),
+            "  {pages} movies, {delay} before each answer, up to {at_once} pages at once, \
+             one thread\n\n{table}"
         );
         if totals.abandoned > 0 {
-            say(
-                &mut report,
-                format_args!(
-                    "\n  stopped: {} pages were known of and not fetched\n",
-                    Count(totals.abandoned)
-                ),
-            );
+            let left = Count(totals.abandoned);
+            report += &format!("\n  stopped: {left} pages were known of and not fetched\n");
         }
         if !self.failures.is_empty() {
-            report.push_str("\n  failed:\n");
+            report += "\n  failed:\n";
         }
         for failure in self.failures.iter().take(LISTED) {
-            say(&mut report, format_args!("    {}\n", Printable(failure)));
+            report += &format!("    {}\n", Printable(failure));
         }
         if let Some(more @ 1..) = self.failures.len().checked_sub(LISTED) {
-            say(&mut report, format_args!("    and {more} more\n"));
+            report += &format!("    and {more} more\n");
         }
         report
     }
@@ -258,13 +236,8 @@ fn final_states(stats: &Stats) -> String {
         [(stats.panicked, "panicked"), (stats.cancelled, "cancelled"), (stats.alive, "pending")]
     {
         if count > 0 {
-            say(&mut states, format_args!(", {} {state}", Count(count)));
+            states += &format!(", {} {state}", Count(count));
         }
     }
     states
-}
-
-/// `write!` into a `String` cannot fail; this says so once.
-fn say(report: &mut String, text: std::fmt::Arguments<'_>) {
-    report.write_fmt(text).expect("a String takes any text");
 }

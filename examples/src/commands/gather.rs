@@ -2,7 +2,6 @@
 //! what was found.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -13,7 +12,6 @@ use mainspring_http::redact_url;
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
-use url::Url;
 
 use super::fetcher::{BodyStore, Fetcher};
 use super::result_writer::ResultWriter;
@@ -26,8 +24,9 @@ use crate::crawl::job::{Counts, Job};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::credentials::Credentials;
-use crate::failure::Failure;
+use crate::failure::{Failure, success_if};
 use crate::live;
+use crate::machine::raise_descriptor_limit;
 use crate::options::{Options, trusting};
 use crate::output::{OutDir, check};
 use crate::reader::Reader;
@@ -43,18 +42,36 @@ pub struct Plan {
     pub frontier: Frontier,
     /// What may be spent.
     pub budget: Budget,
+    /// Whether there are to be pages at all: there are none where no time was given for them.
+    pub expects_pages: bool,
     /// Whether images, scripts and style sheets are links too.
     pub assets: bool,
-    /// Where results are kept.
-    pub out: Option<OutDir>,
     /// Where pages that are over are told.
     pub journal: Option<Journal>,
     /// Pages of earlier runs.
     pub earlier: Vec<Record>,
-    /// What could not be had before the crawl began: one sentence each.
+    /// What there is to tell before the crawl begins.
+    pub told: Told,
+}
+
+impl Plan {
+    /// To fetch what is in `frontier`, and to keep nothing.
+    #[must_use]
+    pub fn new(frontier: Frontier, budget: Budget) -> Plan {
+        let (earlier, told) = (Vec::new(), Told::default());
+        Plan { frontier, budget, expects_pages: true, assets: false, journal: None, earlier, told }
+    }
+}
+
+/// What a person is told that is of no page: one sentence each.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What failed.
     pub failures: Vec<String>,
-    /// What limits have cut before the crawl began: one sentence each.
+    /// What limits have cut.
     pub cuts: Vec<String>,
+    /// What one should know of how it went on.
+    pub notes: Vec<String>,
 }
 
 /// What came of it.
@@ -68,28 +85,23 @@ pub struct Gathered {
     pub earlier: usize,
     /// Links that were not followed.
     pub counts: Counts,
-    /// Whether there are to be pages at all: there are none where no time was given for them.
-    pub expects_pages: bool,
-    /// What else failed: one sentence each.
-    pub failures: Vec<String>,
-    /// What limits have cut that is no page: one sentence each.
-    pub cuts: Vec<String>,
-    /// What a person should know of how it went on: one sentence each.
-    pub notes: Vec<String>,
     /// How connections were used.
     pub connections: Connections,
+    /// Besides pages.
+    pub told: Told,
+    expects_pages: bool,
+    stopped: bool,
 }
 
 impl Gathered {
     /// What a script wants to know: 130 after a stop, 1 after a failure and where nothing was had of
     /// what was asked for, else 0.
     #[must_use]
-    pub fn exit_code(&self, stop: &Stop) -> ExitCode {
-        let failed = self.totals.failures > 0 || !self.failures.is_empty();
-        match (stop.is_asked(), failed || !self.has_any()) {
-            (true, _) => ExitCode::from(130),
-            (false, true) => ExitCode::FAILURE,
-            (false, false) => ExitCode::SUCCESS,
+    pub fn exit_code(&self) -> ExitCode {
+        let failed = self.totals.failures > 0 || !self.told.failures.is_empty();
+        match self.stopped {
+            true => ExitCode::from(130),
+            false => success_if(!failed && self.has_any()),
         }
     }
 
@@ -101,29 +113,26 @@ impl Gathered {
     /// Says on stderr which pages failed and why, what was left alone, and what a limit has cut.
     pub fn tell(&self) {
         let mut said = String::new();
-        let mut say = |what: &str, url: &Url, why: &str| {
-            let (url, why) = (redact_url(url), Text(why, STDERR));
-            let url = Text(&url, STDERR);
-            writeln!(said, "{what}: {url}: {why}").expect("a String takes any text");
-        };
         for record in &self.records[self.earlier..] {
             let is_told = record.depth == 0 || record.redirects.is_empty();
             for (what, why) in [
-                ("failed", &record.error),
-                ("not read", if is_told { &record.skipped } else { &None }),
-                ("cut", &record.cut),
+                ("failed", record.error.as_ref()),
+                ("not read", record.skipped.as_ref().filter(|_| is_told)),
+                ("cut", record.cut.as_ref()),
             ] {
-                why.iter().for_each(|why| say(what, &record.url, why));
+                let Some(why) = why else { continue };
+                let (url, why) = (redact_url(&record.url), Text(why, STDERR));
+                said += &format!("{what}: {}: {why}\n", Text(&url, STDERR));
             }
         }
-        for (what, told) in [("failed", &self.failures), ("cut", &self.cuts), ("note", &self.notes)]
-        {
+        let Told { failures, cuts, notes } = &self.told;
+        for (what, told) in [("failed", failures), ("cut", cuts), ("note", notes)] {
             for line in told {
-                writeln!(said, "{what}: {}", Text(line, STDERR)).expect("a String takes any text");
+                said += &format!("{what}: {}\n", Text(line, STDERR));
             }
         }
         if !self.has_any() && self.totals.end != End::Asked {
-            said.push_str("crawl: nothing was fetched of what was asked for\n");
+            said += "crawl: nothing was fetched of what was asked for\n";
         }
         std::io::stderr().write_all(said.as_bytes()).unwrap_or_default();
     }
@@ -140,31 +149,37 @@ pub fn gather(
     credentials: Credentials,
     title: &'static str,
     concurrency: usize,
-    stop: &Stop,
-    plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
+    plan: impl AsyncFnOnce(&Web, &Stop) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
+    raise_descriptor_limit()?;
     check(asking.trace.iter().chain(&asking.har))?;
+    let out = asking.out.as_deref().map(OutDir::open).transpose()?;
+    let stop = Stop::new();
+    stop.on_ctrl_c()?;
     let options = options(asking, credentials, concurrency);
     let via = asking.sharing.address()?;
     let client = asking.proxies.set_up(trusting(asking.cacert.as_deref())?)?;
     let web = Web::with(client, &options);
     let recorder = Recorder::default();
-    let live = live::watch(&recorder, asking.live, title, stop)?;
+    let live = live::watch(&recorder, asking.live, title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
         let producer = match &via {
-            Some(address) => Some(asking.sharing.producer(address, stop).await?),
+            Some(address) => Some(asking.sharing.producer(address, &stop).await?),
             None => None,
         };
-        let plan = plan(&web).await?;
+        let mut plan = plan(&web, &stop).await?;
         let workers = producer.map(|producer| {
-            let body = plan.out.is_some() && (asking.bodies || asking.json);
+            let body = out.is_some() && (asking.bodies || asking.json);
             let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
                 "nofollow": asking.nofollow,
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
             Workers::new(producer, &options, &read)
         });
-        Ok::<_, Failure>(carry_out(plan, asking, &web, workers, stop).await)
+        let earlier = std::mem::take(&mut plan.earlier);
+        let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);
+        let writer = ResultWriter::new(asking, out, plan.journal.take(), earlier)?;
+        Ok::<_, Failure>(carry_out(plan, fetcher.into(), writer, !asking.live, &stop).await)
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
@@ -174,7 +189,9 @@ pub fn gather(
     if let Some(path) = &asking.trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
-    Ok(Gathered { records, connections: web.connections(), ..gathered })
+    let mut told = gathered.told;
+    told.notes.extend(asking.proxies.ignored());
+    Ok(Gathered { records, connections: web.connections(), told, ..gathered })
 }
 
 /// The client that a command line asks for.
@@ -194,44 +211,48 @@ fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Opt
     }
 }
 
-/// Carries a plan out; the results are still to be finished.
-async fn carry_out(
-    mut plan: Plan,
+/// What fetches the pages of a plan, after those of `earlier` runs.
+fn fetcher(
+    plan: &Plan,
+    earlier: &[Record],
     asking: &Asking,
     web: &Web,
+    out: &Option<OutDir>,
     workers: Option<Workers>,
-    stop: &Stop,
-) -> (ResultWriter, Gathered) {
-    let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let bodies = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
+) -> Fetcher {
+    let taken = earlier.iter().filter_map(|record| record.file.clone()).collect();
+    let bodies = out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
         dir,
         json: asking.json,
         taken: RefCell::new(taken),
         trouble: RefCell::default(),
     });
-    let reader = Reader {
+    let reader = Arc::new(Reader {
         select: asking.select.clone(),
         attribute: asking.attr.clone(),
         assets: plan.assets,
         nofollow: asking.nofollow,
-    };
-    let fetcher = Rc::new(Fetcher {
-        web: web.clone(),
-        scope: plan.frontier.scope(),
-        reader: Arc::new(reader),
-        bodies,
-        workers,
     });
+    Fetcher { web: web.clone(), scope: plan.frontier.scope(), reader, bodies, workers }
+}
+
+/// Carries a plan out; the results are still to be finished.
+async fn carry_out(
+    mut plan: Plan,
+    fetcher: Rc<Fetcher>,
+    mut writer: ResultWriter,
+    shows_progress: bool,
+    stop: &Stop,
+) -> (ResultWriter, Gathered) {
     let watch = Watch::default();
-    let progress = (!asking.live).then(|| progress::show(watch.clone()));
+    let progress = shows_progress.then(|| progress::show(watch.clone()));
     let fetch =
         |job: &Job| (format!("fetch {}", redact_url(&job.url)), fetcher.clone().fetch(job.clone()));
-    let earlier = plan.earlier.len();
-    let mut writer = ResultWriter::new(asking, plan.out, plan.journal, plan.earlier);
+    let earlier = writer.earlier();
     let mut keep = |over| {
         match over {
             Over::Page(page) => {
-                let timings = web.timings(&page.job.url);
+                let timings = fetcher.web.timings(&page.job.url);
                 writer.take(page, timings);
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),
@@ -254,16 +275,16 @@ async fn carry_out(
     if let Some(progress) = progress {
         progress.end().await;
     }
+    plan.told.notes.extend_from_slice(plan.frontier.notes());
     let gathered = Gathered {
         totals,
         records: Vec::new(),
         earlier,
         counts: plan.frontier.counts(),
-        expects_pages: true,
-        failures: plan.failures,
-        cuts: plan.cuts,
-        notes: plan.frontier.notes().iter().cloned().chain(asking.proxies.ignored()).collect(),
         connections: Connections::default(),
+        told: plan.told,
+        expects_pages: plan.expects_pages,
+        stopped: stop.is_asked(),
     };
     (writer, gathered)
 }

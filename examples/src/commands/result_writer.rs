@@ -45,15 +45,21 @@ pub struct ResultWriter {
 }
 
 impl ResultWriter {
-    /// A writer for the run that a command line asks for, after `earlier` ones.
-    #[must_use]
+    /// A writer for the run that a command line asks for, after `earlier` ones. Finishes what a kill
+    /// may have left half done: bodies that the journal tells of and that are not in their place yet.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
     pub fn new(
         asking: &Asking,
         out: Option<OutDir>,
         journal: Option<Journal>,
         earlier: Vec<Record>,
-    ) -> ResultWriter {
-        ResultWriter {
+    ) -> Result<ResultWriter, Failure> {
+        for record in &earlier {
+            reveal(out.as_ref(), record)?;
+        }
+        Ok(ResultWriter {
             out,
             journal,
             select: asking.select.is_some(),
@@ -62,7 +68,13 @@ impl ResultWriter {
             earlier,
             records: BTreeMap::new(),
             trouble: None,
-        }
+        })
+    }
+
+    /// How many pages are of earlier runs.
+    #[must_use]
+    pub fn earlier(&self) -> usize {
+        self.earlier.len()
     }
 
     /// Keeps a page that is over, whose phases took as long as `timings` says.
@@ -139,11 +151,7 @@ impl ResultWriter {
             let told = journal.tell(entry);
             told.map_err(|error| format!("cannot write to the journal: {error}"))?;
         }
-        if let (Some(out), Some(file)) = (&self.out, &entry.record.file) {
-            let revealed = out.reveal(file);
-            revealed.map_err(|error| format!("cannot write {file}: {error}"))?;
-        }
-        Ok(())
+        reveal(self.out.as_ref(), &entry.record)
     }
 
     fn lines_of(&self, record: &Record) -> String {
@@ -183,6 +191,14 @@ impl ResultWriter {
         }
         self.trouble.map_or(Ok(records), Err)
     }
+}
+
+/// Puts the body of a page in its place, if it is kept.
+fn reveal(out: Option<&OutDir>, record: &Record) -> Result<(), Failure> {
+    if let (Some(out), Some(file)) = (out, &record.file) {
+        out.reveal(file).map_err(|error| format!("cannot write {file}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Lets lines out in the order of the pages they belong to, each as soon as all before it are

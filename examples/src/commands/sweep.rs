@@ -6,19 +6,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mainspring::{Runtime, spawn_named, time::sleep};
-use url::Url;
 
+use super::compare::{all_at_once, urls};
 use crate::cli::Sweep;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, print, success_if};
 use crate::machine::{raise_descriptor_limit, resident};
 use crate::report::bars::bar;
 use crate::report::table::Table;
 use crate::site::host::{Host, room};
 use crate::site::server::Site;
-
-use crate::options::Options;
+use crate::trace;
 use crate::value::{Count, Size, Took};
-use crate::web::Web;
 
 /// One step of the sweep, measured.
 struct Step {
@@ -52,8 +50,7 @@ pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
     }
     let wanted = args.at.iter().copied().max().unwrap_or(1);
     print(&report(args.delay, &site, limit, (wanted > most).then_some(wanted), &measured))?;
-    let failed = measured.iter().any(|step| step.failures > 0);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(success_if(measured.iter().all(|step| step.failures == 0)))
 }
 
 /// Fetches `at_once` different pages, all of them at once.
@@ -63,29 +60,14 @@ fn measure(
     delay: Duration,
     base: Option<u64>,
 ) -> Result<Step, Failure> {
-    let runtime = Runtime::builder().name("crawl").build();
-    let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
-    runtime.block_on(async {
-        let web = Web::new(&Options { connections: at_once, ..Options::default() });
-        let start = Instant::now();
-        let handles: Vec<_> = (1..=at_once)
-            .map(|id| {
-                let url = Url::parse(&format!("http://{site}/detail/{id}"));
-                let (url, web) = (url.expect("an address is a host"), web.clone());
-                spawn_named(format!("fetch /detail/{id}"), async move {
-                    web.get(&url).await.map(|_| ())
-                })
-            })
-            .collect();
-        // By now all requests are on their way and no answer has come: the moment to weigh them.
+    trace::runtime(Runtime::builder().name("crawl"))?.block_on(async {
+        // By then all requests are on their way and no answer has come: the moment to weigh them.
         let weighing = spawn_named("weigh", async move {
             sleep(delay * 4 / 5).await;
             resident()
         });
-        let mut failures = 0;
-        for handle in handles {
-            failures += usize::from(!matches!(handle.await, Ok(Ok(()))));
-        }
+        let start = Instant::now();
+        let failures = all_at_once(urls(site, at_once).collect()).await;
         let took = start.elapsed();
         let memory = match (weighing.await, base) {
             (Ok(Some(weight)), Some(base)) => Some(weight.saturating_sub(base) / at_once as u64),
@@ -108,15 +90,16 @@ fn report(
     for step in steps {
         let seconds = step.took.as_secs_f64();
         let one_by_one = delay.saturating_mul(u32::try_from(step.at_once).unwrap_or(u32::MAX));
+        let memory = step.memory.map(|bytes| Size(bytes).to_string()).unwrap_or_default();
         table.row([
-            Count(step.at_once as u64).to_string(),
-            Took(step.took).to_string(),
-            Took(step.took.saturating_sub(delay)).to_string(),
-            Count((step.at_once as f64 / seconds) as u64).to_string(),
-            Count(step.failures as u64).to_string(),
-            Took(one_by_one).to_string(),
-            step.memory.map(|bytes| Size(bytes).to_string()).unwrap_or_default(),
-            bar(seconds, longest),
+            &Count(step.at_once as u64),
+            &Took(step.took),
+            &Took(step.took.saturating_sub(delay)),
+            &Count((step.at_once as f64 / seconds) as u64),
+            &Count(step.failures as u64),
+            &Took(one_by_one),
+            &memory,
+            &bar(seconds, longest),
         ]);
     }
     let (where_it_runs, weighed) = match site {
