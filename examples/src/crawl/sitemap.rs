@@ -67,7 +67,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         listed.cuts.push(format!(
             "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
              were not taken",
-            shown(&url),
+            shown(url),
             pages.saturating_sub(most),
         ));
     }

@@ -7,7 +7,6 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use mainspring::future::race;
 use mainspring::net::UnixStream;
@@ -17,10 +16,7 @@ use mainspring::{JoinHandle, Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
 use super::Experiment;
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::tools::{all, ms, program};
 
 fn download(n: u32) -> JoinHandle<()> {
     spawn_named(format!("download {n}"), sleep(ms(20)))
@@ -37,21 +33,15 @@ pub(super) const ONE_BY_ONE: Experiment = Experiment {
               Spawn all, then await all.",
     finding: Code::OneAtATime,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            for n in 0..4 {
-                download(n).await.expect("a download neither panics nor is cancelled");
-            }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let downloads: Vec<_> = (0..4).map(download).collect();
-            for download in downloads {
-                download.await.expect("a download neither panics nor is cancelled");
-            }
-        });
-    },
+    broken: program!({
+        for n in 0..4 {
+            download(n).await.expect("a download neither panics nor is cancelled");
+        }
+    }),
+    mended: program!({
+        let downloads: Vec<_> = (0..4).map(download).collect();
+        all(downloads).await;
+    }),
 };
 
 /// Reads up to a line feed, and marks what it got; what it has read so far is its own.
@@ -88,30 +78,26 @@ pub(super) const LOSER_HAD_READ: Experiment = Experiment {
               outside of the loop and race a reference to it.",
     finding: Code::DroppedMidway,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-            drop(spawn_named("speaker", say_slowly(theirs)));
-            for _ in 0..6 {
-                let reading = traced("read a line", read_line(&ours));
-                race(pin!(reading), pin!(sleep(ms(5)))).await;
-            }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-            drop(spawn_named("speaker", say_slowly(theirs)));
-            let over = Cell::new(false);
-            let mut reading = pin!(traced("read a line", async {
-                read_line(&ours).await;
-                over.set(true);
-            }));
-            while !over.get() {
-                race(reading.as_mut(), pin!(sleep(ms(5)))).await;
-            }
-        });
-    },
+    broken: program!({
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        drop(spawn_named("speaker", say_slowly(theirs)));
+        for _ in 0..6 {
+            let reading = traced("read a line", read_line(&ours));
+            race(pin!(reading), pin!(sleep(ms(5)))).await;
+        }
+    }),
+    mended: program!({
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        drop(spawn_named("speaker", say_slowly(theirs)));
+        let over = Cell::new(false);
+        let mut reading = pin!(traced("read a line", async {
+            read_line(&ours).await;
+            over.set(true);
+        }));
+        while !over.get() {
+            race(reading.as_mut(), pin!(sleep(ms(5)))).await;
+        }
+    }),
 };
 
 /// A lock for tasks: those who wait get their turn in order.
@@ -163,25 +149,21 @@ pub(super) const LOCK_SET_ASIDE: Experiment = Experiment {
               lock. This is a futurelock. Drop the future, or go on polling it.",
     finding: Code::SetAside,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let lock = Rc::new(Lock::default());
-            let mut holder = pin!(traced("holder", hold(lock.clone())));
-            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
-            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
-            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let lock = Rc::new(Lock::default());
-            let mut holder = Box::pin(traced("holder", hold(lock.clone())));
-            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
-            drop(holder);
-            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
-            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
-        });
-    },
+    broken: program!({
+        let lock = Rc::new(Lock::default());
+        let mut holder = pin!(traced("holder", hold(lock.clone())));
+        race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+        let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+        mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+    }),
+    mended: program!({
+        let lock = Rc::new(Lock::default());
+        let mut holder = Box::pin(traced("holder", hold(lock.clone())));
+        race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+        drop(holder);
+        let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+        mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+    }),
 };
 
 /// Two tasks that add to a sum; the first sleeps between reading and writing it.
@@ -237,17 +219,13 @@ pub(super) const DETACHED: Experiment = Experiment {
               runtime goes, and whatever is left is cancelled where it stands. Await what matters.",
     finding: Code::NeverPolled,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            sleep(ms(5)).await;
-            drop(spawn_named("save", async { mark("saved") }));
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            sleep(ms(5)).await;
-            let save = spawn_named("save", async { mark("saved") });
-            save.await.expect("saving neither panics nor is cancelled");
-        });
-    },
+    broken: program!({
+        sleep(ms(5)).await;
+        drop(spawn_named("save", async { mark("saved") }));
+    }),
+    mended: program!({
+        sleep(ms(5)).await;
+        let save = spawn_named("save", async { mark("saved") });
+        save.await.expect("saving neither panics nor is cancelled");
+    }),
 };

@@ -1,17 +1,12 @@
 //! What one task does to all others: experiments 5, 6 and 12.
 
-use std::time::Duration;
-
 use mainspring::future::yield_now;
 use mainspring::time::sleep;
 use mainspring::{JoinHandle, spawn_blocking, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::{Experiment, work};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::Experiment;
+use super::tools::{all, ms, program, work};
 
 /// Three tasks that sleep again and again.
 fn tickers() -> Vec<JoinHandle<()>> {
@@ -25,12 +20,6 @@ fn tickers() -> Vec<JoinHandle<()>> {
     (0..3).map(ticker).collect()
 }
 
-async fn all(handles: Vec<JoinHandle<()>>) {
-    for handle in handles {
-        handle.await.expect("tickers neither panic nor are cancelled");
-    }
-}
-
 pub(super) const THREAD_SLEEP: Experiment = Experiment {
     number: 5,
     idea: "thread::sleep only delays the task that calls it",
@@ -42,20 +31,16 @@ pub(super) const THREAD_SLEEP: Experiment = Experiment {
               at once, when the poll returns.",
     finding: Code::SlowPoll,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let tickers = tickers();
-            drop(spawn_named("sleeper", async { work(ms(40)) }));
-            all(tickers).await;
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let tickers = tickers();
-            drop(spawn_named("sleeper", sleep(ms(40))));
-            all(tickers).await;
-        });
-    },
+    broken: program!({
+        let tickers = tickers();
+        drop(spawn_named("sleeper", async { work(ms(40)) }));
+        all(tickers).await;
+    }),
+    mended: program!({
+        let tickers = tickers();
+        drop(spawn_named("sleeper", sleep(ms(40))));
+        all(tickers).await;
+    }),
 };
 
 pub(super) const GREEDY_LOOP: Experiment = Experiment {
@@ -69,25 +54,21 @@ pub(super) const GREEDY_LOOP: Experiment = Experiment {
               it. If it yields now and then, everybody else has a turn in between.",
     finding: Code::Starvation,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let greedy = spawn_named("greedy", async { work(ms(60)) });
-            let modest = spawn_named("modest", async {});
-            all(vec![greedy, modest]).await;
+    broken: program!({
+        let greedy = spawn_named("greedy", async { work(ms(60)) });
+        let modest = spawn_named("modest", async {});
+        all(vec![greedy, modest]).await;
+    }),
+    mended: program!({
+        let greedy = spawn_named("greedy", async {
+            for _ in 0..60 {
+                work(ms(1));
+                yield_now().await;
+            }
         });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let greedy = spawn_named("greedy", async {
-                for _ in 0..60 {
-                    work(ms(1));
-                    yield_now().await;
-                }
-            });
-            let modest = spawn_named("modest", async {});
-            all(vec![greedy, modest]).await;
-        });
-    },
+        let modest = spawn_named("modest", async {});
+        all(vec![greedy, modest]).await;
+    }),
 };
 
 pub(super) const LATE_SLEEP: Experiment = Experiment {
@@ -101,18 +82,14 @@ pub(super) const LATE_SLEEP: Experiment = Experiment {
               turn: work that takes long belongs to another thread.",
     finding: Code::LateTimer,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let sleeper = spawn_named("sleeper", sleep(ms(1)));
-            let worker = spawn_named("worker", async { work(ms(25)) });
-            all(vec![sleeper, worker]).await;
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let sleeper = spawn_named("sleeper", sleep(ms(1)));
-            let worker = spawn_blocking(|| work(ms(25)));
-            all(vec![sleeper, worker]).await;
-        });
-    },
+    broken: program!({
+        let sleeper = spawn_named("sleeper", sleep(ms(1)));
+        let worker = spawn_named("worker", async { work(ms(25)) });
+        all(vec![sleeper, worker]).await;
+    }),
+    mended: program!({
+        let sleeper = spawn_named("sleeper", sleep(ms(1)));
+        let worker = spawn_blocking(|| work(ms(25)));
+        all(vec![sleeper, worker]).await;
+    }),
 };

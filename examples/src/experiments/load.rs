@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use mainspring::net::AsyncFd;
 use mainspring::observe::mark;
@@ -16,10 +15,7 @@ use mainspring::{JoinHandle, Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
 use super::Experiment;
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::tools::{all, ms, program};
 
 /// Reads one byte as soon as there is one.
 async fn read_byte(socket: &AsyncFd<UnixStream>) -> std::io::Result<u8> {
@@ -92,9 +88,7 @@ fn hand_out(runtime: &mut Runtime, wake: fn(&mut VecDeque<Waker>)) {
             permits.left.set(permits.left.get() + 1);
             wake(&mut permits.waiting.borrow_mut());
         }
-        for waiter in waiters {
-            waiter.await.expect("waiters neither panic nor are cancelled");
-        }
+        all(waiters).await;
     });
 }
 
@@ -137,30 +131,23 @@ pub(super) const UNBOUNDED: Experiment = Experiment {
               longer. With a bound the source waits instead, and what is accepted is served soon.",
     finding: Code::UnboundedGrowth,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            for n in 0..400 {
-                drop(request(n, n));
-                sleep(ms(1)).await;
+    broken: program!({
+        for n in 0..400 {
+            drop(request(n, n));
+            sleep(ms(1)).await;
+        }
+    }),
+    mended: program!({
+        let mut accepted: VecDeque<JoinHandle<()>> = VecDeque::new();
+        let began = mainspring::time::now();
+        for n in 0..100 {
+            if accepted.len() == 8 {
+                accepted.pop_front().expect("eight").await.expect("requests are served");
             }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let mut accepted = VecDeque::new();
-            let began = mainspring::time::now();
-            for n in 0..100 {
-                if accepted.len() == 8 {
-                    let oldest: Option<JoinHandle<()>> = accepted.pop_front();
-                    oldest.expect("eight").await.expect("requests are served");
-                }
-                let arrived = mainspring::time::now() - began;
-                accepted.push_back(request(n, arrived.as_millis() as u64));
-                sleep(ms(1)).await;
-            }
-            for request in accepted {
-                request.await.expect("requests are served");
-            }
-        });
-    },
+            let arrived = mainspring::time::now() - began;
+            accepted.push_back(request(n, arrived.as_millis() as u64));
+            sleep(ms(1)).await;
+        }
+        all(accepted).await;
+    }),
 };

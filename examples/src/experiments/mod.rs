@@ -11,10 +11,10 @@ mod ends;
 mod fairness;
 mod load;
 mod source;
+mod tools;
 mod wakes;
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
 
 use mainspring::Runtime;
 use mainspring::observe::{Event, Kind};
@@ -77,6 +77,16 @@ pub const ALL: &[Experiment] = &[
 ];
 
 impl Experiment {
+    /// What the first line says.
+    pub fn heading(&self) -> String {
+        format!("Experiment {}: the idea that {}", self.number, self.idea)
+    }
+
+    /// The right answer.
+    pub fn answer(&self) -> &'static str {
+        self.answers[self.right]
+    }
+
     /// Runs the broken program, on the real clock or a virtual one, and records it.
     pub fn run_broken(&self, real: bool) -> Trace {
         run(self.broken, real).titled(format!("{}: {}", self.number, self.idea))
@@ -85,6 +95,28 @@ impl Experiment {
     /// Runs the mended program, on the real clock or a virtual one, and records it.
     pub fn run_mended(&self, real: bool) -> Trace {
         run(self.mended, real).titled(format!("{}: mended", self.number))
+    }
+
+    /// Its page: of the runs of both programs and of what was told of them.
+    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
+        let source::Source { broken: program, mended, shared } = source::of(self.number);
+        let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
+        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
+        Lesson {
+            idea: self.heading(),
+            program: format!("The program: {}", self.program),
+            question: self.question.into(),
+            answers: self.answers.iter().map(|&answer| answer.into()).collect(),
+            right: self.right,
+            because: self.because.into(),
+            told,
+            source: program,
+            mended,
+            shared,
+            event: event.map(|event| before_the_end(broken, event)),
+            task: guilty.map_or(0, |found| found.task),
+            time: self.time,
+        }
     }
 }
 
@@ -113,40 +145,6 @@ pub fn told(title: &str, trace: &Trace, panics: &[String]) -> String {
         }
     }
     text
-}
-
-impl Experiment {
-    /// What the first line says.
-    pub fn heading(&self) -> String {
-        format!("Experiment {}: the idea that {}", self.number, self.idea)
-    }
-
-    /// The right answer.
-    pub fn answer(&self) -> &'static str {
-        self.answers[self.right]
-    }
-
-    /// Its page: of the runs of both programs and of what was told of them.
-    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
-        let source::Source { broken: program, mended, shared } = source::of(self.number);
-        let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
-        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
-        Lesson {
-            idea: self.heading(),
-            program: format!("The program: {}", self.program),
-            question: self.question.into(),
-            answers: self.answers.iter().map(|&answer| answer.into()).collect(),
-            right: self.right,
-            because: self.because.into(),
-            told,
-            source: program,
-            mended,
-            shared,
-            event: event.map(|event| before_the_end(broken, event)),
-            task: guilty.map_or(0, |found| found.task),
-            time: self.time,
-        }
-    }
 }
 
 /// An event to look at: for the end of a loop, at which nothing is left, the last spawn before it.
@@ -178,19 +176,6 @@ pub fn panics() -> Vec<String> {
 
 thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// The program that runs on this thread lives by the real clock.
-    static REAL: Cell<bool> = const { Cell::new(true) };
-}
-
-/// Keeps the thread busy for so long: on the virtual clock, by moving it.
-fn work(time: Duration) {
-    if !REAL.get() {
-        return mainspring::time::advance(time);
-    }
-    let began = Instant::now();
-    while began.elapsed() < time {
-        std::hint::spin_loop();
-    }
 }
 
 fn run(program: Program, real: bool) -> Trace {
@@ -203,7 +188,7 @@ fn run(program: Program, real: bool) -> Trace {
         .observer(recorder.observer())
         .build()
         .expect("the operating system gives a poller");
-    REAL.set(real);
+    tools::REAL.set(real);
     program(&mut runtime);
     drop(runtime);
     let mut trace = recorder.trace();

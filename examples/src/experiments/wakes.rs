@@ -12,11 +12,8 @@ use mainspring::time::{now, sleep};
 use mainspring::{Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::{Experiment, work};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::Experiment;
+use super::tools::{ms, program, work};
 
 pub(super) const NEVER_POLLED: Experiment = Experiment {
     number: 1,
@@ -28,16 +25,14 @@ pub(super) const NEVER_POLLED: Experiment = Experiment {
     because: "An async function only makes a future. Nobody polled it, so not one line of it ran.",
     finding: Code::NeverPolled,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let fetch = traced("fetch", fetch());
-            sleep(ms(10)).await;
-            drop(fetch);
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(traced("fetch", fetch()));
-    },
+    broken: program!({
+        let fetch = traced("fetch", fetch());
+        sleep(ms(10)).await;
+        drop(fetch);
+    }),
+    mended: program!({
+        traced("fetch", fetch()).await;
+    }),
 };
 
 async fn fetch() {
@@ -111,21 +106,21 @@ pub(super) const BUSY_DELAY: Experiment = Experiment {
               loop in disguise, with the processor at 100 %.",
     finding: Code::SelfWakeStorm,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let due = now() + ms(5);
-            poll_fn(|cx| {
-                work(Duration::from_micros(20));
-                if now() >= due {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        });
-    },
-    mended: |runtime| runtime.block_on(sleep(ms(5))),
+    broken: program!({
+        let due = now() + ms(5);
+        poll_fn(|cx| {
+            work(Duration::from_micros(20));
+            if now() >= due {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }),
+    mended: program!({
+        sleep(ms(5)).await;
+    }),
 };
 
 /// A future is polled once in one task, then moves to another and is awaited there.
