@@ -10,6 +10,10 @@ use crate::crawl::sitemap::MAX_UNPACKED;
 use crate::credentials::Credentials;
 use crate::polite::robots::PRODUCT;
 
+/// What we call ourselves.
+pub const NAME: HeaderValue =
+    HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
+
 /// How pages are to be asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -55,9 +59,7 @@ impl Default for Options {
 impl Options {
     /// Sets a client up as the options say, on top of what it is told already.
     pub fn set_up(&self, client: ClientBuilder) -> ClientBuilder {
-        let ours =
-            HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
-        debug_assert!(ours.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
+        debug_assert!(NAME.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");
         let mut client = client
             .max_connections(self.connections)
             .max_connections_per_host(self.connections)
@@ -67,7 +69,7 @@ impl Options {
             // What each kind of answer may be long is told with the request.
             .max_body_bytes(self.max_size.max(MAX_UNPACKED as u64))
             .danger_accept_invalid_certs(self.accept_invalid_certs)
-            .user_agent(self.user_agent.clone().unwrap_or(ours));
+            .user_agent(self.user_agent.clone().unwrap_or(NAME));
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout);
         }

@@ -3,6 +3,7 @@
 //! It doubles as a lesson: a waker may be called from any thread, and that is all that a loop needs
 //! to be reached from outside of it.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,9 @@ pub struct Stop(Arc<Mutex<State>>);
 struct State {
     asked: bool,
     at_once: bool,
-    waiting: Vec<Waker>,
+    /// Who waits, by the numbers that they were given.
+    waiting: HashMap<u64, Waker>,
+    given: u64,
 }
 
 impl Stop {
@@ -34,7 +37,7 @@ impl Stop {
             state.asked = true;
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Asks for a stop at once: what is in flight is given up, too. For a run that cannot keep what
@@ -59,7 +62,9 @@ impl Stop {
     /// Waits until a stop is asked for. Dropping it midway loses nothing.
     #[must_use]
     pub fn asked(&self) -> Asked {
-        Asked { stop: self.clone(), waker: None }
+        let mut state = self.state();
+        state.given += 1;
+        Asked { stop: self.clone(), number: state.given }
     }
 
     /// Throws the switch on Ctrl-C, on SIGTERM and on SIGHUP, unless the process was started with
@@ -147,38 +152,26 @@ fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Asked {
     stop: Stop,
-    waker: Option<Waker>,
+    number: u64,
 }
 
 impl Future for Asked {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut state = this.stop.state();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.stop.state();
         if state.asked {
             return Poll::Ready(());
         }
         // One entry per waiter, however often it is polled.
-        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            let waker = cx.waker().clone();
-            if let Some(old) = this.waker.replace(waker.clone()) {
-                state.waiting.retain(|other| !other.will_wake(&old));
-            }
-            state.waiting.push(waker);
-        }
+        state.waiting.insert(self.number, cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            let mut state = self.stop.state();
-            if let Some(at) = state.waiting.iter().position(|other| other.will_wake(&waker)) {
-                state.waiting.swap_remove(at);
-            }
-        }
+        self.stop.state().waiting.remove(&self.number);
     }
 }
 

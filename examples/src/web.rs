@@ -27,26 +27,18 @@ use crate::timings::{RequestTimer, Timings};
 #[derive(Clone)]
 pub struct Web {
     client: Client,
-    hooks: Hooks,
+    archive: Option<HarRecorder>,
+    timer: Option<RequestTimer>,
     credentials: Rc<Credentials>,
     max_size: u64,
 }
 
-/// Who is told what happens to requests.
-#[derive(Clone, Default)]
-struct Hooks {
-    archive: Option<HarRecorder>,
-    timer: Option<RequestTimer>,
-}
+/// All who are told what happens to requests.
+pub(crate) struct Hooks(pub(crate) Vec<Rc<dyn Hook>>);
 
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
-        if let Some(archive) = &self.archive {
-            archive.signal(signal);
-        }
-        if let Some(timer) = &self.timer {
-            timer.signal(signal);
-        }
+        self.0.iter().for_each(|hook| hook.signal(signal));
     }
 }
 
@@ -126,16 +118,16 @@ impl Web {
     #[must_use]
     pub fn with(client: ClientBuilder, options: &Options) -> Web {
         let mut client = options.set_up(client);
-        let hooks = Hooks {
-            archive: options.archive.then(HarRecorder::new),
-            timer: options.timed.then(RequestTimer::default),
-        };
+        let archive = options.archive.then(HarRecorder::new);
+        let timer = options.timed.then(RequestTimer::default);
+        let hooks = archive.clone().map(|hook| Rc::new(hook) as Rc<dyn Hook>);
+        let hooks = hooks.into_iter().chain(timer.clone().map(|hook| Rc::new(hook) as _));
         // A client without a hook has no moments to note.
         if options.archive || options.timed {
-            client = client.hook(hooks.clone());
+            client = client.hook(Hooks(hooks.collect()));
         }
-        let credentials = Rc::new(options.credentials.clone());
-        Web { client: client.build(), hooks, credentials, max_size: options.max_size }
+        let (client, max_size) = (client.build(), options.max_size);
+        Web { client, archive, timer, credentials: Rc::new(options.credentials.clone()), max_size }
     }
 
     /// Writes the archive to a file, if there is both.
@@ -143,7 +135,7 @@ impl Web {
     /// # Errors
     /// One sentence that names the file.
     pub fn write_archive(&self, path: Option<&Path>) -> Result<(), String> {
-        match (&self.hooks.archive, path) {
+        match (&self.archive, path) {
             (Some(archive), Some(path)) => write_har(path, archive),
             _ => Ok(()),
         }
@@ -272,7 +264,7 @@ impl Web {
     /// client forgets it.
     #[must_use]
     pub fn timings(&self, url: &Url) -> Timings {
-        self.hooks.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
+        self.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
     }
 
     /// How connections were used so far.

@@ -4,17 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use http::HeaderValue;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
-use super::proxies::Proxies;
-use super::values::{
-    Seeds, at_least_one, depth, header, header_value, regex, seed, seeds, selector, share, user,
-};
+use super::sending::Sending;
+use super::values::{Seeds, at_least_one, depth, regex, seed, seeds, selector, share};
 use super::workers::Sharing;
-use crate::credentials::{Audience, Credentials, Field};
+use crate::credentials::{Audience, Credentials};
 use crate::links::Nofollow;
 use crate::value::{bytes, duration};
 
@@ -164,31 +161,15 @@ pub struct Asking {
     /// Watch the loop at work: hold it, step it, ask it why; without a terminal, a line a second
     #[arg(long)]
     pub live: bool,
-    /// Send this header with every request, one that authenticates to the hosts and ports of the
-    /// command line only; without a value, send none of that name; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<Field>,
-    /// Authenticate to the hosts and ports of the command line with a name and a password
-    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
-    pub user: Option<(String, String)>,
+    /// What to send with a request, and through what.
+    #[command(flatten)]
+    pub sending: Sending,
     /// Send credentials to this host too: HOST, HOST:PORT or https://HOST; may be given several times
     #[arg(long, value_name = "HOST", value_parser = Audience::parse)]
     pub credentials_for: Vec<Audience>,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Which proxies requests go through.
-    #[command(flatten)]
-    pub proxies: Proxies,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
     /// Keep the cookies that sites set, and send them back, until the end of the run
     #[arg(long)]
     pub cookies: bool,
-    /// Trust the certificates in this file (PEM) too
-    #[arg(long, value_name = "FILE")]
-    pub cacert: Option<PathBuf>,
     /// DANGEROUS: take any certificate for good
     #[arg(long)]
     pub danger_accept_invalid_certs: bool,
@@ -209,6 +190,7 @@ impl Asking {
     /// told.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
-        Credentials::new(&self.header, self.user.as_ref(), &self.credentials_for)
+        let Sending { header, user, .. } = &self.sending;
+        Credentials::new(header, user.as_ref(), &self.credentials_for)
     }
 }

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use http::{HeaderValue, Method};
+use http::Method;
 use url::Url;
 
-use super::proxies::Proxies;
-use super::values::{header, header_value, limit, seed, user};
-use crate::credentials::Field;
+use super::sending::Sending;
+use super::values::{limit, seed};
 
 /// `crawl get`.
 #[derive(Args)]
@@ -48,36 +47,21 @@ pub struct Get {
     /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
     #[arg(short, long, value_name = "DATA")]
     pub data: Vec<String>,
-    /// Send this header; without a value ('Accept:'), none of that name; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<Field>,
+    /// What to send with a request, and through what.
+    #[command(flatten)]
+    pub sending: Sending,
     /// Ask for a compressed answer and unpack it; without this, the body is kept as it is sent
     #[arg(long)]
     pub compressed: bool,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Authenticate with a name and a password
-    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
-    pub user: Option<(String, String)>,
     /// Write the body to this file, which appears once it is whole; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Which proxies requests go through.
-    #[command(flatten)]
-    pub proxies: Proxies,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
     /// Follow redirects, up to 50
     #[arg(short = 'L', long)]
     pub location: bool,
     /// Fail on a status from 400 on
     #[arg(short, long)]
     pub fail: bool,
-    /// Trust the certificates in this file (PEM) too
-    #[arg(long, value_name = "FILE")]
-    pub cacert: Option<PathBuf>,
     /// DANGEROUS: take any certificate for good
     #[arg(short = 'k', long)]
     pub insecure: bool,

@@ -10,6 +10,7 @@ mod complaint;
 mod gathering;
 mod get;
 mod proxies;
+mod sending;
 mod values;
 mod workers;
 

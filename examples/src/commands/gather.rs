@@ -152,13 +152,13 @@ pub fn gather(
     plan: impl AsyncFnOnce(&Web, &Stop) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
     raise_descriptor_limit()?;
-    check(asking.trace.iter().chain(&asking.har))?;
+    check(asking.trace.iter().chain(&asking.sending.har))?;
     let out = asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     let options = options(asking, credentials, concurrency);
     let via = asking.sharing.address()?;
-    let client = asking.proxies.set_up(trusting(asking.cacert.as_deref())?)?;
+    let client = asking.sending.proxies.set_up(trusting(asking.sending.cacert.as_deref())?)?;
     let web = Web::with(client, &options);
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, &stop)?;
@@ -185,26 +185,25 @@ pub fn gather(
     drop((runtime, live));
     let (writer, gathered) = outcome?;
     let records = writer.finish()?;
-    web.write_archive(asking.har.as_deref())?;
+    web.write_archive(asking.sending.har.as_deref())?;
     if let Some(path) = &asking.trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
     let mut told = gathered.told;
-    told.notes.extend(asking.proxies.ignored());
+    told.notes.extend(asking.sending.proxies.ignored());
     Ok(Gathered { records, connections: web.connections(), told, ..gathered })
 }
 
 /// The client that a command line asks for.
 fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Options {
-    let removed = asking.header.iter().filter(|(_, value)| value.is_none());
     Options {
         connections,
         timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
         max_size: asking.max_size,
-        user_agent: asking.user_agent.clone(),
-        removed: removed.map(|(name, _)| name.clone()).collect(),
+        user_agent: asking.sending.user_agent.clone(),
+        removed: asking.sending.removed(),
         credentials,
-        archive: asking.har.is_some(),
+        archive: asking.sending.har.is_some(),
         timed: true,
         cookies: asking.cookies,
         accept_invalid_certs: asking.danger_accept_invalid_certs,

@@ -15,8 +15,6 @@ use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
 /// Shows each request as it is sent, and the heads of the answers that redirect.
 pub(super) struct Verbose {
-    /// Whether `-v` is given.
-    pub(super) on: bool,
     /// Bytes of the body of the first request, if it has one.
     pub(super) body: Option<usize>,
     /// The method of the first request.
@@ -25,9 +23,6 @@ pub(super) struct Verbose {
 
 impl Hook for Verbose {
     fn signal(&self, signal: &Signal<'_>) {
-        if !self.on {
-            return;
-        }
         match signal.kind {
             SignalKind::RequestStart { method, url, headers, proxy } => {
                 let proxy = proxy.filter(|proxy| proxy.gets_requests(url));

@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::report::progress::Standing;
-
 /// What may be spent on a crawl.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -23,6 +21,17 @@ impl Budget {
     pub fn unlimited(concurrency: usize) -> Budget {
         Budget { concurrency, bytes: u64::MAX, time: Duration::MAX }
     }
+}
+
+/// Where a crawl stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it has come to.
+    pub totals: Totals,
+    /// Pages being fetched now.
+    pub in_flight: u64,
+    /// Pages known of and not yet begun.
+    pub queued: u64,
 }
 
 /// Where a crawl stands, for what shows it. Clones share it.
@@ -68,18 +77,6 @@ pub struct Totals {
     pub abandoned: u64,
     /// Why it began no more pages.
     pub end: End,
-}
-
-impl Totals {
-    pub(super) fn standing(&self, in_flight: usize, queued: usize) -> Standing {
-        Standing {
-            over: self.pages,
-            failed: self.failures,
-            in_flight: in_flight as u64,
-            queued: queued as u64,
-            bytes: self.bytes,
-        }
-    }
 }
 
 /// Why a crawl began no more pages.

@@ -14,7 +14,7 @@ use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
-use super::account::{Budget, End, Totals, Watch};
+use super::account::{Budget, End, Standing, Totals, Watch};
 use super::frontier::Frontier;
 use super::job::{Job, Left, WorkItem};
 use super::redirect::shown;
@@ -146,8 +146,9 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
             flights.iter().for_each(|flight| flight.handle.cancel());
             break;
         }
-        totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
-        watch.set(totals.standing(flights.len(), frontier.len()));
+        let (in_flight, queued) = (flights.len() as u64, frontier.len() as u64);
+        totals.most_in_flight = totals.most_in_flight.max(in_flight);
+        watch.set(Standing { totals, in_flight, queued });
         // With a free place, a page may also begin because its host's pause is over.
         let pause_is_over = places.peek().and_then(|_| frontier.next_at());
         if flights.is_empty() && (pause_is_over.is_none() || totals.end != End::Nothing) {

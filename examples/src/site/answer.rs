@@ -69,17 +69,15 @@ pub fn answer(request: &Request, count: u32) -> Answer {
         "/robots.txt" => (PLAIN, Some(pages::robots(&request.host))),
         "/sitemap.xml" => (XML, Some(pages::sitemap(&request.host, count))),
         "/hello" => (PLAIN, Some("Hello\n".to_owned())),
-        _ => {
-            if let Some(id) = path.strip_prefix("/detail/") {
-                (HTML, number(id).and_then(|id| pages::detail(id, count)))
-            } else if let Some(id) = path.strip_prefix("/api/movie/") {
-                (JSON, number(id).and_then(|id| pages::api(id, count)))
-            } else if let Some(name) = path.strip_prefix("/hello/") {
-                (PLAIN, greeting(name))
-            } else {
-                (PLAIN, None)
+        _ => match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
+            Some(("detail", id)) => (HTML, number(id).and_then(|id| pages::detail(id, count))),
+            Some(("api", path)) => {
+                let id = path.strip_prefix("movie/").and_then(number);
+                (JSON, id.and_then(|id| pages::api(id, count)))
             }
-        }
+            Some(("hello", name)) => (PLAIN, greeting(name)),
+            _ => (PLAIN, None),
+        },
     };
     match body {
         Some(body) => Answer { status: StatusCode::OK, content_type, body },
