@@ -69,21 +69,8 @@ pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<
 
 /// The text of an element as a reader sees it, on one line.
 fn text(element: ElementRef<'_>) -> String {
-    let mut text = String::new();
-    for piece in element.text() {
-        for word in piece.split_inclusive(char::is_whitespace) {
-            let (word, space) = match word.strip_suffix(char::is_whitespace) {
-                Some(word) => (word, true),
-                None => (word, false),
-            };
-            text.push_str(word);
-            if space && !text.is_empty() && !text.ends_with(' ') {
-                text.push(' ');
-            }
-        }
-    }
-    text.truncate(text.trim_end().len());
-    text
+    let text: String = element.text().collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The pages that the demo's crawl goes on to from a front or list page: movies first, then the

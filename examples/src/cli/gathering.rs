@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 use super::sending::Sending;
 use super::values::{Seeds, at_least_one, depth, regex, seed, seeds, selector, share};
 use super::workers::Sharing;
+use crate::crawl::scope::Reach;
 use crate::credentials::{Audience, Credentials};
 use crate::links::Nofollow;
 use crate::value::{bytes, duration};
@@ -120,17 +121,6 @@ pub struct Site {
     /// How to ask for pages, and what to do with them.
     #[command(flatten)]
     pub asking: Asking,
-}
-
-/// Which links to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Reach {
-    /// Those to the hosts and ports of the beginning
-    Host,
-    /// Those to the hosts of the beginning and to whatever is below them
-    Subdomains,
-    /// All
-    Any,
 }
 
 /// How to ask for pages, and what to do with them.

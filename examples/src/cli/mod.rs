@@ -16,7 +16,7 @@ mod workers;
 
 use crate::value::duration;
 pub use complaint::complaint;
-pub use gathering::{Asking, Fetch, Reach, Site};
+pub use gathering::{Asking, Fetch, Site};
 pub use get::Get;
 pub use values::{Seeds, seed};
 use values::{at_least_one, page_count};

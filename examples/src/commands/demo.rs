@@ -13,7 +13,7 @@ use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::job::Job;
-use crate::crawl::scope::Scope;
+use crate::crawl::scope::{Reach, Scope};
 use crate::extract;
 use crate::failure::{Failure, print, success_if};
 use crate::live;
@@ -95,14 +95,6 @@ fn leave_page(args: &Demo, recorder: &Recorder) -> Result<(), Failure> {
     }
 }
 
-/// What a page of the site turned out to be.
-#[derive(Debug)]
-enum Found {
-    Front,
-    List,
-    Movie(Movie),
-}
-
 /// What came of the crawl.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -120,7 +112,7 @@ struct Outcome {
 async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
-    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::same_hosts(&seeds));
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Host, &seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
@@ -140,8 +132,8 @@ async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     outcome
 }
 
-/// Fetches one page and reads from it what the crawl is after.
-async fn fetch(web: Web, url: Url) -> Fetched<Found> {
+/// Fetches one page and reads from it what the crawl is after: a movie, or where to find more.
+async fn fetch(web: Web, url: Url) -> Fetched<Option<Movie>> {
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
         Err(error) => return error.into(),
@@ -149,10 +141,9 @@ async fn fetch(web: Web, url: Url) -> Fetched<Found> {
     let bytes = answer.body.len() as u64;
     let html = Html::parse_document(&answer.text());
     let (found, links) = match url.path() {
-        "/" => (Found::Front, extract::demo_links(&html, &url)),
-        "/list" => (Found::List, extract::demo_links(&html, &url)),
+        "/" | "/list" => (None, extract::demo_links(&html, &url)),
         _ => match extract::movie(&html) {
-            Ok(movie) => (Found::Movie(movie), Vec::new()),
+            Ok(movie) => (Some(movie), Vec::new()),
             Err(reason) => return Fetched::Failed(reason),
         },
     };
@@ -165,7 +156,7 @@ fn path_of(url: &Url) -> &str {
 }
 
 impl Outcome {
-    fn take(&mut self, over: Over<Found>) {
+    fn take(&mut self, over: Over<Option<Movie>>) {
         // The demo reads no robots.txt and follows no redirects: nothing is left alone.
         let Over::Page(page) = over else { return };
         if page.job.url.path().starts_with("/detail/") {
@@ -173,9 +164,9 @@ impl Outcome {
             self.details = Some((first.min(page.began), last.max(page.ended)));
         }
         match page.result {
-            Ok(Found::Front) => self.fronts += 1,
-            Ok(Found::List) => self.lists += 1,
-            Ok(Found::Movie(movie)) => self.movies.push(movie),
+            Ok(Some(movie)) => self.movies.push(movie),
+            Ok(None) if page.job.url.path() == "/" => self.fronts += 1,
+            Ok(None) => self.lists += 1,
             Err(reason) => self.failures.push(format!("{}: {reason}", path_of(&page.job.url))),
         }
     }

@@ -9,7 +9,7 @@ use super::gather::{Plan, gather};
 use crate::cli::Fetch;
 use crate::crawl::account::Budget;
 use crate::crawl::frontier::{Bounds, Frontier};
-use crate::crawl::scope::Scope;
+use crate::crawl::scope::{Reach, Scope};
 use crate::failure::Failure;
 use crate::polite::pace::Pace;
 use crate::value::{Count, Size, Took};
@@ -23,11 +23,12 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     let mut credentials = args.asking.credentials();
     urls.iter_mut().for_each(|url| credentials.meant_for(url));
     let gathered = gather(&args.asking, credentials, "fetch", args.concurrency, async |_, _| {
-        let scope = if args.any_host { Scope::any() } else { Scope::same_hosts(&urls) };
+        let reach = if args.any_host { Reach::Any } else { Reach::Host };
         let bounds = Bounds { depth: args.depth, pages: args.pages.max(urls.len()) };
         // Pages that were named one by one were meant; links that lead further are for crawlers.
         let pace = Pace { obey_robots: args.depth > 0 && !args.ignore_robots, ..Pace::unlimited() };
-        let mut frontier = Frontier::new(bounds, pace, scope.widened_by("--any-host"));
+        let mut frontier =
+            Frontier::new(bounds, pace, Scope::new(reach, &urls).widened_by("--any-host"));
         urls.into_iter().for_each(|url| frontier.seed(url));
         Ok(Plan::new(frontier, Budget::unlimited(args.concurrency)))
     })?;

@@ -12,7 +12,7 @@ use mainspring_http::take_userinfo;
 use url::Url;
 
 use super::gather::{Gathered, Plan, Told, gather};
-use crate::cli::{Reach, Site, seed};
+use crate::cli::{Site, seed};
 use crate::crawl::account::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
@@ -115,11 +115,7 @@ async fn read_sitemaps(
 }
 
 fn scope(args: &Site, seeds: &[Url]) -> Scope {
-    let scope = match args.scope {
-        Reach::Host => Scope::same_hosts(seeds),
-        Reach::Subdomains => Scope::subdomains(seeds),
-        Reach::Any => Scope::any(),
-    };
+    let scope = Scope::new(args.scope, seeds);
     scope.narrowed(args.include.clone(), args.exclude.clone())
 }
 

@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use mainspring::future::yield_now;
+use mainspring::future::{race, yield_now};
 use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
@@ -286,24 +286,23 @@ async fn next<T: 'static>(
         (Some(pause), _) => Some((pause, End::Nothing)),
         (None, end) => end.map(|end| (end, End::Time)),
     };
-    let mut alarm = clock.map(|(at, end)| (Box::pin(sleep_until(at)), end));
-    poll_fn(|cx| {
-        // With nothing in flight the stream is over: that is no event, a clock will be.
-        if let Poll::Ready(Some(landed)) = flights.poll_next_unpin(cx) {
-            return Poll::Ready(Ok(landed));
+    let landing = async {
+        match flights.next().await {
+            Some(landed) => Ok(landed),
+            // With nothing in flight the stream is over: that is no event, a clock will be.
+            None => pending().await,
         }
-        if Pin::new(&mut *asked).poll(cx).is_ready() {
-            return Poll::Ready(Err(Interrupt::Ended(End::Asked)));
-        }
-        match &mut alarm {
-            Some((alarm, end)) => alarm.as_mut().poll(cx).map(|()| match end {
-                End::Nothing => Err(Interrupt::PauseOver),
-                end => Err(Interrupt::Ended(*end)),
-            }),
-            None => Poll::Pending,
-        }
-    })
-    .await
+    };
+    let stopping = async {
+        asked.await;
+        Err(Interrupt::Ended(End::Asked))
+    };
+    let ringing = async {
+        let Some((at, end)) = clock else { return pending().await };
+        sleep_until(at).await;
+        Err(if end == End::Nothing { Interrupt::PauseOver } else { Interrupt::Ended(end) })
+    };
+    race(landing, race(stopping, ringing)).await
 }
 
 /// A fetch in flight.
@@ -364,7 +363,7 @@ impl Places {
 mod tests {
     use super::*;
     use crate::crawl::frontier::Bounds;
-    use crate::crawl::scope::Scope;
+    use crate::crawl::scope::{Reach, Scope};
     use crate::polite::pace::Pace;
     use mainspring::time::{Clock, sleep};
     use std::cell::Cell;
@@ -397,7 +396,8 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 9, pages: 99 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let stop = Stop::new();
             if let Some(after) = stop_after {
@@ -476,7 +476,7 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, Scope::any());
+            let mut frontier = Frontier::new(bounds, pace, Scope::new(Reach::Any, &[]));
             for path in ["/a", "/b", "/c"] {
                 frontier.seed(url(path));
             }
@@ -557,7 +557,8 @@ mod tests {
         let pages = 10 * BATCH as u32;
         let turns = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: pages as usize };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             (0..pages).for_each(|n| frontier.seed(url(&format!("/{n}"))));
             // Another task, which is polled once in each turn.
             let turns = Rc::new(Cell::new(0));
@@ -588,7 +589,7 @@ mod tests {
         let totals = runtime.block_on(async {
             let pace = Pace { obey_robots: true, ..Pace::unlimited() };
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, Scope::any());
+            let mut frontier = Frontier::new(bounds, pace, Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let fetch = |_: &Job| {
                 ("robots.txt".to_owned(), async {
@@ -618,7 +619,8 @@ mod tests {
     fn a_fetch_that_panics_is_a_page_that_failed() {
         let failed = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: 1 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let mut failures = Vec::new();
             let fetch = |_: &Job| ("fetch".to_owned(), async { panic!("a bug") });

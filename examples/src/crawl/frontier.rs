@@ -397,6 +397,7 @@ impl std::fmt::Debug for Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crawl::scope::Reach;
     use std::time::Duration;
 
     fn url(text: &str) -> Url {
@@ -404,7 +405,7 @@ mod tests {
     }
 
     fn frontier(depth: u32, pages: usize, pace: Pace) -> Frontier {
-        Frontier::new(Bounds { depth, pages }, pace, Scope::any())
+        Frontier::new(Bounds { depth, pages }, pace, Scope::new(Reach::Any, &[]))
     }
 
     fn urls(frontier: &mut Frontier, now: Instant) -> Vec<String> {
@@ -591,7 +592,7 @@ mod tests {
 
     #[test]
     fn why_a_redirect_goes_no_further() {
-        let scope = Scope::same_hosts(&[url("http://h/")]);
+        let scope = Scope::new(Reach::Host, &[url("http://h/")]);
         let scope = scope.narrowed(None, regex_lite::Regex::new("/no$").ok());
         for (depth, to, expected) in [
             (1, "http://h/seen", Left::Known),

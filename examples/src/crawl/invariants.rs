@@ -13,7 +13,7 @@ use super::account::{Budget, Watch};
 use super::engine::{Fetched, Over, crawl};
 use super::frontier::{Bounds, Frontier};
 use super::job::{Job, WorkItem};
-use super::scope::Scope;
+use super::scope::{Reach, Scope};
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
 use crate::stop::Stop;
@@ -181,7 +181,7 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         let totals = runtime.block_on(async {
             let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
-            let mut frontier = Frontier::new(bounds, web.pace.clone(), Scope::any());
+            let mut frontier = Frontier::new(bounds, web.pace.clone(), Scope::new(Reach::Any, &[]));
             frontier.seed(url(0, 0));
             let fetch = |job: &Job| {
                 seen.borrow_mut().begins(&web, job);

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// A directory that results are written to.
 #[derive(Clone, Debug)]
 pub struct OutDir(PathBuf);
@@ -94,6 +96,14 @@ impl OutDir {
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// Writes values as JSON, one in each line.
+fn lines(file: &mut dyn Write, values: &[impl Serialize]) -> io::Result<()> {
+    values.iter().try_for_each(|value| {
+        serde_json::to_writer(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Checks that files can be written to these places, so that a mistyped path is found before the
