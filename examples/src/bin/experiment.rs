@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use mainspring_examples::experiments::{ALL, Experiment, keep_panics, panics, told};
 use mainspring_examples::failure::{Failure, print};
 use mainspring_microscope::page;
+use textwrap::fill;
 
 const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out FILE] [--no-question]
 
@@ -108,8 +109,12 @@ fn list() -> Result<(), Failure> {
 }
 
 fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), Failure> {
-    let program = wrapped(&format!("The program: {}", experiment.program));
-    print(&format!("{}\n\n{program}\n\n{}\n", experiment.heading(), wrapped(experiment.question)))?;
+    let program = fill(&format!("The program: {}", experiment.program), WIDTH);
+    print(&format!(
+        "{}\n\n{program}\n\n{}\n",
+        experiment.heading(),
+        fill(experiment.question, WIDTH)
+    ))?;
     for (n, answer) in (1..).zip(experiment.answers) {
         print(&format!("  {n}  {answer}\n"))?;
     }
@@ -123,7 +128,7 @@ fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result
         Some(_) => "Not so",
         None => "The answer",
     };
-    let because = wrapped(experiment.because);
+    let because = fill(experiment.because, WIDTH);
     print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
     let lesson = experiment.lesson(&broken, vec![happened, instead]);
     page::write_lesson(out, &[&broken, &mended], &lesson)
@@ -146,23 +151,6 @@ fn ask(answers: usize, input: &mut impl BufRead) -> Result<Option<usize>, Failur
             _ => print(&format!("{guess:?} is none of the answers.\n"))?,
         }
     }
-}
-
-/// A text in lines that fit into a terminal of the usual width.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one at least");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            line.push(' ');
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub struct Site {
     pub urls: Vec<Url>,
     /// Begin at the URLs in this file, one in each line; - is standard input
     #[arg(long, value_name = "FILE")]
-    pub seeds: Option<PathBuf>,
+    pub seeds: Option<String>,
     /// Begin at the pages that this sitemap lists; may be given several times
     #[arg(long, value_name = "URL", value_parser = seed)]
     pub sitemap: Vec<Url>,

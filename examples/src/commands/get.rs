@@ -1,8 +1,7 @@
 //! `crawl get`: one request, as with curl.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -16,7 +15,7 @@ use mainspring_http::{
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
-use crate::failure::{Failure, print, print_bytes};
+use crate::failure::{Failure, print, print_bytes, read_input};
 use crate::har::HarRecorder;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
@@ -117,27 +116,14 @@ async fn exchange(
 
 /// The body to send: what `-d` says, joined by `&`; a file's content for `@file`.
 fn body(args: &Get) -> Result<Option<Vec<u8>>, Failure> {
-    let mut body: Option<Vec<u8>> = None;
+    let mut pieces = Vec::new();
     for data in &args.data {
-        let piece = match data.strip_prefix('@') {
+        pieces.push(match data.strip_prefix('@') {
             None => data.clone().into_bytes(),
-            Some("-") => {
-                let mut bytes = Vec::new();
-                let read = io::stdin().read_to_end(&mut bytes);
-                read.map_err(|error| format!("cannot read standard input: {error}"))?;
-                bytes
-            }
-            Some(file) => fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?,
-        };
-        match &mut body {
-            None => body = Some(piece),
-            Some(body) => {
-                body.push(b'&');
-                body.extend(piece);
-            }
-        }
+            Some(file) => read_input(file)?,
+        });
     }
-    Ok(body)
+    Ok((!pieces.is_empty()).then(|| pieces.join(&b'&')))
 }
 
 fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request, Failure> {

@@ -7,8 +7,8 @@ use std::thread;
 use crate::cli::Serve;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
+use crate::site::host;
 use crate::site::server::Site;
-use crate::site::thread as site;
 use crate::stop::Stop;
 use crate::value::{Count, Took};
 
@@ -25,7 +25,7 @@ pub fn run(args: &Serve) -> Result<ExitCode, Failure> {
     }
     let site = Site { count: args.site.pages, delay: args.site.delay };
     let mut printed = Ok(());
-    site::run(args.listen, site, stop.clone(), |address| {
+    host::run(args.listen, site, stop.clone(), |address| {
         printed = print(&format!(
             "listening on http://{address}/: {} movies, {} before each answer, Ctrl-C to stop\n",
             Count(u64::from(site.count)),

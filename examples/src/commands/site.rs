@@ -1,8 +1,7 @@
 //! `crawl site`: whole sites, politely, with budgets and a journal to resume from.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::scope::Scope;
 use crate::crawl::sitemap::{self, Listed};
 use crate::credentials::Credentials;
-use crate::failure::Failure;
+use crate::failure::{Failure, read_input};
 use crate::polite::pace::Pace;
 use crate::report::table::Table;
 use crate::stop::Stop;
@@ -148,26 +147,19 @@ fn frontier(args: &Site, seeds: Vec<Url>, entries: &[Entry]) -> Frontier {
 }
 
 /// The URLs in a file, one in each line; empty lines and those that begin with `#` say nothing.
-fn read_seeds(file: &Path) -> Result<Vec<Url>, Failure> {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    let at = file.display();
-    let bytes = bytes.map_err(|error| format!("cannot read {at}: {error}"))?;
+fn read_seeds(file: &str) -> Result<Vec<Url>, Failure> {
+    let bytes = read_input(file)?;
     // A byte order mark says which Unicode it is; editors on Windows write one.
     let text = mainspring_http::decode_text(&bytes, None);
     let mut seeds = Vec::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if !line.is_empty() && !line.starts_with('#') {
-            let url = seed(line).map_err(|error| format!("{at}, line {number}: {error}"))?;
+            let url = seed(line).map_err(|error| format!("{file}, line {number}: {error}"))?;
             seeds.push(url);
         }
     }
     if seeds.is_empty() {
-        return Err(Failure::Said(format!("{at} holds no URL")));
+        return Err(Failure::Said(format!("{file} holds no URL")));
     }
     Ok(seeds)
 }

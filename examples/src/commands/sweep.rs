@@ -102,9 +102,9 @@ fn report(
             &bar(seconds, longest),
         ]);
     }
-    let (where_it_runs, weighed) = match site {
-        Host::Thread(_) => ("a thread of this process", "fetch, the site's side included"),
-        Host::Process(_) => ("a process of its own", "fetch, the crawler's side alone"),
+    let (where_it_runs, weighed) = match site.is_process() {
+        false => ("a thread of this process", "fetch, the site's side included"),
+        true => ("a process of its own", "fetch, the crawler's side alone"),
     };
     let mut report = format!(
         "  {} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what this \

@@ -388,12 +388,6 @@ impl Host {
     }
 }
 
-impl std::fmt::Debug for Frontier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frontier {{ {} found, {} to begin }}", self.found, self.queued)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
