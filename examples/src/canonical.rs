@@ -16,7 +16,6 @@ const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 /// Parsing has already lower-cased scheme and host, dropped a default port and resolved dots. On
 /// top of this the fragment, credentials and an empty query are dropped, and percent-encoding is
 /// brought to one form (RFC 3986 §6.2.2: capital digits, and none where it is not needed).
-#[must_use]
 pub fn canonical(url: &Url) -> String {
     let mut key = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
     if let Some(port) = url.port() {
@@ -32,7 +31,6 @@ pub fn canonical(url: &Url) -> String {
 
 /// Brings percent-encoding to one form, by RFC 3986 §6.2.2: what needs no encoding is
 /// decoded, what is encoded is so in capital digits; what is not ASCII becomes encoded.
-#[must_use]
 pub fn normal_encoding(text: &str) -> String {
     let mut pieces = text.split('%');
     let mut normal = in_ascii(pieces.next().unwrap_or_default());

@@ -68,7 +68,6 @@ pub struct Credentials {
 impl Credentials {
     /// Sorts header fields into those that are credentials and those that may go anywhere. A name
     /// and a password authenticate where no field does.
-    #[must_use]
     pub fn new(
         fields: &[Field],
         user: Option<&(String, String)>,
@@ -106,7 +105,6 @@ impl Credentials {
     }
 
     /// The fields that go with a request to this URL.
-    #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
         let mut fields = self.open.clone();
         if self.is_for(url) {
@@ -121,7 +119,6 @@ impl Credentials {
     }
 
     /// Whether there are credentials that a request to this URL goes without.
-    #[must_use]
     pub fn are_kept_from(&self, url: &Url) -> bool {
         !self.fields.is_empty() && !self.is_for(url)
     }

@@ -25,7 +25,6 @@ const REAL_DEPTH: usize = 1_024;
 
 /// Reads a page of HTML as a browser without scripts does, in at most so many steps (see
 /// [`MAX_STEPS`]); says how many bytes of it are left unread.
-#[must_use]
 pub fn html(text: &str, max_steps: usize) -> (Html, usize) {
     let (mut nodes, mut deepest, mut steps) = (0, 0, 0_usize);
     let mut options = ParseOpts::default();
@@ -58,7 +57,6 @@ fn ours(css: &str) -> Selector {
 
 /// What `selector` finds, in document order: the text of each element with runs of white space made
 /// one space, or the value of an attribute where one is asked for and the element has it.
-#[must_use]
 pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<String> {
     let elements = html.select(selector);
     match attribute {
@@ -75,7 +73,6 @@ fn text(element: ElementRef<'_>) -> String {
 
 /// The pages that the demo's crawl goes on to from a front or list page: movies first, then the
 /// lists at its foot.
-#[must_use]
 pub fn demo_links(html: &Html, page: &Url) -> Vec<Url> {
     static LINKS: LazyLock<Selector> =
         LazyLock::new(|| ours("ol.movies a.title[href], nav.pages a[href]"));

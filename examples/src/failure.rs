@@ -20,7 +20,6 @@ impl From<String> for Failure {
 }
 
 /// The exit code of a command that has done all it could.
-#[must_use]
 pub fn success_if(all_went_well: bool) -> ExitCode {
     if all_went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

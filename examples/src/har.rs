@@ -49,21 +49,14 @@ struct Entry {
 
 impl Default for HarRecorder {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl HarRecorder {
-    /// An empty archive.
-    #[must_use]
-    pub fn new() -> Self {
         let began = (Instant::now(), SystemTime::now());
         let archive = Archive { began, current: HashMap::new(), entries: Vec::new() };
         Self { archive: Rc::new(RefCell::new(archive)) }
     }
+}
 
+impl HarRecorder {
     /// The archive so far, as JSON text.
-    #[must_use]
     pub fn to_json(&self) -> String {
         let archive = self.archive.borrow();
         let entries: Vec<Value> =
@@ -228,7 +221,7 @@ mod tests {
     fn a_run_becomes_an_archive() {
         let (port, served) = server();
         let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
-        let recorder = HarRecorder::new();
+        let recorder = HarRecorder::default();
         mainspring::run(async {
             let client = Client::builder().hook(recorder.clone()).build();
             let page = url("/page?a=1&b=x%20y").replace("http://", "http://me:secret@");

@@ -14,7 +14,6 @@ impl MediaType {
     ///
     /// The last type that is one counts, and keeps the charset of the same type before it (Fetch,
     /// "extract a MIME type"). A blank does for a semicolon.
-    #[must_use]
     pub fn parse(field: &str) -> MediaType {
         let mut found = MediaType::default();
         for value in split(field, |c| c == ',') {
@@ -36,20 +35,17 @@ impl MediaType {
 
     /// Whether it is a page of HTML. What has no type, or one that says that there is none, may well
     /// be (MIME Sniffing §7).
-    #[must_use]
     pub fn is_html(&self) -> bool {
         let unknown = ["", "unknown/unknown", "application/unknown"];
         self.essence == "text/html" || unknown.contains(&&*self.essence)
     }
 
     /// Whether it is a page that is XML.
-    #[must_use]
     pub fn is_xhtml(&self) -> bool {
         self.essence == "application/xhtml+xml"
     }
 
     /// Whether it is XML of any kind (MIME Sniffing §4.6).
-    #[must_use]
     pub fn is_xml(&self) -> bool {
         self.essence.ends_with("+xml") || matches!(&*self.essence, "text/xml" | "application/xml")
     }

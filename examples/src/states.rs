@@ -15,7 +15,6 @@ pub struct States<W> {
 
 impl<W: Write> States<W> {
     /// An observer that prints to `out`.
-    #[must_use]
     pub fn new(out: W) -> States<W> {
         States { out, names: HashMap::new() }
     }

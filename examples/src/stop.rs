@@ -24,7 +24,6 @@ struct State {
 
 impl Stop {
     /// A switch that has not been thrown yet.
-    #[must_use]
     pub fn new() -> Stop {
         Stop::default()
     }
@@ -48,13 +47,11 @@ impl Stop {
     }
 
     /// Whether a stop was asked for.
-    #[must_use]
     pub fn is_asked(&self) -> bool {
         self.state().asked
     }
 
     /// Whether it was asked for at once.
-    #[must_use]
     pub fn is_abort(&self) -> bool {
         self.state().at_once
     }

@@ -56,7 +56,6 @@ impl fmt::Display for Text<'_> {
 }
 
 /// A text of many lines, each of them made [`Printable`]; tabs stay.
-#[must_use]
 pub fn printable_lines(text: &str) -> String {
     let line = |line: &str| {
         let cells: Vec<String> = line.split('\t').map(|cell| Printable(cell).to_string()).collect();
@@ -79,7 +78,6 @@ fn turns_direction(c: char) -> bool {
 }
 
 /// The first `limit` characters of a text, with `…` where it was cut.
-#[must_use]
 pub fn shortened(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),

@@ -47,14 +47,12 @@ pub const COLUMNS: [&str; 7] =
 
 impl Timings {
     /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
-    #[must_use]
     pub fn until(&self, phase: usize) -> Duration {
         let spent: f64 = self.values()[..=phase].iter().flatten().sum();
         Duration::from_secs_f64(spent / 1e3)
     }
 
     /// The phases in the order of [`COLUMNS`].
-    #[must_use]
     pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
         [
             self.queued_ms,
@@ -147,7 +145,6 @@ struct Requests {
 
 impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
-    #[must_use]
     pub fn take(&self, url: &Url) -> Timings {
         let mut requests = self.0.borrow_mut();
         let Some(request) = requests.running.remove(url) else { return Timings::default() };

@@ -109,16 +109,14 @@ pub struct Connections {
 
 impl Web {
     /// A client of its own for one crawl.
-    #[must_use]
     pub fn new(options: &Options) -> Web {
         Web::with(Client::builder(), options)
     }
 
     /// The same from a client that has been set up in part.
-    #[must_use]
     pub fn with(client: ClientBuilder, options: &Options) -> Web {
         let mut client = options.set_up(client);
-        let archive = options.archive.then(HarRecorder::new);
+        let archive = options.archive.then(HarRecorder::default);
         let timer = options.timed.then(RequestTimer::default);
         let hooks = archive.clone().map(|hook| Rc::new(hook) as Rc<dyn Hook>);
         let hooks = hooks.into_iter().chain(timer.clone().map(|hook| Rc::new(hook) as _));
@@ -255,20 +253,17 @@ impl Web {
     }
 
     /// The header fields that a request for this URL carries besides those that all have.
-    #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
         self.credentials.fields_for(url)
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
     /// client forgets it.
-    #[must_use]
     pub fn timings(&self, url: &Url) -> Timings {
         self.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
     }
 
     /// How connections were used so far.
-    #[must_use]
     pub fn connections(&self) -> Connections {
         let stats = self.client.stats();
         Connections { opened: stats.opened, reused: stats.reused }

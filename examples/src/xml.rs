@@ -29,7 +29,6 @@ const MAX_ENTITIES: usize = 256;
 /// A byte order mark wins, then what the field says, then the declaration (RFC 7303 §3); a document
 /// in UTF-16 without a mark is known by its first bytes (XML 1.0, appendix F). What is no text of
 /// the encoding becomes U+FFFD.
-#[must_use]
 pub fn decode(body: &[u8], charset: Option<&str>) -> (String, &'static Encoding) {
     let by_pattern = || match body {
         [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
@@ -81,7 +80,6 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The parts of this text.
-    #[must_use]
     pub fn of(text: &'a str) -> Parts<'a> {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         let mut reader = NsReader::from_str(text);
@@ -260,7 +258,6 @@ impl Entities {
 /// Reads a document in XHTML by the rules of XML, in at most so many steps (an element takes as many
 /// as it is deep); says how many bytes it has left unread. `None` if it is not well-formed or no
 /// XHTML: it is to be read as HTML.
-#[must_use]
 pub fn xhtml(text: &str, max_steps: usize) -> Option<(Html, usize)> {
     let mut html = Html::new_document();
     let mut open = vec![html.tree.root().id()];

@@ -12,7 +12,6 @@ use super::Cli;
 /// first argument.
 ///
 /// Help and version go out as they are, with code 0; a mistake becomes one line with code 2.
-#[must_use]
 pub fn complaint(error: &clap::Error, first: Option<&OsStr>) -> (String, u8) {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),

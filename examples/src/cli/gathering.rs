@@ -19,13 +19,7 @@ use crate::value::{bytes, duration};
 /// `crawl fetch`.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = "\
-Examples:
-  crawl fetch http://localhost:8000/a http://localhost:8000/b
-  crawl fetch http://localhost:8000/ --depth 2 --pages 50 --select 'h1, h2'
-  crawl fetch http://localhost:8000/ --select a --attr href
-  crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s
-  crawl fetch 'http://localhost:8080/api/movie/[1-100]' --out movies --json")]
+#[command(after_help = include_str!("help/fetch.txt"))]
 pub struct Fetch {
     /// What to fetch; [1-100] stands for each of these numbers
     #[arg(value_name = "URL", required = true, value_parser = seeds)]
@@ -53,15 +47,7 @@ pub struct Fetch {
 /// `crawl site`.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = "\
-Examples:
-  crawl site http://localhost:8000/ --out mirror --bodies
-  crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
-  crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
-  crawl site http://localhost:8000/ --resume crawl.journal --out mirror
-                                   a run that was stopped or killed goes on where it was
-  crawl site http://localhost:8000/ --via env
-                                   by workers on any machine: see crawl worker --help")]
+#[command(after_help = include_str!("help/site.txt"))]
 pub struct Site {
     /// Where to begin
     #[arg(value_name = "URL", value_parser = seed)]
@@ -178,7 +164,6 @@ pub struct Asking {
 impl Asking {
     /// The header fields to send; which origins the credentials among them are for is still to be
     /// told.
-    #[must_use]
     pub fn credentials(&self) -> Credentials {
         let Sending { header, user, .. } = &self.sending;
         Credentials::new(header, user.as_ref(), &self.credentials_for)

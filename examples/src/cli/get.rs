@@ -12,25 +12,7 @@ use super::values::{limit, seed};
 
 /// `crawl get`.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  crawl get -i http://localhost:8080/hello
-  crawl get -v -d name=value http://localhost:8000/form
-  crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
-  crawl get --compressed -m 10 -x localhost:3128 http://localhost:8080/
-What -w knows: http_code http_version url_effective num_redirects content_type remote
-               size_download time_namelookup time_connect time_appconnect time_pretransfer
-               time_starttransfer time_total
-Not as with curl:
-  every failure is exit code 1, a mistake in the command line 2
-  without -m, five minutes are the limit
-  -d @FILE sends the file as it is, line ends too, as --data-binary does; -H and -w read no file
-  -H 'Host:' removes nothing: HTTP/1.1 asks for one
-  -X holds for the first request; redirects change it as the standard says
-  -o's file appears once it is whole; -m also takes units, as in 250ms or 2m
-  -v and --har show *** for credentials and cookies
-  on a terminal, characters that could steer it are shown as escapes
-  neither .curlrc nor .netrc is read")]
+#[command(after_help = include_str!("help/get.txt"))]
 pub struct Get {
     /// What to ask for
     #[arg(value_name = "URL", value_parser = seed)]

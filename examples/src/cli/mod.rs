@@ -35,25 +35,9 @@ macro_rules! opaque {
 
 opaque!(Asking Fetch Get Seeds Site);
 
-const EXAMPLES: &str = "\
-Examples:
-  crawl                                     crawl the demo site: 100 movies, each a second late
-  crawl --pages 1000 --concurrency 1000     the same with a thousand
-  crawl --out movies                        keep them: movies.jsonl, movies.csv, {id}.json
-  crawl --delay 50ms --states | less        watch every task change its state
-  crawl --trace run.html                    every step of the loop, on a page for the browser
-  crawl --delay 2s --live                   watch the loop at work, hold it, step it
-  crawl compare                             five ways of waiting, side by side
-  crawl sweep                               from 1 to 10,000 pages at once
-  crawl serve --listen 127.0.0.1:8080       the slow site alone
-  crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'
-  crawl site http://127.0.0.1:8080/ --out mirror --bodies --resume crawl.journal
-  crawl get -v http://127.0.0.1:8080/hello/World
-  crawl worker --help                       share the work over machines, from the beginning";
-
 /// Crawls a slow site on one thread, and shows what that takes
 #[derive(Debug, Parser)]
-#[command(name = "crawl", version, after_help = EXAMPLES)]
+#[command(name = "crawl", version, after_help = include_str!("help/crawl.txt"))]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(allow_negative_numbers = true)]
 pub struct Cli {

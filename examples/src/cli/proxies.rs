@@ -52,7 +52,6 @@ impl Proxies {
     }
 
     /// What to say of a variable that names a proxy and is ignored, if there is one.
-    #[must_use]
     pub fn ignored(&self) -> Option<String> {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let others = ["http_proxy", "all_proxy", "ALL_PROXY"].into_iter().any(is_set);

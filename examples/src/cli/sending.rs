@@ -36,7 +36,6 @@ pub struct Sending {
 
 impl Sending {
     /// The names of the fields that are not to be sent.
-    #[must_use]
     pub fn removed(&self) -> Vec<HeaderName> {
         let removed = self.header.iter().filter(|(_, value)| value.is_none());
         removed.map(|(name, _)| name.clone()).collect()

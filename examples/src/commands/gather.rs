@@ -56,7 +56,6 @@ pub struct Plan {
 
 impl Plan {
     /// To fetch what is in `frontier`, and to keep nothing.
-    #[must_use]
     pub fn new(frontier: Frontier, budget: Budget) -> Plan {
         let (earlier, told) = (Vec::new(), Told::default());
         Plan { frontier, budget, expects_pages: true, assets: false, journal: None, earlier, told }
@@ -96,7 +95,6 @@ pub struct Gathered {
 impl Gathered {
     /// What a script wants to know: 130 after a stop, 1 after a failure and where nothing was had of
     /// what was asked for, else 0.
-    #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         let failed = self.totals.failures > 0 || !self.told.failures.is_empty();
         match self.stopped {
@@ -274,12 +272,12 @@ async fn carry_out(
     if let Some(progress) = progress {
         progress.end().await;
     }
-    plan.told.notes.extend_from_slice(plan.frontier.notes());
+    plan.told.notes.append(&mut plan.frontier.notes);
     let gathered = Gathered {
         totals,
         records: Vec::new(),
         earlier,
-        counts: plan.frontier.counts(),
+        counts: plan.frontier.counts,
         connections: Connections::default(),
         told: plan.told,
         expects_pages: plan.expects_pages,

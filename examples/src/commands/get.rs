@@ -49,7 +49,7 @@ fn output(args: &Get) -> Option<&PathBuf> {
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let sending = &args.sending;
-    let (timer, archive) = (RequestTimer::default(), HarRecorder::new());
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
     let mut hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone())]);
     if args.verbose {
         if let Some(note) = sending.proxies.ignored() {

@@ -72,7 +72,6 @@ impl ResultWriter {
     }
 
     /// How many pages are of earlier runs.
-    #[must_use]
     pub fn earlier(&self) -> usize {
         self.earlier.len()
     }
@@ -130,7 +129,6 @@ impl ResultWriter {
 
     /// Whether something could not be kept or told. Fetching on would be for nothing then;
     /// [`ResultWriter::finish`] says why.
-    #[must_use]
     pub fn is_in_trouble(&self) -> bool {
         self.trouble.is_some()
     }

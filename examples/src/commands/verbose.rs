@@ -64,7 +64,8 @@ impl Verbose {
         if proxy.is_some_and(Proxy::has_login) {
             text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
         }
-        push_fields(&mut text, "> ", headers.iter().filter(|(name, _)| *name != HOST));
+        let others = headers.iter().filter(|(name, _)| *name != HOST);
+        others.for_each(|field| push_hidden(&mut text, "> ", field));
         // A redirect that changes the method takes the body away with it.
         let first = self.method.borrow_mut().get_or_insert_with(|| method.clone()).clone();
         let body = self.body.filter(|_| first == *method);
@@ -96,19 +97,13 @@ pub(super) fn head(response: &Response) -> Vec<u8> {
 /// The head of an answer as `-v` shows it.
 pub(super) fn answer_text(start: &str, headers: &HeaderMap) -> Vec<u8> {
     let mut text = format!("< {}\n", Text(start, STDERR)).into_bytes();
-    push_fields(&mut text, "< ", headers.iter());
+    headers.iter().for_each(|field| push_hidden(&mut text, "< ", field));
     text
 }
 
-/// Fields, a line for each; those that hold secrets without them.
-fn push_fields<'a>(
-    text: &mut Vec<u8>,
-    before: &str,
-    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) {
-    for (name, value) in fields {
-        push_field(text, before, name, redact_field(name, value).as_bytes(), STDERR);
-    }
+/// A field without secrets.
+fn push_hidden(text: &mut Vec<u8>, before: &str, (name, value): (&HeaderName, &HeaderValue)) {
+    push_field(text, before, name, redact_field(name, value).as_bytes(), STDERR);
 }
 
 fn push_field(text: &mut Vec<u8>, before: &str, name: &HeaderName, value: &[u8], to: Stream) {

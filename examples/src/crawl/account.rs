@@ -17,7 +17,6 @@ pub struct Budget {
 
 impl Budget {
     /// So many pages at once, and no end.
-    #[must_use]
     pub fn unlimited(concurrency: usize) -> Budget {
         Budget { concurrency, bytes: u64::MAX, time: Duration::MAX }
     }
@@ -34,21 +33,8 @@ pub struct Standing {
     pub queued: u64,
 }
 
-/// Where a crawl stands, for what shows it. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Watch(Rc<Cell<Standing>>);
-
-impl Watch {
-    /// Where the crawl stands now.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.0.get()
-    }
-
-    pub(super) fn set(&self, standing: Standing) {
-        self.0.set(standing);
-    }
-}
+/// Where a crawl stands, for what shows it.
+pub type Watch = Rc<Cell<Standing>>;
 
 /// What a crawl amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

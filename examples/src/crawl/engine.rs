@@ -112,7 +112,9 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let start = now();
     let mut totals = Totals::default();
     let mut flights: FuturesUnordered<Flight<T>> = FuturesUnordered::new();
-    let mut places = Places::new(budget.concurrency);
+    // The places that fetches in flight take up, each with the length of the chain of fetches that held
+    // it so far. Free ones are handed out shortest chain first.
+    let mut places = BinaryHeap::from(vec![Reverse(0); budget.concurrency]);
     let mut asked = stop.asked();
     let mut landings = 0;
     let time_is_over = start.checked_add(budget.time);
@@ -124,10 +126,10 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     };
     loop {
         while totals.end == End::Nothing
-            && let Some(place) = places.peek()
+            && let Some(&Reverse(place)) = places.peek()
             && let Some(mut job) = frontier.begin(now())
         {
-            places.take();
+            places.pop();
             job.after = job.after.max(place);
             let (name, future) = fetch(&job);
             let began = now();
@@ -171,7 +173,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         if landings % BATCH == 0 {
             yield_now().await;
         }
-        places.give_back(landed.job.after + 1);
+        places.push(Reverse(landed.job.after + 1));
         if let Some(page) = land(landed, start, frontier, &mut totals) {
             over(page);
         }
@@ -181,7 +183,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.forbidden += frontier.counts().refused as u64;
+    totals.forbidden += frontier.counts.refused as u64;
     totals.wall = now().duration_since(start);
     totals
 }
@@ -327,35 +329,6 @@ impl<T: 'static> Future for Flight<T> {
             let job = self.job.take().expect("a flight lands once");
             Landed { job, began: self.began, ended }
         })
-    }
-}
-
-/// The places that fetches in flight take up, each with the length of the chain of fetches that
-/// held it so far. Free ones are handed out shortest chain first.
-struct Places {
-    fresh: usize,
-    used: BinaryHeap<Reverse<u32>>,
-}
-
-impl Places {
-    fn new(count: usize) -> Places {
-        Places { fresh: count, used: BinaryHeap::new() }
-    }
-
-    fn peek(&self) -> Option<u32> {
-        if self.fresh > 0 { Some(0) } else { self.used.peek().map(|Reverse(chain)| *chain) }
-    }
-
-    fn take(&mut self) {
-        if self.fresh > 0 {
-            self.fresh -= 1;
-        } else {
-            self.used.pop();
-        }
-    }
-
-    fn give_back(&mut self, chain: u32) {
-        self.used.push(Reverse(chain));
     }
 }
 

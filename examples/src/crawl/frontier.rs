@@ -67,14 +67,15 @@ pub struct Frontier {
     bounds: Bounds,
     pace: Pace,
     scope: Scope,
-    counts: Counts,
+    /// How many links were not followed, and why.
+    pub counts: Counts,
     left: Vec<(Job, Left)>,
-    notes: Vec<String>,
+    /// What a person should know of how the crawl went on: by what its scope was widened.
+    pub notes: Vec<String>,
 }
 
 impl Frontier {
     /// An empty frontier; links that are not in scope are not followed.
-    #[must_use]
     pub fn new(bounds: Bounds, pace: Pace, scope: Scope) -> Frontier {
         Frontier {
             hosts: Vec::new(),
@@ -337,27 +338,18 @@ impl Frontier {
     }
 
     /// When something may begin that may not yet; `None` if nothing will before a fetch ends.
-    #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         self.waiting.first().map(|(at, _)| *at)
     }
 
     /// Pages not yet begun.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.queued
     }
 
     /// Whether there is nothing left to begin.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queued == 0
-    }
-
-    /// How many links were not followed, and why.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
     }
 
     /// The pages that were left alone when they could have begun, since this was asked last.
@@ -366,15 +358,8 @@ impl Frontier {
     }
 
     /// Which links are followed.
-    #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope.clone()
-    }
-
-    /// What a person should know of how the crawl went on: by what its scope was widened.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
     }
 }
 
@@ -452,7 +437,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.counts().left_out, 1);
+            assert_eq!(frontier.counts.left_out, 1);
         });
     }
 
@@ -534,7 +519,7 @@ mod tests {
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
             let counts = Counts { refused: 2, ..Counts::default() };
-            assert_eq!(frontier.counts(), counts);
+            assert_eq!(frontier.counts, counts);
             assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }

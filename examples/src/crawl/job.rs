@@ -25,13 +25,11 @@ pub struct Job {
 
 impl Job {
     /// Where the page was found: before any redirect.
-    #[must_use]
     pub fn found_at(&self) -> &Url {
         self.via.first().map_or(&self.url, |hop| &hop.url)
     }
 
     /// Whether it was asked for, and is not a link that was found.
-    #[must_use]
     pub fn is_beginning(&self) -> bool {
         self.depth == 0
     }

@@ -20,7 +20,6 @@ pub const MAX_ROBOTS_REDIRECTS: usize = 5;
 const SHOWN: usize = 200;
 
 /// An address as a message shows it: without secrets, and bounded.
-#[must_use]
 pub fn shown(url: &Url) -> String {
     shortened(&redact_url(url), SHOWN)
 }

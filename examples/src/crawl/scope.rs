@@ -67,7 +67,6 @@ impl Beginnings {
 
 impl Scope {
     /// What begins at some URLs and reaches so far. An address has no names below it.
-    #[must_use]
     pub fn new(reach: Reach, seeds: &[Url]) -> Scope {
         let mut beginnings = Beginnings::default();
         seeds.iter().for_each(|seed| beginnings.add(seed));
@@ -76,19 +75,16 @@ impl Scope {
     }
 
     /// Narrows the scope to what one expression matches and another does not.
-    #[must_use]
     pub fn narrowed(self, include: Option<Regex>, exclude: Option<Regex>) -> Scope {
         Scope { include, exclude, ..self }
     }
 
     /// Has errors name this option as the one that takes every host in.
-    #[must_use]
     pub fn widened_by(self, flag: &'static str) -> Scope {
         Scope { flag, ..self }
     }
 
     /// What becomes of a link to this URL.
-    #[must_use]
     pub fn judge(&self, url: &Url) -> Verdict {
         let included = self.include.as_ref().is_none_or(|regex| regex.is_match(url.as_str()))
             && !self.exclude.as_ref().is_some_and(|regex| regex.is_match(url.as_str()));
@@ -137,7 +133,6 @@ impl Scope {
     }
 
     /// What is said of a redirect that leaves the site.
-    #[must_use]
     pub fn left(&self, to: &Url) -> String {
         let (to, flag) = (shown(to), self.flag);
         format!("it redirects to {to}, which is another site; {flag} allows it")
@@ -146,7 +141,6 @@ impl Scope {
 
 /// Whether a redirect stays on one site: on its origin, within one registrable domain, or from http
 /// to https on one host. An address has no registrable domain, and a name without dots none either.
-#[must_use]
 pub fn same_site(from: &Url, to: &Url) -> bool {
     let to_https = from.host() == to.host() && (from.scheme(), to.scheme()) == ("http", "https");
     let domain = |url: &Url| match url.host() {

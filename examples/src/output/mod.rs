@@ -92,7 +92,6 @@ impl OutDir {
     }
 
     /// The directory.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }

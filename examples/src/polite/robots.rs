@@ -33,7 +33,6 @@ struct Rule {
 
 impl Robots {
     /// Everything is allowed: what a site without a robots.txt asks (RFC 9309 §2.3.1.3).
-    #[must_use]
     pub fn allow_all() -> Robots {
         Robots::default()
     }
@@ -41,7 +40,6 @@ impl Robots {
     /// Reads a robots.txt. There is no wrong one: lines that say nothing to us are passed over.
     ///
     /// The groups for our product count, all of them together; without one, those for `*`.
-    #[must_use]
     pub fn parse(text: &str) -> Robots {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut ours, mut anyones) = (Robots::default(), Robots::default());
@@ -86,7 +84,6 @@ impl Robots {
     ///
     /// The rule with the longest pattern that matches decides; of two as long, the one that allows
     /// (RFC 9309 §2.2.2). The robots.txt itself is always allowed.
-    #[must_use]
     pub fn allows(&self, url: &Url) -> bool {
         if url.path() == "/robots.txt" {
             return true;

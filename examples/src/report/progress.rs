@@ -16,7 +16,6 @@ impl Standing {
     }
 
     /// One line on it; `with_bytes` where there is room for them.
-    #[must_use]
     pub fn line(&self, elapsed: Duration, with_bytes: bool) -> String {
         let Totals { pages, failures, bytes, .. } = self.totals;
         let per_second = pages as f64 / elapsed.as_secs_f64().max(1e-9);
@@ -80,7 +79,7 @@ async fn renew(watch: Watch, bar: Option<ProgressBar>) {
     ticks.tick().await;
     loop {
         let elapsed = ticks.tick().await.duration_since(start);
-        let standing = watch.standing();
+        let standing = watch.get();
         match &bar {
             Some(bar) => {
                 bar.set_length(standing.known());

@@ -13,7 +13,6 @@ pub struct Table {
 impl Table {
     /// A table with these column heads; the first `left` columns and the last one are set flush
     /// left, those in between, which hold numbers, flush right.
-    #[must_use]
     pub fn new<const N: usize>(head: [&str; N], left: usize) -> Table {
         Table { head: head.map(str::to_owned).to_vec(), rows: Vec::new(), left }
     }

@@ -14,7 +14,6 @@ use crate::stop::Stop;
 const SPARE: u64 = 64;
 
 /// How many connections a process may have that is allowed `limit` descriptors.
-#[must_use]
 pub fn room(limit: u64) -> usize {
     usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX).max(1)
 }
@@ -66,13 +65,11 @@ impl Host {
     }
 
     /// Where it listens.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Whether it has a process of its own.
-    #[must_use]
     pub fn is_process(&self) -> bool {
         matches!(self.running, Running::Process(_))
     }

@@ -34,7 +34,6 @@ const OBJECTS: &str = include_str!("words/objects.txt");
 
 impl Movie {
     /// The movie with this number. The same number gives the same movie, always.
-    #[must_use]
     pub fn with_id(id: u32) -> Movie {
         let mut dice = Dice(u64::from(id));
         let adjective = dice.pick(ADJECTIVES);
@@ -60,7 +59,6 @@ impl Movie {
     /// page.
     ///
     /// Fewer than three if the catalogue is too small, and never the movie itself.
-    #[must_use]
     pub fn related(&self, count: u32) -> Vec<u32> {
         let mut dice = Dice(u64::from(self.id) ^ 0x5eed_5eed);
         let mut related: Vec<u32> = Vec::new();

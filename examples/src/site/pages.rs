@@ -14,7 +14,6 @@ pub const PER_LIST: u32 = 25;
 const WINDOW: u32 = 2;
 
 /// The front page: what the site is, and a link to every list page at its foot.
-#[must_use]
 pub fn front(count: u32) -> String {
     let link = |list| format!("<a href=\"/list?start={}\">{}</a>\n", list * PER_LIST, list + 1);
     let links: String = (0..count.div_ceil(PER_LIST)).map(link).collect();
@@ -26,7 +25,6 @@ pub fn front(count: u32) -> String {
 }
 
 /// The list page that begins after `start` movies, or `None` if there is none.
-#[must_use]
 pub fn list(start: u32, count: u32) -> Option<String> {
     if start >= count {
         return None;
@@ -67,7 +65,6 @@ fn inq(movie: &Movie) -> String {
 }
 
 /// The page of one movie, or `None` if the catalogue has no such number.
-#[must_use]
 pub fn detail(id: u32, count: u32) -> Option<String> {
     let movie = lookup(id, count)?;
     let [title, director] = [&movie.title, &movie.director].map(|text| escaped(text));
@@ -94,20 +91,17 @@ pub fn detail(id: u32, count: u32) -> Option<String> {
 }
 
 /// One movie as JSON, or `None` if the catalogue has no such number.
-#[must_use]
 pub fn api(id: u32, count: u32) -> Option<String> {
     let movie = lookup(id, count)?;
     Some(serde_json::to_string(&movie).expect("a movie is strings and numbers"))
 }
 
 /// What the site asks of crawlers: to leave its API to programs.
-#[must_use]
 pub fn robots(host: &str) -> String {
     format!("User-agent: *\nDisallow: /api/\n\nSitemap: http://{host}/sitemap.xml\n")
 }
 
 /// All movies, for crawlers that would rather not look for them.
-#[must_use]
 pub fn sitemap(host: &str, count: u32) -> String {
     let host = escaped(host);
     let entry = |id| format!("<url><loc>http://{host}/detail/{id}</loc></url>\n");
