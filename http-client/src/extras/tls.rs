@@ -12,8 +12,8 @@ mod certificate;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFailure};
 use crate::hooks::SignalKind;
 use crate::shared::Shared;
-use crate::socket::Socket;
 use crate::timeout::Timer;
+use crate::transport::{ByteStream, Transport};
 use certificate::{Verifier, refusal};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
@@ -138,10 +138,10 @@ impl Tls {
     pub(crate) async fn secure(
         &self,
         host: &str,
-        socket: Socket,
+        socket: Transport,
         limit: Option<Duration>,
         timer: &mut Timer,
-    ) -> Result<Box<TlsStream>> {
+    ) -> Result<Transport> {
         timer.tell(SignalKind::TlsHandshakeStart);
         let config = pin!(self.config());
         let config = timer.within_future(Phase::Tls, limit, config).await??;
@@ -164,8 +164,8 @@ impl Tls {
 }
 
 /// A TLS session over a socket.
-pub(crate) struct TlsStream {
-    socket: Socket,
+struct TlsStream {
+    socket: Transport,
     session: ClientConnection,
     /// What the session came to an end with, told once the plaintext before it has been read.
     failed: Option<String>,
@@ -173,7 +173,7 @@ pub(crate) struct TlsStream {
 
 impl TlsStream {
     /// A session that is to be shaken hands on, with the server of this name.
-    pub(crate) fn new(socket: Socket, config: Arc<ClientConfig>, host: &str) -> Result<Self> {
+    fn new(socket: Transport, config: Arc<ClientConfig>, host: &str) -> Result<Self> {
         // A URL has brackets around an IPv6 address, a certificate has not.
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let name =
@@ -186,7 +186,7 @@ impl TlsStream {
     }
 
     /// Shakes hands.
-    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.session.is_handshaking() {
             ready!(self.poll_flush(cx)).map_err(|error| self.handshake_failed(&error))?;
             if self.session.is_handshaking() {
@@ -209,12 +209,26 @@ impl TlsStream {
         }))
     }
 
+    /// Takes records from the socket and processes them. 0 is the end of the connection.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut socket = Polled { socket: &mut self.socket, cx };
+        let count = match self.session.read_tls(&mut socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            count => count?,
+        };
+        if let Err(error) = self.session.process_new_packets() {
+            // The peer is told why, if it still listens; our own error is what counts.
+            let _told: Poll<io::Result<()>> = self.poll_flush(cx);
+            let reason = self.failed.insert(explain(&error));
+            return Poll::Ready(Err(failure(io::ErrorKind::InvalidData, reason)));
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl ByteStream for TlsStream {
     /// Reads plaintext; 0 is the end that the peer declared by `close_notify`.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -240,27 +254,7 @@ impl TlsStream {
         }
     }
 
-    /// Takes records from the socket and processes them. 0 is the end of the connection.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut socket = Polled { socket: &mut self.socket, cx };
-        let count = match self.session.read_tls(&mut socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-            count => count?,
-        };
-        if let Err(error) = self.session.process_new_packets() {
-            // The peer is told why, if it still listens; our own error is what counts.
-            let _told: Poll<io::Result<()>> = self.poll_flush(cx);
-            let reason = self.failed.insert(explain(&error));
-            return Poll::Ready(Err(failure(io::ErrorKind::InvalidData, reason)));
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let count = self.session.writer().write(bytes)?;
             let flushed = self.poll_flush(cx)?;
@@ -272,7 +266,7 @@ impl TlsStream {
     }
 
     /// Sends the records that rustls has ready.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
             let mut socket = Polled { socket: &mut self.socket, cx };
             match self.session.write_tls(&mut socket) {
@@ -284,17 +278,16 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.session.send_close_notify();
         ready!(self.poll_flush(cx))?;
-        self.socket.shutdown_write();
-        Poll::Ready(Ok(()))
+        self.socket.poll_close(cx)
     }
 }
 
 /// A socket as rustls wants it: what would have to wait is an error.
 struct Polled<'a, 'b, 'c> {
-    socket: &'a mut Socket,
+    socket: &'a mut Transport,
     cx: &'b mut Context<'c>,
 }
 

@@ -1,7 +1,8 @@
 //! SOCKS5 (RFC 1928), with a user name and a password (RFC 1929).
 
-use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::socket::Socket;
+use super::refused;
+use crate::error::{Error, Phase, Result};
+use crate::transport::Transport;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ pub(super) enum Target<'a> {
 
 /// Asks for a tunnel.
 pub(super) async fn connect(
-    socket: &mut Socket,
+    socket: &mut Transport,
     target: Target<'_>,
     port: u16,
     login: Option<(&str, &str)>,
@@ -71,7 +72,7 @@ pub(super) async fn connect(
     Ok(())
 }
 
-async fn log_in(socket: &mut Socket, user: &str, password: &str) -> Result<()> {
+async fn log_in(socket: &mut Transport, user: &str, password: &str) -> Result<()> {
     let mut request = vec![1];
     push_text(&mut request, user, "user name")?;
     push_text(&mut request, password, "password")?;
@@ -106,11 +107,7 @@ fn meaning(code: u8) -> &'static str {
     }
 }
 
-fn refused(reason: &str) -> Error {
-    Error::new(ErrorKind::Proxy(reason.to_owned()))
-}
-
-async fn send(socket: &mut Socket, bytes: &[u8]) -> Result<()> {
+async fn send(socket: &mut Transport, bytes: &[u8]) -> Result<()> {
     let mut sent = 0;
     poll_fn(|cx| {
         while sent < bytes.len() {
@@ -126,7 +123,7 @@ async fn send(socket: &mut Socket, bytes: &[u8]) -> Result<()> {
 }
 
 /// Reads exactly `N` bytes: what comes behind them belongs to the tunnel.
-async fn receive<const N: usize>(socket: &mut Socket) -> Result<[u8; N]> {
+async fn receive<const N: usize>(socket: &mut Transport) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut have = 0;
     let mut step = |cx: &mut Context<'_>| {
