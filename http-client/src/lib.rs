@@ -50,7 +50,9 @@ pub use url::{self, Url};
 #[cfg(feature = "charset")]
 pub use {
     encoding_rs,
-    extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding},
+    extras::charset::{
+        ENCODING_BYTES, decode as decode_text, join_url, text_encoding, xml_encoding,
+    },
     extras::text_reader::TextReader,
 };
 pub use {futures_core, futures_io};
