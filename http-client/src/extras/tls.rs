@@ -11,7 +11,7 @@ mod certificate;
 
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFailure};
 use crate::hooks::SignalKind;
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::timeout::Timer;
 use crate::transport::{ByteStream, Transport};
 use certificate::{Verifier, refusal};
@@ -157,9 +157,9 @@ impl Tls {
             let built = mainspring::spawn_blocking(move || options.build());
             let lost = || Err("the configuration could not be made".to_owned());
             let work = async move { built.await.unwrap_or_else(|_| lost()) };
-            Shared::find("http: TLS configuration", work, lost())
+            shared::find("http: TLS configuration", work, lost())
         });
-        shared.wait().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
+        shared.clone().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
     }
 }
 

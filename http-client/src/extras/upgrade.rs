@@ -19,6 +19,10 @@ impl Upgraded {
     pub(crate) fn new(transport: Transport, first: Bytes) -> Self {
         Self { transport, first }
     }
+
+    pub(crate) fn into_transport(self) -> Transport {
+        self.transport
+    }
 }
 
 impl AsyncRead for Upgraded {

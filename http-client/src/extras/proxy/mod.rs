@@ -136,24 +136,21 @@ impl Proxy {
     /// Opens a tunnel over a connection to the proxy.
     pub(crate) async fn tunnel(
         &self,
-        mut transport: Transport,
+        transport: Transport,
         url: &Url,
         addresses: &[IpAddr],
     ) -> Result<Transport> {
         match self.kind {
             Kind::Http => self.connect(transport, url).await,
             Kind::Socks5 | Kind::Socks5h => {
-                let target = match (addresses.first(), url.host()) {
-                    (Some(address), _) => socks::Target::Address(*address),
-                    (None, Some(Host::Ipv4(address))) => socks::Target::Address(address.into()),
-                    (None, Some(Host::Ipv6(address))) => socks::Target::Address(address.into()),
-                    (None, Some(Host::Domain(name))) => socks::Target::Name(name),
-                    (None, None) => return Err(refused("the URL has no host")),
+                let target = match addresses.first() {
+                    Some(IpAddr::V4(address)) => Host::Ipv4(*address),
+                    Some(IpAddr::V6(address)) => Host::Ipv6(*address),
+                    None => url.host().ok_or_else(|| refused("the URL has no host"))?,
                 };
                 let port = url.port_or_known_default().unwrap_or(80);
                 let login = (!self.user.is_empty()).then_some((&*self.user, &*self.password));
-                socks::connect(&mut transport, target, port, login).await?;
-                Ok(transport)
+                socks::connect(transport, target, port, login).await
             }
         }
     }
