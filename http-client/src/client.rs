@@ -256,13 +256,12 @@ async fn finish(start: &ResponseStart, lease: &mut Lease, timer: &mut Timer) {
     let mut over = start.first.last || facts.close || !ends_by_itself;
     let mut left = REDIRECT_BODY_BYTES;
     while !over && lease.body_left().unwrap_or(0) <= left {
-        let mut seen = 0;
-        let step = timer.within(Phase::Body, Some(REDIRECT_BODY_TIME), |cx| {
-            lease.poll_body_with(cx, &mut |data| seen += data.len() as u64)
-        });
-        over = !matches!(step.await, Ok(Ok(None)));
-        left = left.saturating_sub(seen);
-        over |= left == 0;
+        let limit = Some(REDIRECT_BODY_TIME);
+        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, |cx| lease.poll_body(cx)).await else {
+            return;
+        };
+        left = left.saturating_sub(piece.data.len() as u64);
+        over = piece.last || left == 0;
     }
 }
 

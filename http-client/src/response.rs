@@ -13,7 +13,7 @@ use crate::upgrade::Upgraded;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -239,42 +239,15 @@ impl Response {
         })
     }
 
-    /// Shows each run of bytes of the rest of the body to `sink`, without a copy where there is no
-    /// content coding to be taken off.
+    /// Shows each piece of the rest of the body to `sink`.
     ///
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
-    pub fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> impl Future<Output = Result<()>> {
-        poll_fn(move |cx| self.poll_with(cx, &mut sink))
-    }
-
-    fn poll_with(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<()>> {
-        loop {
-            if self.decoder.is_some() || self.is_tunnel() || !self.unread.is_empty() {
-                match ready!(self.poll_chunk(cx))? {
-                    Some(bytes) => sink(&bytes),
-                    None => return Poll::Ready(Ok(())),
-                }
-                continue;
-            }
-            if let Some(first) = self.take_first() {
-                sink(&first);
-            }
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-            let mut bytes = 0;
-            let mut count = |run: &[u8]| {
-                bytes += run.len();
-                sink(run);
-            };
-            let step = stream.poll(cx, |lease, cx| lease.poll_body_with(cx, &mut count));
-            let step = ready!(step);
-            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes });
-            match step {
-                Ok(Some(trailers)) => self.end(trailers),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
-            }
+    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
+        while let Some(piece) = self.chunk().await? {
+            sink(&piece);
         }
+        Ok(())
     }
 
     /// The raw stream, if the server has switched protocols (101), or opened a tunnel.

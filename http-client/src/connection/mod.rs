@@ -16,7 +16,7 @@ pub(crate) use exchange::exchange;
 pub(crate) use response_start::{ResponseStart, Sent, Trailers};
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Progress, Result};
 use crate::proto::{
     BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder, ResponseHead,
 };
@@ -102,7 +102,8 @@ impl Connection {
 
     /// Says of an error where it happened.
     pub(crate) fn locate(&self, error: Error) -> Error {
-        error.on_connection(self.peer, self.is_reused(), self.sent, self.received)
+        let Self { peer: address, sent, received, .. } = *self;
+        error.on_connection(Progress { address, reused: self.is_reused(), sent, received })
     }
 
     /// Begins an exchange. `head` comes from, and goes back to, the thread's write buffer.
@@ -183,48 +184,20 @@ impl Connection {
         start
     }
 
-    /// Waits for more of the body.
+    /// Waits for more of the body. Where nothing else ends it, the connection's end does (RFC 9112 §6.3).
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         loop {
-            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
+            self.late_error.take().map_or(Ok(()), Err)?;
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+            if count == 0 {
+                self.decoder.eof()?;
                 return Poll::Ready(Ok(Piece { last: true, ..Piece::default() }));
-            };
+            }
             let piece = self.decode_body(buffer, 0, count)?;
             if !piece.data.is_empty() || piece.last {
                 return Poll::Ready(Ok(piece));
             }
         }
-    }
-
-    /// The same without a copy: each run of body bytes is shown to `sink` where it lies. Ready
-    /// with `None` if there is more to come.
-    pub(crate) fn poll_body_with(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Poll<Result<Option<Trailers>>> {
-        let mut seen = false;
-        loop {
-            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
-                return Poll::Ready(Ok(Some(None)));
-            };
-            let step = self.decode_with(&buffer, 0, count, &mut |data| {
-                seen = true;
-                sink(data);
-            })?;
-            if seen || step.is_some() {
-                return Poll::Ready(Ok(step));
-            }
-        }
-    }
-
-    /// More bytes of the body; `None` where the connection's end is the body's (RFC 9112 §6.3).
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(ReadBuffer, usize)>>> {
-        self.late_error.take().map_or(Ok(()), Err)?;
-        Poll::Ready(Ok(match ready!(self.poll_read(cx, Phase::Body))? {
-            (_, 0) => self.decoder.eof().map(|()| None)?,
-            more => Some(more),
-        }))
     }
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.
