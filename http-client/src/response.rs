@@ -2,7 +2,7 @@
 
 use crate::connection::{ResponseStart, Trailers};
 use crate::decode::Decoder;
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::hop::Hop;
 use crate::pool::Lease;
@@ -188,7 +188,7 @@ impl Response {
     /// taken.
     ///
     /// # Errors
-    /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
+    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol) for a body that was cut short, after all that came of it; a timeout
     /// if nothing came for too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_chunk(cx)).await
@@ -253,7 +253,7 @@ impl Response {
     /// The raw stream, if the server has switched protocols (101), or opened a tunnel.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if it has not.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if it has not.
     pub fn upgrade(self) -> Result<Upgraded> {
         let tunnel = match self.stream {
             Some(stream) if stream.lease.is_tunnel() => stream.lease.into_connection(),
@@ -262,7 +262,7 @@ impl Response {
         let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
         else {
             let reason = format!("status {} switches no protocol", self.start.head.status.as_u16());
-            let error = Error::new(ErrorKind::InvalidRequest(reason));
+            let error = Error::invalid_request(reason);
             return Err(error.for_request(&self.request.method, &self.request.url));
         };
         Ok(Upgraded::new(transport, first))

@@ -160,6 +160,11 @@ impl Error {
     }
 
     #[cold]
+    pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest(reason.into()))
+    }
+
+    #[cold]
     pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
         Self::new(ErrorKind::Timeout { phase, after })
     }

@@ -1,9 +1,10 @@
 //! Forms with files: `multipart/form-data` (RFC 7578), sent in a stream.
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::proto::BodyLength;
 use futures_util::{StreamExt, stream};
+use http::HeaderValue;
 
 /// Random bytes in a boundary. It has to be hard to guess, so that no text can be made to contain
 /// it.
@@ -59,13 +60,13 @@ impl Form {
     }
 
     /// The body, and the `Content-Type` that tells its boundary.
-    pub(crate) fn into_body(self) -> Result<(Body, String)> {
+    pub(crate) fn into_body(self) -> Result<(Body, HeaderValue)> {
         let mut random = [0; BOUNDARY_BYTES];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::new(ErrorKind::InvalidRequest(format!("no random boundary: {error}")))
-        })?;
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::invalid_request(format!("no random boundary: {error}")))?;
         let boundary: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let content_type = format!("multipart/form-data; boundary={boundary}");
+        let content_type = HeaderValue::try_from(content_type).expect("hex digits in ASCII");
         Ok((self.with_boundary(&boundary)?, content_type))
     }
 
@@ -109,8 +110,7 @@ impl Part {
         }
         if let Some(content_type) = &self.content_type {
             if content_type.contains(['\r', '\n']) {
-                let reason = "a content type holds no line break".to_owned();
-                return Err(Error::new(ErrorKind::InvalidRequest(reason)));
+                return Err(Error::invalid_request("a content type holds no line break"));
             }
             head += &format!("\r\nContent-Type: {content_type}");
         }
