@@ -23,11 +23,13 @@ use crate::proto::{
 use crate::transport::Transport;
 use buffer::ReadBuffer;
 use bytes::Bytes;
+use futures_io::AsyncRead;
 use http::HeaderMap;
 use outgoing::Outgoing;
 use response_start::{Piece, Reply};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -274,7 +276,7 @@ impl Connection {
     ) -> Poll<Result<(ReadBuffer, usize)>> {
         ready!(self.transport.poll_readable(cx));
         let mut buffer = ReadBuffer::take();
-        let count = match ready!(self.transport.poll_read(cx, buffer.space())) {
+        let count = match ready!(Pin::new(&mut self.transport).poll_read(cx, buffer.space())) {
             Ok(count) => count,
             Err(error) => self.read_failed(phase, error)?,
         };
@@ -332,7 +334,8 @@ impl Connection {
         let mut cx = Context::from_waker(Waker::noop());
         while !self.decoder.is_done() && budget > 0 {
             let mut buffer = ReadBuffer::take();
-            let read = self.transport.poll_read(&mut cx, &mut buffer.space()[..budget]);
+            let read =
+                Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer.space()[..budget]);
             let Poll::Ready(Ok(count @ 1..)) = read else { return };
             if self.decode_with(&buffer, 0, count, &mut |_| ()).is_err() {
                 return;
@@ -348,7 +351,7 @@ impl Connection {
             return None;
         }
         let mut byte = [0];
-        match self.transport.poll_read(cx, &mut byte) {
+        match Pin::new(&mut self.transport).poll_read(cx, &mut byte) {
             Poll::Pending => None,
             Poll::Ready(Ok(1..)) => Some(CloseReason::BytesWhileIdle),
             Poll::Ready(Ok(0) | Err(_)) => Some(CloseReason::ClosedWhileIdle),

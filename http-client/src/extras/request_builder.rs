@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hop::Redirect;
 use crate::multipart::Form;
 use crate::proxy::Proxy;
@@ -140,7 +140,8 @@ impl RequestBuilder {
     pub fn json<T: serde_core::Serialize + ?Sized>(self, value: &T) -> Self {
         let json = serde_json::to_vec(value);
         self.try_change(|request| {
-            let json = json.map_err(|error| Error::new(ErrorKind::Json(error.to_string())))?;
+            let json =
+                json.map_err(|error| Error::new(crate::error::ErrorKind::Json(error.to_string())))?;
             request.body = json.into();
             Ok(())
         })

@@ -4,7 +4,7 @@ use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,10 +19,6 @@ impl Upgraded {
     pub(crate) fn new(transport: Transport, first: Bytes) -> Self {
         Self { transport, first }
     }
-
-    pub(crate) fn into_transport(self) -> Transport {
-        self.transport
-    }
 }
 
 impl AsyncRead for Upgraded {
@@ -32,7 +28,7 @@ impl AsyncRead for Upgraded {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.first.is_empty() {
-            return self.transport.poll_read(cx, buffer);
+            return Pin::new(&mut self.transport).poll_read(cx, buffer);
         }
         let count = buffer.len().min(self.first.len());
         self.first.copy_to_slice(&mut buffer[..count]);
@@ -49,15 +45,23 @@ impl AsyncWrite for Upgraded {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.transport.poll_write(cx, bytes)
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write_vectored(cx, parts)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_close(cx)
+        Pin::new(&mut self.transport).poll_close(cx)
     }
 }
 

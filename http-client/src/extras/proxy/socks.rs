@@ -3,8 +3,6 @@
 use super::refused;
 use crate::error::{Error, Phase, Result};
 use crate::transport::Transport;
-use crate::upgrade::Upgraded;
-use bytes::Bytes;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use std::io;
 use url::Host;
@@ -15,13 +13,12 @@ const PASSWORD: u8 = 2;
 
 /// Asks for a tunnel to `target` over `transport`.
 pub(super) async fn connect(
-    transport: Transport,
+    mut transport: Transport,
     target: Host<&str>,
     port: u16,
     login: Option<(&str, &str)>,
 ) -> Result<Transport> {
-    let mut upgraded = Upgraded::new(transport, Bytes::new());
-    let socket = &mut upgraded;
+    let socket = &mut transport;
     let greeting: &[u8] = match login {
         Some(_) => &[VERSION, 2, NO_LOGIN, PASSWORD],
         None => &[VERSION, 1, NO_LOGIN],
@@ -62,10 +59,10 @@ pub(super) async fn connect(
         _ => return Err(refused("it answered with an unknown kind of address")),
     };
     socket.read_exact(&mut vec![0; length + 2]).await.map_err(failed)?;
-    Ok(upgraded.into_transport())
+    Ok(transport)
 }
 
-async fn log_in(socket: &mut Upgraded, user: &str, password: &str) -> Result<()> {
+async fn log_in(socket: &mut Transport, user: &str, password: &str) -> Result<()> {
     let mut request = vec![1];
     push_text(&mut request, user, "user name")?;
     push_text(&mut request, password, "password")?;
@@ -100,12 +97,12 @@ fn meaning(code: u8) -> &'static str {
     }
 }
 
-async fn send(socket: &mut Upgraded, bytes: &[u8]) -> Result<()> {
+async fn send(socket: &mut Transport, bytes: &[u8]) -> Result<()> {
     socket.write_all(bytes).await.map_err(failed)
 }
 
 /// Reads exactly `N` bytes: what comes behind them belongs to the tunnel.
-async fn receive<const N: usize>(socket: &mut Upgraded) -> Result<[u8; N]> {
+async fn receive<const N: usize>(socket: &mut Transport) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     socket.read_exact(&mut bytes).await.map_err(failed)?;
     Ok(bytes)
