@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::connection::{Connection, ResponseStart, exchange};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::hooks::{Hooked, ResponseView, SignalKind};
+use crate::hooks::{Hooked, SignalKind};
 use crate::hop::{Hop, Redirect};
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, ResponseHead};
@@ -109,7 +109,7 @@ impl Client {
             let sent = self.inner.send(&mut request, settings, &mut timer).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);
-            let response = ResponseView(&start.head);
+            let response = &start.head;
             let goes_on = (start.head.status == StatusCode::EXPECTATION_FAILED
                 && without_expectation(&mut request, &mut lease))
                 || follow(&mut request, &start.head, &mut history, settings)

@@ -29,11 +29,11 @@ pub use extras::builder::ClientBuilder;
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
 pub use extras::request_builder::RequestBuilder;
-pub use hooks::{Hook, ResponseView, Signal, SignalKind};
+pub use hooks::{Hook, Signal, SignalKind};
 pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
-pub use proto::{CloseReason, is_secret};
+pub use proto::{CloseReason, ResponseHead, is_secret};
 pub use proxy::Proxy;
 pub use request::Request;
 pub use resolve::{Lookup, Resolve};

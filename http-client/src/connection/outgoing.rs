@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
-use crate::proto::{BodyLength, encode_chunk, encode_last_chunk};
+use crate::proto::{BodyLength, encode_chunk, encode_chunk_size, encode_last_chunk};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use std::task::{Context, Poll};
@@ -130,7 +130,7 @@ impl OutgoingBody {
             (false, chunked) => {
                 // A long piece is not copied: its frame is written around it.
                 if chunked {
-                    bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    encode_chunk_size(bytes, piece.len());
                 }
                 self.piece = piece;
             }
