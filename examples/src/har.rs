@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use http::{HeaderMap, HeaderName, Method};
 use humantime::format_rfc3339_millis;
 use mainspring_http::{
-    Hook, ResponseView, Signal, SignalKind, redact_field, redact_url, take_userinfo,
+    Hook, ResponseHead, Signal, SignalKind, redact_field, redact_url, take_userinfo,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -152,18 +152,18 @@ impl Entry {
     }
 }
 
-fn response_json(response: ResponseView<'_>) -> Value {
+fn response_json(response: &ResponseHead) -> Value {
     let headers = response.headers();
     let text =
         |name| headers.get(&name).map(|value| redact_field(&name, value)).unwrap_or_default();
     json!({
-        "status": response.status().as_u16(),
+        "status": response.status.as_u16(),
         "statusText": response.reason(),
-        "httpVersion": format!("{:?}", response.version()),
+        "httpVersion": format!("{:?}", response.version),
         "cookies": [],
         "headers": fields(headers),
         "redirectURL": text(http::header::LOCATION),
-        "headersSize": response.head_bytes(),
+        "headersSize": response.wire_len(),
         "content": { "mimeType": text(http::header::CONTENT_TYPE) },
     })
 }

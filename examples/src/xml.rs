@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute, LocalName, Namespace, Prefix, QualName, expanded_name, local_name, ns};
-use mainspring_http::encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use mainspring_http::encoding_rs::{Encoding, UTF_8};
+use mainspring_http::xml_encoding;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
-use quick_xml::{NsReader, Reader, escape};
+use quick_xml::{NsReader, escape};
 use scraper::node::{Element, Text};
 use scraper::{Html, Node};
 
@@ -24,35 +25,12 @@ const MAX_ENTITY: usize = 1024;
 /// How many entities a document may define.
 const MAX_ENTITIES: usize = 256;
 
-/// The text of an XML document, and the encoding that it was in. `charset` is what came with it.
-///
-/// A byte order mark wins, then what the field says, then the declaration (RFC 7303 §3); a document
-/// in UTF-16 without a mark is known by its first bytes (XML 1.0, appendix F). What is no text of
-/// the encoding becomes U+FFFD.
+/// The text of an XML document, and the encoding that it was in: the one that [`xml_encoding`] finds.
+/// `charset` is what came with it. What is no text of the encoding becomes U+FFFD.
 pub fn decode(body: &[u8], charset: Option<&str>) -> (String, &'static Encoding) {
-    let by_pattern = || match body {
-        [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
-        [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
-        _ => None,
-    };
-    let encoding = Encoding::for_bom(body)
-        .map(|(encoding, _)| encoding)
-        .or_else(by_pattern)
-        .or_else(|| Encoding::for_label(charset?.as_bytes()))
-        .or_else(|| declared(body))
-        .unwrap_or(UTF_8);
+    let charset = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
+    let encoding = xml_encoding(body, charset).unwrap_or(UTF_8);
     (encoding.decode(body).0.into_owned(), encoding)
-}
-
-/// What the declaration says. One that can be read so far is in no encoding of two bytes for each
-/// character.
-fn declared(body: &[u8]) -> Option<&'static Encoding> {
-    let body = body.trim_ascii_start();
-    let end = body.iter().take(1024).position(|byte| *byte == b'>')?;
-    let mut reader = Reader::from_str(std::str::from_utf8(&body[..=end]).ok()?);
-    let Ok(Event::Decl(declaration)) = reader.read_event() else { return None };
-    let label = declaration.encoding()?.ok()?;
-    Encoding::for_label(label.as_bytes()).map(Encoding::output_encoding)
 }
 
 /// One thing that a document consists of.
@@ -293,7 +271,7 @@ pub fn xhtml(text: &str, max_steps: usize) -> Option<(Html, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainspring_http::encoding_rs::{BIG5, GBK, SHIFT_JIS, WINDOWS_1252};
+    use mainspring_http::encoding_rs::{BIG5, GBK, SHIFT_JIS, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
     fn utf_16(text: &str, of: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
         text.encode_utf16().flat_map(of).collect()

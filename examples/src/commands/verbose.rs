@@ -29,7 +29,7 @@ impl Hook for Verbose {
                 tell(&self.request_text(method, url, headers, proxy));
             }
             SignalKind::RequestRedirect { response } => {
-                let (version, status) = (response.version(), response.status());
+                let (version, status) = (response.version, response.status);
                 let start = start_line(version, status, &response.reason());
                 tell(&answer_text(&start, response.headers()));
             }

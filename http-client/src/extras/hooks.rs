@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::proto::ResponseHead;
 use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method};
 use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
@@ -89,12 +89,12 @@ pub enum SignalKind<'a> {
     /// on without.
     RequestRedirect {
         /// The response.
-        response: ResponseView<'a>,
+        response: &'a ResponseHead,
     },
     /// The response head is there.
     RequestEnd {
         /// The response.
-        response: ResponseView<'a>,
+        response: &'a ResponseHead,
     },
     /// It has failed.
     RequestException {
@@ -108,42 +108,6 @@ pub enum SignalKind<'a> {
     },
     /// The body is over.
     ResponseEnd,
-}
-
-/// A response head, to be looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct ResponseView<'a>(pub(crate) &'a ResponseHead);
-
-impl ResponseView<'_> {
-    /// The status code.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
-    /// The version.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        self.0.version
-    }
-
-    /// The reason phrase.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        self.0.reason()
-    }
-
-    /// The header fields.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
-    }
-
-    /// Length of the head in bytes.
-    #[must_use]
-    pub fn head_bytes(&self) -> usize {
-        self.0.wire_len()
-    }
 }
 
 impl SignalKind<'_> {
@@ -185,8 +149,9 @@ impl fmt::Debug for SignalKind<'_> {
             | Self::ConnectionCreateEnd { address: Some(address) } => write!(f, " {address}"),
             Self::RequestHeadersSent { bytes } => write!(f, " {bytes}"),
             Self::ResponseChunkReceived { bytes } => write!(f, " {bytes}"),
-            Self::RequestRedirect { response: ResponseView(head) }
-            | Self::RequestEnd { response: ResponseView(head) } => write!(f, " {head:?}"),
+            Self::RequestRedirect { response } | Self::RequestEnd { response } => {
+                write!(f, " {response:?}")
+            }
             Self::RequestException { error } => write!(f, " {error}"),
             _ => Ok(()),
         }
@@ -194,15 +159,14 @@ impl fmt::Debug for SignalKind<'_> {
 }
 
 /// The hook of a client, with the numbers that it gives to requests.
-#[derive(Clone)]
 pub(crate) struct Hooked {
     hook: Rc<dyn Hook>,
-    last: Rc<Cell<u64>>,
+    last: Cell<u64>,
 }
 
 impl Hooked {
     pub(crate) fn new(hook: Rc<dyn Hook>) -> Self {
-        Self { hook, last: Rc::default() }
+        Self { hook, last: Cell::default() }
     }
 
     /// The hook for the next request.
@@ -229,10 +193,4 @@ impl HookHandle {
 #[cold]
 fn signal((hook, request): &(Rc<dyn Hook>, u64), kind: SignalKind<'_>) {
     hook.signal(&Signal { request: *request, at: Instant::now(), kind });
-}
-
-impl fmt::Debug for Hooked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hooked({} requests)", self.last.get())
-    }
 }

@@ -115,11 +115,16 @@ pub fn basic_auth(user: &str, password: &str) -> Result<HeaderValue> {
     use base64::Engine;
     if user.contains(':') {
         let reason = "a user name for Basic authentication holds no colon (RFC 7617 §2)";
-        return Err(Error::new(ErrorKind::InvalidRequest(reason.to_owned())));
+        return Err(Error::invalid_request(reason));
     }
     let token = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    let mut value = HeaderValue::try_from(format!("Basic {token}"))
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest("invalid credentials".to_owned())))?;
+    secret_value(format!("Basic {token}"))
+}
+
+/// The value of a field that is a secret.
+pub(crate) fn secret_value(text: String) -> Result<HeaderValue> {
+    let mut value =
+        HeaderValue::try_from(text).map_err(|_| Error::invalid_request("invalid credentials"))?;
     value.set_sensitive(true);
     Ok(value)
 }
