@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
@@ -13,6 +15,7 @@ use mainspring_http::{
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::output::Draft;
 use crate::timings::PhaseClock;
 
 /// Requests remembered; what comes after the last of them is left out.
@@ -56,6 +59,18 @@ impl Default for HarRecorder {
 }
 
 impl HarRecorder {
+    /// Writes the archive to a file, which appears once it is whole.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let written = Draft::create(path).and_then(|mut file| {
+            file.write_all(self.to_json().as_bytes())?;
+            file.publish()
+        });
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
     /// The archive so far, as JSON text.
     pub fn to_json(&self) -> String {
         let archive = self.archive.borrow();
@@ -175,7 +190,7 @@ fn fields(headers: &HeaderMap) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
 
     use std::time::Duration;
 

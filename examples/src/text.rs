@@ -38,16 +38,10 @@ pub struct Text<'a>(pub &'a str, pub Stream);
 pub type Stream = &'static LazyLock<bool>;
 
 /// Standard output.
-pub static STDOUT: Stream = {
-    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
-    &IS_TERMINAL
-};
+pub static STDOUT: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
 
 /// Standard error.
-pub static STDERR: Stream = {
-    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
-    &IS_TERMINAL
-};
+pub static STDERR: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,5 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +14,7 @@ use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, shown};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
-use crate::har::HarRecorder;
-use crate::options::Options;
-use crate::output::Draft;
+use crate::options::{NAME, Options};
 use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
 use crate::timings::{RequestTimer, Timings};
@@ -27,7 +23,6 @@ use crate::timings::{RequestTimer, Timings};
 #[derive(Clone)]
 pub struct Web {
     client: Client,
-    archive: Option<HarRecorder>,
     timer: Option<RequestTimer>,
     credentials: Rc<Credentials>,
     max_size: u64,
@@ -110,33 +105,13 @@ pub struct Connections {
 impl Web {
     /// A client of its own for one crawl.
     pub fn new(options: &Options) -> Web {
-        Web::with(Client::builder(), options)
+        Web::with(Client::builder().user_agent(NAME), options, None)
     }
 
-    /// The same from a client that has been set up in part.
-    pub fn with(client: ClientBuilder, options: &Options) -> Web {
-        let mut client = options.set_up(client);
-        let archive = options.archive.then(HarRecorder::default);
-        let timer = options.timed.then(RequestTimer::default);
-        let hooks = archive.clone().map(|hook| Rc::new(hook) as Rc<dyn Hook>);
-        let hooks = hooks.into_iter().chain(timer.clone().map(|hook| Rc::new(hook) as _));
-        // A client without a hook has no moments to note.
-        if options.archive || options.timed {
-            client = client.hook(Hooks(hooks.collect()));
-        }
-        let (client, max_size) = (client.build(), options.max_size);
-        Web { client, archive, timer, credentials: Rc::new(options.credentials.clone()), max_size }
-    }
-
-    /// Writes the archive to a file, if there is both.
-    ///
-    /// # Errors
-    /// One sentence that names the file.
-    pub fn write_archive(&self, path: Option<&Path>) -> Result<(), String> {
-        match (&self.archive, path) {
-            (Some(archive), Some(path)) => write_har(path, archive),
-            _ => Ok(()),
-        }
+    /// The same from a client that has been set up in part, and has its requests timed by `timer`.
+    pub fn with(client: ClientBuilder, options: &Options, timer: Option<RequestTimer>) -> Web {
+        let (client, credentials) = (options.set_up(client).build(), options.credentials.clone());
+        Web { client, timer, credentials: Rc::new(credentials), max_size: options.max_size }
     }
 
     /// Fetches a page of whatever type.
@@ -296,18 +271,6 @@ pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, boo
         }
     }
     Ok((body.freeze(), true))
-}
-
-/// Writes an archive to a file, which appears once it is whole.
-///
-/// # Errors
-/// One sentence that names the file.
-pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
-    let written = Draft::create(path).and_then(|mut file| {
-        file.write_all(archive.to_json().as_bytes())?;
-        file.publish()
-    });
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).

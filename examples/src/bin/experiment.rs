@@ -23,51 +23,49 @@ const WIDTH: usize = 80;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let choice = match understood(&arguments) {
-        Ok(choice) => choice,
-        Err(message) => {
-            eprintln!("experiment: {message}");
-            return ExitCode::from(2);
-        }
+    let (ended, code) = match understood(&arguments) {
+        Ok(choice) => (run(&choice), 1),
+        Err(message) => (Err(Failure::Said(message)), 2),
     };
-    match run(&choice) {
+    match ended {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Said(message)) => {
             eprintln!("experiment: {message}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
 /// What is to be done.
-enum Choice {
-    List,
-    Help,
-    Experiments { which: Vec<&'static Experiment>, asks: bool, real: bool, out: Option<String> },
+#[derive(Default)]
+struct Choice {
+    lists: bool,
+    helps: bool,
+    which: Vec<&'static Experiment>,
+    asks: bool,
+    real: bool,
+    out: Option<String>,
 }
 
 fn understood(arguments: &[String]) -> Result<Choice, String> {
-    let mut which = Vec::new();
-    let mut out = None;
-    let mut real = false;
-    let mut asks = stdin().is_terminal();
+    let mut choice = Choice { asks: stdin().is_terminal(), ..Choice::default() };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "list" => return Ok(Choice::List),
-            "-h" | "--help" => return Ok(Choice::Help),
-            "--real" => real = true,
-            "--no-question" => asks = false,
-            "--out" => out = Some(rest.next().ok_or("--out needs a file")?.clone()),
-            text => which.push(numbered(text)?),
+            "list" => choice.lists = true,
+            "-h" | "--help" => choice.helps = true,
+            "--real" => choice.real = true,
+            "--no-question" => choice.asks = false,
+            "--out" => choice.out = Some(rest.next().ok_or("--out needs a file")?.clone()),
+            text => choice.which.push(numbered(text)?),
         }
     }
-    match which.len() {
-        0 => Err(USAGE.into()),
-        2.. if out.is_some() => {
+    match choice.which.len() {
+        0 if !choice.lists && !choice.helps => Err(USAGE.into()),
+        2.. if choice.out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
         }
-        _ => Ok(Choice::Experiments { which, asks, real, out }),
+        _ => Ok(choice),
     }
 }
 
@@ -82,21 +80,17 @@ fn numbered(text: &str) -> Result<&'static Experiment, String> {
 }
 
 fn run(choice: &Choice) -> Result<(), Failure> {
-    match choice {
-        Choice::List => list(),
-        Choice::Help => print(&format!("{USAGE}\n")),
-        Choice::Experiments { which, asks, real, out } => {
-            keep_panics();
-            for (n, experiment) in which.iter().enumerate() {
-                if n > 0 {
-                    print("\n")?;
-                }
-                let page = format!("experiment-{:02}.html", experiment.number);
-                perform(experiment, *asks, *real, out.as_ref().unwrap_or(&page))?;
-            }
-            Ok(())
-        }
+    if choice.helps || choice.lists {
+        return if choice.helps { print(&format!("{USAGE}\n")) } else { list() };
     }
+    keep_panics();
+    for (n, experiment) in choice.which.iter().enumerate() {
+        if n > 0 {
+            print("\n")?;
+        }
+        perform(experiment, choice)?;
+    }
+    Ok(())
 }
 
 fn list() -> Result<(), Failure> {
@@ -108,7 +102,9 @@ fn list() -> Result<(), Failure> {
     print(&all.into_iter().map(line).collect::<String>())
 }
 
-fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), Failure> {
+fn perform(experiment: &Experiment, choice: &Choice) -> Result<(), Failure> {
+    let page = format!("experiment-{:02}.html", experiment.number);
+    let out = choice.out.as_ref().unwrap_or(&page);
     let program = fill(&format!("The program: {}", experiment.program), WIDTH);
     print(&format!(
         "{}\n\n{program}\n\n{}\n",
@@ -118,10 +114,11 @@ fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result
     for (n, answer) in (1..).zip(experiment.answers) {
         print(&format!("  {n}  {answer}\n"))?;
     }
-    let guess = if asks { ask(experiment.answers.len(), &mut stdin().lock())? } else { None };
-    let broken = experiment.run_broken(real);
+    let guess =
+        if choice.asks { ask(experiment.answers.len(), &mut stdin().lock())? } else { None };
+    let broken = experiment.run_broken(choice.real);
     let happened = told("what happened", &broken, &panics());
-    let mended = experiment.run_mended(real);
+    let mended = experiment.run_mended(choice.real);
     let instead = told("mended", &mended, &panics());
     let verdict = match guess {
         Some(guess) if guess == experiment.right => "Right",

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainspring::Runtime;
-use mainspring_http::redact_url;
+use mainspring_http::{Client, CookieJar, redact_url};
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
@@ -25,16 +25,18 @@ use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::credentials::Credentials;
 use crate::failure::{Failure, success_if};
+use crate::har::HarRecorder;
 use crate::live;
 use crate::machine::raise_descriptor_limit;
-use crate::options::{Options, trusting};
+use crate::options::Options;
 use crate::output::{OutDir, check};
 use crate::reader::Reader;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::{STDERR, Text};
+use crate::timings::RequestTimer;
 use crate::trace;
-use crate::web::{Connections, Web};
+use crate::web::{Connections, Hooks, Web};
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -119,14 +121,14 @@ impl Gathered {
                 ("cut", record.cut.as_ref()),
             ] {
                 let Some(why) = why else { continue };
-                let (url, why) = (redact_url(&record.url), Text(why, STDERR));
-                said += &format!("{what}: {}: {why}\n", Text(&url, STDERR));
+                let (url, why) = (redact_url(&record.url), Text(why, &STDERR));
+                said += &format!("{what}: {}: {why}\n", Text(&url, &STDERR));
             }
         }
         let Told { failures, cuts, notes } = &self.told;
         for (what, told) in [("failed", failures), ("cut", cuts), ("note", notes)] {
             for line in told {
-                said += &format!("{what}: {}\n", Text(line, STDERR));
+                said += &format!("{what}: {}\n", Text(line, &STDERR));
             }
         }
         if !self.has_any() && self.totals.end != End::Asked {
@@ -154,10 +156,26 @@ pub fn gather(
     let out = asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    let options = options(asking, credentials, concurrency);
+    let sending = &asking.sending;
+    let options = Options {
+        connections: concurrency,
+        timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
+        max_size: asking.max_size,
+        user_agent: sending.user_agent.clone(),
+        credentials,
+    };
     let via = asking.sharing.address()?;
-    let client = asking.sending.proxies.set_up(trusting(asking.sending.cacert.as_deref())?)?;
-    let web = Web::with(client, &options);
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
+    let mut hooks = Hooks(vec![Rc::new(timer.clone())]);
+    if sending.har.is_some() {
+        hooks.0.push(Rc::new(archive.clone()));
+    }
+    let client = sending.set_up(Client::builder())?.hook(hooks);
+    let mut client = client.danger_accept_invalid_certs(asking.danger_accept_invalid_certs);
+    if asking.cookies {
+        client = client.cookies(CookieJar::new());
+    }
+    let web = Web::with(client, &options, Some(timer));
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
@@ -183,29 +201,15 @@ pub fn gather(
     drop((runtime, live));
     let (writer, gathered) = outcome?;
     let records = writer.finish()?;
-    web.write_archive(asking.sending.har.as_deref())?;
+    if let Some(path) = &sending.har {
+        archive.write(path)?;
+    }
     if let Some(path) = &asking.trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
     let mut told = gathered.told;
-    told.notes.extend(asking.sending.proxies.ignored());
+    told.notes.extend(sending.proxies.ignored());
     Ok(Gathered { records, connections: web.connections(), told, ..gathered })
-}
-
-/// The client that a command line asks for.
-fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Options {
-    Options {
-        connections,
-        timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
-        max_size: asking.max_size,
-        user_agent: asking.sending.user_agent.clone(),
-        removed: asking.sending.removed(),
-        credentials,
-        archive: asking.sending.har.is_some(),
-        timed: true,
-        cookies: asking.cookies,
-        accept_invalid_certs: asking.danger_accept_invalid_certs,
-    }
 }
 
 /// What fetches the pages of a plan, after those of `earlier` runs.

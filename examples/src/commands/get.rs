@@ -17,12 +17,12 @@ use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
 use crate::failure::{Failure, print, print_bytes, read_input};
 use crate::har::HarRecorder;
+use crate::options::NAME;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
 use crate::value::{Size, Took};
 use crate::web::Hooks;
-use crate::{options, web};
 
 /// Redirects that `-L` follows, as with curl.
 const REDIRECTS: usize = 50;
@@ -58,8 +58,8 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
         let body = body.as_ref().map(Vec::len);
         hooks.0.push(Rc::new(Verbose { body, method: RefCell::default() }));
     }
-    let client = options::trusting(sending.cacert.as_deref())?.decompress(args.compressed);
-    let mut client = options::without(sending.proxies.set_up(client)?, &sending.removed())
+    let mut client = sending
+        .set_up(Client::builder().decompress(args.compressed))?
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
         .hook(hooks);
@@ -70,7 +70,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let request = request(args, &client, body)?;
     let outcome = exchange(args, &client, request, &timer).await;
     if let Some(path) = &sending.har {
-        web::write_har(path, &archive)?;
+        archive.write(path)?;
     }
     outcome
 }
@@ -146,7 +146,7 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     let user = user.map(|(name, password)| basic_auth(name, password));
     let own = [
         (AUTHORIZATION, user.transpose().map_err(|error| error.to_string())?),
-        (USER_AGENT, Some(args.sending.user_agent.clone().unwrap_or(options::NAME))),
+        (USER_AGENT, Some(args.sending.user_agent.clone().unwrap_or(NAME))),
         (ACCEPT, Some(HeaderValue::from_static("*/*"))),
         (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
         (CONTENT_TYPE, body.as_ref().map(|_| form)),
@@ -167,7 +167,7 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
-    if args.output.is_none() && **STDOUT {
+    if args.output.is_none() && *STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
@@ -255,7 +255,7 @@ fn written(format: &str, known: &[(&str, String)]) -> String {
         let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
         let value = |name| known.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
         let (piece, after) = match named.and_then(|(name, after)| Some((value(name)?, after))) {
-            Some((value, after)) => (Text(value, STDOUT).to_string(), after),
+            Some((value, after)) => (Text(value, &STDOUT).to_string(), after),
             None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
             None if rest.starts_with("\\t") => ("\t".to_owned(), &rest[2..]),
             None => (rest[..1].to_owned(), &rest[1..]),

@@ -155,14 +155,14 @@ impl ResultWriter {
     fn lines_of(&self, record: &Record) -> String {
         let (None, Some(status)) = (&record.error, record.status) else { return String::new() };
         if self.select {
-            let line = |text: &String| format!("{}\n", Text(text, STDOUT));
+            let line = |text: &String| format!("{}\n", Text(text, &STDOUT));
             return record.selected.iter().map(line).collect();
         }
         format!(
             "{status}  {:>9}  {:>8}  {}\n",
             Size(record.bytes),
             Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Text(&redact_url(&record.url), STDOUT),
+            Text(&redact_url(&record.url), &STDOUT),
         )
     }
 

@@ -86,9 +86,9 @@ pub(super) fn start_line(version: Version, status: StatusCode, reason: &str) -> 
 /// The head of an answer, as near to the wire as it can be told: all of it, since it was asked for.
 pub(super) fn head(response: &Response) -> Vec<u8> {
     let start = start_line(response.version(), response.status(), &response.reason());
-    let mut text = format!("{}\n", Text(&start, STDOUT)).into_bytes();
+    let mut text = format!("{}\n", Text(&start, &STDOUT)).into_bytes();
     for (name, value) in response.headers() {
-        push_field(&mut text, "", name, value.as_bytes(), STDOUT);
+        push_field(&mut text, "", name, value.as_bytes(), &STDOUT);
     }
     text.push(b'\n');
     text
@@ -96,14 +96,14 @@ pub(super) fn head(response: &Response) -> Vec<u8> {
 
 /// The head of an answer as `-v` shows it.
 pub(super) fn answer_text(start: &str, headers: &HeaderMap) -> Vec<u8> {
-    let mut text = format!("< {}\n", Text(start, STDERR)).into_bytes();
+    let mut text = format!("< {}\n", Text(start, &STDERR)).into_bytes();
     headers.iter().for_each(|field| push_hidden(&mut text, "< ", field));
     text
 }
 
 /// A field without secrets.
 fn push_hidden(text: &mut Vec<u8>, before: &str, (name, value): (&HeaderName, &HeaderValue)) {
-    push_field(text, before, name, redact_field(name, value).as_bytes(), STDERR);
+    push_field(text, before, name, redact_field(name, value).as_bytes(), &STDERR);
 }
 
 fn push_field(text: &mut Vec<u8>, before: &str, name: &HeaderName, value: &[u8], to: Stream) {

@@ -67,8 +67,6 @@ pub struct Page<T> {
     pub place: usize,
     /// What came of it.
     pub result: Result<T, String>,
-    /// Bytes of its body.
-    pub bytes: u64,
     /// From the start of the crawl to the start of this fetch.
     pub began: Duration,
     /// From the start of the crawl to the end of this fetch.
@@ -159,8 +157,8 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         let landed = if totals.end == End::Nothing {
             match next(&mut flights, &mut asked, pause_is_over, time_is_over).await {
                 Ok(landed) => landed,
-                Err(Interrupt::PauseOver) => continue,
-                Err(Interrupt::Ended(end)) => {
+                Err(End::Nothing) => continue,
+                Err(end) => {
                     totals.end = end;
                     call_off_robots(&flights);
                     continue;
@@ -254,7 +252,7 @@ fn finish<T>(
     totals.pages += 1;
     totals.failures += u64::from(result.is_err());
     totals.bytes += bytes;
-    Page { job, place, result, bytes, began, ended }
+    Page { job, place, result, began, ended }
 }
 
 /// Books a page that is left alone.
@@ -270,19 +268,16 @@ fn leave<T>(job: Job, why: Left, moments: (Duration, Duration), totals: &mut Tot
     Over::Left { job, place, why }
 }
 
-/// What can come before a fetch lands.
-enum Interrupt {
-    PauseOver,
-    Ended(End),
-}
-
-/// Waits for whatever comes first. A fetch that has landed is told before a stop or a clock.
+/// Waits for whatever comes first: a fetch that has landed is told before a stop or a clock.
+///
+/// # Errors
+/// Why no more pages begin; [`End::Nothing`] where a pause is over, and one may.
 async fn next<T: 'static>(
     flights: &mut FuturesUnordered<Flight<T>>,
     asked: &mut Asked,
     pause_is_over: Option<Instant>,
     time_is_over: Option<Instant>,
-) -> Result<Landed<T>, Interrupt> {
+) -> Result<Landed<T>, End> {
     let clock = match (pause_is_over, time_is_over) {
         (Some(pause), Some(end)) if end <= pause => Some((end, End::Time)),
         (Some(pause), _) => Some((pause, End::Nothing)),
@@ -297,12 +292,12 @@ async fn next<T: 'static>(
     };
     let stopping = async {
         asked.await;
-        Err(Interrupt::Ended(End::Asked))
+        Err(End::Asked)
     };
     let ringing = async {
         let Some((at, end)) = clock else { return pending().await };
         sleep_until(at).await;
-        Err(if end == End::Nothing { Interrupt::PauseOver } else { Interrupt::Ended(end) })
+        Err(end)
     };
     race(landing, race(stopping, ringing)).await
 }
