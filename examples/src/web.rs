@@ -72,8 +72,11 @@ pub enum FetchError {
 impl std::fmt::Display for FetchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            FetchError::Busy { status, .. } | FetchError::Refused(status) => write!(f, "{status}"),
-            FetchError::Moved { status, to } => write!(f, "{status} to {to}"),
+            FetchError::Busy { status, .. } | FetchError::Refused(status) => {
+                let reason = status.canonical_reason().map(|reason| format!(" {reason}"));
+                write!(f, "{}{}", status.as_str(), reason.unwrap_or_default())
+            }
+            FetchError::Moved { status, to } => write!(f, "{} to {}", status.as_str(), shown(to)),
             FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
         }
     }
@@ -201,7 +204,7 @@ impl Web {
                 retry_after: retry_after(headers, SystemTime::now()),
             });
         }
-        if status.is_client_error() || status.is_server_error() {
+        if status.as_u16() >= 400 {
             return Err(FetchError::Refused(status));
         }
         if let Some(target) = redirect::target(status, headers, url) {

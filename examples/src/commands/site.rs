@@ -61,7 +61,7 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
                 let scope = scope(args, &[&*seeds, &*sitemaps].concat());
                 read_sitemaps(args, &sitemaps, web, stop, &scope, &mut listed).await;
             }
-            let Listed { mut pages, mut failures, cuts } = listed;
+            let Listed { mut pages, mut failures, cuts, notes: more } = listed;
             pages.iter_mut().for_each(|page| drop(take_userinfo(page)));
             seeds.append(&mut pages);
             if seeds.is_empty() && entries.is_empty() && !failures.is_empty() {
@@ -73,7 +73,7 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
                 expects_pages: !args.time.is_zero(),
                 assets: args.assets,
                 journal,
-                told: Told { failures, cuts, notes },
+                told: Told { failures, cuts, notes: [notes, more].concat() },
                 earlier: entries.iter().map(|entry| entry.record.clone()).collect(),
                 ..Plan::new(frontier(args, seeds, &entries), budget)
             })

@@ -28,6 +28,8 @@ pub struct Listed {
     pub failures: Vec<String>,
     /// What the limits have cut: one sentence each.
     pub cuts: Vec<String>,
+    /// Which of them list nothing: one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Fetches a sitemap and, if it is an index, those it names, and adds what they list until there are
@@ -48,6 +50,9 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
                 continue;
             }
         };
+        if sitemap == Listing::default() {
+            listed.notes.push(format!("the sitemap {} lists nothing", shown(&url)));
+        }
         let missing = (sitemap.left_out > 0)
             .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
         for what in sitemap.cut.into_iter().chain(missing) {
@@ -96,6 +101,9 @@ fn open(answer: &Answer) -> Result<Listing, String> {
     let listing = listing::parse(&text, &answer.url)?;
     match listing.cut {
         Some(reason) if listing.pages.is_empty() && listing.sitemaps.is_empty() => Err(reason),
+        None if listing == Listing::default() && !text.trim_start().starts_with('<') => {
+            Err("it is no sitemap: neither XML nor a list of addresses".to_owned())
+        }
         _ => Ok(listing),
     }
 }
