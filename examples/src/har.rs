@@ -64,9 +64,9 @@ impl HarRecorder {
     /// # Errors
     /// One sentence that names the file.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let written = Draft::create(path).and_then(|mut file| {
-            file.write_all(self.to_json().as_bytes())?;
-            file.publish()
+        let written = Draft::create(path).and_then(|mut draft| {
+            draft.file.write_all(self.to_json().as_bytes())?;
+            draft.publish()
         });
         written.map_err(|error| format!("cannot write {}: {error}", path.display()))
     }

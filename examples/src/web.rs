@@ -208,6 +208,8 @@ impl Web {
             return Err(FetchError::Refused(status));
         }
         if let Some(target) = redirect::target(status, headers, url) {
+            // What is told of a page is how long it takes where it is.
+            let _timings = self.timings(url);
             return Err(
                 target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
             );

@@ -9,14 +9,7 @@ use mainspring_examples::failure::{Failure, print};
 use mainspring_microscope::page;
 use textwrap::fill;
 
-const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out FILE] [--no-question]
-
-  list           all experiments
-  NN...          runs these experiments in turn and writes a page of each: the question, the source of the
-                 wrong and the mended program, and both runs beside each other
-  --real         on the real clock instead of a virtual one
-  --out FILE     where to write the page of one experiment (experiment-NN.html)
-  --no-question  does not ask what will happen, which it never does without a terminal";
+const USAGE: &str = include_str!("../cli/help/experiment.txt");
 
 /// Columns of prose.
 const WIDTH: usize = 80;
@@ -61,7 +54,7 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
         }
     }
     match choice.which.len() {
-        0 if !choice.lists && !choice.helps => Err(USAGE.into()),
+        0 if !choice.lists && !choice.helps => Err(USAGE.trim_end().into()),
         2.. if choice.out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
         }
@@ -81,7 +74,7 @@ fn numbered(text: &str) -> Result<&'static Experiment, String> {
 
 fn run(choice: &Choice) -> Result<(), Failure> {
     if choice.helps || choice.lists {
-        return if choice.helps { print(&format!("{USAGE}\n")) } else { list() };
+        return if choice.helps { print(USAGE) } else { list() };
     }
     keep_panics();
     for (n, experiment) in choice.which.iter().enumerate() {

@@ -186,7 +186,9 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
-            Some((file, path)) => file.write_all(&chunk).map_err(|error| at(path, &error))?,
+            Some((draft, path)) => {
+                draft.file.write_all(&chunk).map_err(|error| at(path, &error))?;
+            }
             None => print_bytes(&chunk)?,
         }
     }

@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use mainspring_http::redact_url;
-use url::Url;
 
 use crate::cli::Asking;
 use crate::crawl::engine::Page;
@@ -19,14 +18,6 @@ use crate::output::{OutDir, records};
 use crate::text::{STDOUT, Text};
 use crate::timings::Timings;
 use crate::value::{Size, Took, millis};
-
-/// What a fetch finds.
-pub struct Found {
-    /// What is told of the page.
-    pub record: Record,
-    /// Where its links lead.
-    pub leads_to: Vec<Url>,
-}
 
 /// Keeps and prints pages as they come.
 pub struct ResultWriter {
@@ -77,17 +68,15 @@ impl ResultWriter {
     }
 
     /// Keeps a page that is over, whose phases took as long as `timings` says.
-    pub fn take(&mut self, page: Page<Found>, timings: Timings) {
-        let (record, leads_to) = match page.result {
-            Ok(found) => (found.record, found.leads_to),
-            Err(reason) => {
-                let took_ms = millis(page.ended.saturating_sub(page.began));
-                (Record { error: Some(reason), took_ms, ..Record::of(&page.job) }, Vec::new())
-            }
-        };
-        let record = Record { began_ms: millis(page.began), timings, ..record };
-        let is_kept = record.is_had();
-        self.put(page.place, Entry { record, leads_to }, is_kept);
+    pub fn take(&mut self, page: Page<Entry>, timings: Timings) {
+        let mut entry = page.result.unwrap_or_else(|reason| {
+            let took_ms = millis(page.ended.saturating_sub(page.began));
+            let record = Record { error: Some(reason), took_ms, ..Record::of(&page.job) };
+            Entry { record, leads_to: Vec::new() }
+        });
+        (entry.record.began_ms, entry.record.timings) = (millis(page.began), timings);
+        let is_kept = entry.record.is_had();
+        self.put(page.place, entry, is_kept);
     }
 
     /// Takes note that a page was left alone. Of a link that robots.txt forbids nothing is told: there

@@ -230,7 +230,8 @@ fn land<T>(
     };
     match (job.item, result) {
         (WorkItem::Page(place), result) => {
-            Some(Over::Page(finish(job, place, result, bytes, moments, totals)))
+            let (began, ended) = moments;
+            Some(finish(Page { job, place, result, began, ended }, bytes, totals))
         }
         (WorkItem::Robots, result) => {
             let reason = result.err().unwrap_or_else(|| "it is a page".to_owned());
@@ -241,26 +242,20 @@ fn land<T>(
 }
 
 /// Books a page that is fetched, or cannot be.
-fn finish<T>(
-    job: Job,
-    place: usize,
-    result: Result<T, String>,
-    bytes: u64,
-    (began, ended): (Duration, Duration),
-    totals: &mut Totals,
-) -> Page<T> {
+fn finish<T>(page: Page<T>, bytes: u64, totals: &mut Totals) -> Over<T> {
     totals.pages += 1;
-    totals.failures += u64::from(result.is_err());
+    totals.failures += u64::from(page.result.is_err());
     totals.bytes += bytes;
-    Page { job, place, result, began, ended }
+    Over::Page(page)
 }
 
 /// Books a page that is left alone.
 fn leave<T>(job: Job, why: Left, moments: (Duration, Duration), totals: &mut Totals) -> Over<T> {
     let WorkItem::Page(place) = job.item else { unreachable!("robots.txt is no link") };
+    let (began, ended) = moments;
     match why {
         Left::Failed(reason) => {
-            return Over::Page(finish(job, place, Err(reason), 0, moments, totals));
+            return finish(Page { job, place, result: Err(reason), began, ended }, 0, totals);
         }
         Left::Forbidden => totals.forbidden += 1,
         Left::Known | Left::OtherHost | Left::Excluded => totals.led_away += 1,
