@@ -73,7 +73,7 @@ impl Stop {
     pub fn on_ctrl_c(&self) -> Result<(), String> {
         let stop = self.clone();
         watch(move |signal| {
-            if signal == Signal::CtrlC && stop.is_asked() {
+            if signal == INTERRUPT && stop.is_asked() {
                 std::process::exit(130);
             }
             stop.ask();
@@ -89,7 +89,7 @@ impl Stop {
         let (stop, again) = (self.clone(), again.clone());
         watch(move |signal| match (stop.is_asked(), again.is_asked()) {
             (false, _) => stop.ask(),
-            (true, _) if signal == Signal::HangUp => {}
+            (true, _) if signal == HANG_UP => {}
             (true, false) => again.ask(),
             (true, true) => std::process::exit(130),
         })
@@ -109,30 +109,17 @@ fn ignores_hangup() -> bool {
     mask.is_some_and(|mask| mask & 1 != 0)
 }
 
-/// What asks a process to end.
-#[cfg_attr(not(unix), allow(dead_code, reason = "only Ctrl-C is everywhere"))]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    CtrlC,
-    Terminate,
-    HangUp,
-}
+/// The signals that are told apart, as POSIX numbers them; elsewhere, too, Ctrl-C is the first.
+const INTERRUPT: i32 = 2;
+const HANG_UP: i32 = 1;
 
 /// Has a thread watch for signals, for the rest of the process.
 #[cfg(unix)]
-fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let wanted = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
     let watched = signal_hook::iterator::Signals::new(wanted).and_then(|mut signals| {
-        let watch = move || {
-            for signal in signals.forever() {
-                on(match signal {
-                    SIGINT => Signal::CtrlC,
-                    SIGTERM => Signal::Terminate,
-                    _ => Signal::HangUp,
-                });
-            }
-        };
+        let watch = move || signals.forever().for_each(&mut on);
         std::thread::Builder::new().name("signals".to_owned()).spawn(watch)
     });
     watched.map(drop).map_err(|error| format!("cannot watch for signals: {error}"))
@@ -140,8 +127,8 @@ fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
 
 /// Has a thread watch for Ctrl-C, for the rest of the process.
 #[cfg(not(unix))]
-fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
-    let watched = ctrlc::set_handler(move || on(Signal::CtrlC));
+fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
+    let watched = ctrlc::set_handler(move || on(INTERRUPT));
     watched.map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal};
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, Stats};
 use url::Url;
 
 use crate::answer::Answer;
@@ -94,15 +94,6 @@ impl<T> From<FetchError> for Fetched<T> {
             }
         }
     }
-}
-
-/// How connections were used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Connections {
-    /// Connections opened.
-    pub opened: u64,
-    /// Times that an open one was used again.
-    pub reused: u64,
 }
 
 impl Web {
@@ -244,9 +235,8 @@ impl Web {
     }
 
     /// How connections were used so far.
-    pub fn connections(&self) -> Connections {
-        let stats = self.client.stats();
-        Connections { opened: stats.opened, reused: stats.reused }
+    pub fn stats(&self) -> Stats {
+        self.client.stats()
     }
 }
 

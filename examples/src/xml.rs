@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute, LocalName, Namespace, Prefix, QualName, expanded_name, local_name, ns};
@@ -10,6 +11,7 @@ use mainspring_http::xml_encoding;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::{NsReader, escape};
+use regex_lite::Regex;
 use scraper::node::{Element, Text};
 use scraper::{Html, Node};
 
@@ -151,6 +153,11 @@ fn name(name: &str, namespace: ResolveResult<'_>) -> QualName {
     QualName::new(prefix, namespace, LocalName::from(local))
 }
 
+/// The definition of an entity, with its name and its value.
+static ENTITY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"<!ENTITY\s+(\S+)\s+(?:"([^"]*)"|'([^']*)')"#).expect("an expression written here")
+});
+
 /// What references to entities stand for: those of XML, of HTML, and what the document defines.
 #[derive(Default)]
 struct Entities {
@@ -163,23 +170,16 @@ impl Entities {
     /// Notes what a document type declaration defines within itself. A definition may use those
     /// before it; what stands elsewhere is not fetched.
     fn define(&mut self, doctype: &str) {
-        for definition in doctype.split("<!ENTITY").skip(1).take(MAX_ENTITIES) {
-            let Some((name, value)) = definition.trim_start().split_once(char::is_whitespace)
-            else {
-                continue;
-            };
-            let value = value.trim_start();
-            let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-                continue;
-            };
-            let Some((value, _)) = value[1..].split_once(quote) else { continue };
+        for definition in ENTITY.captures_iter(doctype).take(MAX_ENTITIES) {
+            let value = definition.get(2).or_else(|| definition.get(3));
+            let value = value.map_or("", |value| value.as_str());
             if value.len() <= MAX_ENTITY
                 && let Ok(value) = escape::unescape_with(value, |name| self.value(name))
                 && value.len() <= MAX_ENTITY
             {
                 let value = value.into_owned();
                 // The first definition counts (XML 1.0 §4.2).
-                self.defined.entry(name.to_owned()).or_insert(value);
+                self.defined.entry(definition[1].to_owned()).or_insert(value);
             }
         }
     }

@@ -64,7 +64,7 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
 
 fn numbered(text: &str) -> Result<&'static Experiment, String> {
     let number = text.parse::<u32>().ok();
-    ALL.iter().find(|known| Some(known.number) == number).ok_or_else(|| {
+    ALL.iter().find(|known| Some(known.words.number) == number).ok_or_else(|| {
         format!(
             "{text:?} is neither an option nor an experiment: those are 1 to {}, see `experiment list`",
             ALL.len()
@@ -87,38 +87,33 @@ fn run(choice: &Choice) -> Result<(), Failure> {
 }
 
 fn list() -> Result<(), Failure> {
-    let mut all: Vec<_> = ALL.iter().collect();
-    all.sort_by_key(|experiment| experiment.number);
-    let line = |Experiment { number, idea, finding, .. }: &Experiment| {
-        format!("{number:>2}  {idea:<72} {}\n", finding.word())
+    let line = |Experiment { words, programs }: &Experiment| {
+        let (number, idea, finding) = (words.number, &words.idea, programs.finding.word());
+        format!("{number:>2}  {idea:<72} {finding}\n")
     };
-    print(&all.into_iter().map(line).collect::<String>())
+    print(&ALL.iter().map(line).collect::<String>())
 }
 
 fn perform(experiment: &Experiment, choice: &Choice) -> Result<(), Failure> {
-    let page = format!("experiment-{:02}.html", experiment.number);
+    let words = &experiment.words;
+    let page = format!("experiment-{:02}.html", words.number);
     let out = choice.out.as_ref().unwrap_or(&page);
-    let program = fill(&format!("The program: {}", experiment.program), WIDTH);
-    print(&format!(
-        "{}\n\n{program}\n\n{}\n",
-        experiment.heading(),
-        fill(experiment.question, WIDTH)
-    ))?;
-    for (n, answer) in (1..).zip(experiment.answers) {
+    let program = fill(&format!("The program: {}", words.program), WIDTH);
+    print(&format!("{}\n\n{program}\n\n{}\n", experiment.heading(), fill(&words.question, WIDTH)))?;
+    for (n, answer) in (1..).zip(&words.answers) {
         print(&format!("  {n}  {answer}\n"))?;
     }
-    let guess =
-        if choice.asks { ask(experiment.answers.len(), &mut stdin().lock())? } else { None };
+    let guess = if choice.asks { ask(words.answers.len(), &mut stdin().lock())? } else { None };
     let broken = experiment.run_broken(choice.real);
     let happened = told("what happened", &broken, &panics());
     let mended = experiment.run_mended(choice.real);
     let instead = told("mended", &mended, &panics());
     let verdict = match guess {
-        Some(guess) if guess == experiment.right => "Right",
+        Some(guess) if guess == words.right => "Right",
         Some(_) => "Not so",
         None => "The answer",
     };
-    let because = fill(experiment.because, WIDTH);
+    let because = fill(&words.because, WIDTH);
     print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
     let lesson = experiment.lesson(&broken, vec![happened, instead]);
     page::write_lesson(out, &[&broken, &mended], &lesson)

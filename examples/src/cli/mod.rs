@@ -22,21 +22,8 @@ pub use values::{Seeds, seed};
 use values::{at_least_one, page_count};
 pub use workers::{Redis, Send, Sharing, Worker};
 
-/// What may hold a secret shows nothing of itself.
-macro_rules! opaque {
-    ($($name:ident)*) => {
-        $(impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name)).finish_non_exhaustive()
-            }
-        })*
-    };
-}
-
-opaque!(Asking Fetch Get Seeds Site);
-
 /// Crawls a slow site on one thread, and shows what that takes
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "crawl", version, after_help = include_str!("help/crawl.txt"))]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(allow_negative_numbers = true)]
@@ -50,7 +37,7 @@ pub struct Cli {
 }
 
 /// What `crawl` can do besides the demo.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Run the slow site alone, until Ctrl-C
     Serve(Serve),
@@ -73,7 +60,7 @@ pub enum Command {
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Demo {
     /// The site.
     #[command(flatten)]
@@ -100,7 +87,7 @@ pub struct Demo {
 }
 
 /// What the embedded site is like.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Args)]
 pub struct SiteArgs {
     /// How many movies the site has
     #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
@@ -112,7 +99,7 @@ pub struct SiteArgs {
 }
 
 /// `crawl serve`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Serve {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -126,7 +113,7 @@ pub struct Serve {
 }
 
 /// `crawl compare`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Compare {
     /// How many pages to fetch in each way
     #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
@@ -144,7 +131,7 @@ pub struct Compare {
 }
 
 /// `crawl sweep`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Sweep {
     /// How many pages to fetch at once, one run for each
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = at_least_one)]
@@ -157,7 +144,7 @@ pub struct Sweep {
 }
 
 /// `crawl page`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Page {
     /// Traces, as written by `--trace run.json` or `MAINSPRING_TRACE=run.json`
     #[arg(value_name = "TRACE", required = true, num_args = 1..=3)]
@@ -165,6 +152,13 @@ pub struct Page {
     /// Where to write the page [default: beside the first trace, as .html]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// It may hold a secret, and shows nothing of itself.
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

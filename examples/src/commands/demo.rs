@@ -31,7 +31,7 @@ use crate::stop::Stop;
 use crate::text::Printable;
 use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Web};
+use crate::web::Web;
 
 /// Failures that are listed one by one; a site that is down should not fill the screen.
 const LISTED: usize = 20;
@@ -105,7 +105,7 @@ struct Outcome {
     /// From the first detail page begun to the last one over.
     details: Option<(Duration, Duration)>,
     totals: Totals,
-    connections: Connections,
+    connections: mainspring_http::Stats,
 }
 
 /// Crawls the site from its front page on.
@@ -127,7 +127,7 @@ async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     if let Some(progress) = progress {
         progress.end().await;
     }
-    outcome.connections = web.connections();
+    outcome.connections = web.stats();
     outcome.movies.sort_by_key(|movie| movie.id);
     outcome
 }

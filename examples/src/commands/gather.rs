@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainspring::Runtime;
-use mainspring_http::{Client, CookieJar, redact_url};
+use mainspring_http::{Client, CookieJar, Stats, redact_url};
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
@@ -36,7 +36,7 @@ use crate::stop::Stop;
 use crate::text::{STDERR, Text};
 use crate::timings::RequestTimer;
 use crate::trace;
-use crate::web::{Connections, Hooks, Web};
+use crate::web::{Hooks, Web};
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -87,7 +87,7 @@ pub struct Gathered {
     /// Links that were not followed.
     pub counts: Counts,
     /// How connections were used.
-    pub connections: Connections,
+    pub connections: Stats,
     /// Besides pages.
     pub told: Told,
     expects_pages: bool,
@@ -209,7 +209,7 @@ pub fn gather(
     }
     let mut told = gathered.told;
     told.notes.extend(sending.proxies.ignored());
-    Ok(Gathered { records, connections: web.connections(), told, ..gathered })
+    Ok(Gathered { records, connections: web.stats(), told, ..gathered })
 }
 
 /// What fetches the pages of a plan, after those of `earlier` runs.
@@ -282,7 +282,7 @@ async fn carry_out(
         records: Vec::new(),
         earlier,
         counts: plan.frontier.counts,
-        connections: Connections::default(),
+        connections: Stats::default(),
         told: plan.told,
         expects_pages: plan.expects_pages,
         stopped: stop.is_asked(),

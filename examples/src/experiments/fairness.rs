@@ -5,7 +5,7 @@ use mainspring::time::sleep;
 use mainspring::{JoinHandle, spawn_blocking, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::Experiment;
+use super::Programs;
 use super::tools::{all, ms, program, work};
 
 /// Three tasks that sleep again and again.
@@ -20,15 +20,8 @@ fn tickers() -> Vec<JoinHandle<()>> {
     (0..3).map(ticker).collect()
 }
 
-pub(super) const THREAD_SLEEP: Experiment = Experiment {
+pub(super) const THREAD_SLEEP: Programs = Programs {
     number: 5,
-    idea: "thread::sleep only delays the task that calls it",
-    program: "three tickers, and a task that calls std::thread::sleep for 40 ms.",
-    question: "What do the tickers do meanwhile?",
-    answers: &["they tick on", "the first of them ticks on", "all of them stand still"],
-    right: 2,
-    because: "There is one thread, and it sleeps. Every timer that is due meanwhile fires late, all \
-              at once, when the poll returns.",
     finding: Code::SlowPoll,
     time: true,
     broken: program!({
@@ -43,15 +36,8 @@ pub(super) const THREAD_SLEEP: Experiment = Experiment {
     }),
 };
 
-pub(super) const GREEDY_LOOP: Experiment = Experiment {
+pub(super) const GREEDY_LOOP: Programs = Programs {
     number: 6,
-    idea: "an async loop is fair",
-    program: "a task that computes for 60 ms, and one spawned after it that has little to do.",
-    question: "How long is the second task ready before it first runs?",
-    answers: &["next to nothing", "60 ms", "for ever"],
-    right: 1,
-    because: "A task runs until it awaits something that is not ready: nobody takes the thread from \
-              it. If it yields now and then, everybody else has a turn in between.",
     finding: Code::Starvation,
     time: true,
     broken: program!({
@@ -71,15 +57,8 @@ pub(super) const GREEDY_LOOP: Experiment = Experiment {
     }),
 };
 
-pub(super) const LATE_SLEEP: Experiment = Experiment {
+pub(super) const LATE_SLEEP: Programs = Programs {
     number: 12,
-    idea: "sleep(1 ms) takes 1 ms",
-    program: "a task that sleeps for 1 ms, and one that computes for 25 ms.",
-    question: "How long does the sleep take?",
-    answers: &["1 ms", "about 2 ms", "about 25 ms"],
-    right: 2,
-    because: "A timer fires at the first turn after its deadline. While a poll runs there is no \
-              turn: work that takes long belongs to another thread.",
     finding: Code::LateTimer,
     time: true,
     broken: program!({

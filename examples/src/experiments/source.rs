@@ -38,7 +38,7 @@ pub(super) fn of(number: u32) -> Source {
     loop {
         let more = items.iter().enumerate().find(|(k, item)| {
             !used[*k]
-                && !item.contains(": Experiment = ")
+                && !item.contains(": Programs = ")
                 && name(item).is_some_and(|name| names(&text, name))
         });
         let Some((k, item)) = more else { break };
