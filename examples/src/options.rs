@@ -28,19 +28,13 @@ pub struct Options {
     pub credentials: Credentials,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            connections: 100,
-            timeout: None,
-            max_size: 10 << 20,
-            user_agent: None,
-            credentials: Credentials::default(),
-        }
-    }
-}
-
 impl Options {
+    /// So many connections at once, no limit of time, and the usual one of size.
+    pub fn new(connections: usize) -> Options {
+        let (timeout, user_agent, credentials) = (None, None, Credentials::default());
+        Options { connections, timeout, max_size: 10 << 20, user_agent, credentials }
+    }
+
     /// Sets a client up as the options say, on top of what it is told already.
     pub fn set_up(&self, client: ClientBuilder) -> ClientBuilder {
         debug_assert!(NAME.as_bytes().starts_with(PRODUCT.as_bytes()), "robots.txt knows us by it");

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::crawl::engine::Fetched;
+pub use crate::crawl::job::FetchError;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, shown};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
@@ -34,65 +35,6 @@ pub(crate) struct Hooks(pub(crate) Vec<Rc<dyn Hook>>);
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
         self.0.iter().for_each(|hook| hook.signal(signal));
-    }
-}
-
-/// Why a page was not to be had.
-#[derive(Debug, PartialEq, Eq)]
-pub enum FetchError {
-    /// The host is too busy: 429 or 503.
-    Busy {
-        /// The status.
-        status: StatusCode,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// Another status that is an error.
-    Refused(StatusCode),
-    /// It is elsewhere.
-    Moved {
-        /// The status that says so.
-        status: StatusCode,
-        /// Where it is.
-        to: Url,
-    },
-    /// There is an answer, and its body is not read: it is too long, or not what was asked for.
-    Unread {
-        /// The status.
-        status: StatusCode,
-        /// Its `Content-Type`.
-        content_type: String,
-        /// Why.
-        reason: String,
-    },
-    /// No answer: the client's own words.
-    Failed(String),
-}
-
-impl std::fmt::Display for FetchError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            FetchError::Busy { status, .. } | FetchError::Refused(status) => {
-                let reason = status.canonical_reason().map(|reason| format!(" {reason}"));
-                write!(f, "{}{}", status.as_str(), reason.unwrap_or_default())
-            }
-            FetchError::Moved { status, to } => write!(f, "{} to {}", status.as_str(), shown(to)),
-            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl<T> From<FetchError> for Fetched<T> {
-    fn from(error: FetchError) -> Fetched<T> {
-        match error {
-            FetchError::Busy { retry_after, .. } => {
-                Fetched::Busy { reason: error.to_string(), retry_after }
-            }
-            FetchError::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
-            FetchError::Refused(_) | FetchError::Unread { .. } | FetchError::Failed(_) => {
-                Fetched::Failed(error.to_string())
-            }
-        }
     }
 }
 
@@ -219,7 +161,7 @@ impl Web {
             Err(FetchError::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())
             }
-            Err(error) => error.into(),
+            Err(error) => Fetched::Not(error),
         }
     }
 

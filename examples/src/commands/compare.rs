@@ -147,7 +147,7 @@ fn loops() -> usize {
 
 fn sequential(work: &Work<'_>) -> Result<usize, Failure> {
     work.runtime("sequential")?.block_on(async {
-        let web = Web::new(&Options { connections: 1, ..Options::default() });
+        let web = Web::new(&Options::new(1));
         let mut failures = 0;
         for url in work.urls() {
             failures += usize::from(web.get(&url).await.is_err());
@@ -196,7 +196,7 @@ fn one_loop_per_core(work: &Work<'_>) -> Result<usize, Failure> {
 
 /// Fetches pages in a task each; returns how many failed.
 pub(super) async fn all_at_once(pages: Vec<Url>) -> usize {
-    let web = Web::new(&Options { connections: pages.len().max(1), ..Options::default() });
+    let web = Web::new(&Options::new(pages.len().max(1)));
     let fetch = |url: Url| {
         let (web, name) = (web.clone(), format!("fetch {}", url.path()));
         spawn_named(name, async move { web.get(&url).await.map(|_| ()) })

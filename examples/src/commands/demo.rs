@@ -12,7 +12,7 @@ use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Bounds, Frontier};
-use crate::crawl::job::Job;
+use crate::crawl::job::{FetchError, Job};
 use crate::crawl::scope::{Reach, Scope};
 use crate::extract;
 use crate::failure::{Failure, print, success_if};
@@ -62,7 +62,7 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     })?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     // It outlives the loop: closing thousands of connections would be a long poll.
-    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
+    let web = Web::new(&Options::new(args.concurrency));
     let outcome = runtime.block_on(gather(front, args, &web, &stop));
     let stats = runtime.stats();
     // The view gives the terminal back before anything is printed to it.
@@ -136,7 +136,7 @@ async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
 async fn fetch(web: Web, url: Url) -> Fetched<Option<Movie>> {
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
-        Err(error) => return error.into(),
+        Err(error) => return Fetched::Not(error),
     };
     let bytes = answer.body.len() as u64;
     let html = Html::parse_document(&answer.text());
@@ -144,7 +144,7 @@ async fn fetch(web: Web, url: Url) -> Fetched<Option<Movie>> {
         "/" | "/list" => (None, extract::demo_links(&html, &url)),
         _ => match extract::movie(&html) {
             Ok(movie) => (Some(movie), Vec::new()),
-            Err(reason) => return Fetched::Failed(reason),
+            Err(reason) => return Fetched::Not(FetchError::Failed(reason)),
         },
     };
     Fetched::Page { found, links, bytes }

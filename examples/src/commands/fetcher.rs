@@ -46,7 +46,7 @@ impl Fetcher {
     pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Entry> {
         match job.item {
             WorkItem::Robots => self.web.robots(&job.url, &self.scope).await,
-            WorkItem::Page(_) => self.page(&job).await.unwrap_or_else(Fetched::from),
+            WorkItem::Page(_) => self.page(&job).await.unwrap_or_else(Fetched::Not),
         }
     }
 

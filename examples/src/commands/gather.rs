@@ -17,7 +17,7 @@ use super::fetcher::{BodyStore, Fetcher};
 use super::result_writer::ResultWriter;
 use crate::celery::Workers;
 use crate::cli::Asking;
-use crate::crawl::account::{Budget, End, Totals, Watch};
+use crate::crawl::account::{Budget, End, Told, Totals, Watch};
 use crate::crawl::engine::{Over, crawl};
 use crate::crawl::frontier::Frontier;
 use crate::crawl::job::{Counts, Job};
@@ -62,17 +62,6 @@ impl Plan {
         let (earlier, told) = (Vec::new(), Told::default());
         Plan { frontier, budget, expects_pages: true, assets: false, journal: None, earlier, told }
     }
-}
-
-/// What a person is told that is of no page: one sentence each.
-#[derive(Debug, Default)]
-pub struct Told {
-    /// What failed.
-    pub failures: Vec<String>,
-    /// What limits have cut.
-    pub cuts: Vec<String>,
-    /// What one should know of how it went on.
-    pub notes: Vec<String>,
 }
 
 /// What came of it.

@@ -10,7 +10,7 @@ use mainspring::time::{now, timeout};
 use mainspring_http::take_userinfo;
 use url::Url;
 
-use super::gather::{Gathered, Plan, Told, gather};
+use super::gather::{Gathered, Plan, gather};
 use crate::cli::{Site, seed};
 use crate::crawl::account::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
@@ -39,7 +39,7 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         listed.iter_mut().for_each(|url| credentials.take_from(url));
         seeds.append(&mut listed);
     }
-    let notes = without_credentials(&seeds, &credentials);
+    let mut notes = without_credentials(&seeds, &credentials);
     let (journal, mut entries) = match &args.resume {
         Some(path) => {
             let (journal, entries) = Journal::open(path)?;
@@ -56,24 +56,22 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     let gathered =
         gather(&args.asking, credentials, "site", args.concurrency, async |web, stop| {
             let start = now();
-            let mut listed = Listed::default();
-            if !sitemaps.is_empty() {
-                let scope = scope(args, &[&*seeds, &*sitemaps].concat());
-                read_sitemaps(args, &sitemaps, web, stop, &scope, &mut listed).await;
-            }
-            let Listed { mut pages, mut failures, cuts, notes: more } = listed;
+            let scope_of_lists = scope(args, &[&*seeds, &*sitemaps].concat());
+            let listed = read_sitemaps(args, &sitemaps, web, stop, &scope_of_lists).await;
+            let Listed { mut pages, mut told } = listed;
             pages.iter_mut().for_each(|page| drop(take_userinfo(page)));
             seeds.append(&mut pages);
-            if seeds.is_empty() && entries.is_empty() && !failures.is_empty() {
-                return Err(Failure::Said(failures.swap_remove(0)));
+            if seeds.is_empty() && entries.is_empty() && !told.failures.is_empty() {
+                return Err(Failure::Said(told.failures.swap_remove(0)));
             }
+            told.notes.append(&mut notes);
             let time = args.time.saturating_sub(now().duration_since(start));
             let budget = Budget { concurrency: args.concurrency, bytes: args.bytes, time };
             Ok(Plan {
                 expects_pages: !args.time.is_zero(),
                 assets: args.assets,
                 journal,
-                told: Told { failures, cuts, notes: [notes, more].concat() },
+                told,
                 earlier: entries.iter().map(|entry| entry.record.clone()).collect(),
                 ..Plan::new(frontier(args, seeds, &entries), budget)
             })
@@ -102,15 +100,16 @@ async fn read_sitemaps(
     web: &Web,
     stop: &Stop,
     scope: &Scope,
-    listed: &mut Listed,
-) {
+) -> Listed {
+    let mut listed = Listed::default();
     let reading = async {
         for url in sitemaps {
-            sitemap::read(web, url, args.pages, scope, listed).await;
+            sitemap::read(web, url, args.pages, scope, &mut listed).await;
         }
     };
     // What has been read counts, however it ended.
     timeout(args.time, race(reading, stop.asked())).await.unwrap_or_default();
+    listed
 }
 
 fn scope(args: &Site, seeds: &[Url]) -> Scope {

@@ -1,7 +1,6 @@
 //! `crawl sweep`: more and more pages at once, each a delay away. The time should stay the same.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -42,24 +41,19 @@ pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
     let base = resident();
     let mut measured = Vec::new();
     for at_once in steps {
-        let step = measure(site.address(), at_once, args.delay, base)?;
+        let step = measure(&site, at_once, args, base)?;
         let (took, failures) = (Took(step.took), step.failures);
         writeln!(io::stderr(), "{} at once: {took}, {failures} failed", Count(at_once as u64))
             .unwrap_or_default();
         measured.push(step);
     }
-    let wanted = args.at.iter().copied().max().unwrap_or(1);
-    print(&report(args.delay, &site, limit, (wanted > most).then_some(wanted), &measured))?;
+    print(&report(args, &site, limit, &measured))?;
     Ok(success_if(measured.iter().all(|step| step.failures == 0)))
 }
 
 /// Fetches `at_once` different pages, all of them at once.
-fn measure(
-    site: SocketAddr,
-    at_once: usize,
-    delay: Duration,
-    base: Option<u64>,
-) -> Result<Step, Failure> {
+fn measure(site: &Host, at_once: usize, args: &Sweep, base: Option<u64>) -> Result<Step, Failure> {
+    let (site, delay) = (site.address(), args.delay);
     trace::runtime(Runtime::builder().name("crawl"))?.block_on(async {
         // By then all requests are on their way and no answer has come: the moment to weigh them.
         let weighing = spawn_named("weigh", async move {
@@ -77,13 +71,8 @@ fn measure(
     })
 }
 
-fn report(
-    delay: Duration,
-    site: &Host,
-    limit: u64,
-    wanted: Option<usize>,
-    steps: &[Step],
-) -> String {
+fn report(args: &Sweep, site: &Host, limit: u64, steps: &[Step]) -> String {
+    let delay = args.delay;
     let longest = steps.iter().map(|step| step.took).max().unwrap_or_default().as_secs_f64();
     let head = ["at once", "time", "over delay", "pages/s", "failed", "one by one", "memory", ""];
     let mut table = Table::new(head, 0);
@@ -106,19 +95,19 @@ fn report(
         false => ("a thread of this process", "fetch, the site's side included"),
         true => ("a process of its own", "fetch, the crawler's side alone"),
     };
+    let delay = Took(delay);
     let mut report = format!(
-        "  {} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what this \
-         process grew by (resident), per {weighed},\n  while all were in flight; small steps \
-         share too few fetches to tell\n",
-        Took(delay)
+        "  {delay} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what \
+         this process grew by (resident), per {weighed},\n  while all were in flight; small steps \
+         share too few fetches to tell\n"
     );
-    if let Some(wanted) = wanted {
-        report.push_str(&format!(
-            "  {} at once were asked for; this machine allows a process {} descriptors \
-             (ulimit -Hn)\n",
-            Count(wanted as u64),
-            Count(limit)
-        ));
+    let (wanted, room) = (args.at.iter().copied().max().unwrap_or(1), room(limit));
+    if wanted > room {
+        let (wanted, limit) = (Count(wanted as u64), Count(limit));
+        report += &format!(
+            "  {wanted} at once were asked for; this machine allows a process {limit} descriptors \
+             (ulimit -Hn)\n"
+        );
     }
     report
 }

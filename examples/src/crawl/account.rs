@@ -78,3 +78,14 @@ pub enum End {
     /// The time for it was over.
     Time,
 }
+
+/// What a person is told that is of no page: one sentence each.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What failed.
+    pub failures: Vec<String>,
+    /// What limits have cut.
+    pub cuts: Vec<String>,
+    /// What one should know of how it went on.
+    pub notes: Vec<String>,
+}

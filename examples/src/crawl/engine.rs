@@ -16,8 +16,7 @@ use url::Url;
 
 use super::account::{Budget, End, Standing, Totals, Watch};
 use super::frontier::Frontier;
-use super::job::{Job, Left, WorkItem};
-use super::redirect::shown;
+use super::job::{FetchError, Job, Left, WorkItem};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
@@ -38,22 +37,8 @@ pub enum Fetched<T> {
         /// Bytes of its body.
         bytes: u64,
     },
-    /// Nothing: it is elsewhere.
-    Moved {
-        /// The status that said so.
-        status: u16,
-        /// Where it is.
-        to: Url,
-    },
-    /// Nothing, and trying again would not help.
-    Failed(String),
-    /// Nothing for now: its host is too busy.
-    Busy {
-        /// What it said.
-        reason: String,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
+    /// Nothing: why.
+    Not(FetchError),
     /// What a host asks of crawlers.
     Robots(Robots),
 }
@@ -204,29 +189,28 @@ fn land<T>(
     let chain = job.after + 1;
     frontier.ended(&job);
     totals.longest_chain = totals.longest_chain.max(chain);
-    let fetched = ended.unwrap_or_else(|error| Fetched::Failed(error.to_string()));
+    let fetched = ended.unwrap_or_else(|error| Fetched::Not(FetchError::Failed(error.to_string())));
     let moments = (began.duration_since(start), now().duration_since(start));
     let (result, bytes) = match fetched {
         Fetched::Page { found, links, bytes } => {
             frontier.follow(job.depth, chain, links);
             (Ok(found), bytes)
         }
-        Fetched::Moved { status, to } if job.item != WorkItem::Robots => {
-            let (job, why) = frontier.redirect(job, status, to, chain).err()?;
+        Fetched::Not(FetchError::Moved { status, to }) if job.item != WorkItem::Robots => {
+            let (job, why) = frontier.redirect(job, status.as_u16(), to, chain).err()?;
             return Some(leave(*job, why, moments, totals));
         }
-        Fetched::Moved { to, .. } => (Err(format!("it redirects to {}", shown(&to))), 0),
         Fetched::Robots(robots) => {
             frontier.take_robots(&job, Ok(robots));
             return None;
         }
-        Fetched::Busy { retry_after, .. } if job.tries + 1 < MAX_TRIES => {
+        Fetched::Not(FetchError::Busy { retry_after, .. }) if job.tries + 1 < MAX_TRIES => {
             let wait = back_off(job.tries, retry_after);
             frontier.put_back(job, now() + wait);
             totals.retries += 1;
             return None;
         }
-        Fetched::Busy { reason, .. } | Fetched::Failed(reason) => (Err(reason), 0),
+        Fetched::Not(error) => (Err(error.to_string()), 0),
     };
     match (job.item, result) {
         (WorkItem::Page(place), result) => {
@@ -349,7 +333,7 @@ mod tests {
             },
         };
         match job.url.path() {
-            "/page23" => Fetched::Failed("gone".to_owned()),
+            "/page23" => Fetched::Not(FetchError::Failed("gone".to_owned())),
             _ => Fetched::Page { found: (), links, bytes: 10 },
         }
     }
@@ -473,7 +457,10 @@ mod tests {
     }
 
     fn busy() -> Fetched<()> {
-        Fetched::Busy { reason: "503".to_owned(), retry_after: Some(5 * DELAY) }
+        Fetched::Not(FetchError::Busy {
+            status: http::StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: Some(5 * DELAY),
+        })
     }
 
     #[test]
@@ -506,7 +493,7 @@ mod tests {
         assert_eq!(told, ["page 1 is left: Forbidden", "2 s /a", "2 s /c"]);
         assert_eq!((totals.pages, totals.bytes, totals.forbidden), (2, 20, 1));
         let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.item {
-            WorkItem::Robots => Fetched::Failed("500".to_owned()),
+            WorkItem::Robots => Fetched::Not(FetchError::Failed("500".to_owned())),
             WorkItem::Page(_) => page(),
         });
         let why = "its http://h/robots.txt cannot be had: 500";

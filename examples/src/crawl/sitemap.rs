@@ -6,6 +6,7 @@ use flate2::read::MultiGzDecoder;
 use mainspring::spawn_blocking;
 use url::Url;
 
+use super::account::Told;
 use super::listing::{self, Listing};
 use super::redirect::{MAX_REDIRECTS, shown};
 use super::scope::Scope;
@@ -24,12 +25,8 @@ pub const MAX_UNPACKED: usize = 50 * 1024 * 1024;
 pub struct Listed {
     /// Their pages.
     pub pages: Vec<Url>,
-    /// One sentence for each sitemap that could not be had.
-    pub failures: Vec<String>,
-    /// What the limits have cut: one sentence each.
-    pub cuts: Vec<String>,
-    /// Which of them list nothing: one sentence each.
-    pub notes: Vec<String>,
+    /// What a person is told of them.
+    pub told: Told,
 }
 
 /// Fetches a sitemap and, if it is an index, those it names, and adds what they list until there are
@@ -46,17 +43,17 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
             Ok(sitemap) => sitemap,
             Err(reason) => {
                 let url = shown(&url);
-                listed.failures.push(format!("cannot read the sitemap {url}: {reason}"));
+                listed.told.failures.push(format!("cannot read the sitemap {url}: {reason}"));
                 continue;
             }
         };
         if sitemap == Listing::default() {
-            listed.notes.push(format!("the sitemap {} lists nothing", shown(&url)));
+            listed.told.notes.push(format!("the sitemap {} lists nothing", shown(&url)));
         }
         let missing = (sitemap.left_out > 0)
             .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
         for what in sitemap.cut.into_iter().chain(missing) {
-            listed.cuts.push(format!("of the sitemap {}, {what}", shown(&url)));
+            listed.told.cuts.push(format!("of the sitemap {}, {what}", shown(&url)));
         }
         listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
@@ -69,7 +66,7 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
     }
     let (unread, pages) = (to_read.len() - next + past_limit, listed.pages.len());
     if pages > most || unread > 0 {
-        listed.cuts.push(format!(
+        listed.told.cuts.push(format!(
             "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
              were not taken",
             shown(url),

@@ -115,10 +115,7 @@ impl Shown {
     /// Ends the task and takes the bar away, so that what is printed next starts at the margin.
     pub async fn end(self) {
         self.task.cancel();
-        match self.task.await {
-            Ok(()) => {}
-            Err(_cancelled) => {}
-        }
+        self.task.await.unwrap_or_default();
         self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

@@ -45,19 +45,13 @@ pub async fn serve(listener: TcpListener, site: Site, stop: Stop) -> io::Result<
         let accept = std::pin::pin!(listener.accept());
         match select(accept, &mut asked).await {
             Either::Left((Ok((stream, peer)), _)) => {
-                drop(mainspring::spawn_named(format!("serve {peer}"), connection(stream, site)));
+                // What goes wrong on a connection concerns its client, who sees it too.
+                let answers = async move { answers(&stream, site).await.unwrap_or_default() };
+                drop(mainspring::spawn_named(format!("serve {peer}"), answers));
             }
             Either::Left((Err(error), _)) => return Err(error),
             Either::Right(((), _)) => return Ok(()),
         }
-    }
-}
-
-/// One connection to its end. What goes wrong on it concerns its client, who sees it too.
-async fn connection(stream: TcpStream, site: Site) {
-    match answers(&stream, site).await {
-        Ok(()) => {}
-        Err(_gone) => {}
     }
 }
 
@@ -78,10 +72,8 @@ async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
         }
         sleep(site.delay).await;
         let bytes = answer(&request, site.count).to_bytes(&request.method, request.keep_alive);
-        match timeout(PATIENCE, stream.write_all(&bytes)).await {
-            Ok(written) => written?,
-            Err(_elapsed) => return Ok(()),
-        }
+        let Ok(written) = timeout(PATIENCE, stream.write_all(&bytes)).await else { return Ok(()) };
+        written?;
         if !request.keep_alive {
             return stream.shutdown(Shutdown::Write);
         }
