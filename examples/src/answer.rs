@@ -30,7 +30,6 @@ pub struct Answer {
 
 impl Answer {
     /// What these fields say, of a page whose body is yet to be read.
-    #[must_use]
     pub fn without_body(url: Url, status: StatusCode, headers: &HeaderMap) -> Answer {
         Answer {
             url,
@@ -43,13 +42,11 @@ impl Answer {
     }
 
     /// Its body as text, in the encoding that it says it is in; what is none becomes U+FFFD.
-    #[must_use]
     pub fn text(&self) -> String {
         self.decoded().0
     }
 
     /// Its text, and the encoding that it was in.
-    #[must_use]
     pub fn decoded(&self) -> (String, &'static Encoding) {
         let content_type = self.plain_content_type();
         let encoding = text_encoding(&self.body, content_type.as_deref().map(str::as_bytes));
@@ -64,7 +61,6 @@ impl Answer {
     }
 
     /// What its `Content-Type` says.
-    #[must_use]
     pub fn media_type(&self) -> MediaType {
         MediaType::parse(&self.content_type)
     }

@@ -5,14 +5,17 @@
 
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
+
+/// No character of ASCII; all others are always encoded.
+const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
 /// The canonical form of a URL: two URLs with the same one are the same page.
 ///
 /// Parsing has already lower-cased scheme and host, dropped a default port and resolved dots. On
 /// top of this the fragment, credentials and an empty query are dropped, and percent-encoding is
 /// brought to one form (RFC 3986 §6.2.2: capital digits, and none where it is not needed).
-#[must_use]
 pub fn canonical(url: &Url) -> String {
     let mut key = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
     if let Some(port) = url.port() {
@@ -28,35 +31,27 @@ pub fn canonical(url: &Url) -> String {
 
 /// Brings percent-encoding to one form, by RFC 3986 §6.2.2: what needs no encoding is
 /// decoded, what is encoded is so in capital digits; what is not ASCII becomes encoded.
-#[must_use]
 pub fn normal_encoding(text: &str) -> String {
-    let mut normal = String::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let two = text.get(at + 1..at + 3).filter(|_| byte == b'%');
+    let mut pieces = text.split('%');
+    let mut normal = in_ascii(pieces.next().unwrap_or_default());
+    for piece in pieces {
         // `from_str_radix` would take a sign for a digit.
-        let hex = two.filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) if decoded.is_ascii_alphanumeric() || b"-._~".contains(&decoded) => {
-                normal.push(char::from(decoded));
-                at += 3;
+        let digits = piece.get(..2).filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
+        let (decoded, rest) = match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                (char::from(byte).to_string(), &piece[2..])
             }
-            Some(encoded) => {
-                normal.push_str(&format!("%{encoded:02X}"));
-                at += 3;
-            }
-            None if byte.is_ascii() => {
-                normal.push(char::from(byte));
-                at += 1;
-            }
-            None => {
-                normal.push_str(&format!("%{byte:02X}"));
-                at += 1;
-            }
-        }
+            Some(byte) => (format!("%{byte:02X}"), &piece[2..]),
+            None => ("%".to_owned(), piece),
+        };
+        normal += &(decoded + &in_ascii(rest));
     }
     normal
+}
+
+/// A text with what is not ASCII percent-encoded.
+fn in_ascii(text: &str) -> String {
+    percent_encode(text.as_bytes(), BEYOND_ASCII).to_string()
 }
 
 #[cfg(test)]

@@ -8,59 +8,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{HeaderName, HeaderValue};
-use mainspring_http::is_secret;
-use percent_encoding::percent_decode_str;
+use mainspring_http::{basic_auth, is_secret, take_userinfo};
 use url::{Host, Origin, Url};
 
 /// A header field of the command line; without a value, a field that is not to be sent.
 pub type Field = (HeaderName, Option<HeaderValue>);
 
-/// What is shown in the place of a secret.
-pub const HIDDEN: &str = "***";
-
-/// A URL as it may be shown: without name and password.
-#[must_use]
-pub fn shown_url(url: &Url) -> String {
-    let mut url = url.clone();
-    take_userinfo(&mut url);
-    url.into()
-}
-
-/// A text that may be a URL, with everything hidden that may be a password in it: all between the
-/// scheme and the last `@`, since what is no URL yet has no better end.
-#[must_use]
-pub fn without_userinfo(text: &str) -> String {
-    match text.rfind('@') {
-        None => text.to_owned(),
-        Some(end) => {
-            let scheme = text.find("://").map(|at| at + 3);
-            let start = scheme.filter(|start| *start <= end).unwrap_or(0);
-            format!("{}{HIDDEN}{}", &text[..start], &text[end..])
-        }
-    }
-}
-
-/// Takes name and password out of a URL. What is left can be shown, kept and sent anywhere.
-pub fn take_userinfo(url: &mut Url) -> Option<(String, String)> {
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let (name, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
-    // Only a URL without a host refuses, and it has neither.
-    url.set_username("").and_then(|()| url.set_password(None)).unwrap_or_default();
-    (!name.is_empty() || !password.is_empty()).then_some((name, password))
-}
-
-/// The field that authenticates with a name and a password (Basic, RFC 7617).
-#[must_use]
-pub fn basic(name: &str, password: &str) -> HeaderValue {
-    let value = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
-    let mut value = HeaderValue::try_from(value).expect("base64 is visible ASCII");
-    value.set_sensitive(true);
-    value
-}
+/// The command line refuses a URL whose user name holds one, and `-u` ends the name with it.
+const NO_COLON: &str = "a user name without a colon";
 
 /// Where credentials may go besides the origins of the command line: what is not said is not
 /// compared.
@@ -111,7 +68,6 @@ pub struct Credentials {
 impl Credentials {
     /// Sorts header fields into those that are credentials and those that may go anywhere. A name
     /// and a password authenticate where no field does.
-    #[must_use]
     pub fn new(
         fields: &[Field],
         user: Option<&(String, String)>,
@@ -126,7 +82,8 @@ impl Credentials {
             map.append(name.clone(), value);
         }
         if let Some((name, password)) = user {
-            credentials.fields.entry(AUTHORIZATION).or_insert_with(|| basic(name, password));
+            let value = || basic_auth(name, password).expect(NO_COLON);
+            credentials.fields.entry(AUTHORIZATION).or_insert_with(value);
         }
         credentials
     }
@@ -142,12 +99,12 @@ impl Credentials {
     /// origin, and the other credentials are not.
     pub fn take_from(&mut self, url: &mut Url) {
         if let Some((name, password)) = take_userinfo(url) {
-            self.of_urls.entry(url.origin()).or_insert_with(|| basic(&name, &password));
+            let value = || basic_auth(&name, &password).expect(NO_COLON);
+            self.of_urls.entry(url.origin()).or_insert_with(value);
         }
     }
 
     /// The fields that go with a request to this URL.
-    #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
         let mut fields = self.open.clone();
         if self.is_for(url) {
@@ -162,7 +119,6 @@ impl Credentials {
     }
 
     /// Whether there are credentials that a request to this URL goes without.
-    #[must_use]
     pub fn are_kept_from(&self, url: &Url) -> bool {
         !self.fields.is_empty() && !self.is_for(url)
     }
@@ -237,19 +193,5 @@ mod tests {
             (None, None, None)
         );
         assert!(!format!("{credentials:?}").contains("Basic"), "{credentials:?}");
-    }
-
-    #[test]
-    fn a_text_shows_no_password() {
-        for (text, shown) in [
-            ("http://me:secret@[", "http://***@["),
-            ("me:secret@h", "***@h"),
-            ("socks5://me:se/cr@et@h:x", "socks5://***@h:x"),
-            ("http://h/", "http://h/"),
-            ("@", "***@"),
-            ("a@b://c", "***@b://c"),
-        ] {
-            assert_eq!(without_userinfo(text), shown);
-        }
     }
 }

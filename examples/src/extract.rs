@@ -25,7 +25,6 @@ const REAL_DEPTH: usize = 1_024;
 
 /// Reads a page of HTML as a browser without scripts does, in at most so many steps (see
 /// [`MAX_STEPS`]); says how many bytes of it are left unread.
-#[must_use]
 pub fn html(text: &str, max_steps: usize) -> (Html, usize) {
     let (mut nodes, mut deepest, mut steps) = (0, 0, 0_usize);
     let mut options = ParseOpts::default();
@@ -58,7 +57,6 @@ fn ours(css: &str) -> Selector {
 
 /// What `selector` finds, in document order: the text of each element with runs of white space made
 /// one space, or the value of an attribute where one is asked for and the element has it.
-#[must_use]
 pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<String> {
     let elements = html.select(selector);
     match attribute {
@@ -69,26 +67,12 @@ pub fn select(html: &Html, selector: &Selector, attribute: Option<&str>) -> Vec<
 
 /// The text of an element as a reader sees it, on one line.
 fn text(element: ElementRef<'_>) -> String {
-    let mut text = String::new();
-    for piece in element.text() {
-        for word in piece.split_inclusive(char::is_whitespace) {
-            let (word, space) = match word.strip_suffix(char::is_whitespace) {
-                Some(word) => (word, true),
-                None => (word, false),
-            };
-            text.push_str(word);
-            if space && !text.is_empty() && !text.ends_with(' ') {
-                text.push(' ');
-            }
-        }
-    }
-    text.truncate(text.trim_end().len());
-    text
+    let text: String = element.text().collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The pages that the demo's crawl goes on to from a front or list page: movies first, then the
 /// lists at its foot.
-#[must_use]
 pub fn demo_links(html: &Html, page: &Url) -> Vec<Url> {
     static LINKS: LazyLock<Selector> =
         LazyLock::new(|| ours("ol.movies a.title[href], nav.pages a[href]"));

@@ -1,6 +1,8 @@
-//! How a command ends when it cannot go on, and how it prints when it can.
+//! How a command ends when it cannot go on, and how it reads and prints when it can.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::process::ExitCode;
 
 /// Why a command stops before it has done what it was asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +17,25 @@ impl From<String> for Failure {
     fn from(sentence: String) -> Failure {
         Failure::Said(sentence)
     }
+}
+
+/// The exit code of a command that has done all it could.
+pub fn success_if(all_went_well: bool) -> ExitCode {
+    if all_went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The content of a file; of standard input for `-`.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn read_input(file: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = match file {
+        "-" => io::stdin().read_to_end(&mut bytes),
+        file => File::open(file).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    let name = if file == "-" { "standard input" } else { file };
+    read.map(|_| bytes).map_err(|error| Failure::Said(format!("cannot read {name}: {error}")))
 }
 
 /// Prints to standard output; unlike `print!`, a closed pipe is no panic.

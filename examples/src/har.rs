@@ -2,13 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, HeaderName, Method};
-use mainspring_http::{Hook, ResponseView, Signal, SignalKind, redact_field, redact_url};
+use humantime::format_rfc3339_millis;
+use mainspring_http::{
+    Hook, ResponseHead, Signal, SignalKind, redact_field, redact_url, take_userinfo,
+};
 use serde_json::{Value, json};
 use url::Url;
+
+use crate::output::Draft;
+use crate::timings::PhaseClock;
 
 /// Requests remembered; what comes after the last of them is left out.
 const MAX_ENTRIES: usize = 100_000;
@@ -32,45 +40,38 @@ struct Archive {
     entries: Vec<Entry>,
 }
 
+/// A request, and what has come of it so far.
 #[derive(Debug)]
 struct Entry {
-    method: Method,
-    url: Url,
-    headers: Value,
     started: Instant,
-    /// Up to where the time has been given to one of the phases.
-    marked: Instant,
-    blocked: Duration,
-    dns: Option<Duration>,
-    connect: Option<Duration>,
-    ssl: Option<Duration>,
-    send: Duration,
-    wait: Duration,
-    receive: Duration,
-    sent_bytes: Option<u64>,
+    clock: PhaseClock,
+    /// As the archive has it, but for times.
+    json: Value,
     body_bytes: usize,
-    response: Option<Value>,
-    address: Option<String>,
-    error: Option<String>,
 }
 
 impl Default for HarRecorder {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl HarRecorder {
-    /// An empty archive.
-    #[must_use]
-    pub fn new() -> Self {
         let began = (Instant::now(), SystemTime::now());
         let archive = Archive { began, current: HashMap::new(), entries: Vec::new() };
         Self { archive: Rc::new(RefCell::new(archive)) }
     }
+}
+
+impl HarRecorder {
+    /// Writes the archive to a file, which appears once it is whole.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let written = Draft::create(path).and_then(|mut draft| {
+            draft.file.write_all(self.to_json().as_bytes())?;
+            draft.publish()
+        });
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
 
     /// The archive so far, as JSON text.
-    #[must_use]
     pub fn to_json(&self) -> String {
         let archive = self.archive.borrow();
         let entries: Vec<Value> =
@@ -84,7 +85,7 @@ impl HarRecorder {
 impl Hook for HarRecorder {
     fn signal(&self, signal: &Signal<'_>) {
         let mut archive = self.archive.borrow_mut();
-        if let SignalKind::RequestStart { method, url, headers } = signal.kind {
+        if let SignalKind::RequestStart { method, url, headers, .. } = signal.kind {
             if archive.entries.len() < MAX_ENTRIES {
                 let index = archive.entries.len();
                 archive.current.insert(signal.request, index);
@@ -105,150 +106,79 @@ impl Hook for HarRecorder {
 impl Entry {
     fn new(method: &Method, url: &Url, headers: &HeaderMap, at: Instant) -> Self {
         let mut url = url.clone();
-        // A URL that holds a user name or a password can be given others.
-        if !url.username().is_empty() || url.password().is_some() {
-            url.set_password(None).unwrap_or_default();
-            url.set_username("").unwrap_or_default();
-        }
+        take_userinfo(&mut url);
         // What is left of secrets stands in its query, where `***` can stand as well.
         let url = Url::parse(&redact_url(&url)).unwrap_or(url);
-        Self {
-            method: method.clone(),
-            url,
-            headers: fields(headers),
-            started: at,
-            marked: at,
-            blocked: Duration::ZERO,
-            dns: None,
-            connect: None,
-            ssl: None,
-            send: Duration::ZERO,
-            wait: Duration::ZERO,
-            receive: Duration::ZERO,
-            sent_bytes: None,
-            body_bytes: 0,
-            response: None,
-            address: None,
-            error: None,
-        }
+        let query = url.query_pairs().map(|(name, value)| json!({ "name": name, "value": value }));
+        let json = json!({
+            "request": {
+                "method": method.as_str(), "url": url.as_str(), "httpVersion": "HTTP/1.1",
+                "cookies": [], "headers": fields(headers), "queryString": query.collect::<Value>(),
+                "headersSize": -1, "bodySize": -1,
+            },
+            "response": {
+                "status": 0, "statusText": "", "httpVersion": "", "cookies": [], "headers": [],
+                "redirectURL": "", "headersSize": -1, "content": { "mimeType": "x-unknown" },
+            },
+            "cache": {},
+        });
+        Self { started: at, clock: PhaseClock::new(at), json, body_bytes: 0 }
     }
 
-    /// The time since the last mark belongs to the phase that has just ended.
     fn note(&mut self, signal: &Signal<'_>) {
-        let passed = signal.at.saturating_duration_since(self.marked);
-        self.marked = signal.at;
-        let add = |phase: &mut Option<Duration>| {
-            *phase = Some(phase.unwrap_or_default() + passed);
-        };
+        self.clock.note(signal.at, &signal.kind);
         match signal.kind {
-            SignalKind::DnsResolveHostEnd => add(&mut self.dns),
-            SignalKind::TlsHandshakeStart => add(&mut self.connect),
-            SignalKind::TlsHandshakeEnd => add(&mut self.ssl),
-            SignalKind::ConnectionCreateEnd { address } => {
-                add(&mut self.connect);
-                self.address = address.map(|address| address.ip().to_string());
-            }
-            SignalKind::ConnectionReuse { address } => {
-                self.blocked += passed;
-                self.address = address.map(|address| address.ip().to_string());
+            SignalKind::ConnectionCreateEnd { address: Some(address) }
+            | SignalKind::ConnectionReuse { address: Some(address) } => {
+                self.json["serverIPAddress"] = json!(address.ip());
             }
             SignalKind::RequestHeadersSent { bytes } => {
-                self.send += passed;
-                self.sent_bytes = Some(bytes);
+                self.json["request"]["_sentBytes"] = json!(bytes);
             }
             SignalKind::RequestEnd { response } | SignalKind::RequestRedirect { response } => {
-                self.wait += passed;
-                self.response = Some(response_json(response));
+                self.json["response"] = response_json(response);
             }
-            SignalKind::ResponseChunkReceived { bytes } => {
-                self.receive += passed;
-                self.body_bytes += bytes;
-            }
-            SignalKind::ResponseEnd => self.receive += passed,
+            SignalKind::ResponseChunkReceived { bytes } => self.body_bytes += bytes,
             SignalKind::RequestException { error } => {
-                self.blocked += passed;
-                self.error = Some(error.to_string());
+                self.json["response"]["_error"] = json!(error.to_string());
             }
-            _ => self.blocked += passed,
+            _ => {}
         }
     }
 
     fn to_json(&self, began: (Instant, SystemTime)) -> Value {
-        let since = self.started.saturating_duration_since(began.0);
+        let mut entry = self.json.clone();
+        let [blocked, dns, connect, ssl, send, wait, receive] = self.clock.timings().values();
         // HAR has -1 for a phase that there was not, and `connect` includes `ssl`.
-        let phase = |phase: Option<Duration>| phase.map_or(-1.0, millis);
-        let connect = match (self.connect, self.ssl) {
-            (Some(connect), ssl) => Some(connect + ssl.unwrap_or_default()),
-            (None, ssl) => ssl,
-        };
-        let total = self.blocked
-            + self.dns.unwrap_or_default()
-            + connect.unwrap_or_default()
-            + self.send
-            + self.wait
-            + self.receive;
-        let query: Vec<Value> = self
-            .url
-            .query_pairs()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
-            .collect();
-        let mut response = self.response.clone().unwrap_or_else(|| {
-            json!({ "status": 0, "statusText": "", "httpVersion": "", "cookies": [],
-                "headers": [], "redirectURL": "", "headersSize": -1,
-                "content": { "mimeType": "x-unknown" } })
+        let connect = connect.or(ssl).map(|_| connect.unwrap_or(0.0) + ssl.unwrap_or(0.0));
+        let phases = [blocked, dns, connect, send, wait, receive];
+        let since = self.started.saturating_duration_since(began.0);
+        entry["startedDateTime"] = json!(format_rfc3339_millis(began.1 + since).to_string());
+        entry["time"] = json!(phases.iter().flatten().sum::<f64>());
+        let phase = |phase: Option<f64>| phase.unwrap_or(-1.0);
+        entry["timings"] = json!({
+            "blocked": phase(blocked), "dns": phase(dns), "connect": phase(connect),
+            "ssl": phase(ssl), "send": send.unwrap_or(0.0), "wait": wait.unwrap_or(0.0),
+            "receive": receive.unwrap_or(0.0),
         });
-        response["bodySize"] = json!(self.body_bytes);
-        response["content"]["size"] = json!(self.body_bytes);
-        let mut entry = json!({
-            "startedDateTime": iso_date(began.1 + since),
-            "time": millis(total),
-            "request": {
-                "method": self.method.as_str(),
-                "url": self.url.as_str(),
-                "httpVersion": "HTTP/1.1",
-                "cookies": [],
-                "headers": self.headers,
-                "queryString": query,
-                "headersSize": -1,
-                "bodySize": -1,
-            },
-            "response": response,
-            "cache": {},
-            "timings": {
-                "blocked": millis(self.blocked),
-                "dns": phase(self.dns),
-                "connect": phase(connect),
-                "ssl": phase(self.ssl),
-                "send": millis(self.send),
-                "wait": millis(self.wait),
-                "receive": millis(self.receive),
-            },
-        });
-        if let Some(address) = &self.address {
-            entry["serverIPAddress"] = json!(address);
-        }
-        if let Some(bytes) = self.sent_bytes {
-            entry["request"]["_sentBytes"] = json!(bytes);
-        }
-        if let Some(error) = &self.error {
-            entry["response"]["_error"] = json!(error);
-        }
+        entry["response"]["bodySize"] = json!(self.body_bytes);
+        entry["response"]["content"]["size"] = json!(self.body_bytes);
         entry
     }
 }
 
-fn response_json(response: ResponseView<'_>) -> Value {
+fn response_json(response: &ResponseHead) -> Value {
     let headers = response.headers();
     let text =
         |name| headers.get(&name).map(|value| redact_field(&name, value)).unwrap_or_default();
     json!({
-        "status": response.status().as_u16(),
+        "status": response.status.as_u16(),
         "statusText": response.reason(),
-        "httpVersion": format!("{:?}", response.version()),
+        "httpVersion": format!("{:?}", response.version),
         "cookies": [],
         "headers": fields(headers),
         "redirectURL": text(http::header::LOCATION),
-        "headersSize": response.head_bytes(),
+        "headersSize": response.wire_len(),
         "content": { "mimeType": text(http::header::CONTENT_TYPE) },
     })
 }
@@ -258,32 +188,11 @@ fn fields(headers: &HeaderMap) -> Value {
     headers.iter().map(field).collect()
 }
 
-/// Milliseconds, to the microsecond.
-fn millis(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
-}
-
-/// ISO 8601, in UTC.
-fn iso_date(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // Counts from 0000-03-01, so that a leap day is the last of its year.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day + 2) / 153;
-    let day = day - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let milli = since.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
+
+    use std::time::Duration;
 
     use mainspring_http::Client;
 
@@ -299,7 +208,8 @@ mod tests {
             (1_835_481_599_001, "2028-02-29T23:59:59.001Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(iso_date(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)), text);
+            let date = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(format_rfc3339_millis(date).to_string(), text);
         }
     }
 
@@ -326,7 +236,7 @@ mod tests {
     fn a_run_becomes_an_archive() {
         let (port, served) = server();
         let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
-        let recorder = HarRecorder::new();
+        let recorder = HarRecorder::default();
         mainspring::run(async {
             let client = Client::builder().hook(recorder.clone()).build();
             let page = url("/page?a=1&b=x%20y").replace("http://", "http://me:secret@");

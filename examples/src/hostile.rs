@@ -12,7 +12,7 @@ use crate::output::names::{file_name, last_part};
 use crate::polite::robots::Robots;
 use crate::reader::Reader;
 use crate::site::answer::answer;
-use crate::site::request::{Head, parse};
+use crate::site::request::parse;
 use crate::text::{Printable, printable_lines, shortened};
 
 /// Texts made from these pieces and, now and then, of any character.
@@ -61,10 +61,10 @@ fn a_request_is_read_the_same_whole_and_in_pieces() {
         let bytes = text.as_bytes();
         // The first prefix that settles it settles it for good.
         let settled =
-            (0..=bytes.len()).map(|end| parse(&bytes[..end])).find(|h| *h != Head::Partial);
+            (0..=bytes.len()).map(|end| parse(&bytes[..end])).find(|head| *head != Ok(None));
         let whole = parse(bytes);
-        assert_eq!(settled.as_ref().unwrap_or(&Head::Partial), &whole, "{text:?}");
-        if let Head::Complete(request, _) = whole {
+        assert_eq!(settled.as_ref().unwrap_or(&Ok(None)), &whole, "{text:?}");
+        if let Ok(Some((request, _))) = whole {
             let bytes = answer(&request, 100).to_bytes(&request.method, request.keep_alive);
             assert!(bytes.starts_with(b"HTTP/1.1 "));
         }

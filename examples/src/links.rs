@@ -86,7 +86,6 @@ impl Links {
 /// where the page goes by itself: its `Refresh` field, or else the first `meta http-equiv=refresh`.
 /// Relative links are resolved against the first `<base href>`, or else against the page's own
 /// address. What stands in a `<template>` is not there without scripts.
-#[must_use]
 pub fn links(html: &Html, context: &Context<'_>) -> Links {
     let base = base(html, context);
     let resolved = |reference: &str| resolve(&base, reference, context.encoding);
@@ -130,7 +129,6 @@ pub fn links(html: &Html, context: &Context<'_>) -> Links {
 
 /// What a document shows or runs: images, `srcset` candidates included, scripts, style sheets,
 /// icons.
-#[must_use]
 pub fn assets(html: &Html, context: &Context<'_>) -> Links {
     let base = base(html, context);
     let mut assets = Links::default();
@@ -265,7 +263,6 @@ fn asks_nofollow(rules: &str) -> bool {
 
 /// Whether the value of an `X-Robots-Tag` asks this crawler not to follow links: its rules may be
 /// for a crawler that it names in front.
-#[must_use]
 pub fn field_asks_nofollow(value: &str) -> bool {
     let is_rule = |name: &str| name.starts_with("max-") || name == "unavailable_after";
     let (crawler, rules) = match value.split_once(':') {

@@ -11,7 +11,6 @@ pub fn raise_descriptor_limit() -> Result<u64, String> {
 
 /// Memory of this process that is resident now, in bytes; `None` where the platform has no
 /// `/proc/self/status`.
-#[must_use]
 pub fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

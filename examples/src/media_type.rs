@@ -1,5 +1,9 @@
 //! What a `Content-Type` says, as browsers read it.
 
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
 /// The type and the charset that a `Content-Type` names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaType {
@@ -14,7 +18,6 @@ impl MediaType {
     ///
     /// The last type that is one counts, and keeps the charset of the same type before it (Fetch,
     /// "extract a MIME type"). A blank does for a semicolon.
-    #[must_use]
     pub fn parse(field: &str) -> MediaType {
         let mut found = MediaType::default();
         for value in split(field, |c| c == ',') {
@@ -36,20 +39,17 @@ impl MediaType {
 
     /// Whether it is a page of HTML. What has no type, or one that says that there is none, may well
     /// be (MIME Sniffing §7).
-    #[must_use]
     pub fn is_html(&self) -> bool {
         let unknown = ["", "unknown/unknown", "application/unknown"];
         self.essence == "text/html" || unknown.contains(&&*self.essence)
     }
 
     /// Whether it is a page that is XML.
-    #[must_use]
     pub fn is_xhtml(&self) -> bool {
         self.essence == "application/xhtml+xml"
     }
 
     /// Whether it is XML of any kind (MIME Sniffing §4.6).
-    #[must_use]
     pub fn is_xml(&self) -> bool {
         self.essence.ends_with("+xml") || matches!(&*self.essence, "text/xml" | "application/xml")
     }
@@ -66,18 +66,12 @@ fn split(text: &str, is_separator: impl Fn(char) -> bool) -> impl Iterator<Item 
 
 /// The first `charset` among parameters.
 fn charset(parameters: &str) -> Option<String> {
-    let names = parameters.to_ascii_lowercase();
-    let is_value = |at: usize| {
-        let follows = names[..at].ends_with(|c: char| c == ';' || c.is_ascii_whitespace());
-        let value = parameters[at + "charset".len()..].trim_start().strip_prefix('=')?.trim_start();
-        follows.then_some(value)
-    };
-    let value = names.match_indices("charset").find_map(|(at, _)| is_value(at))?;
-    let value = match value.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next(),
-        None => value.split(|c: char| c == ';' || c.is_ascii_whitespace()).next(),
-    };
-    let value = value.unwrap_or_default().trim_matches(['\'', ' ']);
+    static CHARSET: LazyLock<Regex> = LazyLock::new(|| {
+        let parameter = r#"(?i)[;\s]charset\s*=\s*(?:"([^"]*)|([^;\s"]*))"#;
+        Regex::new(parameter).expect("an expression written here")
+    });
+    let found = CHARSET.captures(parameters)?;
+    let value = found.get(1).or_else(|| found.get(2))?.as_str().trim_matches(['\'', ' ']);
     (!value.is_empty()).then(|| value.to_owned())
 }
 

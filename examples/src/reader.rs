@@ -1,12 +1,12 @@
 //! Reads what was fetched: where it leads, and what was selected from it.
 
 use mainspring_http::encoding_rs::UTF_8;
+use mainspring_http::take_userinfo;
 use scraper::{Html, Selector};
 use url::Url;
 
 use crate::answer::Answer;
 use crate::crawl::listing::{self, Listing};
-use crate::credentials::take_userinfo;
 use crate::extract;
 use crate::links::{self, Context, Links, MAX_LINKS, Nofollow};
 use crate::xml;
@@ -42,7 +42,6 @@ pub struct Read {
 impl Reader {
     /// Whether a linked body of this type is of use: it may hold links, is a text, or is of the kind
     /// that pages show and the command line asks for.
-    #[must_use]
     pub fn is_for(&self, content_type: &str) -> bool {
         let kind = content_type.trim_start().to_ascii_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| kind.contains(part));
@@ -56,7 +55,6 @@ impl Reader {
     ///
     /// XHTML is read by the rules of XML where it is well-formed, and otherwise as HTML. Sitemaps
     /// and feeds lead to what they list. Whatever it is, it leads where its `Refresh` field says.
-    #[must_use]
     pub fn read(&self, answer: &Answer, max_steps: usize) -> Read {
         let kind = answer.media_type();
         let may_be_html = kind.is_html() || kind.is_xhtml();

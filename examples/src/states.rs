@@ -1,7 +1,6 @@
 //! `--states`: an observer of a dozen lines that prints every task's changes of state.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Write;
 
 use mainspring::observe::{Event, Kind, Observer, PollOutcome, TaskInfo};
@@ -16,7 +15,6 @@ pub struct States<W> {
 
 impl<W: Write> States<W> {
     /// An observer that prints to `out`.
-    #[must_use]
     pub fn new(out: W) -> States<W> {
         States { out, names: HashMap::new() }
     }
@@ -46,12 +44,6 @@ impl<W: Write> Observer for States<W> {
         let (at, task) = (event.at as f64 / 1e6, event.task);
         // An observer cannot stop the loop: a reader that has gone away misses the rest.
         writeln!(self.out, "{at:>9.1} ms  task {task}{name}  {change}").unwrap_or_default();
-    }
-}
-
-impl<W> fmt::Debug for States<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "States {{ {} tasks alive }}", self.names.len())
     }
 }
 

@@ -3,6 +3,7 @@
 //! It doubles as a lesson: a waker may be called from any thread, and that is all that a loop needs
 //! to be reached from outside of it.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,13 @@ pub struct Stop(Arc<Mutex<State>>);
 struct State {
     asked: bool,
     at_once: bool,
-    waiting: Vec<Waker>,
+    /// Who waits, by the numbers that they were given.
+    waiting: HashMap<u64, Waker>,
+    given: u64,
 }
 
 impl Stop {
     /// A switch that has not been thrown yet.
-    #[must_use]
     pub fn new() -> Stop {
         Stop::default()
     }
@@ -34,7 +36,7 @@ impl Stop {
             state.asked = true;
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Asks for a stop at once: what is in flight is given up, too. For a run that cannot keep what
@@ -45,13 +47,11 @@ impl Stop {
     }
 
     /// Whether a stop was asked for.
-    #[must_use]
     pub fn is_asked(&self) -> bool {
         self.state().asked
     }
 
     /// Whether it was asked for at once.
-    #[must_use]
     pub fn is_abort(&self) -> bool {
         self.state().at_once
     }
@@ -59,7 +59,9 @@ impl Stop {
     /// Waits until a stop is asked for. Dropping it midway loses nothing.
     #[must_use]
     pub fn asked(&self) -> Asked {
-        Asked { stop: self.clone(), waker: None }
+        let mut state = self.state();
+        state.given += 1;
+        Asked { stop: self.clone(), number: state.given }
     }
 
     /// Throws the switch on Ctrl-C, on SIGTERM and on SIGHUP, unless the process was started with
@@ -71,7 +73,7 @@ impl Stop {
     pub fn on_ctrl_c(&self) -> Result<(), String> {
         let stop = self.clone();
         watch(move |signal| {
-            if signal == Signal::CtrlC && stop.is_asked() {
+            if signal == INTERRUPT && stop.is_asked() {
                 std::process::exit(130);
             }
             stop.ask();
@@ -87,7 +89,7 @@ impl Stop {
         let (stop, again) = (self.clone(), again.clone());
         watch(move |signal| match (stop.is_asked(), again.is_asked()) {
             (false, _) => stop.ask(),
-            (true, _) if signal == Signal::HangUp => {}
+            (true, _) if signal == HANG_UP => {}
             (true, false) => again.ask(),
             (true, true) => std::process::exit(130),
         })
@@ -107,30 +109,17 @@ fn ignores_hangup() -> bool {
     mask.is_some_and(|mask| mask & 1 != 0)
 }
 
-/// What asks a process to end.
-#[cfg_attr(not(unix), allow(dead_code, reason = "only Ctrl-C is everywhere"))]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    CtrlC,
-    Terminate,
-    HangUp,
-}
+/// The signals that are told apart, as POSIX numbers them; elsewhere, too, Ctrl-C is the first.
+const INTERRUPT: i32 = 2;
+const HANG_UP: i32 = 1;
 
 /// Has a thread watch for signals, for the rest of the process.
 #[cfg(unix)]
-fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
+fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let wanted = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
     let watched = signal_hook::iterator::Signals::new(wanted).and_then(|mut signals| {
-        let watch = move || {
-            for signal in signals.forever() {
-                on(match signal {
-                    SIGINT => Signal::CtrlC,
-                    SIGTERM => Signal::Terminate,
-                    _ => Signal::HangUp,
-                });
-            }
-        };
+        let watch = move || signals.forever().for_each(&mut on);
         std::thread::Builder::new().name("signals".to_owned()).spawn(watch)
     });
     watched.map(drop).map_err(|error| format!("cannot watch for signals: {error}"))
@@ -138,8 +127,8 @@ fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
 
 /// Has a thread watch for Ctrl-C, for the rest of the process.
 #[cfg(not(unix))]
-fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
-    let watched = ctrlc::set_handler(move || on(Signal::CtrlC));
+fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
+    let watched = ctrlc::set_handler(move || on(INTERRUPT));
     watched.map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
 }
 
@@ -147,38 +136,26 @@ fn watch(mut on: impl FnMut(Signal) + Send + 'static) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Asked {
     stop: Stop,
-    waker: Option<Waker>,
+    number: u64,
 }
 
 impl Future for Asked {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut state = this.stop.state();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.stop.state();
         if state.asked {
             return Poll::Ready(());
         }
         // One entry per waiter, however often it is polled.
-        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            let waker = cx.waker().clone();
-            if let Some(old) = this.waker.replace(waker.clone()) {
-                state.waiting.retain(|other| !other.will_wake(&old));
-            }
-            state.waiting.push(waker);
-        }
+        state.waiting.insert(self.number, cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            let mut state = self.stop.state();
-            if let Some(at) = state.waiting.iter().position(|other| other.will_wake(&waker)) {
-                state.waiting.swap_remove(at);
-            }
-        }
+        self.stop.state().waiting.remove(&self.number);
     }
 }
 

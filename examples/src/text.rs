@@ -38,16 +38,10 @@ pub struct Text<'a>(pub &'a str, pub Stream);
 pub type Stream = &'static LazyLock<bool>;
 
 /// Standard output.
-pub static STDOUT: Stream = {
-    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
-    &IS_TERMINAL
-};
+pub static STDOUT: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
 
 /// Standard error.
-pub static STDERR: Stream = {
-    static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
-    &IS_TERMINAL
-};
+pub static STDERR: LazyLock<bool> = LazyLock::new(|| io::stderr().is_terminal());
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +50,6 @@ impl fmt::Display for Text<'_> {
 }
 
 /// A text of many lines, each of them made [`Printable`]; tabs stay.
-#[must_use]
 pub fn printable_lines(text: &str) -> String {
     let line = |line: &str| {
         let cells: Vec<String> = line.split('\t').map(|cell| Printable(cell).to_string()).collect();
@@ -79,7 +72,6 @@ fn turns_direction(c: char) -> bool {
 }
 
 /// The first `limit` characters of a text, with `…` where it was cut.
-#[must_use]
 pub fn shortened(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),

@@ -47,14 +47,12 @@ pub const COLUMNS: [&str; 7] =
 
 impl Timings {
     /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
-    #[must_use]
     pub fn until(&self, phase: usize) -> Duration {
         let spent: f64 = self.values()[..=phase].iter().flatten().sum();
         Duration::from_secs_f64(spent / 1e3)
     }
 
     /// The phases in the order of [`COLUMNS`].
-    #[must_use]
     pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
         [
             self.queued_ms,
@@ -90,28 +88,46 @@ fn begins(kind: &SignalKind<'_>) -> Option<Phase> {
         SignalKind::TlsHandshakeStart => Phase::Handshake,
         SignalKind::ConnectionCreateEnd { .. } | SignalKind::ConnectionReuse { .. } => Phase::Send,
         SignalKind::RequestHeadersSent { .. } => Phase::Wait,
-        SignalKind::RequestEnd { .. } => Phase::Body,
+        SignalKind::RequestEnd { .. } | SignalKind::RequestRedirect { .. } => Phase::Body,
         SignalKind::ResponseEnd | SignalKind::RequestException { .. } => Phase::Over,
         _ => return None,
     })
 }
 
-/// One request on its way.
-struct Running {
-    number: u64,
+/// Gives every moment of a request to one of its phases.
+#[derive(Debug)]
+pub(crate) struct PhaseClock {
     phase: Phase,
     since: Instant,
     spent: [Option<Duration>; COLUMNS.len()],
 }
 
-impl Running {
-    fn note(&mut self, at: Instant, kind: &SignalKind<'_>) {
+impl PhaseClock {
+    /// A clock for a request that begins now.
+    pub(crate) fn new(at: Instant) -> PhaseClock {
+        PhaseClock { phase: Phase::Queued, since: at, spent: [None; COLUMNS.len()] }
+    }
+
+    /// The time since the last change belongs to the phase that ends with this one.
+    pub(crate) fn note(&mut self, at: Instant, kind: &SignalKind<'_>) {
         let Some(next) = begins(kind) else { return };
         if let Some(spent) = self.spent.get_mut(self.phase as usize) {
             *spent.get_or_insert_default() += at.saturating_duration_since(self.since);
         }
         (self.phase, self.since) = (next, at);
     }
+
+    pub(crate) fn timings(&self) -> Timings {
+        let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
+            self.spent.map(|spent| spent.map(millis));
+        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+    }
+}
+
+/// One request on its way.
+struct Running {
+    number: u64,
+    clock: PhaseClock,
 }
 
 /// A hook that times requests, each known by the URL that it was first sent to: no two requests for
@@ -129,14 +145,11 @@ struct Requests {
 
 impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
-    #[must_use]
     pub fn take(&self, url: &Url) -> Timings {
         let mut requests = self.0.borrow_mut();
         let Some(request) = requests.running.remove(url) else { return Timings::default() };
         requests.urls.remove(&request.number);
-        let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
-            request.spent.map(|spent| spent.map(millis));
-        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+        request.clock.timings()
     }
 }
 
@@ -153,15 +166,14 @@ impl Requests {
             && !urls.contains_key(&request)
         {
             urls.insert(request, url.clone());
-            let (phase, spent) = (Phase::Over, [None; COLUMNS.len()]);
-            let request = Running { number: request, phase, since: at, spent };
+            let request = Running { number: request, clock: PhaseClock::new(at) };
             // A page that is tried again: what the try before has taken is of no interest.
             if let Some(before) = running.insert(url.clone(), request) {
                 urls.remove(&before.number);
             }
         }
         if let Some(request) = urls.get(&request).and_then(|url| running.get_mut(url)) {
-            request.note(at, kind);
+            request.clock.note(at, kind);
         }
     }
 }
@@ -188,7 +200,8 @@ mod tests {
     fn every_moment_of_a_request_belongs_to_one_phase() {
         use SignalKind::*;
         let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
-        let start = |url| RequestStart { method: &Method::GET, url, headers: &headers };
+        let start =
+            |url| RequestStart { method: &Method::GET, url, headers: &headers, proxy: None };
         let (first, second) = (url("/1"), url("/2"));
         tell(
             &timer,

@@ -10,7 +10,6 @@ use mainspring_microscope::{Recorder, Trace, from_env, page};
 use crate::failure::Failure;
 
 /// Where the demo leaves its page unless told otherwise: each run replaces the one before.
-#[must_use]
 pub fn default_page() -> PathBuf {
     asked().unwrap_or_else(|| std::env::temp_dir().join("mainspring-crawl.html"))
 }

@@ -59,7 +59,6 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// A duration as data: in milliseconds, to the microsecond.
-#[must_use]
 pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,24 +1,21 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal};
+use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, Stats};
 use url::Url;
 
 use crate::answer::Answer;
 use crate::crawl::engine::Fetched;
-use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
+pub use crate::crawl::job::FetchError;
+use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, shown};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
-use crate::har::HarRecorder;
-use crate::options::Options;
-use crate::output::Draft;
+use crate::options::{NAME, Options};
 use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
 use crate::timings::{RequestTimer, Timings};
@@ -27,126 +24,30 @@ use crate::timings::{RequestTimer, Timings};
 #[derive(Clone)]
 pub struct Web {
     client: Client,
-    hooks: Hooks,
+    timer: Option<RequestTimer>,
     credentials: Rc<Credentials>,
     max_size: u64,
 }
 
-/// Who is told what happens to requests.
-#[derive(Clone, Default)]
-struct Hooks {
-    archive: Option<HarRecorder>,
-    timer: Option<RequestTimer>,
-}
+/// All who are told what happens to requests.
+pub(crate) struct Hooks(pub(crate) Vec<Rc<dyn Hook>>);
 
 impl Hook for Hooks {
     fn signal(&self, signal: &Signal<'_>) {
-        if let Some(archive) = &self.archive {
-            archive.signal(signal);
-        }
-        if let Some(timer) = &self.timer {
-            timer.signal(signal);
-        }
+        self.0.iter().for_each(|hook| hook.signal(signal));
     }
-}
-
-/// Why a page was not to be had.
-#[derive(Debug, PartialEq, Eq)]
-pub enum FetchError {
-    /// The host is too busy: 429 or 503.
-    Busy {
-        /// The status.
-        status: StatusCode,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// Another status that is an error.
-    Refused(StatusCode),
-    /// It is elsewhere.
-    Moved {
-        /// The status that says so.
-        status: StatusCode,
-        /// Where it is.
-        to: Url,
-    },
-    /// There is an answer, and its body is not read: it is too long, or not what was asked for.
-    Unread {
-        /// The status.
-        status: StatusCode,
-        /// Its `Content-Type`.
-        content_type: String,
-        /// Why.
-        reason: String,
-    },
-    /// No answer: the client's own words.
-    Failed(String),
-}
-
-impl std::fmt::Display for FetchError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            FetchError::Busy { status, .. } | FetchError::Refused(status) => write!(f, "{status}"),
-            FetchError::Moved { status, to } => write!(f, "{status} to {to}"),
-            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl<T> From<FetchError> for Fetched<T> {
-    fn from(error: FetchError) -> Fetched<T> {
-        match error {
-            FetchError::Busy { retry_after, .. } => {
-                Fetched::Busy { reason: error.to_string(), retry_after }
-            }
-            FetchError::Moved { status, to } => Fetched::Moved { status: status.as_u16(), to },
-            FetchError::Refused(_) | FetchError::Unread { .. } | FetchError::Failed(_) => {
-                Fetched::Failed(error.to_string())
-            }
-        }
-    }
-}
-
-/// How connections were used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Connections {
-    /// Connections opened.
-    pub opened: u64,
-    /// Times that an open one was used again.
-    pub reused: u64,
 }
 
 impl Web {
     /// A client of its own for one crawl.
-    #[must_use]
     pub fn new(options: &Options) -> Web {
-        Web::with(Client::builder(), options)
+        Web::with(Client::builder().user_agent(NAME), options, None)
     }
 
-    /// The same from a client that has been set up in part.
-    #[must_use]
-    pub fn with(client: ClientBuilder, options: &Options) -> Web {
-        let mut client = options.set_up(client);
-        let hooks = Hooks {
-            archive: options.archive.then(HarRecorder::new),
-            timer: options.timed.then(RequestTimer::default),
-        };
-        // A client without a hook has no moments to note.
-        if options.archive || options.timed {
-            client = client.hook(hooks.clone());
-        }
-        let credentials = Rc::new(options.credentials.clone());
-        Web { client: client.build(), hooks, credentials, max_size: options.max_size }
-    }
-
-    /// Writes the archive to a file, if there is both.
-    ///
-    /// # Errors
-    /// One sentence that names the file.
-    pub fn write_archive(&self, path: Option<&Path>) -> Result<(), String> {
-        match (&self.hooks.archive, path) {
-            (Some(archive), Some(path)) => write_har(path, archive),
-            _ => Ok(()),
-        }
+    /// The same from a client that has been set up in part, and has its requests timed by `timer`.
+    pub fn with(client: ClientBuilder, options: &Options, timer: Option<RequestTimer>) -> Web {
+        let (client, credentials) = (options.set_up(client).build(), options.credentials.clone());
+        Web { client, timer, credentials: Rc::new(credentials), max_size: options.max_size }
     }
 
     /// Fetches a page of whatever type.
@@ -215,7 +116,7 @@ impl Web {
                 Err(error) => return Err(error),
             }
         }
-        let at = shortened(at.as_str(), SHOWN);
+        let at = shown(&at);
         let why = format!("it redirects more than {redirects} times, at last to {at}");
         Err(FetchError::Failed(why))
     }
@@ -236,10 +137,12 @@ impl Web {
                 retry_after: retry_after(headers, SystemTime::now()),
             });
         }
-        if status.is_client_error() || status.is_server_error() {
+        if status.as_u16() >= 400 {
             return Err(FetchError::Refused(status));
         }
         if let Some(target) = redirect::target(status, headers, url) {
+            // What is told of a page is how long it takes where it is.
+            let _timings = self.timings(url);
             return Err(
                 target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
             );
@@ -258,28 +161,24 @@ impl Web {
             Err(FetchError::Refused(status)) if status.is_client_error() => {
                 Fetched::Robots(Robots::allow_all())
             }
-            Err(error) => error.into(),
+            Err(error) => Fetched::Not(error),
         }
     }
 
     /// The header fields that a request for this URL carries besides those that all have.
-    #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
         self.credentials.fields_for(url)
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
     /// client forgets it.
-    #[must_use]
     pub fn timings(&self, url: &Url) -> Timings {
-        self.hooks.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
+        self.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
     }
 
     /// How connections were used so far.
-    #[must_use]
-    pub fn connections(&self) -> Connections {
-        let stats = self.client.stats();
-        Connections { opened: stats.opened, reused: stats.reused }
+    pub fn stats(&self) -> Stats {
+        self.client.stats()
     }
 }
 
@@ -309,18 +208,6 @@ pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, boo
         }
     }
     Ok((body.freeze(), true))
-}
-
-/// Writes an archive to a file, which appears once it is whole.
-///
-/// # Errors
-/// One sentence that names the file.
-pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
-    let written = Draft::create(path).and_then(|mut file| {
-        file.write_all(archive.to_json().as_bytes())?;
-        file.publish()
-    });
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).

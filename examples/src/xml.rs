@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute, LocalName, Namespace, Prefix, QualName, expanded_name, local_name, ns};
-use mainspring_http::encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use mainspring_http::encoding_rs::{Encoding, UTF_8};
+use mainspring_http::xml_encoding;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
-use quick_xml::{NsReader, Reader, escape};
+use quick_xml::{NsReader, escape};
+use regex_lite::Regex;
 use scraper::node::{Element, Text};
 use scraper::{Html, Node};
 
@@ -24,36 +27,12 @@ const MAX_ENTITY: usize = 1024;
 /// How many entities a document may define.
 const MAX_ENTITIES: usize = 256;
 
-/// The text of an XML document, and the encoding that it was in. `charset` is what came with it.
-///
-/// A byte order mark wins, then what the field says, then the declaration (RFC 7303 §3); a document
-/// in UTF-16 without a mark is known by its first bytes (XML 1.0, appendix F). What is no text of
-/// the encoding becomes U+FFFD.
-#[must_use]
+/// The text of an XML document, and the encoding that it was in: the one that [`xml_encoding`] finds.
+/// `charset` is what came with it. What is no text of the encoding becomes U+FFFD.
 pub fn decode(body: &[u8], charset: Option<&str>) -> (String, &'static Encoding) {
-    let by_pattern = || match body {
-        [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
-        [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
-        _ => None,
-    };
-    let encoding = Encoding::for_bom(body)
-        .map(|(encoding, _)| encoding)
-        .or_else(by_pattern)
-        .or_else(|| Encoding::for_label(charset?.as_bytes()))
-        .or_else(|| declared(body))
-        .unwrap_or(UTF_8);
+    let charset = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
+    let encoding = xml_encoding(body, charset).unwrap_or(UTF_8);
     (encoding.decode(body).0.into_owned(), encoding)
-}
-
-/// What the declaration says. One that can be read so far is in no encoding of two bytes for each
-/// character.
-fn declared(body: &[u8]) -> Option<&'static Encoding> {
-    let body = body.trim_ascii_start();
-    let end = body.iter().take(1024).position(|byte| *byte == b'>')?;
-    let mut reader = Reader::from_str(std::str::from_utf8(&body[..=end]).ok()?);
-    let Ok(Event::Decl(declaration)) = reader.read_event() else { return None };
-    let label = declaration.encoding()?.ok()?;
-    Encoding::for_label(label.as_bytes()).map(Encoding::output_encoding)
 }
 
 /// One thing that a document consists of.
@@ -81,7 +60,6 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The parts of this text.
-    #[must_use]
     pub fn of(text: &'a str) -> Parts<'a> {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         let mut reader = NsReader::from_str(text);
@@ -175,6 +153,11 @@ fn name(name: &str, namespace: ResolveResult<'_>) -> QualName {
     QualName::new(prefix, namespace, LocalName::from(local))
 }
 
+/// The definition of an entity, with its name and its value.
+static ENTITY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"<!ENTITY\s+(\S+)\s+(?:"([^"]*)"|'([^']*)')"#).expect("an expression written here")
+});
+
 /// What references to entities stand for: those of XML, of HTML, and what the document defines.
 #[derive(Default)]
 struct Entities {
@@ -187,23 +170,16 @@ impl Entities {
     /// Notes what a document type declaration defines within itself. A definition may use those
     /// before it; what stands elsewhere is not fetched.
     fn define(&mut self, doctype: &str) {
-        for definition in doctype.split("<!ENTITY").skip(1).take(MAX_ENTITIES) {
-            let Some((name, value)) = definition.trim_start().split_once(char::is_whitespace)
-            else {
-                continue;
-            };
-            let value = value.trim_start();
-            let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-                continue;
-            };
-            let Some((value, _)) = value[1..].split_once(quote) else { continue };
+        for definition in ENTITY.captures_iter(doctype).take(MAX_ENTITIES) {
+            let value = definition.get(2).or_else(|| definition.get(3));
+            let value = value.map_or("", |value| value.as_str());
             if value.len() <= MAX_ENTITY
                 && let Ok(value) = escape::unescape_with(value, |name| self.value(name))
                 && value.len() <= MAX_ENTITY
             {
                 let value = value.into_owned();
                 // The first definition counts (XML 1.0 §4.2).
-                self.defined.entry(name.to_owned()).or_insert(value);
+                self.defined.entry(definition[1].to_owned()).or_insert(value);
             }
         }
     }
@@ -260,7 +236,6 @@ impl Entities {
 /// Reads a document in XHTML by the rules of XML, in at most so many steps (an element takes as many
 /// as it is deep); says how many bytes it has left unread. `None` if it is not well-formed or no
 /// XHTML: it is to be read as HTML.
-#[must_use]
 pub fn xhtml(text: &str, max_steps: usize) -> Option<(Html, usize)> {
     let mut html = Html::new_document();
     let mut open = vec![html.tree.root().id()];
@@ -296,7 +271,7 @@ pub fn xhtml(text: &str, max_steps: usize) -> Option<(Html, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainspring_http::encoding_rs::{BIG5, GBK, SHIFT_JIS, WINDOWS_1252};
+    use mainspring_http::encoding_rs::{BIG5, GBK, SHIFT_JIS, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
     fn utf_16(text: &str, of: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
         text.encode_utf16().flat_map(of).collect()

@@ -436,7 +436,9 @@ fn what_nohup_starts_survives_a_hangup() {
     let canned = endless();
     let script =
         "trap '' HUP; exec \"$0\" site --ignore-robots --pause 0s --depth 99 --pages 50 \"$1\"";
-    let mut child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    cli_support::without_proxies(&mut shell);
+    let mut child = shell
         .args(["-c", script, env!("CARGO_BIN_EXE_crawl"), &canned.url("/0")])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -470,6 +472,7 @@ fn a_disk_that_is_full_stops_the_crawl_at_once() {
     ] {
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
+        cli_support::without_proxies(&mut command);
         command.args(["-c", &script, env!("CARGO_BIN_EXE_crawl")]).args(common).args(args);
         let output = command.output().expect("a shell");
         let stderr = String::from_utf8_lossy(&output.stderr);

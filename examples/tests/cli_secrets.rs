@@ -252,6 +252,51 @@ fn no_output_holds_a_secret() {
     }
 }
 
+/// What is shown of an address hides what authenticates in its query; what it is found again by does not.
+#[test]
+fn a_token_in_a_query_is_kept_in_records_and_shown_nowhere() {
+    let hosts = Hosts::start(|url| match url.split('?').next().unwrap_or_default() {
+        "http://h.test/" => Canned::page(
+            "<a href=/a?access_token=s3cr3t>1</a><a href='/b?page=2&sig=s3cr3t'>2</a>\
+             <a href=/c?token=s3cr3t>3</a><a href=/d?api_key=s3cr3t>4</a>",
+        ),
+        "http://h.test/a" => status("500 Down"),
+        "http://h.test/b" => moved(302, "/there?page=2&sig=s3cr3t"),
+        "http://h.test/c" => moved(302, "ftp://h.test/?token=s3cr3t"),
+        "http://h.test/robots.txt" => status("404 None"),
+        _ => Canned::page(""),
+    });
+    let scratch = Scratch::new("tokens");
+    let place = |file: &str| scratch.path(file);
+    let (out, har, trace, journal) =
+        (place("out"), place("run.har"), place("run.json"), place("journal"));
+    let args = ["site", "http://h.test/?token=s3cr3t", "--pause", "0s", "--out", &out];
+    let args = [&args[..], &["--har", &har, "--trace", &trace, "--resume", &journal]].concat();
+    let ran = hosts.run(&args);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let read = |file: &str| fs::read_to_string(file).expect("a file");
+    for (place, text) in [
+        ("stdout", &ran.stdout),
+        ("stderr", &ran.stderr),
+        ("HAR", &read(&har)),
+        ("trace", &read(&trace)),
+    ] {
+        check(&args, place, text);
+        assert!(text.contains("***"), "{place}: {text:.500}");
+    }
+    for file in [format!("{out}/pages.jsonl"), format!("{out}/pages.csv"), journal.clone()] {
+        assert!(read(&file).contains("http://h.test/?token=s3cr3t"), "{file}");
+    }
+    for record in read(&format!("{out}/pages.jsonl")).lines() {
+        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
+        check(&args, "an error in a record", &record["error"].to_string());
+    }
+    let ran =
+        hosts.run(&["get", "-v", "-L", "-w", "%{url_effective}", "http://h.test/b?sig=s3cr3t"]);
+    check(&[], "stdout of get", &ran.stdout);
+    check(&[], "stderr of get", &ran.stderr);
+}
+
 /// Checks that a text holds no secret, in any form.
 fn check(args: &[&str], place: &str, text: &str) {
     // `me:s3cr3t` and `s3cr3t:` as Basic authentication sends them.

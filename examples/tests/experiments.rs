@@ -12,21 +12,22 @@ fn codes(trace: &mainspring_microscope::Trace) -> Vec<Code> {
 fn check(experiment: &Experiment) {
     let broken = experiment.run_broken(false);
     assert!(
-        codes(&broken).contains(&experiment.finding),
+        codes(&broken).contains(&experiment.programs.finding),
         "{}: {:#?}",
-        experiment.number,
+        experiment.words.number,
         broken.findings()
     );
-    assert_eq!(broken.model().illegal, [], "{}", experiment.number);
-    assert!(experiment.right < experiment.answers.len());
+    assert_eq!(broken.model().illegal, [], "{}", experiment.words.number);
+    assert_eq!(experiment.words.number, experiment.programs.number);
+    assert!(experiment.words.right < experiment.words.answers.len());
     let mended = experiment.run_mended(false);
-    assert_eq!(mended.findings(), [], "{}", experiment.number);
-    assert_eq!(mended.model().illegal, [], "{}", experiment.number);
+    assert_eq!(mended.findings(), [], "{}", experiment.words.number);
+    assert_eq!(mended.model().illegal, [], "{}", experiment.words.number);
 }
 
 #[test]
 fn every_experiment_shows_its_finding_and_its_mended_program_none() {
-    let mut numbers: Vec<u32> = ALL.iter().map(|experiment| experiment.number).collect();
+    let mut numbers: Vec<u32> = ALL.iter().map(|experiment| experiment.words.number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=15).collect::<Vec<_>>());
     ALL.iter().for_each(check);
@@ -34,9 +35,9 @@ fn every_experiment_shows_its_finding_and_its_mended_program_none() {
 
 #[test]
 fn on_the_virtual_clock_they_are_the_same_every_time() {
-    for experiment in ALL {
+    for experiment in ALL.iter() {
         let hashes = [experiment.run_broken(false).hash(), experiment.run_broken(false).hash()];
-        assert_eq!(hashes[0], hashes[1], "{}", experiment.number);
+        assert_eq!(hashes[0], hashes[1], "{}", experiment.words.number);
     }
 }
 
@@ -68,7 +69,8 @@ fn the_program_lists_runs_explains_and_writes_a_page() {
     assert!(places.is_sorted(), "{said}");
     let html = std::fs::read_to_string(&page).expect("the page");
     // What the terminal says the page holds, too.
-    let because = ALL.iter().find(|one| one.number == 2).expect("it is there").because;
+    let because =
+        ALL.iter().find(|one| one.words.number == 2).expect("it is there").words.because.as_str();
     for part in ["2: mended", because, "  lost-waker: ", "\\n  nothing to complain of\\n"] {
         assert!(html.contains(part), "{part}");
     }
@@ -77,17 +79,18 @@ fn the_program_lists_runs_explains_and_writes_a_page() {
 
 #[test]
 fn every_page_has_the_programs_source_and_leads_to_the_guilty_event() {
-    for experiment in ALL {
+    for experiment in ALL.iter() {
         let broken = experiment.run_broken(false);
         let lesson = experiment.lesson(&broken, Vec::new());
-        let found = broken.findings().into_iter().find(|found| found.code == experiment.finding);
+        let found =
+            broken.findings().into_iter().find(|found| found.code == experiment.programs.finding);
         let (event, evidence) =
             (lesson.event.expect("an event"), found.expect("it is found").evidence[0]);
         // That work piles up is proved by the end of the run, and seen before it.
         assert!(
-            event == evidence || experiment.number == 15 && event < evidence,
+            event == evidence || experiment.words.number == 15 && event < evidence,
             "{}",
-            experiment.number
+            experiment.words.number
         );
         for program in [&lesson.source, &lesson.mended] {
             assert!(program.starts_with("|runtime|"), "{program}");
@@ -100,9 +103,9 @@ fn every_page_has_the_programs_source_and_leads_to_the_guilty_event() {
             }
         }
         // Whatever the programs call is there, or another experiment's: nothing of it is a lesson itself.
-        assert!(!lesson.shared.contains("Experiment {"), "{}", lesson.shared);
+        assert!(!lesson.shared.contains("Programs {"), "{}", lesson.shared);
     }
-    let lock = ALL.iter().find(|one| one.number == 9).expect("it is there");
+    let lock = ALL.iter().find(|one| one.words.number == 9).expect("it is there");
     let lesson = lock.lesson(&lock.run_broken(false), Vec::new());
     for part in ["struct Lock {", "impl Lock {", "impl Drop for Guard {", "async fn hold("] {
         assert!(lesson.shared.contains(part), "{part}: {}", lesson.shared);

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::connection::{Connection, ResponseStart, exchange};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::hooks::{Hooked, ResponseView, SignalKind};
-use crate::hop::{Hop, Policy, Redirect};
+use crate::hooks::{Hooked, SignalKind};
+use crate::hop::{Hop, Redirect};
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, ResponseHead};
 use crate::proxy::Proxy;
@@ -57,8 +57,8 @@ impl Client {
         self.inner.pool.stats()
     }
 
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        self.inner.config.timeouts
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.config.settings
     }
 
     /// Sends a request and waits for the response head, redirects followed.
@@ -99,22 +99,21 @@ impl Client {
     async fn run_once(&self, mut request: Box<Request>) -> Result<Response> {
         let config = &*self.inner.config;
         let own = request.settings.take();
-        let own = own.as_deref();
-        let timeouts = own.and_then(|own| own.timeouts.as_ref()).unwrap_or(&config.timeouts);
-        let decompress = own.and_then(|own| own.decompress).unwrap_or(config.decompress);
+        let settings = own.as_deref().unwrap_or(&config.settings);
         let hook = config.hook.as_ref().map(Hooked::next).unwrap_or_default();
-        let mut timer = Timer::start(timeouts.total, hook);
+        let mut timer = Timer::start(settings.timeouts.total, hook);
         let mut history = Vec::new();
         loop {
             let Request { method, url, headers, .. } = &*request;
-            timer.tell(SignalKind::RequestStart { method, url, headers });
-            let sent = self.inner.send(&mut request, own, timeouts, &mut timer).await;
+            let proxy = self.inner.proxy(settings, url);
+            timer.tell(SignalKind::RequestStart { method, url, headers, proxy });
+            let sent = self.inner.send(&mut request, settings, &mut timer).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);
-            let response = ResponseView(&start.head);
+            let response = &start.head;
             let goes_on = (start.head.status == StatusCode::EXPECTATION_FAILED
                 && without_expectation(&mut request, &mut lease))
-                || follow(&mut request, &start.head, &mut history, own, config)
+                || follow(&mut request, &start.head, &mut history, settings)
                     .map_err(|error| told(error, &request, &timer))?;
             if goes_on {
                 timer.tell(SignalKind::RequestRedirect { response });
@@ -124,9 +123,9 @@ impl Client {
             timer.tell(SignalKind::RequestEnd { response });
             request.body = Body::empty();
             let limits = BodyLimits {
-                wait: timeouts.read,
-                bytes: own.and_then(|own| own.max_body_bytes).unwrap_or(config.max_body_bytes),
-                ratio: decompress.then_some(config.max_ratio),
+                wait: settings.timeouts.read,
+                bytes: settings.max_body_bytes,
+                ratio: settings.decompress.then_some(config.max_ratio),
             };
             return Response::new(request, start, lease, timer, limits, history);
         }
@@ -138,11 +137,11 @@ impl Inner {
     async fn send(
         &self,
         request: &mut Request,
-        own: Option<&Settings>,
-        timeouts: &Timeouts,
+        settings: &Settings,
         timer: &mut Timer,
     ) -> Result<(Box<ResponseStart>, Lease)> {
-        let proxy = self.proxy(own, &request.url);
+        let timeouts = &settings.timeouts;
+        let proxy = self.proxy(settings, &request.url);
         let parts = target::split(&request.url);
         let mut lease = {
             let host = pool_name(&request.url, parts, proxy)?;
@@ -164,8 +163,9 @@ impl Inner {
             }
             self.pool.count(|stats| stats.requests += 1);
             let body = request.body.for_sending();
+            let config = &self.config;
             let begun =
-                request_head::begin(&mut lease, request, parts, body, own, proxy, &self.config);
+                request_head::begin(&mut lease, request, parts, body, settings, proxy, config);
             let sent = match begun {
                 Ok(()) => exchange(&mut lease, timeouts, timer).await,
                 Err(error) => Err(error),
@@ -188,9 +188,9 @@ impl Inner {
     }
 
     /// The proxy that requests to `url` go through, if any.
-    fn proxy<'a>(&'a self, own: Option<&'a Settings>, url: &Url) -> Option<&'a Proxy> {
-        match own.and_then(|own| own.proxy.as_ref()) {
-            Some(own) => own.as_ref(),
+    fn proxy<'a>(&'a self, settings: &'a Settings, url: &Url) -> Option<&'a Proxy> {
+        match &settings.proxy {
+            Some(proxy) => proxy.as_ref(),
             None => self.connector.proxies.find(url).map(|proxy| &**proxy),
         }
     }
@@ -256,13 +256,12 @@ async fn finish(start: &ResponseStart, lease: &mut Lease, timer: &mut Timer) {
     let mut over = start.first.last || facts.close || !ends_by_itself;
     let mut left = REDIRECT_BODY_BYTES;
     while !over && lease.body_left().unwrap_or(0) <= left {
-        let mut seen = 0;
-        let step = timer.within(Phase::Body, Some(REDIRECT_BODY_TIME), |cx| {
-            lease.poll_body_with(cx, &mut |data| seen += data.len() as u64)
-        });
-        over = !matches!(step.await, Ok(Ok(None)));
-        left = left.saturating_sub(seen);
-        over |= left == 0;
+        let limit = Some(REDIRECT_BODY_TIME);
+        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, |cx| lease.poll_body(cx)).await else {
+            return;
+        };
+        left = left.saturating_sub(piece.data.len() as u64);
+        over = piece.last || left == 0;
     }
 }
 
@@ -271,19 +270,17 @@ fn follow(
     request: &mut Request,
     head: &ResponseHead,
     history: &mut Vec<Hop>,
-    own: Option<&Settings>,
-    config: &Config,
+    settings: &Settings,
 ) -> Result<bool> {
     if !head.status.is_redirection() {
         return Ok(false);
     }
-    let limit = own.and_then(|own| own.redirects).unwrap_or(config.redirects);
+    let limit = settings.redirects;
     let Some(location) = redirect::location(head).filter(|_| limit > 0) else { return Ok(false) };
     let (from, status) = (request.url.clone(), head.status);
     let to = redirect::target(&from, location)?;
-    let policy: Option<&Policy> = own.and_then(|own| own.redirect_policy.as_ref());
     let redirect = Redirect { status, from: &from, to: &to, history };
-    if policy.or(config.redirect_policy.as_ref()).is_some_and(|policy| !policy(&redirect)) {
+    if settings.redirect_policy.as_ref().is_some_and(|policy| !policy(&redirect)) {
         return Ok(false);
     }
     if history.len() == limit {

@@ -17,30 +17,23 @@ mod response;
 // A file is named the same way whichever room it is in.
 use extras::{
     body, config, connect, connector, decode, error, file, hooks, hop, request, request_head,
-    resolve, retry, secret, shared, socket, stats, target, timeout, tls, transport, upgrade,
-    url_text,
+    resolve, retry, secret, shared, stats, target, timeout, transport, upgrade, url_text,
 };
 use extras::{multipart, proxy, redirect};
 
 pub use body::Body;
 pub use bytes::Bytes;
 pub use client::Client;
-#[cfg(feature = "charset")]
-pub use encoding_rs;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use extras::builder::ClientBuilder;
-#[cfg(feature = "charset")]
-pub use extras::charset::{ENCODING_BYTES, decode as decode_text, join_url, text_encoding};
 #[cfg(feature = "cookies")]
 pub use extras::cookies::CookieJar;
 pub use extras::request_builder::RequestBuilder;
-#[cfg(feature = "charset")]
-pub use extras::text_reader::TextReader;
-pub use hooks::{Hook, ResponseView, Signal, SignalKind};
+pub use hooks::{Hook, Signal, SignalKind};
 pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
-pub use proto::{CloseReason, is_secret};
+pub use proto::{CloseReason, ResponseHead, is_secret};
 pub use proxy::Proxy;
 pub use request::Request;
 pub use resolve::{Lookup, Resolve};
@@ -48,12 +41,20 @@ pub use response::Response;
 pub use retry::RetryPolicy;
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use secret::{redact, redact_field, redact_url};
+pub use secret::{HIDDEN, redact, redact_field, redact_url};
 pub use stats::Stats;
-pub use target::IntoUrl;
+pub use target::{IntoUrl, basic_auth, take_userinfo};
 pub use timeout::Timeouts;
 pub use upgrade::Upgraded;
 pub use url::{self, Url};
+#[cfg(feature = "charset")]
+pub use {
+    encoding_rs,
+    extras::charset::{
+        ENCODING_BYTES, decode as decode_text, join_url, text_encoding, xml_encoding,
+    },
+    extras::text_reader::TextReader,
+};
 pub use {futures_core, futures_io};
 
 /// What only the fuzz targets reach.

@@ -2,7 +2,7 @@
 
 use crate::connection::{ResponseStart, Trailers};
 use crate::decode::Decoder;
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::hop::Hop;
 use crate::pool::Lease;
@@ -13,7 +13,7 @@ use crate::upgrade::Upgraded;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -188,7 +188,7 @@ impl Response {
     /// taken.
     ///
     /// # Errors
-    /// [`ErrorKind::Protocol`] for a body that was cut short, after all that came of it; a timeout
+    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol) for a body that was cut short, after all that came of it; a timeout
     /// if nothing came for too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_chunk(cx)).await
@@ -239,48 +239,21 @@ impl Response {
         })
     }
 
-    /// Shows each run of bytes of the rest of the body to `sink`, without a copy where there is no
-    /// content coding to be taken off.
+    /// Shows each piece of the rest of the body to `sink`.
     ///
     /// # Errors
     /// As [`Response::chunk`]; what came before the error has been shown.
-    pub fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> impl Future<Output = Result<()>> {
-        poll_fn(move |cx| self.poll_with(cx, &mut sink))
-    }
-
-    fn poll_with(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<()>> {
-        loop {
-            if self.decoder.is_some() || self.is_tunnel() || !self.unread.is_empty() {
-                match ready!(self.poll_chunk(cx))? {
-                    Some(bytes) => sink(&bytes),
-                    None => return Poll::Ready(Ok(())),
-                }
-                continue;
-            }
-            if let Some(first) = self.take_first() {
-                sink(&first);
-            }
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-            let mut bytes = 0;
-            let mut count = |run: &[u8]| {
-                bytes += run.len();
-                sink(run);
-            };
-            let step = stream.poll(cx, |lease, cx| lease.poll_body_with(cx, &mut count));
-            let step = ready!(step);
-            stream.timer.tell(SignalKind::ResponseChunkReceived { bytes });
-            match step {
-                Ok(Some(trailers)) => self.end(trailers),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
-            }
+    pub async fn read_with(mut self, mut sink: impl FnMut(&[u8])) -> Result<()> {
+        while let Some(piece) = self.chunk().await? {
+            sink(&piece);
         }
+        Ok(())
     }
 
     /// The raw stream, if the server has switched protocols (101), or opened a tunnel.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if it has not.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if it has not.
     pub fn upgrade(self) -> Result<Upgraded> {
         let tunnel = match self.stream {
             Some(stream) if stream.lease.is_tunnel() => stream.lease.into_connection(),
@@ -289,7 +262,7 @@ impl Response {
         let Some((transport, first)) = tunnel.and_then(|connection| connection.into_tunnel())
         else {
             let reason = format!("status {} switches no protocol", self.start.head.status.as_u16());
-            let error = Error::new(ErrorKind::InvalidRequest(reason));
+            let error = Error::invalid_request(reason);
             return Err(error.for_request(&self.request.method, &self.request.url));
         };
         Ok(Upgraded::new(transport, first))

@@ -9,77 +9,69 @@ use mainspring_examples::experiments::{ALL, Experiment, keep_panics, panics, tol
 use mainspring_examples::failure::{Failure, print};
 use mainspring_examples::trace;
 use mainspring_microscope::page;
+use textwrap::fill;
 
-const USAGE: &str = "usage: experiment list | experiment NN... [--real] [--out FILE] [--no-question]
-
-  list           all experiments
-  NN...          runs these experiments in turn and writes a page of each: the question, the source of the
-                 wrong and the mended program, and both runs beside each other
-  --real         on the real clock instead of a virtual one
-  --out FILE     where to write the page of one experiment (experiment-NN.html, or what MAINSPRING_TRACE
-                 names); .json: the data of its first run
-  --no-question  does not ask what will happen, which it never does without a terminal";
+const USAGE: &str = include_str!("../cli/help/experiment.txt");
 
 /// Columns of prose.
 const WIDTH: usize = 80;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let choice = match understood(&arguments) {
-        Ok(choice) => choice,
-        Err(message) => {
-            eprintln!("experiment: {message}");
-            return ExitCode::from(2);
-        }
+    let (ended, code) = match understood(&arguments) {
+        Ok(choice) => (run(&choice), 1),
+        Err(message) => (Err(Failure::Said(message)), 2),
     };
-    match run(&choice) {
+    match ended {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Said(message)) => {
             eprintln!("experiment: {message}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
 /// What is to be done.
-enum Choice {
-    List,
-    Help,
-    Experiments { which: Vec<&'static Experiment>, asks: bool, real: bool, out: Option<String> },
+#[derive(Default)]
+struct Choice {
+    lists: bool,
+    helps: bool,
+    which: Vec<&'static Experiment>,
+    asks: bool,
+    real: bool,
+    out: Option<String>,
 }
 
 fn understood(arguments: &[String]) -> Result<Choice, String> {
-    let mut which = Vec::new();
-    let mut out = None;
-    let mut real = false;
-    let mut asks = stdin().is_terminal();
+    let mut choice = Choice { asks: stdin().is_terminal(), ..Choice::default() };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "list" => return Ok(Choice::List),
-            "-h" | "--help" => return Ok(Choice::Help),
-            "--real" => real = true,
-            "--no-question" => asks = false,
-            "--out" => out = Some(rest.next().ok_or("--out needs a file")?.clone()),
-            text => which.push(numbered(text)?),
+            "list" => choice.lists = true,
+            "-h" | "--help" => choice.helps = true,
+            "--real" => choice.real = true,
+            "--no-question" => choice.asks = false,
+            "--out" => choice.out = Some(rest.next().ok_or("--out needs a file")?.clone()),
+            text => choice.which.push(numbered(text)?),
         }
     }
-    match which.len() {
-        0 => Err(USAGE.into()),
-        1 => {
-            let asked = || trace::asked().map(|path| path.to_string_lossy().into_owned());
-            Ok(Choice::Experiments { which, asks, real, out: out.or_else(asked) })
-        }
-        _ if out.is_some() => {
+    match choice.which.len() {
+        0 if !choice.lists && !choice.helps => Err(USAGE.trim_end().into()),
+        2.. if choice.out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
         }
-        _ => Ok(Choice::Experiments { which, asks, real, out }),
+        1 => {
+            let asked = || trace::asked().map(|path| path.to_string_lossy().into_owned());
+            choice.out = choice.out.or_else(asked);
+            Ok(choice)
+        }
+        _ => Ok(choice),
     }
 }
 
 fn numbered(text: &str) -> Result<&'static Experiment, String> {
     let number = text.parse::<u32>().ok();
-    ALL.iter().find(|known| Some(known.number) == number).ok_or_else(|| {
+    ALL.iter().find(|known| Some(known.words.number) == number).ok_or_else(|| {
         format!(
             "{text:?} is neither an option nor an experiment: those are 1 to {}, see `experiment list`",
             ALL.len()
@@ -88,49 +80,47 @@ fn numbered(text: &str) -> Result<&'static Experiment, String> {
 }
 
 fn run(choice: &Choice) -> Result<(), Failure> {
-    match choice {
-        Choice::List => list(),
-        Choice::Help => print(&format!("{USAGE}\n")),
-        Choice::Experiments { which, asks, real, out } => {
-            keep_panics();
-            for (n, experiment) in which.iter().enumerate() {
-                if n > 0 {
-                    print("\n")?;
-                }
-                let page = format!("experiment-{:02}.html", experiment.number);
-                perform(experiment, *asks, *real, out.as_ref().unwrap_or(&page))?;
-            }
-            Ok(())
-        }
+    if choice.helps || choice.lists {
+        return if choice.helps { print(USAGE) } else { list() };
     }
+    keep_panics();
+    for (n, experiment) in choice.which.iter().enumerate() {
+        if n > 0 {
+            print("\n")?;
+        }
+        perform(experiment, choice)?;
+    }
+    Ok(())
 }
 
 fn list() -> Result<(), Failure> {
-    let mut all: Vec<_> = ALL.iter().collect();
-    all.sort_by_key(|experiment| experiment.number);
-    let line = |Experiment { number, idea, finding, .. }: &Experiment| {
-        format!("{number:>2}  {idea:<72} {}\n", finding.word())
+    let line = |Experiment { words, programs }: &Experiment| {
+        let (number, idea, finding) = (words.number, &words.idea, programs.finding.word());
+        format!("{number:>2}  {idea:<72} {finding}\n")
     };
-    print(&all.into_iter().map(line).collect::<String>())
+    print(&ALL.iter().map(line).collect::<String>())
 }
 
-fn perform(experiment: &Experiment, asks: bool, real: bool, out: &str) -> Result<(), Failure> {
-    let program = wrapped(&format!("The program: {}", experiment.program));
-    print(&format!("{}\n\n{program}\n\n{}\n", experiment.heading(), wrapped(experiment.question)))?;
-    for (n, answer) in (1..).zip(experiment.answers) {
+fn perform(experiment: &Experiment, choice: &Choice) -> Result<(), Failure> {
+    let words = &experiment.words;
+    let page = format!("experiment-{:02}.html", words.number);
+    let out = choice.out.as_ref().unwrap_or(&page);
+    let program = fill(&format!("The program: {}", words.program), WIDTH);
+    print(&format!("{}\n\n{program}\n\n{}\n", experiment.heading(), fill(&words.question, WIDTH)))?;
+    for (n, answer) in (1..).zip(&words.answers) {
         print(&format!("  {n}  {answer}\n"))?;
     }
-    let guess = if asks { ask(experiment.answers.len(), &mut stdin().lock())? } else { None };
-    let broken = experiment.run_broken(real);
+    let guess = if choice.asks { ask(words.answers.len(), &mut stdin().lock())? } else { None };
+    let broken = experiment.run_broken(choice.real);
     let happened = told("what happened", &broken, &panics());
-    let mended = experiment.run_mended(real);
+    let mended = experiment.run_mended(choice.real);
     let instead = told("mended", &mended, &panics());
     let verdict = match guess {
-        Some(guess) if guess == experiment.right => "Right",
+        Some(guess) if guess == words.right => "Right",
         Some(_) => "Not so",
         None => "The answer",
     };
-    let because = wrapped(experiment.because);
+    let because = fill(&words.because, WIDTH);
     print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
     if out.ends_with(".json") {
         trace::write(Path::new(out), &[broken])?;
@@ -157,23 +147,6 @@ fn ask(answers: usize, input: &mut impl BufRead) -> Result<Option<usize>, Failur
             _ => print(&format!("{guess:?} is none of the answers.\n"))?,
         }
     }
-}
-
-/// A text in lines that fit into a terminal of the usual width.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one at least");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            line.push(' ');
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

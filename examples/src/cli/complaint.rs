@@ -4,15 +4,14 @@ use std::ffi::OsStr;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use mainspring_http::{HIDDEN, redact};
 
 use super::Cli;
-use crate::credentials::{HIDDEN, without_userinfo};
 
 /// What to print, and the exit code, for a command line that was not taken, of which `first` is the
 /// first argument.
 ///
 /// Help and version go out as they are, with code 0; a mistake becomes one line with code 2.
-#[must_use]
 pub fn complaint(error: &clap::Error, first: Option<&OsStr>) -> (String, u8) {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),
@@ -39,10 +38,13 @@ fn without_secrets(error: &clap::Error) -> String {
         message = message.replace(&format!("'{value}'"), &format!("'{shown}{HIDDEN}'"));
     }
     for (_, said) in error.context() {
-        if let ContextValue::String(text) = said
-            && text.contains('@')
-        {
-            message = message.replace(text, &without_userinfo(text));
+        if let ContextValue::String(text) = said {
+            // A blank would end an address, and a password may hold one.
+            let shown = match text.contains('@') {
+                true => redact(&text.replace(char::is_whitespace, "")),
+                false => redact(text),
+            };
+            message = message.replace(text, &shown);
         }
     }
     message

@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use http::HeaderValue;
+use clap::Args;
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
-use super::values::{
-    Seeds, Via, at_least_one, depth, header, header_value, proxy, regex, seed, seeds, selector,
-    share, user,
-};
+use super::sending::Sending;
+use super::values::{Seeds, at_least_one, depth, regex, seed, seeds, selector, share};
 use super::workers::Sharing;
-use crate::credentials::{Audience, Credentials, Field};
+use crate::crawl::scope::Reach;
+use crate::credentials::{Audience, Credentials};
 use crate::links::Nofollow;
 use crate::trace::asks_live;
 use crate::value::{bytes, duration};
@@ -22,13 +20,7 @@ use crate::value::{bytes, duration};
 /// `crawl fetch`.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = "\
-Examples:
-  crawl fetch http://localhost:8000/a http://localhost:8000/b
-  crawl fetch http://localhost:8000/ --depth 2 --pages 50 --select 'h1, h2'
-  crawl fetch http://localhost:8000/ --select a --attr href
-  crawl fetch http://localhost:8000/ -H 'Accept-Language: de' --timeout 5s
-  crawl fetch 'http://localhost:8080/api/movie/[1-100]' --out movies --json")]
+#[command(after_help = include_str!("help/fetch.txt"))]
 pub struct Fetch {
     /// What to fetch; [1-100] stands for each of these numbers
     #[arg(value_name = "URL", required = true, value_parser = seeds)]
@@ -56,15 +48,7 @@ pub struct Fetch {
 /// `crawl site`.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = "\
-Examples:
-  crawl site http://localhost:8000/ --out mirror --bodies
-  crawl site http://localhost:8000/ --sitemap http://localhost:8000/sitemap.xml --depth 0
-  crawl site --seeds urls.txt --scope subdomains --exclude '\\?print=' --for 10m
-  crawl site http://localhost:8000/ --resume crawl.journal --out mirror
-                                   a run that was stopped or killed goes on where it was
-  crawl site http://localhost:8000/ --via env
-                                   by workers on any machine: see crawl worker --help")]
+#[command(after_help = include_str!("help/site.txt"))]
 pub struct Site {
     /// Where to begin
     #[arg(value_name = "URL", value_parser = seed)]
@@ -72,7 +56,7 @@ pub struct Site {
     pub urls: Vec<Url>,
     /// Begin at the URLs in this file, one in each line; - is standard input
     #[arg(long, value_name = "FILE")]
-    pub seeds: Option<PathBuf>,
+    pub seeds: Option<String>,
     /// Begin at the pages that this sitemap lists; may be given several times
     #[arg(long, value_name = "URL", value_parser = seed)]
     pub sitemap: Vec<Url>,
@@ -126,17 +110,6 @@ pub struct Site {
     pub asking: Asking,
 }
 
-/// Which links to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Reach {
-    /// Those to the hosts and ports of the beginning
-    Host,
-    /// Those to the hosts of the beginning and to whatever is below them
-    Subdomains,
-    /// All
-    Any,
-}
-
 /// How to ask for pages, and what to do with them.
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Asking and keeping")]
@@ -165,31 +138,15 @@ pub struct Asking {
     /// Watch the loop at work: hold it, step it, ask it why; without a terminal, a line a second
     #[arg(long)]
     pub live: bool,
-    /// Send this header with every request, one that authenticates to the hosts and ports of the
-    /// command line only; without a value, send none of that name; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<Field>,
-    /// Authenticate to the hosts and ports of the command line with a name and a password
-    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
-    pub user: Option<(String, String)>,
+    /// What to send with a request, and through what.
+    #[command(flatten)]
+    pub sending: Sending,
     /// Send credentials to this host too: HOST, HOST:PORT or https://HOST; may be given several times
     #[arg(long, value_name = "HOST", value_parser = Audience::parse)]
     pub credentials_for: Vec<Audience>,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Via>,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
     /// Keep the cookies that sites set, and send them back, until the end of the run
     #[arg(long)]
     pub cookies: bool,
-    /// Trust the certificates in this file (PEM) too
-    #[arg(long, value_name = "FILE")]
-    pub cacert: Option<PathBuf>,
     /// DANGEROUS: take any certificate for good
     #[arg(long)]
     pub danger_accept_invalid_certs: bool,
@@ -214,8 +171,8 @@ impl Asking {
 
     /// The header fields to send; which origins the credentials among them are for is still to be
     /// told.
-    #[must_use]
     pub fn credentials(&self) -> Credentials {
-        Credentials::new(&self.header, self.user.as_ref(), &self.credentials_for)
+        let Sending { header, user, .. } = &self.sending;
+        Credentials::new(header, user.as_ref(), &self.credentials_for)
     }
 }

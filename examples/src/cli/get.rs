@@ -4,33 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use http::{HeaderValue, Method};
+use http::Method;
 use url::Url;
 
-use super::values::{Via, header, header_value, limit, proxy, seed, user};
-use crate::credentials::Field;
+use super::sending::Sending;
+use super::values::{limit, seed};
 
 /// `crawl get`.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  crawl get -i http://localhost:8080/hello
-  crawl get -v -d name=value http://localhost:8000/form
-  crawl get -o page.html -w '%{http_code} %{time_total}\\n' http://localhost:8080/detail/7
-  crawl get --compressed -m 10 -x localhost:3128 http://localhost:8080/
-What -w knows: http_code http_version url_effective num_redirects content_type remote
-               size_download time_namelookup time_connect time_appconnect time_pretransfer
-               time_starttransfer time_total
-Not as with curl:
-  every failure is exit code 1, a mistake in the command line 2
-  without -m, five minutes are the limit
-  -d @FILE sends the file as it is, line ends too, as --data-binary does; -H and -w read no file
-  -H 'Host:' removes nothing: HTTP/1.1 asks for one
-  -X holds for the first request; redirects change it as the standard says
-  -o's file appears once it is whole; -m also takes units, as in 250ms or 2m
-  -v and --har show *** for credentials and cookies
-  on a terminal, characters that could steer it are shown as escapes
-  proxies come from -x alone, and neither .curlrc nor .netrc is read")]
+#[command(after_help = include_str!("help/get.txt"))]
 pub struct Get {
     /// What to ask for
     #[arg(value_name = "URL", value_parser = seed)]
@@ -47,36 +29,21 @@ pub struct Get {
     /// Send this as the body, and POST; @FILE for a file's content, @- for standard input
     #[arg(short, long, value_name = "DATA")]
     pub data: Vec<String>,
-    /// Send this header; without a value ('Accept:'), none of that name; may be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<Field>,
+    /// What to send with a request, and through what.
+    #[command(flatten)]
+    pub sending: Sending,
     /// Ask for a compressed answer and unpack it; without this, the body is kept as it is sent
     #[arg(long)]
     pub compressed: bool,
-    /// Call yourself this
-    #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
-    pub user_agent: Option<HeaderValue>,
-    /// Authenticate with a name and a password
-    #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
-    pub user: Option<(String, String)>,
     /// Write the body to this file, which appears once it is whole; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
-    pub proxy: Option<Via>,
-    /// Write what was asked and answered, with timings, to this file as HAR 1.2
-    #[arg(long, value_name = "FILE")]
-    pub har: Option<PathBuf>,
     /// Follow redirects, up to 50
     #[arg(short = 'L', long)]
     pub location: bool,
     /// Fail on a status from 400 on
     #[arg(short, long)]
     pub fail: bool,
-    /// Trust the certificates in this file (PEM) too
-    #[arg(long, value_name = "FILE")]
-    pub cacert: Option<PathBuf>,
     /// DANGEROUS: take any certificate for good
     #[arg(short = 'k', long)]
     pub insecure: bool,

@@ -9,49 +9,22 @@ use clap::{Args, Parser, Subcommand};
 mod complaint;
 mod gathering;
 mod get;
+mod proxies;
+mod sending;
 mod values;
 mod workers;
 
 use crate::value::duration;
 pub use complaint::complaint;
-pub use gathering::{Asking, Fetch, Reach, Site};
+pub use gathering::{Asking, Fetch, Site};
 pub use get::Get;
-pub use values::{Seeds, Via, seed};
+pub use values::{Seeds, seed};
 use values::{at_least_one, page_count};
 pub use workers::{Redis, Send, Sharing, Worker};
 
-/// What may hold a secret shows nothing of itself.
-macro_rules! opaque {
-    ($($name:ident)*) => {
-        $(impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name)).finish_non_exhaustive()
-            }
-        })*
-    };
-}
-
-opaque!(Asking Fetch Get Seeds Site);
-
-const EXAMPLES: &str = "\
-Examples:
-  crawl                                     crawl the demo site: 100 movies, each a second late
-  crawl --pages 1000 --concurrency 1000     the same with a thousand
-  crawl --out movies                        keep them: movies.jsonl, movies.csv, {id}.json
-  crawl --delay 50ms --states | less        watch every task change its state
-  crawl --trace run.html                    every step of the loop, on a page for the browser
-  crawl --delay 2s --live                   watch the loop at work, hold it, step it
-  crawl compare                             five ways of waiting, side by side
-  crawl sweep                               from 1 to 10,000 pages at once
-  crawl serve --listen 127.0.0.1:8080       the slow site alone
-  crawl fetch http://127.0.0.1:8080/ --depth 1 --select 'a.title'
-  crawl site http://127.0.0.1:8080/ --out mirror --bodies --resume crawl.journal
-  crawl get -v http://127.0.0.1:8080/hello/World
-  crawl worker --help                       share the work over machines, from the beginning";
-
 /// Crawls a slow site on one thread, and shows what that takes
-#[derive(Debug, Parser)]
-#[command(name = "crawl", version, after_help = EXAMPLES)]
+#[derive(Parser)]
+#[command(name = "crawl", version, after_help = include_str!("help/crawl.txt"))]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(allow_negative_numbers = true)]
 pub struct Cli {
@@ -64,7 +37,7 @@ pub struct Cli {
 }
 
 /// What `crawl` can do besides the demo.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Run the slow site alone, until Ctrl-C
     Serve(Serve),
@@ -87,7 +60,7 @@ pub enum Command {
 }
 
 /// The demo: crawls the embedded site from its front page to the last movie.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Demo {
     /// The site.
     #[command(flatten)]
@@ -114,7 +87,7 @@ pub struct Demo {
 }
 
 /// What the embedded site is like.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Args)]
 pub struct SiteArgs {
     /// How many movies the site has
     #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
@@ -126,7 +99,7 @@ pub struct SiteArgs {
 }
 
 /// `crawl serve`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Serve {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -140,7 +113,7 @@ pub struct Serve {
 }
 
 /// `crawl compare`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Compare {
     /// How many pages to fetch in each way
     #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
@@ -158,7 +131,7 @@ pub struct Compare {
 }
 
 /// `crawl sweep`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Sweep {
     /// How many pages to fetch at once, one run for each
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = at_least_one)]
@@ -171,7 +144,7 @@ pub struct Sweep {
 }
 
 /// `crawl page`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Page {
     /// Traces, as written by `--trace run.json` or `MAINSPRING_TRACE=run.json`
     #[arg(value_name = "TRACE", required = true, num_args = 1..=3)]
@@ -182,6 +155,13 @@ pub struct Page {
     /// Quote the lines in which tasks were spawned and spans written, of the source below this directory
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
+}
+
+/// It may hold a secret, and shows nothing of itself.
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

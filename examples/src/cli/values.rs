@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use mainspring_http::{Proxy, is_secret};
+use mainspring_http::{is_secret, redact};
 use regex_lite::Regex;
 use scraper::Selector;
 use url::Url;
 
 use crate::credentials::Field;
+use crate::text::shortened;
 use crate::value::duration;
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
@@ -39,12 +40,59 @@ fn from<N: TryFrom<u64>>(least: u64, text: &str) -> Result<N, String> {
 /// # Errors
 /// Half a sentence on what is wrong with it.
 pub fn seed(text: &str) -> Result<Url, String> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match meant(text) {
+        Some(meant) if meant.ends_with("://") => return Err("it names no host".to_owned()),
+        Some(meant) => {
+            let meant = shortened(&redact(&meant), 200);
+            return Err(format!("its scheme is misspelt; did you mean {meant}?"));
+        }
+        None => {}
+    }
+    // What stands in a path or a query is no scheme of the whole.
+    let has_scheme =
+        text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+    let whole = if has_scheme { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).map_err(|error| error.to_string())?;
     match url.scheme() {
+        // By the name and the colon it authenticates (RFC 7617 §2).
+        "http" | "https" if url.username().to_ascii_uppercase().contains("%3A") => {
+            Err("its user name holds a colon".to_owned())
+        }
         "http" | "https" => Ok(url),
         other => Err(format!("{other} is not http or https")),
     }
+}
+
+/// The URL that is meant by a text whose scheme is misspelt, or not set off as one is: `htps://h`,
+/// `http:/h`, `https//h`, `http://http://h`. A name with a port (`htp:81`) and one with a password
+/// are none.
+fn meant(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (word, rest) = text.split_at(text.find(|c: char| !c.is_ascii_alphabetic())?);
+    let target = rest.trim_start_matches([':', ';', '/', '\\', '.', ',', ' ']);
+    let marks = &rest[..rest.len() - target.len()];
+    let word = word.to_ascii_lowercase();
+    let scheme = if word.contains('s') { "https" } else { "http" };
+    let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_port = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_digit());
+    if marks == ":" && (is_port || authority.contains('@')) {
+        return None;
+    }
+    let is_meant = match strsim::damerau_levenshtein(&word, scheme) {
+        0 if marks.starts_with("://") => return doubled(target),
+        0 => marks.contains([':', ';', '/', '\\']),
+        1 => marks.contains([':', ';']) || marks.contains("//"),
+        _ => word.is_empty() && marks.starts_with(':'),
+    };
+    is_meant.then(|| format!("{scheme}://{target}"))
+}
+
+/// The URL that stands where the host of another should.
+fn doubled(target: &str) -> Option<String> {
+    let (scheme, rest) = target.split_at(target.find(|c: char| !c.is_ascii_alphabetic())?);
+    let is_doubled =
+        ["http", "https"].contains(&scheme) && rest.trim_start_matches(':').starts_with("//");
+    is_doubled.then(|| format!("{scheme}://{}", rest.trim_start_matches([':', '/'])))
 }
 
 /// The most URLs that one range may stand for.
@@ -98,30 +146,6 @@ pub(super) fn header(text: &str) -> Result<Field, String> {
 
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| "holds a character that no header may".to_owned())
-}
-
-/// A proxy of the command line.
-#[derive(Clone, Debug)]
-pub struct Via {
-    /// The proxy.
-    pub proxy: Proxy,
-    /// Whether it is given whole requests for `http`, and not asked for a tunnel.
-    pub takes_requests: bool,
-    /// Whether it is given a name and a password.
-    pub with_password: bool,
-}
-
-/// A proxy; without a scheme it is one for HTTP, and then without a port at 1080, as with curl.
-pub(super) fn proxy(text: &str) -> Result<Via, String> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let mut url = Url::parse(&whole).map_err(|error| error.to_string())?;
-    if url.port().is_none() && !whole.trim_end_matches('/').ends_with(":80") && whole != text {
-        url.set_port(Some(1080)).map_err(|()| "it names no host")?;
-    }
-    let takes_requests = url.scheme() == "http";
-    let with_password = !url.username().is_empty() || url.password().is_some();
-    let proxy = Proxy::new(url).map_err(|error| error.to_string())?.named_by("--proxy");
-    Ok(Via { proxy, takes_requests, with_password })
 }
 
 /// A limit of time as curl takes it: seconds, or with a unit; 0 is none.

@@ -11,7 +11,7 @@ use mainspring_microscope::Recorder;
 use url::Url;
 
 use crate::cli::Compare;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, print, success_if};
 use crate::machine::raise_descriptor_limit;
 use crate::options::Options;
 use crate::report::bars::bar;
@@ -22,12 +22,34 @@ use crate::trace;
 use crate::value::{Count, Took};
 use crate::web::Web;
 
-/// One way of waiting, measured.
-struct Measured {
+/// One way of waiting.
+struct Way {
     name: String,
-    took: Duration,
-    failures: usize,
+    /// Why it takes as long as it does.
     why: String,
+    /// Fetches all pages; returns how many failed.
+    fetch: fn(&Work<'_>) -> Result<usize, Failure>,
+    /// Whether its loop is on the page of the run. The page has room for three: the loop of the
+    /// pool does nothing but wait for its threads, and one of several looks like one alone.
+    shown: bool,
+}
+
+/// What each way is to fetch, and what records how it does.
+struct Work<'a> {
+    site: SocketAddr,
+    args: &'a Compare,
+    recorder: Option<&'a Recorder>,
+}
+
+impl Work<'_> {
+    fn runtime(&self, name: &'static str) -> Result<Runtime, Failure> {
+        let builder = Runtime::builder().name(name).blocking_threads(self.args.threads);
+        trace::runtime(trace::recorded(builder, self.recorder))
+    }
+
+    fn urls(&self) -> impl Iterator<Item = Url> {
+        urls(self.site, self.args.pages as usize)
+    }
 }
 
 /// Fetches the same pages in each way and prints a table with bars.
@@ -39,55 +61,37 @@ pub fn run(args: &Compare) -> Result<ExitCode, Failure> {
     check_room(args.pages as usize, limit)?;
     let site = Site { count: args.pages, delay: args.delay };
     let site = Host::start(site, args.pages as usize, limit)?;
-    let (address, pages) = (site.address(), args.pages);
     let (mut measured, mut runs) = (Vec::new(), Vec::new());
-    for Way { name, why, fetch, shown } in ways(args) {
+    for way in ways(args) {
         // Progress, since the slow ways take a while.
-        writeln!(io::stderr(), "{name}: {pages} pages …").unwrap_or_default();
-        let recorder = (shown && args.trace.is_some()).then(Recorder::default);
+        writeln!(io::stderr(), "{}: {} pages …", way.name, args.pages).unwrap_or_default();
+        let recorder = (way.shown && args.trace.is_some()).then(Recorder::default);
         let start = Instant::now();
-        let failures = fetch(address, args, recorder.as_ref())?;
-        runs.extend(recorder.map(|recorder| recorder.trace().titled(name.as_str())));
-        measured.push(Measured { name, took: start.elapsed(), failures, why });
+        let work = Work { site: site.address(), args, recorder: recorder.as_ref() };
+        let failures = (way.fetch)(&work)?;
+        runs.extend(recorder.map(|recorder| recorder.trace().titled(&*way.name)));
+        measured.push((way, start.elapsed(), failures));
     }
     print(&report(args, &measured))?;
     if let Some(path) = &args.trace {
         trace::write(path, &runs)?;
         print(&format!("\n  three of these loops side by side: {}\n", path.display()))?;
     }
-    let failed = measured.iter().any(|way| way.failures > 0);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(success_if(measured.iter().all(|(_, _, failures)| *failures == 0)))
 }
 
-fn report(args: &Compare, measured: &[Measured]) -> String {
-    let longest = measured.iter().map(|way| way.took).max().unwrap_or_default().as_secs_f64();
-    let pages = Count(u64::from(args.pages));
+fn report(args: &Compare, measured: &[(Way, Duration, usize)]) -> String {
+    let longest = measured.iter().map(|(_, took, _)| *took).max().unwrap_or_default();
     let mut table = Table::new(["way of waiting", "time", "pages/s", "failed", ""], 1);
-    for way in measured {
-        let seconds = way.took.as_secs_f64();
-        table.row([
-            way.name.clone(),
-            Took(way.took).to_string(),
-            format!("{:.0}", f64::from(args.pages) / seconds),
-            Count(way.failures as u64).to_string(),
-            bar(seconds, longest),
-        ]);
+    let mut reasons = String::new();
+    for (Way { name, why, .. }, took, failures) in measured {
+        let per_second = format!("{:.0}", f64::from(args.pages) / took.as_secs_f64());
+        let bar = bar(took.as_secs_f64(), longest.as_secs_f64());
+        table.row([name, &Took(*took), &per_second, &Count(*failures as u64), &bar]);
+        reasons += &format!("  {name}: {why}.\n");
     }
-    let why: String =
-        measured.iter().map(|way| format!("  {}: {}.\n", way.name, way.why)).collect();
-    format!("  {pages} pages, {} before each answer\n\n{table}\n{why}", Took(args.delay))
-}
-
-/// One way of waiting.
-struct Way {
-    name: String,
-    /// Why it takes as long as it does.
-    why: String,
-    /// Fetches all pages; returns how many failed.
-    fetch: fn(SocketAddr, &Compare, Option<&Recorder>) -> Result<usize, Failure>,
-    /// Whether its loop is on the page of the run. The page has room for three: the loop of the
-    /// pool does nothing but wait for its threads, and one of several looks like one alone.
-    shown: bool,
+    let (pages, delay) = (Count(u64::from(args.pages)), Took(args.delay));
+    format!("  {pages} pages, {delay} before each answer\n\n{table}\n{reasons}")
 }
 
 fn ways(args: &Compare) -> Vec<Way> {
@@ -141,85 +145,61 @@ fn loops() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn sequential(
-    site: SocketAddr,
-    args: &Compare,
-    recorder: Option<&Recorder>,
-) -> Result<usize, Failure> {
-    let pages = args.pages;
-    let builder = Runtime::builder().name("sequential");
-    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
-        let web = Web::new(&Options { connections: 1, ..Options::default() });
+fn sequential(work: &Work<'_>) -> Result<usize, Failure> {
+    work.runtime("sequential")?.block_on(async {
+        let web = Web::new(&Options::new(1));
         let mut failures = 0;
-        for url in urls(site, pages) {
+        for url in work.urls() {
             failures += usize::from(web.get(&url).await.is_err());
         }
         Ok(failures)
     })
 }
 
-fn fake_async(
-    site: SocketAddr,
-    args: &Compare,
-    recorder: Option<&Recorder>,
-) -> Result<usize, Failure> {
-    let pages = args.pages;
-    let builder = Runtime::builder().name("fake async");
-    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
+fn fake_async(work: &Work<'_>) -> Result<usize, Failure> {
+    let site = work.site;
+    work.runtime("fake async")?.block_on(async {
         let fetch = |url: Url| {
             // What makes it fake: the body of this task never awaits anything.
             spawn_named(url.path().to_owned(), async move { blocking_get(site, url.path()) })
         };
-        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+        Ok(failed(work.urls().map(fetch).collect()).await)
     })
 }
 
-fn pool(site: SocketAddr, args: &Compare, recorder: Option<&Recorder>) -> Result<usize, Failure> {
-    let pages = args.pages;
-    let builder = Runtime::builder().name("threads").blocking_threads(args.threads);
-    trace::runtime(trace::recorded(builder, recorder))?.block_on(async {
+fn pool(work: &Work<'_>) -> Result<usize, Failure> {
+    let site = work.site;
+    work.runtime("threads")?.block_on(async {
         let fetch = |url: Url| spawn_blocking(move || blocking_get(site, url.path()));
-        Ok(failed(urls(site, pages).map(fetch).collect()).await)
+        Ok(failed(work.urls().map(fetch).collect()).await)
     })
 }
 
-fn concurrent(
-    site: SocketAddr,
-    args: &Compare,
-    recorder: Option<&Recorder>,
-) -> Result<usize, Failure> {
-    let builder = Runtime::builder().name("concurrent");
-    let mut runtime = trace::runtime(trace::recorded(builder, recorder))?;
-    Ok(runtime.block_on(all_at_once(urls(site, args.pages).collect())))
+fn concurrent(work: &Work<'_>) -> Result<usize, Failure> {
+    Ok(work.runtime("concurrent")?.block_on(all_at_once(work.urls().collect())))
 }
 
-fn one_loop_per_core(
-    site: SocketAddr,
-    args: &Compare,
-    _recorder: Option<&Recorder>,
-) -> Result<usize, Failure> {
-    let share = |core: usize| urls(site, args.pages).skip(core).step_by(loops()).collect();
+fn one_loop_per_core(work: &Work<'_>) -> Result<usize, Failure> {
+    let (site, pages) = (work.site, work.args.pages as usize);
+    let fetch_share = |core: usize| {
+        let mut runtime = trace::runtime(Runtime::builder().name(format!("core {core}")))?;
+        let share = urls(site, pages).skip(core).step_by(loops());
+        Ok(runtime.block_on(all_at_once(share.collect())))
+    };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..loops())
-            .map(|core| {
-                scope.spawn(move || {
-                    let builder = Runtime::builder().name(format!("core {core}"));
-                    let mut runtime = trace::runtime(builder)?;
-                    Ok(runtime.block_on(all_at_once(share(core))))
-                })
-            })
-            .collect();
+        let threads: Vec<_> =
+            (0..loops()).map(|core| scope.spawn(move || fetch_share(core))).collect();
         let panicked = |_| Err(Failure::Said("a loop's thread panicked".to_owned()));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).sum()
     })
 }
 
 /// Fetches pages in a task each; returns how many failed.
-async fn all_at_once(pages: Vec<Url>) -> usize {
-    let web = Web::new(&Options { connections: pages.len().max(1), ..Options::default() });
+pub(super) async fn all_at_once(pages: Vec<Url>) -> usize {
+    let web = Web::new(&Options::new(pages.len().max(1)));
     let fetch = |url: Url| {
-        let web = web.clone();
-        spawn_named(url.path().to_owned(), async move { web.get(&url).await.map(|_| ()) })
+        let (web, name) = (web.clone(), format!("fetch {}", url.path()));
+        spawn_named(name, async move { web.get(&url).await.map(|_| ()) })
     };
     failed(pages.into_iter().map(fetch).collect()).await
 }
@@ -233,7 +213,8 @@ async fn failed<E: 'static>(handles: Vec<JoinHandle<Result<(), E>>>) -> usize {
     failures
 }
 
-fn urls(site: SocketAddr, pages: u32) -> impl Iterator<Item = Url> {
+/// So many pages of the site.
+pub(super) fn urls(site: SocketAddr, pages: usize) -> impl Iterator<Item = Url> {
     let url = move |id| Url::parse(&format!("http://{site}/detail/{id}"));
     (1..=pages).map(move |id| url(id).expect("an address is a host"))
 }
@@ -258,11 +239,10 @@ mod tests {
     fn the_report_whole() {
         let args =
             Compare { pages: 100, delay: Duration::from_millis(100), threads: 10, trace: None };
-        let way = |name: &str, millis, failures| Measured {
-            name: name.to_owned(),
-            took: Duration::from_millis(millis),
-            failures,
-            why: "because".to_owned(),
+        let way = |name: &str, millis, failures| {
+            let (name, why) = (name.to_owned(), "because".to_owned());
+            let way = Way { name, why, fetch: sequential, shown: false };
+            (way, Duration::from_millis(millis), failures)
         };
         assert_eq!(
             report(&args, &[way("slow", 10_000, 0), way("fast", 125, 2)]),

@@ -1,6 +1,5 @@
 //! `crawl` without a subcommand: the site, the crawl, and what it took.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use crate::cli::Demo;
 use crate::crawl::account::{Budget, Totals, Watch};
 use crate::crawl::engine::{Fetched, Over, crawl};
 use crate::crawl::frontier::{Bounds, Frontier};
-use crate::crawl::job::Job;
-use crate::crawl::scope::Scope;
+use crate::crawl::job::{FetchError, Job};
+use crate::crawl::scope::{Reach, Scope};
 use crate::extract;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, print, success_if};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::options::Options;
@@ -32,7 +31,7 @@ use crate::stop::Stop;
 use crate::text::Printable;
 use crate::trace::{self, Both};
 use crate::value::{Count, Size, Took};
-use crate::web::{Connections, Web};
+use crate::web::Web;
 
 /// Failures that are listed one by one; a site that is down should not fill the screen.
 const LISTED: usize = 20;
@@ -65,7 +64,7 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     })?;
     let front = Url::parse(&format!("http://{}/", site.address())).expect("an address is a host");
     // It outlives the loop: closing thousands of connections would be a long poll.
-    let web = Web::new(&Options { connections: args.concurrency, ..Options::default() });
+    let web = Web::new(&Options::new(args.concurrency));
     let outcome = runtime.block_on(gather(front, args, &web, &stop));
     let stats = runtime.stats();
     // The view gives the terminal back before anything is printed to it.
@@ -81,10 +80,9 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     if let Some(recorder) = recorder {
         leave_page(args, &recorder)?;
     }
-    Ok(match (stop.is_asked(), outcome.failures.is_empty()) {
-        (true, _) => ExitCode::from(130),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::FAILURE,
+    Ok(match stop.is_asked() {
+        true => ExitCode::from(130),
+        false => success_if(outcome.failures.is_empty()),
     })
 }
 
@@ -99,14 +97,6 @@ fn leave_page(args: &Demo, recorder: &Recorder) -> Result<(), Failure> {
     }
 }
 
-/// What a page of the site turned out to be.
-#[derive(Debug)]
-enum Found {
-    Front,
-    List,
-    Movie(Movie),
-}
-
 /// What came of the crawl.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -117,14 +107,14 @@ struct Outcome {
     /// From the first detail page begun to the last one over.
     details: Option<(Duration, Duration)>,
     totals: Totals,
-    connections: Connections,
+    connections: mainspring_http::Stats,
 }
 
 /// Crawls the site from its front page on.
 async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
     let seeds = [front.clone()];
-    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::same_hosts(&seeds));
+    let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Host, &seeds));
     frontier.seed(front);
     let watch = Watch::default();
     let progress = (!args.states && !args.live).then(|| progress::show(watch.clone()));
@@ -139,25 +129,24 @@ async fn gather(front: Url, args: &Demo, web: &Web, stop: &Stop) -> Outcome {
     if let Some(progress) = progress {
         progress.end().await;
     }
-    outcome.connections = web.connections();
+    outcome.connections = web.stats();
     outcome.movies.sort_by_key(|movie| movie.id);
     outcome
 }
 
-/// Fetches one page and reads from it what the crawl is after.
-async fn fetch(web: Web, url: Url) -> Fetched<Found> {
+/// Fetches one page and reads from it what the crawl is after: a movie, or where to find more.
+async fn fetch(web: Web, url: Url) -> Fetched<Option<Movie>> {
     let answer = match web.get(&url).await {
         Ok(answer) => answer,
-        Err(error) => return error.into(),
+        Err(error) => return Fetched::Not(error),
     };
     let bytes = answer.body.len() as u64;
     let html = Html::parse_document(&answer.text());
     let (found, links) = match url.path() {
-        "/" => (Found::Front, extract::demo_links(&html, &url)),
-        "/list" => (Found::List, extract::demo_links(&html, &url)),
+        "/" | "/list" => (None, extract::demo_links(&html, &url)),
         _ => match extract::movie(&html) {
-            Ok(movie) => (Found::Movie(movie), Vec::new()),
-            Err(reason) => return Fetched::Failed(reason),
+            Ok(movie) => (Some(movie), Vec::new()),
+            Err(reason) => return Fetched::Not(FetchError::Failed(reason)),
         },
     };
     Fetched::Page { found, links, bytes }
@@ -169,7 +158,7 @@ fn path_of(url: &Url) -> &str {
 }
 
 impl Outcome {
-    fn take(&mut self, over: Over<Found>) {
+    fn take(&mut self, over: Over<Option<Movie>>) {
         // The demo reads no robots.txt and follows no redirects: nothing is left alone.
         let Over::Page(page) = over else { return };
         if page.job.url.path().starts_with("/detail/") {
@@ -177,76 +166,56 @@ impl Outcome {
             self.details = Some((first.min(page.began), last.max(page.ended)));
         }
         match page.result {
-            Ok(Found::Front) => self.fronts += 1,
-            Ok(Found::List) => self.lists += 1,
-            Ok(Found::Movie(movie)) => self.movies.push(movie),
+            Ok(Some(movie)) => self.movies.push(movie),
+            Ok(None) if page.job.url.path() == "/" => self.fronts += 1,
+            Ok(None) => self.lists += 1,
             Err(reason) => self.failures.push(format!("{}: {reason}", path_of(&page.job.url))),
         }
     }
 
     fn report(&self, args: &Demo, stats: &Stats) -> String {
-        let totals = &self.totals;
-        let details = Count(self.movies.len() as u64);
+        let Outcome { totals, connections, fronts, .. } = self;
+        let (movies, lists) = (Count(self.movies.len() as u64), Count(self.lists));
+        let delay = Took(args.site.delay);
         let ideal = args.site.delay * totals.longest_chain;
+        let overhead = Took(totals.wall.saturating_sub(ideal));
+        let chain = format!("longest chain of delays: {} × {delay}", totals.longest_chain);
+        let kinds = format!("{fronts} front, {lists} lists, {movies} movies");
+        let reused = format!("opened; reused {} times", Count(connections.reused));
         let mut table = Table::new(["", "", ""], 1);
-        let mut row = |name: &str, value: String, note: String| {
-            table.row([name.to_owned(), value, note]);
-        };
-        row(
-            "pages",
-            Count(totals.pages).to_string(),
-            format!("{} front, {} lists, {details} movies", self.fronts, Count(self.lists)),
-        );
-        row("failures", Count(totals.failures).to_string(), String::new());
-        row("bytes", Size(totals.bytes).to_string(), String::new());
-        row("wall time", Took(totals.wall).to_string(), String::new());
-        row(
-            "ideal",
-            Took(ideal).to_string(),
-            format!(
-                "longest chain of delays: {} × {}",
-                totals.longest_chain,
-                Took(args.site.delay)
-            ),
-        );
-        row("overhead", Took(totals.wall.saturating_sub(ideal)).to_string(), "wall − ideal".into());
+        table.row([&"pages", &Count(totals.pages), &kinds]);
+        table.row([&"failures", &Count(totals.failures), &""]);
+        table.row([&"bytes", &Size(totals.bytes), &""]);
+        table.row([&"wall time", &Took(totals.wall), &""]);
+        table.row([&"ideal", &Took(ideal), &chain]);
+        table.row([&"overhead", &overhead, &"wall − ideal"]);
         if let Some((first, last)) = self.details {
-            row("movies alone", Took(last - first).to_string(), format!("all {details} of them"));
+            table.row([&"movies alone", &Took(last - first), &format!("all {movies} of them")]);
         }
-        row("in flight", Count(totals.most_in_flight).to_string(), "the most at once".into());
-        row(
-            "connections",
-            Count(self.connections.opened).to_string(),
-            format!("opened; reused {} times", Count(self.connections.reused)),
-        );
-        row("tasks", Count(stats.spawned).to_string(), final_states(stats));
-        row("turns", Count(stats.turns).to_string(), "of the loop".into());
-        row("polls", Count(stats.polls).to_string(), "of a future".into());
-        row("parked", Took(stats.parked).to_string(), "asleep until something happens".into());
+        table.row([&"in flight", &Count(totals.most_in_flight), &"the most at once"]);
+        table.row([&"connections", &Count(connections.opened), &reused]);
+        table.row([&"tasks", &Count(stats.spawned), &final_states(stats)]);
+        table.row([&"turns", &Count(stats.turns), &"of the loop"]);
+        table.row([&"polls", &Count(stats.polls), &"of a future"]);
+        table.row([&"parked", &Took(stats.parked), &"asleep until something happens"]);
 
+        let (pages, at_once) = (Count(args.site.pages.into()), Count(args.concurrency as u64));
         let mut report = format!(
-            "  {} movies, {} before each answer, up to {} pages at once, one thread\n\n{table}",
-            Count(u64::from(args.site.pages)),
-            Took(args.site.delay),
-            Count(args.concurrency as u64),
+            "  {pages} movies, {delay} before each answer, up to {at_once} pages at once, \
+             one thread\n\n{table}"
         );
         if totals.abandoned > 0 {
-            say(
-                &mut report,
-                format_args!(
-                    "\n  stopped: {} pages were known of and not fetched\n",
-                    Count(totals.abandoned)
-                ),
-            );
+            let left = Count(totals.abandoned);
+            report += &format!("\n  stopped: {left} pages were known of and not fetched\n");
         }
         if !self.failures.is_empty() {
-            report.push_str("\n  failed:\n");
+            report += "\n  failed:\n";
         }
         for failure in self.failures.iter().take(LISTED) {
-            say(&mut report, format_args!("    {}\n", Printable(failure)));
+            report += &format!("    {}\n", Printable(failure));
         }
         if let Some(more @ 1..) = self.failures.len().checked_sub(LISTED) {
-            say(&mut report, format_args!("    and {more} more\n"));
+            report += &format!("    and {more} more\n");
         }
         report
     }
@@ -260,13 +229,8 @@ fn final_states(stats: &Stats) -> String {
         [(stats.panicked, "panicked"), (stats.cancelled, "cancelled"), (stats.alive, "pending")]
     {
         if count > 0 {
-            say(&mut states, format_args!(", {} {state}", Count(count)));
+            states += &format!(", {} {state}", Count(count));
         }
     }
     states
-}
-
-/// `write!` into a `String` cannot fail; this says so once.
-fn say(report: &mut String, text: std::fmt::Arguments<'_>) {
-    report.write_fmt(text).expect("a String takes any text");
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use mainspring::time::now;
 use serde::de::IgnoredAny;
 use url::Url;
 
-use super::result_writer::Found;
 use crate::answer::Answer;
 use crate::celery::Workers;
 use crate::crawl::engine::Fetched;
 use crate::crawl::job::{Job, WorkItem};
+use crate::crawl::journal::Entry;
 use crate::crawl::record::Record;
 use crate::crawl::scope::Scope;
 use crate::extract::MAX_STEPS;
@@ -42,10 +43,14 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Does what a job asks for.
-    pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Found> {
-        if job.item == WorkItem::Robots {
-            return self.web.robots(&job.url, &self.scope).await;
+    pub(super) async fn fetch(self: Rc<Self>, job: Job) -> Fetched<Entry> {
+        match job.item {
+            WorkItem::Robots => self.web.robots(&job.url, &self.scope).await,
+            WorkItem::Page(_) => self.page(&job).await.unwrap_or_else(Fetched::Not),
         }
+    }
+
+    async fn page(&self, job: &Job) -> Result<Fetched<Entry>, FetchError> {
         let start = now();
         let is_wanted = |content_type: &str| {
             job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
@@ -58,25 +63,15 @@ impl Fetcher {
                 got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
             }
         };
-        let (answer, remote) = match got {
-            Ok((answer, remote)) => (Arc::new(answer), remote),
-            Err(FetchError::Unread { status, content_type, reason }) => {
-                let (status, skipped) = (Some(status.as_u16()), Some(reason));
-                let took_ms = millis(now().duration_since(start));
-                let record = Record { status, content_type, skipped, took_ms, ..Record::of(&job) };
-                let found = Found { record, leads_to: Vec::new() };
-                return Fetched::Page { found, links: Vec::new(), bytes: 0 };
-            }
-            Err(error) => {
-                if let FetchError::Moved { .. } = error {
-                    // What is told of the page is how long it takes where it is.
-                    let _timings = self.web.timings(&job.url);
-                }
-                return error.into();
-            }
-        };
-        let took = now().duration_since(start);
-        let reader = self.reader.clone();
+        let took_ms = millis(now().duration_since(start));
+        if let Err(FetchError::Unread { status, content_type, reason }) = got {
+            let (status, skipped) = (Some(status.as_u16()), Some(reason));
+            let record = Record { status, content_type, skipped, took_ms, ..Record::of(job) };
+            let (leads_to, links) = (Vec::new(), Vec::new());
+            return Ok(Fetched::Page { found: Entry { record, leads_to }, links, bytes: 0 });
+        }
+        let (answer, remote) = got?;
+        let (answer, reader) = (Arc::new(answer), self.reader.clone());
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
         let (read, bytes) = match remote {
             Some((read, bytes)) => (Some(read), bytes),
@@ -89,33 +84,28 @@ impl Fetcher {
             Some(read) => read,
             None => {
                 let answer = answer.clone();
-                match spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await {
-                    Ok(read) => read,
-                    Err(error) => return Fetched::Failed(error.to_string()),
-                }
+                let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
+                read.map_err(|error| FetchError::Failed(error.to_string()))?
             }
         };
-        let mut file = None;
-        if let Some(bodies) = &self.bodies {
-            match bodies.put(job.found_at(), answer.clone()).await {
-                Ok(name) => file = Some(name),
-                Err(reason) => return Fetched::Failed(reason),
-            }
-        }
+        let file = match &self.bodies {
+            Some(bodies) => Some(bodies.put(job.found_at(), answer.clone()).await?),
+            None => None,
+        };
         let record = Record {
             status: Some(answer.status.as_u16()),
             content_type: answer.content_type.clone(),
             bytes,
-            took_ms: millis(took),
+            took_ms,
             links: read.links.len(),
             nofollow: read.nofollow,
             file,
             selected: read.selected,
             cut: read.cut,
-            ..Record::of(&job)
+            ..Record::of(job)
         };
-        let found = Found { record, leads_to: read.links.clone() };
-        Fetched::Page { found, links: read.links, bytes }
+        let found = Entry { record, leads_to: read.links.clone() };
+        Ok(Fetched::Page { found, links: read.links, bytes })
     }
 }
 
@@ -131,28 +121,27 @@ pub(super) struct BodyStore {
 
 impl BodyStore {
     /// Writes a body where it is not yet in its place; returns the name that it will have.
-    async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, String> {
+    async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, FetchError> {
         let name = if self.json {
             serde_json::from_slice::<IgnoredAny>(&answer.body)
-                .map_err(|error| format!("the answer is not JSON: {error}"))?;
+                .map_err(|error| FetchError::Failed(format!("the answer is not JSON: {error}")))?;
             format!("{}.json", names::last_part(url))
         } else {
             names::file_name(url, &answer.content_type)
         };
         if !self.taken.borrow_mut().insert(name.clone()) {
-            return Err(format!("another page is kept as {name}"));
+            return Err(FetchError::Failed(format!("another page is kept as {name}")));
         }
         let (dir, file) = (self.dir.clone(), name.clone());
         // The file system may keep a thread waiting: not the loop's.
-        let written =
+        let prepared =
             spawn_blocking(move || dir.prepare(&file, |file| file.write_all(&answer.body))).await;
-        let at = self.dir.path().display();
-        let written = match written {
-            Ok(written) => written.map_err(|error| format!("cannot write to {at}: {error}")),
-            Err(error) => Err(error.to_string()),
-        };
-        // A disk that is full stays so: to fetch on would be for nothing.
-        written.inspect_err(|reason| drop(self.trouble.replace(Some(reason.clone()))))?;
-        Ok(name)
+        let written = prepared.unwrap_or_else(|error| Err(io::Error::other(error.to_string())));
+        written.map(|()| name).map_err(|error| {
+            let reason = format!("cannot write to {}: {error}", self.dir.path().display());
+            // A disk that is full stays so: to fetch on would be for nothing.
+            self.trouble.replace(Some(reason.clone()));
+            FetchError::Failed(reason)
+        })
     }
 }

@@ -2,39 +2,41 @@
 //! what was found.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mainspring::Runtime;
+use mainspring_http::{Client, CookieJar, Stats, redact_url};
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
-use url::Url;
 
 use super::fetcher::{BodyStore, Fetcher};
 use super::result_writer::ResultWriter;
 use crate::celery::Workers;
 use crate::cli::Asking;
-use crate::crawl::account::{Budget, End, Totals, Watch};
+use crate::crawl::account::{Budget, End, Told, Totals, Watch};
 use crate::crawl::engine::{Over, crawl};
 use crate::crawl::frontier::Frontier;
 use crate::crawl::job::{Counts, Job};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::credentials::Credentials;
-use crate::failure::Failure;
+use crate::failure::{Failure, success_if};
+use crate::har::HarRecorder;
 use crate::live;
-use crate::options::{Options, trusting};
+use crate::machine::raise_descriptor_limit;
+use crate::options::Options;
 use crate::output::{OutDir, check};
 use crate::reader::Reader;
 use crate::report::progress;
 use crate::stop::Stop;
 use crate::text::{STDERR, Text};
+use crate::timings::RequestTimer;
 use crate::trace;
-use crate::web::{Connections, Web};
+use crate::web::{Hooks, Web};
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -42,18 +44,24 @@ pub struct Plan {
     pub frontier: Frontier,
     /// What may be spent.
     pub budget: Budget,
+    /// Whether there are to be pages at all: there are none where no time was given for them.
+    pub expects_pages: bool,
     /// Whether images, scripts and style sheets are links too.
     pub assets: bool,
-    /// Where results are kept.
-    pub out: Option<OutDir>,
     /// Where pages that are over are told.
     pub journal: Option<Journal>,
     /// Pages of earlier runs.
     pub earlier: Vec<Record>,
-    /// What could not be had before the crawl began: one sentence each.
-    pub failures: Vec<String>,
-    /// What limits have cut before the crawl began: one sentence each.
-    pub cuts: Vec<String>,
+    /// What there is to tell before the crawl begins.
+    pub told: Told,
+}
+
+impl Plan {
+    /// To fetch what is in `frontier`, and to keep nothing.
+    pub fn new(frontier: Frontier, budget: Budget) -> Plan {
+        let (earlier, told) = (Vec::new(), Told::default());
+        Plan { frontier, budget, expects_pages: true, assets: false, journal: None, earlier, told }
+    }
 }
 
 /// What came of it.
@@ -67,28 +75,22 @@ pub struct Gathered {
     pub earlier: usize,
     /// Links that were not followed.
     pub counts: Counts,
-    /// Whether there are to be pages at all: there are none where no time was given for them.
-    pub expects_pages: bool,
-    /// What else failed: one sentence each.
-    pub failures: Vec<String>,
-    /// What limits have cut that is no page: one sentence each.
-    pub cuts: Vec<String>,
-    /// What a person should know of how it went on: one sentence each.
-    pub notes: Vec<String>,
     /// How connections were used.
-    pub connections: Connections,
+    pub connections: Stats,
+    /// Besides pages.
+    pub told: Told,
+    expects_pages: bool,
+    stopped: bool,
 }
 
 impl Gathered {
     /// What a script wants to know: 130 after a stop, 1 after a failure and where nothing was had of
     /// what was asked for, else 0.
-    #[must_use]
-    pub fn exit_code(&self, stop: &Stop) -> ExitCode {
-        let failed = self.totals.failures > 0 || !self.failures.is_empty();
-        match (stop.is_asked(), failed || !self.has_any()) {
-            (true, _) => ExitCode::from(130),
-            (false, true) => ExitCode::FAILURE,
-            (false, false) => ExitCode::SUCCESS,
+    pub fn exit_code(&self) -> ExitCode {
+        let failed = self.totals.failures > 0 || !self.told.failures.is_empty();
+        match self.stopped {
+            true => ExitCode::from(130),
+            false => success_if(!failed && self.has_any()),
         }
     }
 
@@ -100,28 +102,26 @@ impl Gathered {
     /// Says on stderr which pages failed and why, what was left alone, and what a limit has cut.
     pub fn tell(&self) {
         let mut said = String::new();
-        let mut say = |what: &str, url: &Url, why: &str| {
-            let (url, why) = (Text(url.as_str(), STDERR), Text(why, STDERR));
-            writeln!(said, "{what}: {url}: {why}").expect("a String takes any text");
-        };
         for record in &self.records[self.earlier..] {
             let is_told = record.depth == 0 || record.redirects.is_empty();
             for (what, why) in [
-                ("failed", &record.error),
-                ("not read", if is_told { &record.skipped } else { &None }),
-                ("cut", &record.cut),
+                ("failed", record.error.as_ref()),
+                ("not read", record.skipped.as_ref().filter(|_| is_told)),
+                ("cut", record.cut.as_ref()),
             ] {
-                why.iter().for_each(|why| say(what, &record.url, why));
+                let Some(why) = why else { continue };
+                let (url, why) = (redact_url(&record.url), Text(why, &STDERR));
+                said += &format!("{what}: {}: {why}\n", Text(&url, &STDERR));
             }
         }
-        for (what, told) in [("failed", &self.failures), ("cut", &self.cuts), ("note", &self.notes)]
-        {
+        let Told { failures, cuts, notes } = &self.told;
+        for (what, told) in [("failed", failures), ("cut", cuts), ("note", notes)] {
             for line in told {
-                writeln!(said, "{what}: {}", Text(line, STDERR)).expect("a String takes any text");
+                said += &format!("{what}: {}\n", Text(line, &STDERR));
             }
         }
         if !self.has_any() && self.totals.end != End::Asked {
-            said.push_str("crawl: nothing was fetched of what was asked for\n");
+            said += "crawl: nothing was fetched of what was asked for\n";
         }
         std::io::stderr().write_all(said.as_bytes()).unwrap_or_default();
     }
@@ -138,98 +138,112 @@ pub fn gather(
     credentials: Credentials,
     title: &'static str,
     concurrency: usize,
-    stop: &Stop,
-    plan: impl AsyncFnOnce(&Web) -> Result<Plan, Failure>,
+    plan: impl AsyncFnOnce(&Web, &Stop) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
+    raise_descriptor_limit()?;
     let trace = asking.trace.clone().or_else(trace::asked);
-    check(trace.iter().chain(&asking.har))?;
-    let options = options(asking, credentials, concurrency);
+    check(trace.iter().chain(&asking.sending.har))?;
+    let out = asking.out.as_deref().map(OutDir::open).transpose()?;
+    let stop = Stop::new();
+    stop.on_ctrl_c()?;
+    let sending = &asking.sending;
+    let options = Options {
+        connections: concurrency,
+        timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
+        max_size: asking.max_size,
+        user_agent: sending.user_agent.clone(),
+        credentials,
+    };
     let via = asking.sharing.address()?;
-    let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
+    let mut hooks = Hooks(vec![Rc::new(timer.clone())]);
+    if sending.har.is_some() {
+        hooks.0.push(Rc::new(archive.clone()));
+    }
+    let client = sending.set_up(Client::builder())?.hook(hooks);
+    let mut client = client.danger_accept_invalid_certs(asking.danger_accept_invalid_certs);
+    if asking.cookies {
+        client = client.cookies(CookieJar::new());
+    }
+    let web = Web::with(client, &options, Some(timer));
     let recorder = Recorder::default();
-    let live = live::watch(&recorder, asking.watches(), title, stop)?;
+    let live = live::watch(&recorder, asking.watches(), title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
         let producer = match &via {
-            Some(address) => Some(asking.sharing.producer(address, stop).await?),
+            Some(address) => Some(asking.sharing.producer(address, &stop).await?),
             None => None,
         };
-        let plan = plan(&web).await?;
+        let mut plan = plan(&web, &stop).await?;
         let workers = producer.map(|producer| {
-            let body = plan.out.is_some() && (asking.bodies || asking.json);
+            let body = out.is_some() && (asking.bodies || asking.json);
             let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
                 "nofollow": asking.nofollow,
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
             Workers::new(producer, &options, &read)
         });
-        Ok::<_, Failure>(carry_out(plan, asking, &web, workers, stop).await)
+        let earlier = std::mem::take(&mut plan.earlier);
+        let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);
+        let writer = ResultWriter::new(asking, out, plan.journal.take(), earlier)?;
+        Ok::<_, Failure>(carry_out(plan, fetcher.into(), writer, !asking.watches(), &stop).await)
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
     let (writer, gathered) = outcome?;
     let records = writer.finish()?;
-    web.write_archive(asking.har.as_deref())?;
+    if let Some(path) = &sending.har {
+        archive.write(path)?;
+    }
     if let Some(path) = &trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
-    Ok(Gathered { records, connections: web.connections(), ..gathered })
+    let mut told = gathered.told;
+    told.notes.extend(sending.proxies.ignored());
+    Ok(Gathered { records, connections: web.stats(), told, ..gathered })
 }
 
-/// The client that a command line asks for.
-fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Options {
-    let removed = asking.header.iter().filter(|(_, value)| value.is_none());
-    Options {
-        connections,
-        timeout: Some(asking.timeout).filter(|timeout| !timeout.is_zero()),
-        max_size: asking.max_size,
-        user_agent: asking.user_agent.clone(),
-        removed: removed.map(|(name, _)| name.clone()).collect(),
-        credentials,
-        proxy: asking.proxy.as_ref().map(|via| via.proxy.clone()),
-        archive: asking.har.is_some(),
-        timed: true,
-        cookies: asking.cookies,
-        accept_invalid_certs: asking.danger_accept_invalid_certs,
-    }
-}
-
-/// Carries a plan out; the results are still to be finished.
-async fn carry_out(
-    mut plan: Plan,
+/// What fetches the pages of a plan, after those of `earlier` runs.
+fn fetcher(
+    plan: &Plan,
+    earlier: &[Record],
     asking: &Asking,
     web: &Web,
+    out: &Option<OutDir>,
     workers: Option<Workers>,
-    stop: &Stop,
-) -> (ResultWriter, Gathered) {
-    let taken = plan.earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let bodies = plan.out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
+) -> Fetcher {
+    let taken = earlier.iter().filter_map(|record| record.file.clone()).collect();
+    let bodies = out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
         dir,
         json: asking.json,
         taken: RefCell::new(taken),
         trouble: RefCell::default(),
     });
-    let reader = Reader {
+    let reader = Arc::new(Reader {
         select: asking.select.clone(),
         attribute: asking.attr.clone(),
         assets: plan.assets,
         nofollow: asking.nofollow,
-    };
-    let fetcher = Rc::new(Fetcher {
-        web: web.clone(),
-        scope: plan.frontier.scope(),
-        reader: Arc::new(reader),
-        bodies,
-        workers,
     });
+    Fetcher { web: web.clone(), scope: plan.frontier.scope(), reader, bodies, workers }
+}
+
+/// Carries a plan out; the results are still to be finished.
+async fn carry_out(
+    mut plan: Plan,
+    fetcher: Rc<Fetcher>,
+    mut writer: ResultWriter,
+    shows_progress: bool,
+    stop: &Stop,
+) -> (ResultWriter, Gathered) {
     let watch = Watch::default();
-    let progress = (!asking.watches()).then(|| progress::show(watch.clone()));
-    let fetch = |job: &Job| (format!("fetch {}", job.url), fetcher.clone().fetch(job.clone()));
-    let earlier = plan.earlier.len();
-    let mut writer = ResultWriter::new(asking, plan.out, plan.journal, plan.earlier);
+    let progress = shows_progress.then(|| progress::show(watch.clone()));
+    let fetch =
+        |job: &Job| (format!("fetch {}", redact_url(&job.url)), fetcher.clone().fetch(job.clone()));
+    let earlier = writer.earlier();
     let mut keep = |over| {
         match over {
             Over::Page(page) => {
-                let timings = web.timings(&page.job.url);
+                let timings = fetcher.web.timings(&page.job.url);
                 writer.take(page, timings);
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),
@@ -252,16 +266,16 @@ async fn carry_out(
     if let Some(progress) = progress {
         progress.end().await;
     }
+    plan.told.notes.append(&mut plan.frontier.notes);
     let gathered = Gathered {
         totals,
         records: Vec::new(),
         earlier,
-        counts: plan.frontier.counts(),
-        expects_pages: true,
-        failures: plan.failures,
-        cuts: plan.cuts,
-        notes: plan.frontier.notes().to_vec(),
-        connections: Connections::default(),
+        counts: plan.frontier.counts,
+        connections: Stats::default(),
+        told: plan.told,
+        expects_pages: plan.expects_pages,
+        stopped: stop.is_asked(),
     };
     (writer, gathered)
 }

@@ -1,25 +1,28 @@
 //! `crawl get`: one request, as with curl.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use mainspring_http::{Client, Hook, Request, Response, Signal, decode_text};
+use http::{HeaderMap, HeaderValue, Method};
+use mainspring_http::{
+    Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
+};
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
-use crate::credentials::{Field, basic, shown_url, take_userinfo};
-use crate::failure::{Failure, print, print_bytes};
+use crate::failure::{Failure, print, print_bytes, read_input};
 use crate::har::HarRecorder;
+use crate::options::NAME;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
+use crate::trace;
 use crate::value::{Size, Took};
-use crate::{options, web};
+use crate::web::Hooks;
 
 /// Redirects that `-L` follows, as with curl.
 const REDIRECTS: usize = 50;
@@ -32,9 +35,9 @@ const CODINGS: HeaderValue = HeaderValue::from_static("deflate, gzip, br, zstd")
 /// # Errors
 /// One sentence: no answer, or nowhere to put it.
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
-    check(args.har.iter().chain(output(args)))?;
+    check(args.sending.har.iter().chain(output(args)))?;
     let body = body(args)?;
-    crate::trace::run("get", get(args, body))?
+    trace::run("get", get(args, body))?
 }
 
 /// The file to write the body to; none for `-o -`.
@@ -43,30 +46,29 @@ fn output(args: &Get) -> Option<&PathBuf> {
 }
 
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let (timer, archive) = (RequestTimer::default(), HarRecorder::new());
-    let verbose = Verbose {
-        on: args.verbose,
-        via: args.proxy.clone(),
-        body: body.as_ref().map(Vec::len),
-        method: RefCell::default(),
-    };
-    let removed: Vec<HeaderName> = args.header.iter().filter_map(removed).collect();
-    let client = options::trusting(args.cacert.as_deref())?.decompress(args.compressed);
-    let mut client = options::without(client, &removed)
+    let sending = &args.sending;
+    let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
+    let mut hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone())]);
+    if args.verbose {
+        if let Some(note) = sending.proxies.ignored() {
+            tell(format!("note: {note}\n").as_bytes());
+        }
+        let body = body.as_ref().map(Vec::len);
+        hooks.0.push(Rc::new(Verbose { body, method: RefCell::default() }));
+    }
+    let mut client = sending
+        .set_up(Client::builder().decompress(args.compressed))?
         .max_redirects(if args.location { REDIRECTS } else { 0 })
         .danger_accept_invalid_certs(args.insecure)
-        .hook(Hooks(timer.clone(), archive.clone(), verbose));
+        .hook(hooks);
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
-    }
-    if let Some(via) = &args.proxy {
-        client = client.proxy(via.proxy.clone());
     }
     let client = client.build();
     let request = request(args, &client, body)?;
     let outcome = exchange(args, &client, request, &timer).await;
-    if let Some(path) = &args.har {
-        web::write_har(path, &archive)?;
+    if let Some(path) = &sending.har {
+        archive.write(path)?;
     }
     outcome
 }
@@ -81,13 +83,13 @@ async fn exchange(
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
     let url = request.url.clone();
     let response = client.execute(request).await.map_err(failed)?;
-    let facts = Facts::of(&response);
+    let (status, facts) = (response.status().as_u16(), facts(&response));
     if args.verbose {
         for hop in response.history() {
-            tell(format!("* redirected from {}\n", shown_url(&hop.url)).as_bytes());
+            tell(format!("* redirected from {}\n", redact_url(&hop.url)).as_bytes());
         }
-        if !facts.address.is_empty() {
-            tell(format!("* connected to {}\n", facts.address).as_bytes());
+        if let Some(address) = response.remote_addr() {
+            tell(format!("* connected to {address}\n").as_bytes());
         }
         let start = start_line(response.version(), response.status(), &response.reason());
         tell(&answer_text(&start, response.headers()));
@@ -95,44 +97,31 @@ async fn exchange(
     if args.include || args.head {
         print_bytes(&head(&response))?;
     }
-    let failure = args.fail && facts.status >= 400;
+    let failure = args.fail && status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
     let timings = timer.take(&url);
     if args.verbose {
         tell(timings_text(&timings, size).as_bytes());
     }
     if let Some(format) = &args.write_out {
-        print(&facts.written(format, &timings, size))?;
+        print(&written(format, &[facts, times(&timings, size)].concat()))?;
     }
     if failure {
-        return Err(Failure::Said(format!("the answer is {}", facts.status)));
+        return Err(Failure::Said(format!("the answer is {status}")));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The body to send: what `-d` says, joined by `&`; a file's content for `@file`.
 fn body(args: &Get) -> Result<Option<Vec<u8>>, Failure> {
-    let mut body: Option<Vec<u8>> = None;
+    let mut pieces = Vec::new();
     for data in &args.data {
-        let piece = match data.strip_prefix('@') {
+        pieces.push(match data.strip_prefix('@') {
             None => data.clone().into_bytes(),
-            Some("-") => {
-                let mut bytes = Vec::new();
-                let read = io::stdin().read_to_end(&mut bytes);
-                read.map_err(|error| format!("cannot read standard input: {error}"))?;
-                bytes
-            }
-            Some(file) => fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?,
-        };
-        match &mut body {
-            None => body = Some(piece),
-            Some(body) => {
-                body.push(b'&');
-                body.extend(piece);
-            }
-        }
+            Some(file) => read_input(file)?,
+        });
     }
-    Ok(body)
+    Ok((!pieces.is_empty()).then(|| pieces.join(&b'&')))
 }
 
 fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request, Failure> {
@@ -143,26 +132,26 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
         (None, false, None) => Method::GET,
     };
     let mut headers = HeaderMap::new();
-    for (name, value) in &args.header {
+    for (name, value) in &args.sending.header {
         if let Some(value) = value {
             headers.append(name.clone(), value.clone());
         }
     }
     let mut url = args.url.clone();
     let in_url = take_userinfo(&mut url);
-    let user = args.user.as_ref().or(in_url.as_ref());
-    let ours = HeaderValue::from_static(concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION")));
+    let user = args.sending.user.as_ref().or(in_url.as_ref());
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let user = user.map(|(name, password)| basic_auth(name, password));
     let own = [
-        (AUTHORIZATION, user.map(|(name, password)| basic(name, password))),
-        (USER_AGENT, Some(args.user_agent.clone().unwrap_or(ours))),
+        (AUTHORIZATION, user.transpose().map_err(|error| error.to_string())?),
+        (USER_AGENT, Some(args.sending.user_agent.clone().unwrap_or(NAME))),
         (ACCEPT, Some(HeaderValue::from_static("*/*"))),
         (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
         (CONTENT_TYPE, body.as_ref().map(|_| form)),
     ];
+    let removed = args.sending.removed();
     for (name, value) in own {
-        let is_removed = args.header.iter().filter_map(removed).any(|removed| removed == name);
-        if let Some(value) = value.filter(|_| !is_removed) {
+        if let Some(value) = value.filter(|_| !removed.contains(&name)) {
             headers.entry(name).or_insert(value);
         }
     }
@@ -173,15 +162,10 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     request.headers(headers).build().map_err(|error| Failure::Said(error.to_string()))
 }
 
-/// The name of a field that is not to be sent.
-fn removed((name, value): &Field) -> Option<HeaderName> {
-    value.is_none().then(|| name.clone())
-}
-
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
-    if args.output.is_none() && **STDOUT {
+    if args.output.is_none() && *STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
@@ -200,7 +184,9 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
-            Some((file, path)) => file.write_all(&chunk).map_err(|error| at(path, &error))?,
+            Some((draft, path)) => {
+                draft.file.write_all(&chunk).map_err(|error| at(path, &error))?;
+            }
             None => print_bytes(&chunk)?,
         }
     }
@@ -208,17 +194,6 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         file.publish().map_err(|error| at(path, &error))?;
     }
     Ok(size)
-}
-
-/// What is told of a request: how long each phase took, to the archive, and with `-v` on stderr.
-struct Hooks(RequestTimer, HarRecorder, Verbose);
-
-impl Hook for Hooks {
-    fn signal(&self, signal: &Signal<'_>) {
-        self.0.signal(signal);
-        self.1.signal(signal);
-        self.2.signal(signal);
-    }
 }
 
 /// Which phase was over when, from the beginning.
@@ -233,72 +208,62 @@ fn timings_text(timings: &Timings, size: u64) -> String {
     format!("* {} ({})\n", told.collect::<Vec<_>>().join(", "), Size(size))
 }
 
-/// What can be said of an answer once its body has been taken.
-struct Facts {
-    status: u16,
-    version: String,
-    url: String,
-    redirects: usize,
-    content_type: String,
-    address: String,
+/// Names that `-w` knows, and what they stand for.
+type Known = Vec<(&'static str, String)>;
+
+/// What can be said of an answer before its body has been taken.
+fn facts(response: &Response) -> Known {
+    let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let content_type = String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned();
+    let status = response.status().as_u16().to_string();
+    let version = format!("{:?}", response.version());
+    let address = response.remote_addr().map(|address| address.to_string());
+    vec![
+        ("http_code", status.clone()),
+        ("response_code", status),
+        ("http_version", version.trim_start_matches("HTTP/").to_owned()),
+        ("url_effective", redact_url(response.url())),
+        ("num_redirects", response.history().len().to_string()),
+        ("content_type", content_type),
+        ("remote", address.unwrap_or_default()),
+    ]
 }
 
-impl Facts {
-    fn of(response: &Response) -> Facts {
-        let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        Facts {
-            status: response.status().as_u16(),
-            version: format!("{:?}", response.version()),
-            url: shown_url(response.url()),
-            redirects: response.history().len(),
-            content_type: String::from_utf8_lossy(content_type.unwrap_or_default()).into_owned(),
-            address: response.remote_addr().map(|address| address.to_string()).unwrap_or_default(),
-        }
-    }
+/// What can be said afterwards.
+fn times(timings: &Timings, size: u64) -> Known {
+    let until = |phase| format!("{:.6}", timings.until(phase).as_secs_f64());
+    vec![
+        ("size_download", size.to_string()),
+        ("time_namelookup", until(1)),
+        ("time_connect", until(2)),
+        // Without a handshake, there is no moment of its end.
+        ("time_appconnect", timings.tls_ms.map_or("0.000000".to_owned(), |_| until(3))),
+        ("time_pretransfer", until(3)),
+        ("time_starttransfer", until(5)),
+        ("time_total", until(6)),
+    ]
+}
 
-    /// `format` with `%{name}` filled in as by curl, and `\n` and `\t` for what they stand for.
-    /// Names that mean nothing here stay as they are.
-    fn written(&self, format: &str, timings: &Timings, size: u64) -> String {
-        let mut text = String::new();
-        let mut rest = format;
-        while let Some(at) = rest.find(['%', '\\']) {
-            text.push_str(&rest[..at]);
-            rest = &rest[at..];
-            let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
-            let known =
-                named.and_then(|(name, after)| Some((self.value(name, timings, size)?, after)));
-            let (piece, after) = match known {
-                Some((value, after)) => (Text(&value, STDOUT).to_string(), after),
-                None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
-                None if rest.starts_with("\\t") => ("\t".to_owned(), &rest[2..]),
-                None => (rest[..1].to_owned(), &rest[1..]),
-            };
-            text.push_str(&piece);
-            rest = after;
-        }
-        text + rest
+/// `format` with `%{name}` filled in as by curl, and `\n` and `\t` for what they stand for. Names that
+/// mean nothing here stay as they are.
+fn written(format: &str, known: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut rest = format;
+    while let Some(at) = rest.find(['%', '\\']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let named = rest.strip_prefix("%{").and_then(|rest| rest.split_once('}'));
+        let value = |name| known.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+        let (piece, after) = match named.and_then(|(name, after)| Some((value(name)?, after))) {
+            Some((value, after)) => (Text(value, &STDOUT).to_string(), after),
+            None if rest.starts_with("\\n") => ("\n".to_owned(), &rest[2..]),
+            None if rest.starts_with("\\t") => ("\t".to_owned(), &rest[2..]),
+            None => (rest[..1].to_owned(), &rest[1..]),
+        };
+        text.push_str(&piece);
+        rest = after;
     }
-
-    fn value(&self, name: &str, timings: &Timings, size: u64) -> Option<String> {
-        let until = |phase| format!("{:.6}", timings.until(phase).as_secs_f64());
-        Some(match name {
-            "http_code" | "response_code" => self.status.to_string(),
-            "http_version" => self.version.trim_start_matches("HTTP/").to_owned(),
-            "url_effective" => self.url.clone(),
-            "num_redirects" => self.redirects.to_string(),
-            "content_type" => self.content_type.clone(),
-            "remote" => self.address.clone(),
-            "size_download" => size.to_string(),
-            "time_namelookup" => until(1),
-            "time_connect" => until(2),
-            // Without a handshake, there is no moment of its end.
-            "time_appconnect" => timings.tls_ms.map_or("0.000000".to_owned(), |_| until(3)),
-            "time_pretransfer" => until(3),
-            "time_starttransfer" => until(5),
-            "time_total" => until(6),
-            _ => return None,
-        })
-    }
+    text + rest
 }
 
 #[cfg(test)]
@@ -307,14 +272,12 @@ mod tests {
 
     #[test]
     fn write_out_fills_in_what_it_knows_and_leaves_the_rest() {
-        let facts = Facts {
-            status: 200,
-            version: "HTTP/1.1".to_owned(),
-            url: "http://h/".to_owned(),
-            redirects: 1,
-            content_type: "text/html".to_owned(),
-            address: "127.0.0.1:80".to_owned(),
-        };
+        let of_the_answer = [
+            ("http_code", "200"),
+            ("url_effective", "http://h/"),
+            ("num_redirects", "1"),
+            ("content_type", "text/html"),
+        ];
         let timings = Timings {
             dns_ms: Some(1.0),
             connect_ms: Some(0.5),
@@ -322,6 +285,8 @@ mod tests {
             body_ms: Some(2.0),
             ..Timings::default()
         };
+        let facts = of_the_answer.map(|(name, value)| (name, value.to_owned())).to_vec();
+        let known = [facts, times(&timings, 42)].concat();
         for (format, text) in [
             ("%{http_code} %{num_redirects}\\n", "200 1\n"),
             ("%{time_starttransfer}\\t%{time_total}", "0.005000\t0.007000"),
@@ -331,7 +296,7 @@ mod tests {
             ("100 % %{nonsense} %{http_code \\x", "100 % %{nonsense} %{http_code \\x"),
             ("", ""),
         ] {
-            assert_eq!(facts.written(format, &timings, 42), text);
+            assert_eq!(written(format, &known), text);
         }
     }
 }

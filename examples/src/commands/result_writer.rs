@@ -5,27 +5,19 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use url::Url;
+use mainspring_http::redact_url;
 
 use crate::cli::Asking;
 use crate::crawl::engine::Page;
 use crate::crawl::job::{Job, Left};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::record::Record;
-use crate::crawl::redirect::SHOWN;
+use crate::crawl::redirect::shown;
 use crate::failure::{Failure, print};
 use crate::output::{OutDir, records};
-use crate::text::{STDOUT, Text, shortened};
+use crate::text::{STDOUT, Text};
 use crate::timings::Timings;
 use crate::value::{Size, Took, millis};
-
-/// What a fetch finds.
-pub struct Found {
-    /// What is told of the page.
-    pub record: Record,
-    /// Where its links lead.
-    pub leads_to: Vec<Url>,
-}
 
 /// Keeps and prints pages as they come.
 pub struct ResultWriter {
@@ -44,15 +36,21 @@ pub struct ResultWriter {
 }
 
 impl ResultWriter {
-    /// A writer for the run that a command line asks for, after `earlier` ones.
-    #[must_use]
+    /// A writer for the run that a command line asks for, after `earlier` ones. Finishes what a kill
+    /// may have left half done: bodies that the journal tells of and that are not in their place yet.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
     pub fn new(
         asking: &Asking,
         out: Option<OutDir>,
         journal: Option<Journal>,
         earlier: Vec<Record>,
-    ) -> ResultWriter {
-        ResultWriter {
+    ) -> Result<ResultWriter, Failure> {
+        for record in &earlier {
+            reveal(out.as_ref(), record)?;
+        }
+        Ok(ResultWriter {
             out,
             journal,
             select: asking.select.is_some(),
@@ -61,21 +59,24 @@ impl ResultWriter {
             earlier,
             records: BTreeMap::new(),
             trouble: None,
-        }
+        })
+    }
+
+    /// How many pages are of earlier runs.
+    pub fn earlier(&self) -> usize {
+        self.earlier.len()
     }
 
     /// Keeps a page that is over, whose phases took as long as `timings` says.
-    pub fn take(&mut self, page: Page<Found>, timings: Timings) {
-        let (record, leads_to) = match page.result {
-            Ok(found) => (found.record, found.leads_to),
-            Err(reason) => {
-                let took_ms = millis(page.ended.saturating_sub(page.began));
-                (Record { error: Some(reason), took_ms, ..Record::of(&page.job) }, Vec::new())
-            }
-        };
-        let record = Record { began_ms: millis(page.began), timings, ..record };
-        let is_kept = record.is_had();
-        self.put(page.place, Entry { record, leads_to }, is_kept);
+    pub fn take(&mut self, page: Page<Entry>, timings: Timings) {
+        let mut entry = page.result.unwrap_or_else(|reason| {
+            let took_ms = millis(page.ended.saturating_sub(page.began));
+            let record = Record { error: Some(reason), took_ms, ..Record::of(&page.job) };
+            Entry { record, leads_to: Vec::new() }
+        });
+        (entry.record.began_ms, entry.record.timings) = (millis(page.began), timings);
+        let is_kept = entry.record.is_had();
+        self.put(page.place, entry, is_kept);
     }
 
     /// Takes note that a page was left alone. Of a link that robots.txt forbids nothing is told: there
@@ -84,7 +85,7 @@ impl ResultWriter {
         if job.via.is_empty() && !job.is_beginning() {
             return self.print(place, String::new());
         }
-        let to = shortened(job.url.as_str(), SHOWN);
+        let to = shown(&job.url);
         let skipped = match why {
             Left::Forbidden => format!("the robots.txt of its host forbids {to}"),
             Left::Known => format!("it redirects to {to}, which is known already"),
@@ -117,7 +118,6 @@ impl ResultWriter {
 
     /// Whether something could not be kept or told. Fetching on would be for nothing then;
     /// [`ResultWriter::finish`] says why.
-    #[must_use]
     pub fn is_in_trouble(&self) -> bool {
         self.trouble.is_some()
     }
@@ -138,24 +138,20 @@ impl ResultWriter {
             let told = journal.tell(entry);
             told.map_err(|error| format!("cannot write to the journal: {error}"))?;
         }
-        if let (Some(out), Some(file)) = (&self.out, &entry.record.file) {
-            let revealed = out.reveal(file);
-            revealed.map_err(|error| format!("cannot write {file}: {error}"))?;
-        }
-        Ok(())
+        reveal(self.out.as_ref(), &entry.record)
     }
 
     fn lines_of(&self, record: &Record) -> String {
         let (None, Some(status)) = (&record.error, record.status) else { return String::new() };
         if self.select {
-            let line = |text: &String| format!("{}\n", Text(text, STDOUT));
+            let line = |text: &String| format!("{}\n", Text(text, &STDOUT));
             return record.selected.iter().map(line).collect();
         }
         format!(
             "{status}  {:>9}  {:>8}  {}\n",
             Size(record.bytes),
             Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Text(record.url.as_str(), STDOUT),
+            Text(&redact_url(&record.url), &STDOUT),
         )
     }
 
@@ -182,6 +178,14 @@ impl ResultWriter {
         }
         self.trouble.map_or(Ok(records), Err)
     }
+}
+
+/// Puts the body of a page in its place, if it is kept.
+fn reveal(out: Option<&OutDir>, record: &Record) -> Result<(), Failure> {
+    if let (Some(out), Some(file)) = (out, &record.file) {
+        out.reveal(file).map_err(|error| format!("cannot write {file}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Lets lines out in the order of the pages they belong to, each as soon as all before it are

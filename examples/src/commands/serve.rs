@@ -10,8 +10,8 @@ use mainspring_microscope::from_env;
 use crate::cli::Serve;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
+use crate::site::host;
 use crate::site::server::Site;
-use crate::site::thread as site;
 use crate::stop::Stop;
 use crate::value::{Count, Took};
 
@@ -29,7 +29,7 @@ pub fn run(args: &Serve) -> Result<ExitCode, Failure> {
     let site = Site { count: args.site.pages, delay: args.site.delay };
     let mut printed = Ok(());
     let builder = from_env(Runtime::builder());
-    site::run(builder, args.listen, site, stop.clone(), |address| {
+    host::run(builder, args.listen, site, stop.clone(), |address| {
         printed = print(&format!(
             "listening on http://{address}/: {} movies, {} before each answer, Ctrl-C to stop\n",
             Count(u64::from(site.count)),

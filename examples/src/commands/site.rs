@@ -1,26 +1,24 @@
 //! `crawl site`: whole sites, politely, with budgets and a journal to resume from.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use mainspring::future::race;
 use mainspring::time::{now, timeout};
+use mainspring_http::take_userinfo;
 use url::Url;
 
 use super::gather::{Gathered, Plan, gather};
-use crate::cli::{Reach, Site, seed};
+use crate::cli::{Site, seed};
 use crate::crawl::account::{Budget, End};
 use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::journal::{Entry, Journal};
 use crate::crawl::scope::Scope;
 use crate::crawl::sitemap::{self, Listed};
-use crate::credentials::{Credentials, take_userinfo};
-use crate::failure::Failure;
-use crate::machine::raise_descriptor_limit;
-use crate::output::OutDir;
+use crate::credentials::Credentials;
+use crate::failure::{Failure, read_input};
 use crate::polite::pace::Pace;
 use crate::report::table::Table;
 use crate::stop::Stop;
@@ -33,8 +31,6 @@ use crate::web::Web;
 /// One sentence: seeds, journal or directory cannot be used, no sitemap of those to begin at can be
 /// had, no loop.
 pub fn run(args: &Site) -> Result<ExitCode, Failure> {
-    raise_descriptor_limit()?;
-    let out = args.asking.out.as_deref().map(OutDir::open).transpose()?;
     let (mut seeds, mut sitemaps) = (args.urls.clone(), args.sitemap.clone());
     let mut credentials = args.asking.credentials();
     seeds.iter_mut().chain(&mut sitemaps).for_each(|url| credentials.meant_for(url));
@@ -43,7 +39,7 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         listed.iter_mut().for_each(|url| credentials.take_from(url));
         seeds.append(&mut listed);
     }
-    let without = without_credentials(&seeds, &credentials);
+    let mut notes = without_credentials(&seeds, &credentials);
     let (journal, mut entries) = match &args.resume {
         Some(path) => {
             let (journal, entries) = Journal::open(path)?;
@@ -57,54 +53,43 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         let urls = entry.leads_to.iter_mut().chain(&mut record.moved_to).chain([&mut record.url]);
         urls.for_each(|url| drop(take_userinfo(url)));
     }
-    if let Some(out) = &out {
-        put_in_place(out, &entries)?;
-    }
-    let stop = Stop::new();
-    stop.on_ctrl_c()?;
-    let concurrency = args.concurrency;
-    let mut gathered =
-        gather(&args.asking, credentials, "site", concurrency, &stop, async |web| {
+    let gathered =
+        gather(&args.asking, credentials, "site", args.concurrency, async |web, stop| {
             let start = now();
-            let mut listed = Listed::default();
-            if !sitemaps.is_empty() {
-                let scope = scope(args, &[&*seeds, &*sitemaps].concat());
-                read_sitemaps(args, &sitemaps, web, &stop, &scope, &mut listed).await;
-            }
-            let Listed { mut pages, mut failures, cuts } = listed;
+            let scope_of_lists = scope(args, &[&*seeds, &*sitemaps].concat());
+            let listed = read_sitemaps(args, &sitemaps, web, stop, &scope_of_lists).await;
+            let Listed { mut pages, mut told } = listed;
             pages.iter_mut().for_each(|page| drop(take_userinfo(page)));
             seeds.append(&mut pages);
-            if seeds.is_empty() && entries.is_empty() && !failures.is_empty() {
-                return Err(Failure::Said(failures.swap_remove(0)));
+            if seeds.is_empty() && entries.is_empty() && !told.failures.is_empty() {
+                return Err(Failure::Said(told.failures.swap_remove(0)));
             }
+            told.notes.append(&mut notes);
             let time = args.time.saturating_sub(now().duration_since(start));
+            let budget = Budget { concurrency: args.concurrency, bytes: args.bytes, time };
             Ok(Plan {
-                frontier: frontier(args, seeds, &entries),
-                budget: Budget { concurrency: args.concurrency, bytes: args.bytes, time },
+                expects_pages: !args.time.is_zero(),
                 assets: args.assets,
-                out,
                 journal,
-                earlier: entries.into_iter().map(|entry| entry.record).collect(),
-                failures,
-                cuts,
+                told,
+                earlier: entries.iter().map(|entry| entry.record.clone()).collect(),
+                ..Plan::new(frontier(args, seeds, &entries), budget)
             })
         })?;
-    gathered.expects_pages = !args.time.is_zero();
     gathered.tell();
-    std::io::stderr().write_all(without.as_bytes()).unwrap_or_default();
     let report = report(&gathered);
     std::io::stderr().write_all(report.as_bytes()).unwrap_or_default();
-    Ok(gathered.exit_code(&stop))
+    Ok(gathered.exit_code())
 }
 
 /// Which beginnings get no credentials though there are some, for the person who wonders why.
-fn without_credentials(seeds: &[Url], credentials: &Credentials) -> String {
+fn without_credentials(seeds: &[Url], credentials: &Credentials) -> Vec<String> {
     let hosts = seeds.iter().filter(|url| credentials.are_kept_from(url));
     let hosts: BTreeSet<&str> = hosts.filter_map(Url::host_str).collect();
-    let line = |host: &str| {
-        format!("note: {host} gets none of the credentials; --credentials-for {host} sends them\n")
+    let note = |host: &str| {
+        format!("{host} gets none of the credentials; --credentials-for {host} sends them")
     };
-    hosts.into_iter().map(line).collect()
+    hosts.into_iter().map(note).collect()
 }
 
 /// Reads the sitemaps, or as much of them as can be read before a stop is asked for or the time for
@@ -115,23 +100,20 @@ async fn read_sitemaps(
     web: &Web,
     stop: &Stop,
     scope: &Scope,
-    listed: &mut Listed,
-) {
+) -> Listed {
+    let mut listed = Listed::default();
     let reading = async {
         for url in sitemaps {
-            sitemap::read(web, url, args.pages, scope, listed).await;
+            sitemap::read(web, url, args.pages, scope, &mut listed).await;
         }
     };
     // What has been read counts, however it ended.
     timeout(args.time, race(reading, stop.asked())).await.unwrap_or_default();
+    listed
 }
 
 fn scope(args: &Site, seeds: &[Url]) -> Scope {
-    let scope = match args.scope {
-        Reach::Host => Scope::same_hosts(seeds),
-        Reach::Subdomains => Scope::subdomains(seeds),
-        Reach::Any => Scope::any(),
-    };
+    let scope = Scope::new(args.scope, seeds);
     scope.narrowed(args.include.clone(), args.exclude.clone())
 }
 
@@ -163,99 +145,63 @@ fn frontier(args: &Site, seeds: Vec<Url>, entries: &[Entry]) -> Frontier {
     frontier
 }
 
-/// Finishes what a kill may have left half done: bodies that the journal tells of and that are not
-/// in their place yet.
-fn put_in_place(out: &OutDir, entries: &[Entry]) -> Result<(), Failure> {
-    for file in entries.iter().filter_map(|entry| entry.record.file.as_deref()) {
-        out.reveal(file).map_err(|error| format!("cannot write {file}: {error}"))?;
-    }
-    Ok(())
-}
-
 /// The URLs in a file, one in each line; empty lines and those that begin with `#` say nothing.
-fn read_seeds(file: &Path) -> Result<Vec<Url>, Failure> {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    let at = file.display();
-    let bytes = bytes.map_err(|error| format!("cannot read {at}: {error}"))?;
+fn read_seeds(file: &str) -> Result<Vec<Url>, Failure> {
+    let bytes = read_input(file)?;
     // A byte order mark says which Unicode it is; editors on Windows write one.
     let text = mainspring_http::decode_text(&bytes, None);
     let mut seeds = Vec::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if !line.is_empty() && !line.starts_with('#') {
-            let url = seed(line).map_err(|error| format!("{at}, line {number}: {error}"))?;
+            let url = seed(line).map_err(|error| format!("{file}, line {number}: {error}"))?;
             seeds.push(url);
         }
     }
     if seeds.is_empty() {
-        return Err(Failure::Said(format!("{at} holds no URL")));
+        return Err(Failure::Said(format!("{file} holds no URL")));
     }
     Ok(seeds)
 }
 
 /// The statistics at the end.
 fn report(gathered: &Gathered) -> String {
-    let Gathered { totals, connections, .. } = gathered;
+    let Gathered { totals, connections, counts, .. } = gathered;
     let seconds = totals.wall.as_secs_f64();
-    let mut table = Table::new(["", "", ""], 1);
-    let mut row = |name: &str, value: String, note: String| {
-        table.row([name.to_owned(), value, note]);
-    };
+    let rate = if seconds > 0.0 { totals.pages as f64 / seconds } else { 0.0 };
     let earlier = match gathered.earlier {
         0 => String::new(),
         n => format!("and {} in earlier runs", Count(n as u64)),
     };
-    row("pages", Count(totals.pages).to_string(), earlier);
-    row("failures", Count(totals.failures).to_string(), String::new());
-    row("bytes", Size(totals.bytes).to_string(), String::new());
-    let rate = if seconds > 0.0 { totals.pages as f64 / seconds } else { 0.0 };
-    row("wall time", Took(totals.wall).to_string(), format!("{rate:.1} pages/s"));
-    row("in flight", Count(totals.most_in_flight).to_string(), "the most at once".into());
-    row(
-        "connections",
-        Count(connections.opened).to_string(),
-        format!("opened; reused {} times", Count(connections.reused)),
-    );
-    let mut took: Vec<f64> = gathered.records[gathered.earlier..]
-        .iter()
-        .filter(|record| record.error.is_none())
-        .map(|record| record.took_ms / 1e3)
-        .collect();
+    let reused = format!("opened; reused {} times", Count(connections.reused));
+    let mut table = Table::new(["", "", ""], 1);
+    table.row([&"pages", &Count(totals.pages), &earlier]);
+    table.row([&"failures", &Count(totals.failures), &""]);
+    table.row([&"bytes", &Size(totals.bytes), &""]);
+    table.row([&"wall time", &Took(totals.wall), &format!("{rate:.1} pages/s")]);
+    table.row([&"in flight", &Count(totals.most_in_flight), &"the most at once"]);
+    table.row([&"connections", &Count(connections.opened), &reused]);
+    let records = &gathered.records[gathered.earlier..];
+    let had = records.iter().filter(|record| record.error.is_none());
+    let mut took: Vec<f64> = had.map(|record| record.took_ms / 1e3).collect();
     took.sort_by(f64::total_cmp);
-    if let (Some(median), Some(most)) = (quantile(&took, 0.5), took.last()) {
-        let most_but_few = quantile(&took, 0.95).unwrap_or(*most);
-        let shown = |seconds| Took(Duration::from_secs_f64(seconds));
-        row(
-            "a page",
-            shown(median).to_string(),
-            format!("half of them; 95 %: {}; all: {}", shown(most_but_few), shown(*most)),
-        );
+    let shown = |share| quantile(&took, share).map(|s| Took(Duration::from_secs_f64(s)));
+    if let [Some(half), Some(most), Some(all)] = [0.5, 0.95, 1.0].map(shown) {
+        table.row([&"a page", &half, &format!("half of them; 95 %: {most}; all: {all}")]);
     }
-    let nofollow: usize =
-        gathered.records[gathered.earlier..].iter().map(|record| record.nofollow).sum();
+    let nofollow: usize = records.iter().map(|record| record.nofollow).sum();
+    let unasked = "links to hosts without a readable robots.txt";
+    let unfollowed = "links not followed as their pages ask; --nofollow ignore does";
     for (count, name, note) in [
         (totals.retries, "tried again", "since their host was busy"),
         (totals.forbidden, "forbidden", "by robots.txt"),
         (totals.led_away, "led away", "redirects to pages known already or out of scope"),
-        (
-            gathered.counts.unasked as u64,
-            "not asked for",
-            "links to hosts without a readable robots.txt",
-        ),
-        (
-            nofollow as u64,
-            "nofollow",
-            "links not followed as their pages ask; --nofollow ignore does",
-        ),
-        (gathered.counts.left_out as u64, "left out", "links past the limit of pages"),
+        (counts.unasked as u64, "not asked for", unasked),
+        (nofollow as u64, "nofollow", unfollowed),
+        (counts.left_out as u64, "left out", "links past the limit of pages"),
         (totals.abandoned, "not fetched", why(totals.end)),
     ] {
         if count > 0 {
-            row(name, Count(count).to_string(), note.to_owned());
+            table.row([&name, &Count(count), &note]);
         }
     }
     table.to_string()

@@ -1,25 +1,21 @@
 //! `crawl sweep`: more and more pages at once, each a delay away. The time should stay the same.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mainspring::{spawn_named, time::sleep};
-use url::Url;
 
+use super::compare::{all_at_once, urls};
 use crate::cli::Sweep;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, print, success_if};
 use crate::machine::{raise_descriptor_limit, resident};
 use crate::report::bars::bar;
 use crate::report::table::Table;
 use crate::site::host::{Host, room};
 use crate::site::server::Site;
-
-use crate::options::Options;
 use crate::trace;
 use crate::value::{Count, Size, Took};
-use crate::web::Web;
 
 /// One step of the sweep, measured.
 struct Step {
@@ -45,46 +41,27 @@ pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
     let base = resident();
     let mut measured = Vec::new();
     for at_once in steps {
-        let step = measure(site.address(), at_once, args.delay, base)?;
+        let step = measure(&site, at_once, args, base)?;
         let (took, failures) = (Took(step.took), step.failures);
         writeln!(io::stderr(), "{} at once: {took}, {failures} failed", Count(at_once as u64))
             .unwrap_or_default();
         measured.push(step);
     }
-    let wanted = args.at.iter().copied().max().unwrap_or(1);
-    print(&report(args.delay, &site, limit, (wanted > most).then_some(wanted), &measured))?;
-    let failed = measured.iter().any(|step| step.failures > 0);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    print(&report(args, &site, limit, &measured))?;
+    Ok(success_if(measured.iter().all(|step| step.failures == 0)))
 }
 
 /// Fetches `at_once` different pages, all of them at once.
-fn measure(
-    site: SocketAddr,
-    at_once: usize,
-    delay: Duration,
-    base: Option<u64>,
-) -> Result<Step, Failure> {
+fn measure(site: &Host, at_once: usize, args: &Sweep, base: Option<u64>) -> Result<Step, Failure> {
+    let (site, delay) = (site.address(), args.delay);
     trace::run("crawl", async {
-        let web = Web::new(&Options { connections: at_once, ..Options::default() });
-        let start = Instant::now();
-        let handles: Vec<_> = (1..=at_once)
-            .map(|id| {
-                let url = Url::parse(&format!("http://{site}/detail/{id}"));
-                let (url, web) = (url.expect("an address is a host"), web.clone());
-                spawn_named(format!("fetch /detail/{id}"), async move {
-                    web.get(&url).await.map(|_| ())
-                })
-            })
-            .collect();
-        // By now all requests are on their way and no answer has come: the moment to weigh them.
+        // By then all requests are on their way and no answer has come: the moment to weigh them.
         let weighing = spawn_named("weigh", async move {
             sleep(delay * 4 / 5).await;
             resident()
         });
-        let mut failures = 0;
-        for handle in handles {
-            failures += usize::from(!matches!(handle.await, Ok(Ok(()))));
-        }
+        let start = Instant::now();
+        let failures = all_at_once(urls(site, at_once).collect()).await;
         let took = start.elapsed();
         let memory = match (weighing.await, base) {
             (Ok(Some(weight)), Some(base)) => Some(weight.saturating_sub(base) / at_once as u64),
@@ -94,47 +71,43 @@ fn measure(
     })?
 }
 
-fn report(
-    delay: Duration,
-    site: &Host,
-    limit: u64,
-    wanted: Option<usize>,
-    steps: &[Step],
-) -> String {
+fn report(args: &Sweep, site: &Host, limit: u64, steps: &[Step]) -> String {
+    let delay = args.delay;
     let longest = steps.iter().map(|step| step.took).max().unwrap_or_default().as_secs_f64();
     let head = ["at once", "time", "over delay", "pages/s", "failed", "one by one", "memory", ""];
     let mut table = Table::new(head, 0);
     for step in steps {
         let seconds = step.took.as_secs_f64();
         let one_by_one = delay.saturating_mul(u32::try_from(step.at_once).unwrap_or(u32::MAX));
+        let memory = step.memory.map(|bytes| Size(bytes).to_string()).unwrap_or_default();
         table.row([
-            Count(step.at_once as u64).to_string(),
-            Took(step.took).to_string(),
-            Took(step.took.saturating_sub(delay)).to_string(),
-            Count((step.at_once as f64 / seconds) as u64).to_string(),
-            Count(step.failures as u64).to_string(),
-            Took(one_by_one).to_string(),
-            step.memory.map(|bytes| Size(bytes).to_string()).unwrap_or_default(),
-            bar(seconds, longest),
+            &Count(step.at_once as u64),
+            &Took(step.took),
+            &Took(step.took.saturating_sub(delay)),
+            &Count((step.at_once as f64 / seconds) as u64),
+            &Count(step.failures as u64),
+            &Took(one_by_one),
+            &memory,
+            &bar(seconds, longest),
         ]);
     }
-    let (where_it_runs, weighed) = match site {
-        Host::Thread(_) => ("a thread of this process", "fetch, the site's side included"),
-        Host::Process(_) => ("a process of its own", "fetch, the crawler's side alone"),
+    let (where_it_runs, weighed) = match site.is_process() {
+        false => ("a thread of this process", "fetch, the site's side included"),
+        true => ("a process of its own", "fetch, the crawler's side alone"),
     };
+    let delay = Took(delay);
     let mut report = format!(
-        "  {} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what this \
-         process grew by (resident), per {weighed},\n  while all were in flight; small steps \
-         share too few fetches to tell\n",
-        Took(delay)
+        "  {delay} before each answer; the site runs in {where_it_runs}\n\n{table}\n  memory: what \
+         this process grew by (resident), per {weighed},\n  while all were in flight; small steps \
+         share too few fetches to tell\n"
     );
-    if let Some(wanted) = wanted {
-        report.push_str(&format!(
-            "  {} at once were asked for; this machine allows a process {} descriptors \
-             (ulimit -Hn)\n",
-            Count(wanted as u64),
-            Count(limit)
-        ));
+    let (wanted, room) = (args.at.iter().copied().max().unwrap_or(1), room(limit));
+    if wanted > room {
+        let (wanted, limit) = (Count(wanted as u64), Count(limit));
+        report += &format!(
+            "  {wanted} at once were asked for; this machine allows a process {limit} descriptors \
+             (ulimit -Hn)\n"
+        );
     }
     report
 }

@@ -5,18 +5,16 @@ use std::io::{self, Write as _};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use mainspring_http::{Hook, Response, Signal, SignalKind, redact_field};
+use mainspring_http::{
+    HIDDEN, Hook, Proxy, Response, Signal, SignalKind, redact, redact_field, redact_url,
+    take_userinfo,
+};
 use url::{Position, Url};
 
-use crate::cli::Via;
-use crate::credentials::{HIDDEN, shown_url};
 use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
 /// Shows each request as it is sent, and the heads of the answers that redirect.
 pub(super) struct Verbose {
-    /// Whether `-v` is given.
-    pub(super) on: bool,
-    pub(super) via: Option<Via>,
     /// Bytes of the body of the first request, if it has one.
     pub(super) body: Option<usize>,
     /// The method of the first request.
@@ -25,15 +23,13 @@ pub(super) struct Verbose {
 
 impl Hook for Verbose {
     fn signal(&self, signal: &Signal<'_>) {
-        if !self.on {
-            return;
-        }
         match signal.kind {
-            SignalKind::RequestStart { method, url, headers } => {
-                tell(&self.request_text(method, url, headers));
+            SignalKind::RequestStart { method, url, headers, proxy } => {
+                let proxy = proxy.filter(|proxy| proxy.gets_requests(url));
+                tell(&self.request_text(method, url, headers, proxy));
             }
             SignalKind::RequestRedirect { response } => {
-                let (version, status) = (response.version(), response.status());
+                let (version, status) = (response.version, response.status);
                 let start = start_line(version, status, &response.reason());
                 tell(&answer_text(&start, response.headers()));
             }
@@ -43,24 +39,33 @@ impl Hook for Verbose {
 }
 
 impl Verbose {
-    /// The head of a request. The request names all that goes on the wire but where the body ends, what
-    /// is said to a proxy, and the host.
-    fn request_text(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Vec<u8> {
-        let plain = self.via.as_ref().filter(|via| via.takes_requests && url.scheme() == "http");
-        let target = match plain {
-            Some(_) => &shown_url(url)[..],
-            None => &url[Position::BeforePath..],
+    /// The head of a request, which `proxy` gets if one does. The request names all that goes on the wire
+    /// but where the body ends, what is said to a proxy, and the host.
+    fn request_text(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        proxy: Option<&Proxy>,
+    ) -> Vec<u8> {
+        let target = match proxy {
+            Some(_) => {
+                let mut url = url.clone();
+                take_userinfo(&mut url);
+                redact_url(&url)
+            }
+            None => redact(&url[Position::BeforePath..Position::AfterQuery]),
         };
-        let target = target.split('#').next().unwrap_or_default();
         let host =
             headers.get(HOST).map_or(&url[Position::BeforeHost..Position::AfterPort], |value| {
                 value.to_str().unwrap_or_default()
             });
         let mut text = format!("> {method} {target} HTTP/1.1\n> host: {host}\n").into_bytes();
-        if plain.is_some_and(|via| via.with_password) {
+        if proxy.is_some_and(Proxy::has_login) {
             text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
         }
-        push_fields(&mut text, "> ", headers.iter().filter(|(name, _)| *name != HOST));
+        let others = headers.iter().filter(|(name, _)| *name != HOST);
+        others.for_each(|field| push_hidden(&mut text, "> ", field));
         // A redirect that changes the method takes the body away with it.
         let first = self.method.borrow_mut().get_or_insert_with(|| method.clone()).clone();
         let body = self.body.filter(|_| first == *method);
@@ -81,9 +86,9 @@ pub(super) fn start_line(version: Version, status: StatusCode, reason: &str) -> 
 /// The head of an answer, as near to the wire as it can be told: all of it, since it was asked for.
 pub(super) fn head(response: &Response) -> Vec<u8> {
     let start = start_line(response.version(), response.status(), &response.reason());
-    let mut text = format!("{}\n", Text(&start, STDOUT)).into_bytes();
+    let mut text = format!("{}\n", Text(&start, &STDOUT)).into_bytes();
     for (name, value) in response.headers() {
-        push_field(&mut text, "", name, value.as_bytes(), STDOUT);
+        push_field(&mut text, "", name, value.as_bytes(), &STDOUT);
     }
     text.push(b'\n');
     text
@@ -91,20 +96,14 @@ pub(super) fn head(response: &Response) -> Vec<u8> {
 
 /// The head of an answer as `-v` shows it.
 pub(super) fn answer_text(start: &str, headers: &HeaderMap) -> Vec<u8> {
-    let mut text = format!("< {}\n", Text(start, STDERR)).into_bytes();
-    push_fields(&mut text, "< ", headers.iter());
+    let mut text = format!("< {}\n", Text(start, &STDERR)).into_bytes();
+    headers.iter().for_each(|field| push_hidden(&mut text, "< ", field));
     text
 }
 
-/// Fields, a line for each; those that hold secrets without them.
-fn push_fields<'a>(
-    text: &mut Vec<u8>,
-    before: &str,
-    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) {
-    for (name, value) in fields {
-        push_field(text, before, name, redact_field(name, value).as_bytes(), STDERR);
-    }
+/// A field without secrets.
+fn push_hidden(text: &mut Vec<u8>, before: &str, (name, value): (&HeaderName, &HeaderValue)) {
+    push_field(text, before, name, redact_field(name, value).as_bytes(), &STDERR);
 }
 
 fn push_field(text: &mut Vec<u8>, before: &str, name: &HeaderName, value: &[u8], to: Stream) {

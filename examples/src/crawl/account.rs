@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::report::progress::Standing;
-
 /// What may be spent on a crawl.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -19,27 +17,24 @@ pub struct Budget {
 
 impl Budget {
     /// So many pages at once, and no end.
-    #[must_use]
     pub fn unlimited(concurrency: usize) -> Budget {
         Budget { concurrency, bytes: u64::MAX, time: Duration::MAX }
     }
 }
 
-/// Where a crawl stands, for what shows it. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Watch(Rc<Cell<Standing>>);
-
-impl Watch {
-    /// Where the crawl stands now.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.0.get()
-    }
-
-    pub(super) fn set(&self, standing: Standing) {
-        self.0.set(standing);
-    }
+/// Where a crawl stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it has come to.
+    pub totals: Totals,
+    /// Pages being fetched now.
+    pub in_flight: u64,
+    /// Pages known of and not yet begun.
+    pub queued: u64,
 }
+
+/// Where a crawl stands, for what shows it.
+pub type Watch = Rc<Cell<Standing>>;
 
 /// What a crawl amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,18 +65,6 @@ pub struct Totals {
     pub end: End,
 }
 
-impl Totals {
-    pub(super) fn standing(&self, in_flight: usize, queued: usize) -> Standing {
-        Standing {
-            over: self.pages,
-            failed: self.failures,
-            in_flight: in_flight as u64,
-            queued: queued as u64,
-            bytes: self.bytes,
-        }
-    }
-}
-
 /// Why a crawl began no more pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
@@ -94,4 +77,15 @@ pub enum End {
     Bytes,
     /// The time for it was over.
     Time,
+}
+
+/// What a person is told that is of no page: one sentence each.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What failed.
+    pub failures: Vec<String>,
+    /// What limits have cut.
+    pub cuts: Vec<String>,
+    /// What one should know of how it went on.
+    pub notes: Vec<String>,
 }

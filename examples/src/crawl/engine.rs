@@ -2,21 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use mainspring::future::yield_now;
+use mainspring::future::{race, yield_now};
 use mainspring::time::{now, sleep_until};
 use mainspring::{JoinError, JoinHandle};
 use url::Url;
 
-use super::account::{Budget, End, Totals, Watch};
+use super::account::{Budget, End, Standing, Totals, Watch};
 use super::frontier::Frontier;
-use super::job::{Job, Left, WorkItem};
+use super::job::{FetchError, Job, Left, WorkItem};
 use crate::polite::pace::{MAX_TRIES, back_off};
 use crate::polite::robots::Robots;
 use crate::stop::{Asked, Stop};
@@ -37,22 +37,8 @@ pub enum Fetched<T> {
         /// Bytes of its body.
         bytes: u64,
     },
-    /// Nothing: it is elsewhere.
-    Moved {
-        /// The status that said so.
-        status: u16,
-        /// Where it is.
-        to: Url,
-    },
-    /// Nothing, and trying again would not help.
-    Failed(String),
-    /// Nothing for now: its host is too busy.
-    Busy {
-        /// What it said.
-        reason: String,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
+    /// Nothing: why.
+    Not(FetchError),
     /// What a host asks of crawlers.
     Robots(Robots),
 }
@@ -66,8 +52,6 @@ pub struct Page<T> {
     pub place: usize,
     /// What came of it.
     pub result: Result<T, String>,
-    /// Bytes of its body.
-    pub bytes: u64,
     /// From the start of the crawl to the start of this fetch.
     pub began: Duration,
     /// From the start of the crawl to the end of this fetch.
@@ -111,7 +95,9 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     let start = now();
     let mut totals = Totals::default();
     let mut flights: FuturesUnordered<Flight<T>> = FuturesUnordered::new();
-    let mut places = Places::new(budget.concurrency);
+    // The places that fetches in flight take up, each with the length of the chain of fetches that held
+    // it so far. Free ones are handed out shortest chain first.
+    let mut places = BinaryHeap::from(vec![Reverse(0); budget.concurrency]);
     let mut asked = stop.asked();
     let mut landings = 0;
     let time_is_over = start.checked_add(budget.time);
@@ -123,10 +109,10 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
     };
     loop {
         while totals.end == End::Nothing
-            && let Some(place) = places.peek()
+            && let Some(&Reverse(place)) = places.peek()
             && let Some(mut job) = frontier.begin(now())
         {
-            places.take();
+            places.pop();
             job.after = job.after.max(place);
             let (name, future) = fetch(&job);
             let began = now();
@@ -145,8 +131,9 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
             flights.iter().for_each(|flight| flight.handle.cancel());
             break;
         }
-        totals.most_in_flight = totals.most_in_flight.max(flights.len() as u64);
-        watch.set(totals.standing(flights.len(), frontier.len()));
+        let (in_flight, queued) = (flights.len() as u64, frontier.len() as u64);
+        totals.most_in_flight = totals.most_in_flight.max(in_flight);
+        watch.set(Standing { totals, in_flight, queued });
         // With a free place, a page may also begin because its host's pause is over.
         let pause_is_over = places.peek().and_then(|_| frontier.next_at());
         if flights.is_empty() && (pause_is_over.is_none() || totals.end != End::Nothing) {
@@ -155,8 +142,8 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         let landed = if totals.end == End::Nothing {
             match next(&mut flights, &mut asked, pause_is_over, time_is_over).await {
                 Ok(landed) => landed,
-                Err(Interrupt::PauseOver) => continue,
-                Err(Interrupt::Ended(end)) => {
+                Err(End::Nothing) => continue,
+                Err(end) => {
                     totals.end = end;
                     call_off_robots(&flights);
                     continue;
@@ -169,7 +156,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         if landings % BATCH == 0 {
             yield_now().await;
         }
-        places.give_back(landed.job.after + 1);
+        places.push(Reverse(landed.job.after + 1));
         if let Some(page) = land(landed, start, frontier, &mut totals) {
             over(page);
         }
@@ -179,7 +166,7 @@ pub async fn crawl<T: 'static, F: Future<Output = Fetched<T>> + 'static>(
         }
     }
     totals.abandoned = frontier.len() as u64;
-    totals.forbidden += frontier.counts().refused as u64;
+    totals.forbidden += frontier.counts.refused as u64;
     totals.wall = now().duration_since(start);
     totals
 }
@@ -202,33 +189,33 @@ fn land<T>(
     let chain = job.after + 1;
     frontier.ended(&job);
     totals.longest_chain = totals.longest_chain.max(chain);
-    let fetched = ended.unwrap_or_else(|error| Fetched::Failed(error.to_string()));
+    let fetched = ended.unwrap_or_else(|error| Fetched::Not(FetchError::Failed(error.to_string())));
     let moments = (began.duration_since(start), now().duration_since(start));
     let (result, bytes) = match fetched {
         Fetched::Page { found, links, bytes } => {
             frontier.follow(job.depth, chain, links);
             (Ok(found), bytes)
         }
-        Fetched::Moved { status, to } if job.item != WorkItem::Robots => {
-            let (job, why) = frontier.redirect(job, status, to, chain).err()?;
+        Fetched::Not(FetchError::Moved { status, to }) if job.item != WorkItem::Robots => {
+            let (job, why) = frontier.redirect(job, status.as_u16(), to, chain).err()?;
             return Some(leave(*job, why, moments, totals));
         }
-        Fetched::Moved { to, .. } => (Err(format!("it redirects to {to}")), 0),
         Fetched::Robots(robots) => {
             frontier.take_robots(&job, Ok(robots));
             return None;
         }
-        Fetched::Busy { retry_after, .. } if job.tries + 1 < MAX_TRIES => {
+        Fetched::Not(FetchError::Busy { retry_after, .. }) if job.tries + 1 < MAX_TRIES => {
             let wait = back_off(job.tries, retry_after);
             frontier.put_back(job, now() + wait);
             totals.retries += 1;
             return None;
         }
-        Fetched::Busy { reason, .. } | Fetched::Failed(reason) => (Err(reason), 0),
+        Fetched::Not(error) => (Err(error.to_string()), 0),
     };
     match (job.item, result) {
         (WorkItem::Page(place), result) => {
-            Some(Over::Page(finish(job, place, result, bytes, moments, totals)))
+            let (began, ended) = moments;
+            Some(finish(Page { job, place, result, began, ended }, bytes, totals))
         }
         (WorkItem::Robots, result) => {
             let reason = result.err().unwrap_or_else(|| "it is a page".to_owned());
@@ -239,26 +226,20 @@ fn land<T>(
 }
 
 /// Books a page that is fetched, or cannot be.
-fn finish<T>(
-    job: Job,
-    place: usize,
-    result: Result<T, String>,
-    bytes: u64,
-    (began, ended): (Duration, Duration),
-    totals: &mut Totals,
-) -> Page<T> {
+fn finish<T>(page: Page<T>, bytes: u64, totals: &mut Totals) -> Over<T> {
     totals.pages += 1;
-    totals.failures += u64::from(result.is_err());
+    totals.failures += u64::from(page.result.is_err());
     totals.bytes += bytes;
-    Page { job, place, result, bytes, began, ended }
+    Over::Page(page)
 }
 
 /// Books a page that is left alone.
 fn leave<T>(job: Job, why: Left, moments: (Duration, Duration), totals: &mut Totals) -> Over<T> {
     let WorkItem::Page(place) = job.item else { unreachable!("robots.txt is no link") };
+    let (began, ended) = moments;
     match why {
         Left::Failed(reason) => {
-            return Over::Page(finish(job, place, Err(reason), 0, moments, totals));
+            return finish(Page { job, place, result: Err(reason), began, ended }, 0, totals);
         }
         Left::Forbidden => totals.forbidden += 1,
         Left::Known | Left::OtherHost | Left::Excluded => totals.led_away += 1,
@@ -266,42 +247,38 @@ fn leave<T>(job: Job, why: Left, moments: (Duration, Duration), totals: &mut Tot
     Over::Left { job, place, why }
 }
 
-/// What can come before a fetch lands.
-enum Interrupt {
-    PauseOver,
-    Ended(End),
-}
-
-/// Waits for whatever comes first. A fetch that has landed is told before a stop or a clock.
+/// Waits for whatever comes first: a fetch that has landed is told before a stop or a clock.
+///
+/// # Errors
+/// Why no more pages begin; [`End::Nothing`] where a pause is over, and one may.
 async fn next<T: 'static>(
     flights: &mut FuturesUnordered<Flight<T>>,
     asked: &mut Asked,
     pause_is_over: Option<Instant>,
     time_is_over: Option<Instant>,
-) -> Result<Landed<T>, Interrupt> {
+) -> Result<Landed<T>, End> {
     let clock = match (pause_is_over, time_is_over) {
         (Some(pause), Some(end)) if end <= pause => Some((end, End::Time)),
         (Some(pause), _) => Some((pause, End::Nothing)),
         (None, end) => end.map(|end| (end, End::Time)),
     };
-    let mut alarm = clock.map(|(at, end)| (Box::pin(sleep_until(at)), end));
-    poll_fn(|cx| {
-        // With nothing in flight the stream is over: that is no event, a clock will be.
-        if let Poll::Ready(Some(landed)) = flights.poll_next_unpin(cx) {
-            return Poll::Ready(Ok(landed));
+    let landing = async {
+        match flights.next().await {
+            Some(landed) => Ok(landed),
+            // With nothing in flight the stream is over: that is no event, a clock will be.
+            None => pending().await,
         }
-        if Pin::new(&mut *asked).poll(cx).is_ready() {
-            return Poll::Ready(Err(Interrupt::Ended(End::Asked)));
-        }
-        match &mut alarm {
-            Some((alarm, end)) => alarm.as_mut().poll(cx).map(|()| match end {
-                End::Nothing => Err(Interrupt::PauseOver),
-                end => Err(Interrupt::Ended(*end)),
-            }),
-            None => Poll::Pending,
-        }
-    })
-    .await
+    };
+    let stopping = async {
+        asked.await;
+        Err(End::Asked)
+    };
+    let ringing = async {
+        let Some((at, end)) = clock else { return pending().await };
+        sleep_until(at).await;
+        Err(end)
+    };
+    race(landing, race(stopping, ringing)).await
 }
 
 /// A fetch in flight.
@@ -329,40 +306,11 @@ impl<T: 'static> Future for Flight<T> {
     }
 }
 
-/// The places that fetches in flight take up, each with the length of the chain of fetches that
-/// held it so far. Free ones are handed out shortest chain first.
-struct Places {
-    fresh: usize,
-    used: BinaryHeap<Reverse<u32>>,
-}
-
-impl Places {
-    fn new(count: usize) -> Places {
-        Places { fresh: count, used: BinaryHeap::new() }
-    }
-
-    fn peek(&self) -> Option<u32> {
-        if self.fresh > 0 { Some(0) } else { self.used.peek().map(|Reverse(chain)| *chain) }
-    }
-
-    fn take(&mut self) {
-        if self.fresh > 0 {
-            self.fresh -= 1;
-        } else {
-            self.used.pop();
-        }
-    }
-
-    fn give_back(&mut self, chain: u32) {
-        self.used.push(Reverse(chain));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crawl::frontier::Bounds;
-    use crate::crawl::scope::Scope;
+    use crate::crawl::scope::{Reach, Scope};
     use crate::polite::pace::Pace;
     use mainspring::time::{Clock, sleep};
     use std::cell::Cell;
@@ -385,7 +333,7 @@ mod tests {
             },
         };
         match job.url.path() {
-            "/page23" => Fetched::Failed("gone".to_owned()),
+            "/page23" => Fetched::Not(FetchError::Failed("gone".to_owned())),
             _ => Fetched::Page { found: (), links, bytes: 10 },
         }
     }
@@ -395,7 +343,8 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 9, pages: 99 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let stop = Stop::new();
             if let Some(after) = stop_after {
@@ -474,7 +423,7 @@ mod tests {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         runtime.block_on(async move {
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, Scope::any());
+            let mut frontier = Frontier::new(bounds, pace, Scope::new(Reach::Any, &[]));
             for path in ["/a", "/b", "/c"] {
                 frontier.seed(url(path));
             }
@@ -508,7 +457,10 @@ mod tests {
     }
 
     fn busy() -> Fetched<()> {
-        Fetched::Busy { reason: "503".to_owned(), retry_after: Some(5 * DELAY) }
+        Fetched::Not(FetchError::Busy {
+            status: http::StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: Some(5 * DELAY),
+        })
     }
 
     #[test]
@@ -541,7 +493,7 @@ mod tests {
         assert_eq!(told, ["page 1 is left: Forbidden", "2 s /a", "2 s /c"]);
         assert_eq!((totals.pages, totals.bytes, totals.forbidden), (2, 20, 1));
         let (totals, told) = visit(pace, Budget::unlimited(9), |job| match job.item {
-            WorkItem::Robots => Fetched::Failed("500".to_owned()),
+            WorkItem::Robots => Fetched::Not(FetchError::Failed("500".to_owned())),
             WorkItem::Page(_) => page(),
         });
         let why = "its http://h/robots.txt cannot be had: 500";
@@ -555,7 +507,8 @@ mod tests {
         let pages = 10 * BATCH as u32;
         let turns = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: pages as usize };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             (0..pages).for_each(|n| frontier.seed(url(&format!("/{n}"))));
             // Another task, which is polled once in each turn.
             let turns = Rc::new(Cell::new(0));
@@ -586,7 +539,7 @@ mod tests {
         let totals = runtime.block_on(async {
             let pace = Pace { obey_robots: true, ..Pace::unlimited() };
             let bounds = Bounds { depth: 0, pages: 99 };
-            let mut frontier = Frontier::new(bounds, pace, Scope::any());
+            let mut frontier = Frontier::new(bounds, pace, Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let fetch = |_: &Job| {
                 ("robots.txt".to_owned(), async {
@@ -616,7 +569,8 @@ mod tests {
     fn a_fetch_that_panics_is_a_page_that_failed() {
         let failed = mainspring::run(async {
             let bounds = Bounds { depth: 0, pages: 1 };
-            let mut frontier = Frontier::new(bounds, Pace::unlimited(), Scope::any());
+            let mut frontier =
+                Frontier::new(bounds, Pace::unlimited(), Scope::new(Reach::Any, &[]));
             frontier.seed(url("/"));
             let mut failures = Vec::new();
             let fetch = |_: &Job| ("fetch".to_owned(), async { panic!("a bug") });

@@ -18,12 +18,11 @@ use std::time::Instant;
 use url::Url;
 
 use super::job::{Counts, Job, Left, WorkItem};
-use super::redirect::{Hop, MAX_REDIRECTS, SHOWN};
+use super::redirect::{Hop, MAX_REDIRECTS, shown};
 use super::scope::{Scope, Verdict};
 use crate::canonical::canonical;
 use crate::polite::pace::Pace;
 use crate::polite::robots::Robots;
-use crate::text::shortened;
 
 /// How far a crawl may go.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +67,15 @@ pub struct Frontier {
     bounds: Bounds,
     pace: Pace,
     scope: Scope,
-    counts: Counts,
+    /// How many links were not followed, and why.
+    pub counts: Counts,
     left: Vec<(Job, Left)>,
-    notes: Vec<String>,
+    /// What a person should know of how the crawl went on: by what its scope was widened.
+    pub notes: Vec<String>,
 }
 
 impl Frontier {
     /// An empty frontier; links that are not in scope are not followed.
-    #[must_use]
     pub fn new(bounds: Bounds, pace: Pace, scope: Scope) -> Frontier {
         Frontier {
             hosts: Vec::new(),
@@ -190,16 +190,17 @@ impl Frontier {
         // A site may send a visitor in a circle once, to set a cookie on the way.
         let times = job.via.iter().filter(|hop| canonical(&hop.url) == key).count();
         if times > 1 {
-            let to = shortened(to.as_str(), SHOWN);
-            return Some(Left::Failed(format!("it redirects in a circle, back to {to}")));
+            let reason = format!("it redirects in a circle, back to {}", shown(to));
+            return Some(Left::Failed(reason));
         }
         if job.via.len() > MAX_REDIRECTS {
             return Some(Left::Failed(format!("it redirects more than {MAX_REDIRECTS} times")));
         }
         match self.scope.judge(to) {
             Verdict::OtherHost if job.is_beginning() && self.scope.widen(from, to) => {
+                let (from, to) = (shown(from), shown(to));
                 self.notes.push(format!("{from} redirects to {to}: links to both are followed"));
-                if self.scope.judge(to) == Verdict::Excluded {
+                if self.scope.judge(&job.url) == Verdict::Excluded {
                     return Some(Left::Excluded);
                 }
             }
@@ -337,27 +338,18 @@ impl Frontier {
     }
 
     /// When something may begin that may not yet; `None` if nothing will before a fetch ends.
-    #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         self.waiting.first().map(|(at, _)| *at)
     }
 
     /// Pages not yet begun.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.queued
     }
 
     /// Whether there is nothing left to begin.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queued == 0
-    }
-
-    /// How many links were not followed, and why.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
     }
 
     /// The pages that were left alone when they could have begun, since this was asked last.
@@ -366,15 +358,8 @@ impl Frontier {
     }
 
     /// Which links are followed.
-    #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope.clone()
-    }
-
-    /// What a person should know of how the crawl went on: by what its scope was widened.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
     }
 }
 
@@ -388,15 +373,10 @@ impl Host {
     }
 }
 
-impl std::fmt::Debug for Frontier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frontier {{ {} found, {} to begin }}", self.found, self.queued)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crawl::scope::Reach;
     use std::time::Duration;
 
     fn url(text: &str) -> Url {
@@ -404,7 +384,7 @@ mod tests {
     }
 
     fn frontier(depth: u32, pages: usize, pace: Pace) -> Frontier {
-        Frontier::new(Bounds { depth, pages }, pace, Scope::any())
+        Frontier::new(Bounds { depth, pages }, pace, Scope::new(Reach::Any, &[]))
     }
 
     fn urls(frontier: &mut Frontier, now: Instant) -> Vec<String> {
@@ -457,7 +437,7 @@ mod tests {
             let links = ["http://h/a", "http://h/b", "http://h/"];
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/", "http://h/a"]);
-            assert_eq!(frontier.counts().left_out, 1);
+            assert_eq!(frontier.counts.left_out, 1);
         });
     }
 
@@ -539,7 +519,7 @@ mod tests {
             frontier.follow(0, 1, links.map(url).to_vec());
             assert_eq!(urls(&mut frontier, now), ["http://h/a", "http://h/b"]);
             let counts = Counts { refused: 2, ..Counts::default() };
-            assert_eq!(frontier.counts(), counts);
+            assert_eq!(frontier.counts, counts);
             assert!(frontier.left().is_empty(), "none of them was to begin");
         });
     }
@@ -591,7 +571,7 @@ mod tests {
 
     #[test]
     fn why_a_redirect_goes_no_further() {
-        let scope = Scope::same_hosts(&[url("http://h/")]);
+        let scope = Scope::new(Reach::Host, &[url("http://h/")]);
         let scope = scope.narrowed(None, regex_lite::Regex::new("/no$").ok());
         for (depth, to, expected) in [
             (1, "http://h/seen", Left::Known),

@@ -12,8 +12,8 @@ use url::Url;
 use super::account::{Budget, Watch};
 use super::engine::{Fetched, Over, crawl};
 use super::frontier::{Bounds, Frontier};
-use super::job::{Job, WorkItem};
-use super::scope::Scope;
+use super::job::{FetchError, Job, WorkItem};
+use super::scope::{Reach, Scope};
 use crate::polite::pace::{MAX_TRIES, Pace};
 use crate::polite::robots::Robots;
 use crate::stop::Stop;
@@ -159,11 +159,15 @@ async fn fetch(web: Rc<Web>, seen: Rc<RefCell<Seen>>, job: Job) -> Fetched<()> {
     *seen.borrow_mut().in_flight.get_mut(&host).expect("it has begun") -= 1;
     match job.item {
         WorkItem::Robots => Fetched::Robots(web.robots(&host)),
-        WorkItem::Page(_) if job.tries < busy => {
-            Fetched::Busy { reason: "503".to_owned(), retry_after: Some(Duration::from_secs(1)) }
-        }
+        WorkItem::Page(_) if job.tries < busy => Fetched::Not(FetchError::Busy {
+            status: http::StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: Some(Duration::from_secs(1)),
+        }),
         WorkItem::Page(_) if web.moved.contains_key(job.url.as_str()) => {
-            Fetched::Moved { status: 302, to: web.moved[job.url.as_str()].clone() }
+            Fetched::Not(FetchError::Moved {
+                status: http::StatusCode::FOUND,
+                to: web.moved[job.url.as_str()].clone(),
+            })
         }
         WorkItem::Page(_) => {
             Fetched::Page { found: (), links: web.pages[job.url.as_str()].clone(), bytes: 1 }
@@ -181,7 +185,7 @@ fn every_page_is_fetched_once_and_every_host_is_treated_well() {
             mainspring::Runtime::builder().clock(Clock::Virtual).build().expect("a runtime");
         let totals = runtime.block_on(async {
             let bounds = Bounds { depth: u32::MAX, pages: usize::MAX };
-            let mut frontier = Frontier::new(bounds, web.pace.clone(), Scope::any());
+            let mut frontier = Frontier::new(bounds, web.pace.clone(), Scope::new(Reach::Any, &[]));
             frontier.seed(url(0, 0));
             let fetch = |job: &Job| {
                 seen.borrow_mut().begins(&web, job);

@@ -1,8 +1,11 @@
 //! What a crawl has to fetch, and what can become of it.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use url::Url;
 
-use super::redirect::Hop;
+use super::redirect::{Hop, shown};
 
 /// Something to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +28,11 @@ pub struct Job {
 
 impl Job {
     /// Where the page was found: before any redirect.
-    #[must_use]
     pub fn found_at(&self) -> &Url {
         self.via.first().map_or(&self.url, |hop| &hop.url)
     }
 
     /// Whether it was asked for, and is not a link that was found.
-    #[must_use]
     pub fn is_beginning(&self) -> bool {
         self.depth == 0
     }
@@ -71,4 +72,49 @@ pub struct Counts {
     pub refused: usize,
     /// Because the robots.txt of their host could not be had.
     pub unasked: usize,
+}
+
+/// Why a page was not to be had.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// The host is too busy: 429 or 503.
+    Busy {
+        /// The status.
+        status: StatusCode,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Another status that is an error.
+    Refused(StatusCode),
+    /// It is elsewhere.
+    Moved {
+        /// The status that says so.
+        status: StatusCode,
+        /// Where it is.
+        to: Url,
+    },
+    /// There is an answer, and its body is not read: it is too long, or not what was asked for.
+    Unread {
+        /// The status.
+        status: StatusCode,
+        /// Its `Content-Type`.
+        content_type: String,
+        /// Why.
+        reason: String,
+    },
+    /// No answer: the client's own words.
+    Failed(String),
+}
+
+impl std::fmt::Display for FetchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FetchError::Busy { status, .. } | FetchError::Refused(status) => {
+                let reason = status.canonical_reason().map(|reason| format!(" {reason}"));
+                write!(f, "{}{}", status.as_str(), reason.unwrap_or_default())
+            }
+            FetchError::Moved { to, .. } => write!(f, "it redirects to {}", shown(to)),
+            FetchError::Unread { reason, .. } | FetchError::Failed(reason) => f.write_str(reason),
+        }
+    }
 }

@@ -61,13 +61,11 @@ fn is_zero(count: &usize) -> bool {
 
 impl Record {
     /// Whether the page was had: fetched and read.
-    #[must_use]
     pub fn is_had(&self) -> bool {
         self.error.is_none() && self.skipped.is_none()
     }
 
     /// A record of a page that says nothing yet but how it was found and reached.
-    #[must_use]
     pub fn of(job: &Job) -> Record {
         let moved_to = (!job.via.is_empty()).then(|| job.url.clone());
         let (redirects, depth) = (job.via.clone(), job.depth);
@@ -75,7 +73,6 @@ impl Record {
     }
 
     /// A record that says nothing yet but which page it is about.
-    #[must_use]
     pub fn new(url: Url) -> Record {
         Record {
             url,

@@ -2,11 +2,11 @@
 
 use http::StatusCode;
 use http::header::{HeaderMap, LOCATION};
+use mainspring_http::{redact, redact_url, take_userinfo};
 use percent_encoding::{CONTROLS, percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::credentials::{take_userinfo, without_userinfo};
 use crate::links::MAX_URL;
 use crate::text::shortened;
 
@@ -17,7 +17,12 @@ pub const MAX_REDIRECTS: usize = 10;
 pub const MAX_ROBOTS_REDIRECTS: usize = 5;
 
 /// The most characters of a redirect's target that an error shows.
-pub const SHOWN: usize = 200;
+const SHOWN: usize = 200;
+
+/// An address as a message shows it: without secrets, and bounded.
+pub fn shown(url: &Url) -> String {
+    shortened(&redact_url(url), SHOWN)
+}
 
 /// One redirect on the way to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +51,7 @@ pub fn target(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Res
     }
     let location = percent_encode(location, CONTROLS).to_string();
     let refused = |why: &str| {
-        let shown = shortened(&without_userinfo(&location), SHOWN);
+        let shown = shortened(&redact(&location), SHOWN);
         Err(format!("{status} leads to {shown:?}: {why}"))
     };
     let Ok(mut to) = from.join(&location) else { return Some(refused("it is no URL")) };

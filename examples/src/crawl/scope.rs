@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use clap::ValueEnum;
 use mainspring_suffix::is_public_suffix;
 use regex_lite::Regex;
 use url::{Host, Url};
 
-use super::redirect::SHOWN;
-use crate::text::shortened;
+use super::redirect::shown;
 
 /// A place on the network: a host and a port.
 type Place = (Option<Host<String>>, Option<u16>);
@@ -18,13 +18,14 @@ fn place(url: &Url) -> Place {
     (url.host().map(|host| host.to_owned()), url.port_or_known_default())
 }
 
-/// Which hosts are in a scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Those of the beginning, with their ports.
-    Hosts,
-    /// Those of the beginning and all names below them, on any port. An address has none below it.
+/// Which links to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reach {
+    /// Those to the hosts and ports of the beginning
+    Host,
+    /// Those to the hosts of the beginning and to whatever is below them, on any port
     Subdomains,
+    /// All
     Any,
 }
 
@@ -65,45 +66,25 @@ impl Beginnings {
 }
 
 impl Scope {
-    fn new(reach: Reach, seeds: &[Url]) -> Scope {
+    /// What begins at some URLs and reaches so far. An address has no names below it.
+    pub fn new(reach: Reach, seeds: &[Url]) -> Scope {
         let mut beginnings = Beginnings::default();
         seeds.iter().for_each(|seed| beginnings.add(seed));
         let beginnings = Rc::new(RefCell::new(beginnings));
         Scope { reach, beginnings, include: None, exclude: None, flag: "--scope any" }
     }
 
-    /// All.
-    #[must_use]
-    pub fn any() -> Scope {
-        Scope::new(Reach::Any, &[])
-    }
-
-    /// The hosts, with their ports, of some URLs.
-    #[must_use]
-    pub fn same_hosts(seeds: &[Url]) -> Scope {
-        Scope::new(Reach::Hosts, seeds)
-    }
-
-    /// The hosts of some URLs and all names below them, on any port.
-    #[must_use]
-    pub fn subdomains(seeds: &[Url]) -> Scope {
-        Scope::new(Reach::Subdomains, seeds)
-    }
-
     /// Narrows the scope to what one expression matches and another does not.
-    #[must_use]
     pub fn narrowed(self, include: Option<Regex>, exclude: Option<Regex>) -> Scope {
         Scope { include, exclude, ..self }
     }
 
     /// Has errors name this option as the one that takes every host in.
-    #[must_use]
     pub fn widened_by(self, flag: &'static str) -> Scope {
         Scope { flag, ..self }
     }
 
     /// What becomes of a link to this URL.
-    #[must_use]
     pub fn judge(&self, url: &Url) -> Verdict {
         let included = self.include.as_ref().is_none_or(|regex| regex.is_match(url.as_str()))
             && !self.exclude.as_ref().is_some_and(|regex| regex.is_match(url.as_str()));
@@ -118,7 +99,7 @@ impl Scope {
         let Beginnings { places, hosts } = &*self.beginnings.borrow();
         match (self.reach, url.host()) {
             (Reach::Any, _) => true,
-            (Reach::Hosts, _) => places.contains(&place(url)),
+            (Reach::Host, _) => places.contains(&place(url)),
             (Reach::Subdomains, Some(Host::Domain(name))) => {
                 let above = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
                 std::iter::once(name)
@@ -152,16 +133,14 @@ impl Scope {
     }
 
     /// What is said of a redirect that leaves the site.
-    #[must_use]
     pub fn left(&self, to: &Url) -> String {
-        let to = shortened(to.as_str(), SHOWN);
-        format!("it redirects to {to}, which is another site; {} allows it", self.flag)
+        let (to, flag) = (shown(to), self.flag);
+        format!("it redirects to {to}, which is another site; {flag} allows it")
     }
 }
 
 /// Whether a redirect stays on one site: on its origin, within one registrable domain, or from http
 /// to https on one host. An address has no registrable domain, and a name without dots none either.
-#[must_use]
 pub fn same_site(from: &Url, to: &Url) -> bool {
     let to_https = from.host() == to.host() && (from.scheme(), to.scheme()) == ("http", "https");
     let domain = |url: &Url| match url.host() {
@@ -200,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_host_is_name_and_port() {
-        let scope = Scope::same_hosts(&[url("http://h:81/"), url("https://g/")]);
+        let scope = Scope::new(Reach::Host, &[url("http://h:81/"), url("https://g/")]);
         for (text, expected) in [
             ("http://h:81/x", true),
             ("http://h/", false),
@@ -214,7 +193,8 @@ mod tests {
 
     #[test]
     fn subdomains_are_whole_labels_below() {
-        let scope = Scope::subdomains(&[url("http://example.org/"), url("http://10.0.0.1/")]);
+        let scope =
+            Scope::new(Reach::Subdomains, &[url("http://example.org/"), url("http://10.0.0.1/")]);
         for (text, expected) in [
             ("http://example.org/x", true),
             ("https://a.b.example.org:8080/", true),
@@ -231,7 +211,8 @@ mod tests {
     #[test]
     fn expressions_narrow() {
         let regex = |text| Some(Regex::new(text).expect(text));
-        let scope = Scope::any().narrowed(regex("/docs/"), regex(r"\?print=|\.pdf$"));
+        let scope =
+            Scope::new(Reach::Any, &[]).narrowed(regex("/docs/"), regex(r"\?print=|\.pdf$"));
         for (text, expected) in [
             ("http://h/docs/a", true),
             ("http://h/a", false),
@@ -271,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_beginning_widens_the_scope_within_its_site() {
-        let scope = Scope::same_hosts(&[url("http://example.com/")]);
+        let scope = Scope::new(Reach::Host, &[url("http://example.com/")]);
         assert!(!is_in(&scope, "https://www.example.com/x"));
         assert!(scope.widen(&url("http://example.com/"), &url("https://www.example.com/")));
         assert!(is_in(&scope, "https://www.example.com/x"));

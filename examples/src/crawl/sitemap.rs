@@ -6,11 +6,11 @@ use flate2::read::MultiGzDecoder;
 use mainspring::spawn_blocking;
 use url::Url;
 
+use super::account::Told;
 use super::listing::{self, Listing};
-use super::redirect::MAX_REDIRECTS;
+use super::redirect::{MAX_REDIRECTS, shown};
 use super::scope::Scope;
 use crate::answer::Answer;
-use crate::text::Printable;
 use crate::web::Web;
 use crate::xml;
 
@@ -25,10 +25,8 @@ pub const MAX_UNPACKED: usize = 50 * 1024 * 1024;
 pub struct Listed {
     /// Their pages.
     pub pages: Vec<Url>,
-    /// One sentence for each sitemap that could not be had.
-    pub failures: Vec<String>,
-    /// What the limits have cut: one sentence each.
-    pub cuts: Vec<String>,
+    /// What a person is told of them.
+    pub told: Told,
 }
 
 /// Fetches a sitemap and, if it is an index, those it names, and adds what they list until there are
@@ -44,15 +42,18 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         let sitemap = match fetch(web, &url, scope).await {
             Ok(sitemap) => sitemap,
             Err(reason) => {
-                let url = Printable(url.as_str());
-                listed.failures.push(format!("cannot read the sitemap {url}: {reason}"));
+                let url = shown(&url);
+                listed.told.failures.push(format!("cannot read the sitemap {url}: {reason}"));
                 continue;
             }
         };
+        if sitemap == Listing::default() {
+            listed.told.notes.push(format!("the sitemap {} lists nothing", shown(&url)));
+        }
         let missing = (sitemap.left_out > 0)
             .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
         for what in sitemap.cut.into_iter().chain(missing) {
-            listed.cuts.push(format!("of the sitemap {}, {what}", Printable(url.as_str())));
+            listed.told.cuts.push(format!("of the sitemap {}, {what}", shown(&url)));
         }
         listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
@@ -65,10 +66,10 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
     }
     let (unread, pages) = (to_read.len() - next + past_limit, listed.pages.len());
     if pages > most || unread > 0 {
-        listed.cuts.push(format!(
+        listed.told.cuts.push(format!(
             "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
              were not taken",
-            Printable(url.as_str()),
+            shown(url),
             pages.saturating_sub(most),
         ));
     }
@@ -97,6 +98,9 @@ fn open(answer: &Answer) -> Result<Listing, String> {
     let listing = listing::parse(&text, &answer.url)?;
     match listing.cut {
         Some(reason) if listing.pages.is_empty() && listing.sitemaps.is_empty() => Err(reason),
+        None if listing == Listing::default() && !text.trim_start().starts_with('<') => {
+            Err("it is no sitemap: neither XML nor a list of addresses".to_owned())
+        }
         _ => Ok(listing),
     }
 }

@@ -7,7 +7,6 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use mainspring::future::race;
 use mainspring::net::UnixStream;
@@ -16,42 +15,26 @@ use mainspring::time::{sleep, timeout};
 use mainspring::{JoinHandle, Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::Experiment;
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::Programs;
+use super::tools::{all, ms, program};
 
 fn download(n: u32) -> JoinHandle<()> {
     spawn_named(format!("download {n}"), sleep(ms(20)))
 }
 
-pub(super) const ONE_BY_ONE: Experiment = Experiment {
+pub(super) const ONE_BY_ONE: Programs = Programs {
     number: 7,
-    idea: "await makes things concurrent",
-    program: "four downloads of 20 ms, each spawned and awaited before the next.",
-    question: "How long do they take together?",
-    answers: &["20 ms", "40 ms", "80 ms"],
-    right: 2,
-    because: "await waits. Nothing else was spawned while it did, so there was nothing to overlap. \
-              Spawn all, then await all.",
     finding: Code::OneAtATime,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            for n in 0..4 {
-                download(n).await.expect("a download neither panics nor is cancelled");
-            }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let downloads: Vec<_> = (0..4).map(download).collect();
-            for download in downloads {
-                download.await.expect("a download neither panics nor is cancelled");
-            }
-        });
-    },
+    broken: program!({
+        for n in 0..4 {
+            download(n).await.expect("a download neither panics nor is cancelled");
+        }
+    }),
+    mended: program!({
+        let downloads: Vec<_> = (0..4).map(download).collect();
+        all(downloads).await;
+    }),
 };
 
 /// Reads up to a line feed, and marks what it got; what it has read so far is its own.
@@ -77,41 +60,30 @@ async fn say_slowly(stream: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) const LOSER_HAD_READ: Experiment = Experiment {
+pub(super) const LOSER_HAD_READ: Programs = Programs {
     number: 8,
-    idea: "race just picks the first",
-    program: "a line arrives in two parts; every 5 ms the reader is raced against a tick.",
-    question: "What does the reader return in the end?",
-    answers: &["the whole line", "the second half", "nothing"],
-    right: 1,
-    because: "The loser of a race is dropped, with the half line that it had read. Keep the future \
-              outside of the loop and race a reference to it.",
     finding: Code::DroppedMidway,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-            drop(spawn_named("speaker", say_slowly(theirs)));
-            for _ in 0..6 {
-                let reading = traced("read a line", read_line(&ours));
-                race(pin!(reading), pin!(sleep(ms(5)))).await;
-            }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-            drop(spawn_named("speaker", say_slowly(theirs)));
-            let over = Cell::new(false);
-            let mut reading = pin!(traced("read a line", async {
-                read_line(&ours).await;
-                over.set(true);
-            }));
-            while !over.get() {
-                race(reading.as_mut(), pin!(sleep(ms(5)))).await;
-            }
-        });
-    },
+    broken: program!({
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        drop(spawn_named("speaker", say_slowly(theirs)));
+        for _ in 0..6 {
+            let reading = traced("read a line", read_line(&ours));
+            race(pin!(reading), pin!(sleep(ms(5)))).await;
+        }
+    }),
+    mended: program!({
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        drop(spawn_named("speaker", say_slowly(theirs)));
+        let over = Cell::new(false);
+        let mut reading = pin!(traced("read a line", async {
+            read_line(&ours).await;
+            over.set(true);
+        }));
+        while !over.get() {
+            race(reading.as_mut(), pin!(sleep(ms(5)))).await;
+        }
+    }),
 };
 
 /// A lock for tasks: those who wait get their turn in order.
@@ -152,36 +124,25 @@ async fn hold(lock: Rc<Lock>) {
     sleep(ms(10)).await;
 }
 
-pub(super) const LOCK_SET_ASIDE: Experiment = Experiment {
+pub(super) const LOCK_SET_ASIDE: Programs = Programs {
     number: 9,
-    idea: "a future that is not polled does no harm",
-    program: "a future takes a lock for 10 ms; after 5 ms main sets it aside and wants the lock.",
-    question: "When does main get the lock?",
-    answers: &["after 5 ms more", "at once", "never, were there no timeout"],
-    right: 2,
-    because: "The future that holds the lock is polled by main alone, and main waits for the \
-              lock. This is a futurelock. Drop the future, or go on polling it.",
     finding: Code::SetAside,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let lock = Rc::new(Lock::default());
-            let mut holder = pin!(traced("holder", hold(lock.clone())));
-            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
-            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
-            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let lock = Rc::new(Lock::default());
-            let mut holder = Box::pin(traced("holder", hold(lock.clone())));
-            race(holder.as_mut(), pin!(sleep(ms(5)))).await;
-            drop(holder);
-            let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
-            mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
-        });
-    },
+    broken: program!({
+        let lock = Rc::new(Lock::default());
+        let mut holder = pin!(traced("holder", hold(lock.clone())));
+        race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+        let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+        mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+    }),
+    mended: program!({
+        let lock = Rc::new(Lock::default());
+        let mut holder = Box::pin(traced("holder", hold(lock.clone())));
+        race(holder.as_mut(), pin!(sleep(ms(5)))).await;
+        drop(holder);
+        let mine = timeout(ms(100), traced("main wants the lock", lock.acquire())).await;
+        mark(if mine.is_ok() { "main has the lock" } else { "main gives up" });
+    }),
 };
 
 /// Two tasks that add to a sum; the first sleeps between reading and writing it.
@@ -194,15 +155,8 @@ fn add_twice(runtime: &mut Runtime, slow: fn(Rc<RefCell<u32>>) -> JoinHandle<()>
     });
 }
 
-pub(super) const GUARD_ACROSS_AWAIT: Experiment = Experiment {
+pub(super) const GUARD_ACROSS_AWAIT: Programs = Programs {
     number: 10,
-    idea: "guards may be held across await",
-    program: "a task borrows a RefCell and sleeps for 5 ms; another borrows it meanwhile.",
-    question: "What does the second task do?",
-    answers: &["it waits", "it panics", "it changes the value under the first"],
-    right: 1,
-    because: "At an await other tasks run, on the same thread, and find the guard still held. A \
-              RefCell panics, a std Mutex would block the thread for ever. Let go before awaiting.",
     finding: Code::NeverRetrieved,
     time: false,
     broken: |runtime| {
@@ -226,28 +180,17 @@ pub(super) const GUARD_ACROSS_AWAIT: Experiment = Experiment {
     },
 };
 
-pub(super) const DETACHED: Experiment = Experiment {
+pub(super) const DETACHED: Programs = Programs {
     number: 11,
-    idea: "a task whose handle is dropped is done before the program ends",
-    program: "as its last act main spawns a task that saves something, and drops the handle.",
-    question: "Is it saved?",
-    answers: &["yes", "no: dropping the handle cancelled it", "no: the loop ended before it ran"],
-    right: 2,
-    because: "Dropping a handle detaches its task, it cancels nothing; but when main is done the \
-              runtime goes, and whatever is left is cancelled where it stands. Await what matters.",
     finding: Code::NeverPolled,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            sleep(ms(5)).await;
-            drop(spawn_named("save", async { mark("saved") }));
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            sleep(ms(5)).await;
-            let save = spawn_named("save", async { mark("saved") });
-            save.await.expect("saving neither panics nor is cancelled");
-        });
-    },
+    broken: program!({
+        sleep(ms(5)).await;
+        drop(spawn_named("save", async { mark("saved") }));
+    }),
+    mended: program!({
+        sleep(ms(5)).await;
+        let save = spawn_named("save", async { mark("saved") });
+        save.await.expect("saving neither panics nor is cancelled");
+    }),
 };

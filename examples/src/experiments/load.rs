@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use mainspring::net::AsyncFd;
 use mainspring::observe::mark;
@@ -15,11 +14,8 @@ use mainspring::time::{sleep, timeout};
 use mainspring::{JoinHandle, Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::Experiment;
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use super::Programs;
+use super::tools::{all, ms, program};
 
 /// Reads one byte as soon as there is one.
 async fn read_byte(socket: &AsyncFd<UnixStream>) -> std::io::Result<u8> {
@@ -47,15 +43,8 @@ fn read_two(runtime: &mut Runtime, between: fn(&AsyncFd<UnixStream>)) {
     });
 }
 
-pub(super) const ONE_READ: Experiment = Experiment {
+pub(super) const ONE_READ: Programs = Programs {
     number: 13,
-    idea: "one readiness, one read",
-    program: "two bytes arrive at once; after reading one, the program waits for readiness.",
-    question: "When does it get the second byte?",
-    answers: &["at once", "at the next turn", "never"],
-    right: 2,
-    because: "The system tells when a socket becomes ready, not that it still is. Who says that it \
-              is drained before an attempt would have blocked waits for news that never comes.",
     finding: Code::Undrained,
     time: false,
     broken: |runtime| read_two(runtime, AsyncFd::clear_readable),
@@ -92,21 +81,12 @@ fn hand_out(runtime: &mut Runtime, wake: fn(&mut VecDeque<Waker>)) {
             permits.left.set(permits.left.get() + 1);
             wake(&mut permits.waiting.borrow_mut());
         }
-        for waiter in waiters {
-            waiter.await.expect("waiters neither panic nor are cancelled");
-        }
+        all(waiters).await;
     });
 }
 
-pub(super) const THUNDERING_HERD: Experiment = Experiment {
+pub(super) const THUNDERING_HERD: Programs = Programs {
     number: 14,
-    idea: "a wake means progress",
-    program: "twelve tasks wait for permits; for each permit that is returned all are woken.",
-    question: "How many polls does it take to hand out twelve permits?",
-    answers: &["12", "24", "90"],
-    right: 2,
-    because: "Of 12, 11, 10, … woken tasks one finds a permit each time; the others look and wait \
-              again. Waking one for each permit makes do with 24.",
     finding: Code::Herd,
     time: false,
     broken: |runtime| hand_out(runtime, |waiting| waiting.drain(..).for_each(Waker::wake)),
@@ -126,41 +106,27 @@ fn request(n: u64, arrived: u64) -> JoinHandle<()> {
     spawn_named(format!("request {n}"), sleep(ms(done.saturating_sub(arrived))))
 }
 
-pub(super) const UNBOUNDED: Experiment = Experiment {
+pub(super) const UNBOUNDED: Programs = Programs {
     number: 15,
-    idea: "queues absorb load",
-    program: "requests come every millisecond, each takes a server 4 ms, and none is refused.",
-    question: "After 400 requests, how many wait?",
-    answers: &["a handful", "about 300", "all 400"],
-    right: 1,
-    because: "What comes in faster than it goes out piles up, and everybody waits longer and \
-              longer. With a bound the source waits instead, and what is accepted is served soon.",
     finding: Code::UnboundedGrowth,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            for n in 0..400 {
-                drop(request(n, n));
-                sleep(ms(1)).await;
+    broken: program!({
+        for n in 0..400 {
+            drop(request(n, n));
+            sleep(ms(1)).await;
+        }
+    }),
+    mended: program!({
+        let mut accepted: VecDeque<JoinHandle<()>> = VecDeque::new();
+        let began = mainspring::time::now();
+        for n in 0..100 {
+            if accepted.len() == 8 {
+                accepted.pop_front().expect("eight").await.expect("requests are served");
             }
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(async {
-            let mut accepted = VecDeque::new();
-            let began = mainspring::time::now();
-            for n in 0..100 {
-                if accepted.len() == 8 {
-                    let oldest: Option<JoinHandle<()>> = accepted.pop_front();
-                    oldest.expect("eight").await.expect("requests are served");
-                }
-                let arrived = mainspring::time::now() - began;
-                accepted.push_back(request(n, arrived.as_millis() as u64));
-                sleep(ms(1)).await;
-            }
-            for request in accepted {
-                request.await.expect("requests are served");
-            }
-        });
-    },
+            let arrived = mainspring::time::now() - began;
+            accepted.push_back(request(n, arrived.as_millis() as u64));
+            sleep(ms(1)).await;
+        }
+        all(accepted).await;
+    }),
 };

@@ -5,16 +5,19 @@
 //! so that every run is the same; work that takes time moves that clock forward. `--real` runs them
 //! on the real one.
 //!
+//! What is said of each idea stands in `lessons.json`, in the order of the programs.
+//!
 //! A page of an experiment holds all that the terminal says, and asks before it answers.
 
 mod ends;
 mod fairness;
 mod load;
 mod source;
+mod tools;
 mod wakes;
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use mainspring::Runtime;
 use mainspring::observe::{Event, Kind};
@@ -23,6 +26,7 @@ use mainspring::time::Clock;
 use mainspring_microscope::findings::Code;
 use mainspring_microscope::page::Lesson;
 use mainspring_microscope::{Nanos, Recorder, Trace};
+use serde::Deserialize;
 
 /// Events kept of an experiment: all that any of them makes.
 const MAX_EVENTS: usize = 1 << 20;
@@ -30,35 +34,58 @@ const MAX_EVENTS: usize = 1 << 20;
 /// A program: what it does with a runtime.
 pub type Program = fn(&mut Runtime);
 
-/// One wrong idea.
-#[derive(Clone, Copy, Debug)]
-pub struct Experiment {
+/// What is said of a wrong idea, on the terminal and on its page.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Words {
     /// Its number, from 1.
     pub number: u32,
     /// The wrong idea.
-    pub idea: &'static str,
+    pub idea: String,
     /// What the program does.
-    pub program: &'static str,
+    pub program: String,
     /// What the reader is asked to predict.
-    pub question: &'static str,
+    pub question: String,
     /// What may be answered.
-    pub answers: &'static [&'static str],
+    pub answers: Vec<String>,
     /// Which of them is right, from 0.
     pub right: usize,
     /// Why.
-    pub because: &'static str,
-    /// What is found in the program that has the wrong idea.
+    pub because: String,
+}
+
+/// A program that has a wrong idea, and one that does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Programs {
+    /// The number of the idea.
+    pub number: u32,
+    /// What is found in the program that has it.
     pub finding: Code,
     /// Time is what there is to see: the page opens on the axis of time, not on that of events.
     pub time: bool,
-    /// The program that has the wrong idea.
+    /// The program that has it.
     pub broken: Program,
     /// The program that does not.
     pub mended: Program,
 }
 
+/// One wrong idea.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// What is said of it.
+    pub words: Words,
+    /// What shows it.
+    pub programs: Programs,
+}
+
 /// All of them, by number.
-pub const ALL: &[Experiment] = &[
+pub static ALL: LazyLock<Vec<Experiment>> = LazyLock::new(|| {
+    let words: Vec<Words> =
+        serde_json::from_str(include_str!("lessons.json")).expect("JSON written here");
+    let experiment = |(words, programs)| Experiment { words, programs };
+    words.into_iter().zip(PROGRAMS).map(experiment).collect()
+});
+
+const PROGRAMS: [Programs; 15] = [
     wakes::NEVER_POLLED,
     wakes::NO_WAKER_KEPT,
     wakes::BUSY_DELAY,
@@ -77,14 +104,48 @@ pub const ALL: &[Experiment] = &[
 ];
 
 impl Experiment {
+    /// What the first line says.
+    pub fn heading(&self) -> String {
+        format!("Experiment {}: the idea that {}", self.words.number, self.words.idea)
+    }
+
+    /// The right answer.
+    pub fn answer(&self) -> &str {
+        &self.words.answers[self.words.right]
+    }
+
     /// Runs the broken program, on the real clock or a virtual one, and records it.
     pub fn run_broken(&self, real: bool) -> Trace {
-        run(self.broken, real).titled(format!("{}: {}", self.number, self.idea))
+        let Words { number, idea, .. } = &self.words;
+        run(self.programs.broken, real).titled(format!("{number}: {idea}"))
     }
 
     /// Runs the mended program, on the real clock or a virtual one, and records it.
     pub fn run_mended(&self, real: bool) -> Trace {
-        run(self.mended, real).titled(format!("{}: mended", self.number))
+        run(self.programs.mended, real).titled(format!("{}: mended", self.words.number))
+    }
+
+    /// Its page: of the runs of both programs and of what was told of them.
+    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
+        let Experiment { words, programs } = self;
+        let source::Source { broken: program, mended, shared } = source::of(words.number);
+        let guilty = broken.findings().into_iter().find(|found| found.code == programs.finding);
+        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
+        Lesson {
+            idea: self.heading(),
+            program: format!("The program: {}", words.program),
+            question: words.question.clone(),
+            answers: words.answers.clone(),
+            right: words.right,
+            because: words.because.clone(),
+            told,
+            source: program,
+            mended,
+            shared,
+            event: event.map(|event| before_the_end(broken, event)),
+            task: guilty.map_or(0, |found| found.task),
+            time: programs.time,
+        }
     }
 }
 
@@ -113,40 +174,6 @@ pub fn told(title: &str, trace: &Trace, panics: &[String]) -> String {
         }
     }
     text
-}
-
-impl Experiment {
-    /// What the first line says.
-    pub fn heading(&self) -> String {
-        format!("Experiment {}: the idea that {}", self.number, self.idea)
-    }
-
-    /// The right answer.
-    pub fn answer(&self) -> &'static str {
-        self.answers[self.right]
-    }
-
-    /// Its page: of the runs of both programs and of what was told of them.
-    pub fn lesson(&self, broken: &Trace, told: Vec<String>) -> Lesson {
-        let source::Source { broken: program, mended, shared } = source::of(self.number);
-        let guilty = broken.findings().into_iter().find(|found| found.code == self.finding);
-        let event = guilty.as_ref().and_then(|found| found.evidence.first().copied());
-        Lesson {
-            idea: self.heading(),
-            program: format!("The program: {}", self.program),
-            question: self.question.into(),
-            answers: self.answers.iter().map(|&answer| answer.into()).collect(),
-            right: self.right,
-            because: self.because.into(),
-            told,
-            source: program,
-            mended,
-            shared,
-            event: event.map(|event| before_the_end(broken, event)),
-            task: guilty.map_or(0, |found| found.task),
-            time: self.time,
-        }
-    }
 }
 
 /// An event to look at: for the end of a loop, at which nothing is left, the last spawn before it.
@@ -178,19 +205,6 @@ pub fn panics() -> Vec<String> {
 
 thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// The program that runs on this thread lives by the real clock.
-    static REAL: Cell<bool> = const { Cell::new(true) };
-}
-
-/// Keeps the thread busy for so long: on the virtual clock, by moving it.
-fn work(time: Duration) {
-    if !REAL.get() {
-        return mainspring::time::advance(time);
-    }
-    let began = Instant::now();
-    while began.elapsed() < time {
-        std::hint::spin_loop();
-    }
 }
 
 fn run(program: Program, real: bool) -> Trace {
@@ -203,7 +217,7 @@ fn run(program: Program, real: bool) -> Trace {
         .observer(recorder.observer())
         .build()
         .expect("the operating system gives a poller");
-    REAL.set(real);
+    tools::REAL.set(real);
     program(&mut runtime);
     drop(runtime);
     let mut trace = recorder.trace();

@@ -7,6 +7,9 @@ const FILES: [&str; 4] = [
     include_str!("load.rs"),
 ];
 
+/// What all of them may use.
+const TOOLS: &str = include_str!("tools.rs");
+
 /// What a page shows of an experiment's source.
 pub(super) struct Source {
     /// The program that has the wrong idea.
@@ -25,7 +28,7 @@ pub(super) fn of(number: u32) -> Source {
     let head = format!("    number: {number},\n");
     let file =
         FILES.iter().find(|file| file.contains(&head)).expect("an experiment of that number");
-    let items = items(file);
+    let items = [items(file), items(TOOLS)].concat();
     let own = items.iter().find(|item| item.contains(&head)).expect("its item");
     let (_, programs) = own.split_once("    broken: ").expect("a broken program");
     let (broken, mended) = programs.split_once("    mended: ").expect("a mended program");
@@ -35,7 +38,7 @@ pub(super) fn of(number: u32) -> Source {
     loop {
         let more = items.iter().enumerate().find(|(k, item)| {
             !used[*k]
-                && !item.contains(": Experiment = ")
+                && !item.contains(": Programs = ")
                 && name(item).is_some_and(|name| names(&text, name))
         });
         let Some((k, item)) = more else { break };
@@ -43,11 +46,13 @@ pub(super) fn of(number: u32) -> Source {
         text += item;
     }
     let shared = items.iter().zip(used).filter(|(_, used)| *used).map(|(item, _)| item.as_str());
-    Source {
-        broken: dedented(broken.trim_end().trim_end_matches(',')),
-        mended: dedented(mended.trim_end().trim_end_matches("};").trim_end().trim_end_matches(',')),
-        shared: shared.collect::<Vec<_>>().join("\n\n"),
-    }
+    let mended = mended.trim_end().trim_end_matches("};");
+    let [broken, mended] = [broken, mended].map(|program| {
+        let program = program.trim_end().trim_end_matches(',');
+        // As it would be without our macro.
+        dedented(&program.replacen("program!({", "|runtime| runtime.block_on(async {", 1))
+    });
+    Source { broken, mended, shared: shared.collect::<Vec<_>>().join("\n\n") }
 }
 
 /// The functions, types and constants of a file, each with its comments.

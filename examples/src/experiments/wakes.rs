@@ -12,32 +12,21 @@ use mainspring::time::{now, sleep};
 use mainspring::{Runtime, spawn_named};
 use mainspring_microscope::findings::Code;
 
-use super::{Experiment, work};
+use super::Programs;
+use super::tools::{ms, program, work};
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-pub(super) const NEVER_POLLED: Experiment = Experiment {
+pub(super) const NEVER_POLLED: Programs = Programs {
     number: 1,
-    idea: "calling an async function starts it",
-    program: "main calls fetch(), keeps what it returns for 10 ms, and drops it.",
-    question: "How far does the fetch get?",
-    answers: &["it completes", "to its first await", "nowhere"],
-    right: 2,
-    because: "An async function only makes a future. It was never polled, so not one line of it ran.",
     finding: Code::NeverPolled,
     time: false,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let fetch = traced("fetch", fetch());
-            sleep(ms(10)).await;
-            drop(fetch);
-        });
-    },
-    mended: |runtime| {
-        runtime.block_on(traced("fetch", fetch()));
-    },
+    broken: program!({
+        let fetch = traced("fetch", fetch());
+        sleep(ms(10)).await;
+        drop(fetch);
+    }),
+    mended: program!({
+        traced("fetch", fetch()).await;
+    }),
 };
 
 async fn fetch() {
@@ -85,47 +74,33 @@ fn wait_for_signal(runtime: &mut Runtime, keep: fn(&mut Option<Waker>, &Waker)) 
     drop(ended);
 }
 
-pub(super) const NO_WAKER_KEPT: Experiment = Experiment {
+pub(super) const NO_WAKER_KEPT: Programs = Programs {
     number: 2,
-    idea: "returning Pending is enough",
-    program: "a future of our own answers Pending until a flag is set, which happens after 10 ms.",
-    question: "When does the waiter notice?",
-    answers: &["at once", "at the next turn", "never"],
-    right: 2,
-    because: "Pending is a promise to call the waker. This future keeps none, so nothing can ever \
-              wake the task; the loop sees that and says so instead of hanging.",
     finding: Code::LostWaker,
     time: false,
     broken: |runtime| wait_for_signal(runtime, |_, _| {}),
     mended: |runtime| wait_for_signal(runtime, |kept, waker| *kept = Some(waker.clone())),
 };
 
-pub(super) const BUSY_DELAY: Experiment = Experiment {
+pub(super) const BUSY_DELAY: Programs = Programs {
     number: 3,
-    idea: "a future may wake itself until it is ready",
-    program: "a delay of 5 ms that works for 20 µs, looks at the clock, wakes itself and answers Pending.",
-    question: "How often is it polled?",
-    answers: &["twice", "five times", "as often as the processor can"],
-    right: 2,
-    because: "The task is ready again before its poll returns, so the loop never sleeps: a busy \
-              loop in disguise, with the processor at 100 %.",
     finding: Code::SelfWakeStorm,
     time: true,
-    broken: |runtime| {
-        runtime.block_on(async {
-            let due = now() + ms(5);
-            poll_fn(|cx| {
-                work(Duration::from_micros(20));
-                if now() >= due {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        });
-    },
-    mended: |runtime| runtime.block_on(sleep(ms(5))),
+    broken: program!({
+        let due = now() + ms(5);
+        poll_fn(|cx| {
+            work(Duration::from_micros(20));
+            if now() >= due {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }),
+    mended: program!({
+        sleep(ms(5)).await;
+    }),
 };
 
 /// A future is polled once in one task, then moves to another and is awaited there.
@@ -145,15 +120,8 @@ fn move_between_tasks(runtime: &mut Runtime, keep: fn(&mut Option<Waker>, &Waker
     drop(ended);
 }
 
-pub(super) const FIRST_WAKER: Experiment = Experiment {
+pub(super) const FIRST_WAKER: Programs = Programs {
     number: 4,
-    idea: "the first waker stays valid",
-    program: "a future is polled once in main, moves to a second task, and keeps its first waker.",
-    question: "Which of them does the signal wake?",
-    answers: &["the second task", "main, who has nothing to do with it any more", "both"],
-    right: 1,
-    because: "A waker names the task that polled. Every poll may come from another one, so a \
-              future must keep the waker of its latest poll.",
     finding: Code::LostWaker,
     time: false,
     broken: |runtime| {

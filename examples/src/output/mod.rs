@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// A directory that results are written to.
 #[derive(Clone, Debug)]
 pub struct OutDir(PathBuf);
@@ -90,10 +92,17 @@ impl OutDir {
     }
 
     /// The directory.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// Writes values as JSON, one in each line.
+fn lines(file: &mut dyn Write, values: &[impl Serialize]) -> io::Result<()> {
+    values.iter().try_for_each(|value| {
+        serde_json::to_writer(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Checks that files can be written to these places, so that a mistyped path is found before the
@@ -113,7 +122,8 @@ pub fn check<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), St
 /// is. A device or a pipe in that place is written to, not replaced.
 #[derive(Debug)]
 pub struct Draft {
-    file: BufWriter<File>,
+    /// What is to be in it.
+    pub file: BufWriter<File>,
     /// Where it is until then, and where it is to be.
     places: Option<(PathBuf, PathBuf)>,
 }
@@ -146,16 +156,6 @@ impl Draft {
     pub fn publish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.places.as_ref().map_or(Ok(()), |(temporary, place)| fs::rename(temporary, place))
-    }
-}
-
-impl Write for Draft {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
@@ -234,11 +234,11 @@ pub(crate) mod tests {
     fn a_draft_is_there_once_it_is_published_and_never_else() {
         let scratch = Scratch::new("draft");
         let mut draft = Draft::create(&scratch.0.join("x")).expect("begun");
-        draft.write_all(b"half").expect("written");
+        draft.file.write_all(b"half").expect("written");
         drop(draft);
         assert_eq!(scratch.files(), [""; 0]);
         let mut draft = Draft::create(&scratch.0.join("x")).expect("begun");
-        draft.write_all(b"whole").expect("written");
+        draft.file.write_all(b"whole").expect("written");
         draft.publish().expect("published");
         assert_eq!(scratch.files(), ["x"]);
         assert!(Draft::create(Path::new("/")).is_err());
@@ -255,11 +255,11 @@ pub(crate) mod tests {
         assert_eq!(scratch.files(), ["socket"]);
         drop(socket);
         let mut draft = Draft::create(Path::new("/dev/null")).expect("opened");
-        draft.write_all(b"gone").expect("written");
+        draft.file.write_all(b"gone").expect("written");
         draft.publish().expect("published");
         assert!(!fs::metadata("/dev/null").expect("there").is_file());
         let mut draft = Draft::create(Path::new("/dev/full")).expect("opened");
-        draft.write_all(b"too much").expect("buffered");
+        draft.file.write_all(b"too much").expect("buffered");
         assert!(draft.publish().is_err(), "a disk that is full is no success");
     }
 

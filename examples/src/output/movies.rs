@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::OutDir;
+use super::{OutDir, lines};
 use crate::site::movies::Movie;
 
 /// Writes `movies.jsonl` and `movies.csv`, in the order given, and one `{id}.json` per movie.
@@ -10,13 +10,7 @@ use crate::site::movies::Movie;
 /// # Errors
 /// Whatever the file system fails with.
 pub fn write(dir: &OutDir, movies: &[Movie]) -> io::Result<()> {
-    dir.write("movies.jsonl", |file| {
-        for movie in movies {
-            serde_json::to_writer(&mut *file, movie)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    })?;
+    dir.write("movies.jsonl", |file| lines(file, movies))?;
     dir.write("movies.csv", |file| {
         let mut csv = csv::Writer::from_writer(file);
         for movie in movies {

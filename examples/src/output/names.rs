@@ -13,7 +13,6 @@ const READABLE: usize = 80;
 ///
 /// Letters, digits, `.`, `-` and `_` are all that it consists of, and it never begins with a dot:
 /// nothing a server says can climb out of a directory, hide a file or name a device.
-#[must_use]
 pub fn file_name(url: &Url, content_type: &str) -> String {
     let key = canonical(url);
     let address = key.split_once("://").map_or(key.as_str(), |(_, address)| address);
@@ -23,7 +22,6 @@ pub fn file_name(url: &Url, content_type: &str) -> String {
 }
 
 /// The last part of a URL's path, made plain; `index` where there is none.
-#[must_use]
 pub fn last_part(url: &Url) -> String {
     let last = url.path_segments().into_iter().flatten().rfind(|part| !part.is_empty());
     let plain = plain(last.unwrap_or_default());

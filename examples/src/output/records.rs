@@ -4,7 +4,7 @@ use std::io;
 
 use url::Url;
 
-use super::OutDir;
+use super::{OutDir, lines};
 use crate::crawl::record::Record;
 use crate::timings;
 
@@ -14,13 +14,7 @@ use crate::timings;
 /// # Errors
 /// Whatever the file system fails with.
 pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
-    dir.write("pages.jsonl", |file| {
-        for record in records {
-            serde_json::to_writer(&mut *file, record)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    })?;
+    dir.write("pages.jsonl", |file| lines(file, records))?;
     dir.write("pages.csv", |file| {
         let mut csv = csv::Writer::from_writer(file);
         let before = ["url", "moved_to", "status", "error", "depth", "content_type", "bytes"];

@@ -23,7 +23,6 @@ pub struct Pace {
 
 impl Pace {
     /// As fast as it goes: for a site that is ours.
-    #[must_use]
     pub fn unlimited() -> Pace {
         Pace { per_host: usize::MAX, pause: Duration::ZERO, jitter: 0.0, obey_robots: false }
     }
@@ -44,7 +43,6 @@ impl Pace {
 /// How long to leave a host alone that was too busy for the try number `tries`, counted from 0:
 /// what it asks for, or a second that doubles with each try, and up to half as much again, so that
 /// what failed together does not come back together.
-#[must_use]
 pub fn back_off(tries: u32, retry_after: Option<Duration>) -> Duration {
     let doubled = Duration::from_secs(1).saturating_mul(1 << tries.min(10));
     let wait = retry_after.unwrap_or_else(|| doubled.mul_f64(1.0 + fastrand::f64() / 2.0));

@@ -31,16 +31,8 @@ struct Rule {
     pattern: String,
 }
 
-/// What one line says.
-enum Line<'a> {
-    Agent(&'a str),
-    Rule(bool, &'a str),
-    Delay(&'a str),
-}
-
 impl Robots {
     /// Everything is allowed: what a site without a robots.txt asks (RFC 9309 §2.3.1.3).
-    #[must_use]
     pub fn allow_all() -> Robots {
         Robots::default()
     }
@@ -48,30 +40,28 @@ impl Robots {
     /// Reads a robots.txt. There is no wrong one: lines that say nothing to us are passed over.
     ///
     /// The groups for our product count, all of them together; without one, those for `*`.
-    #[must_use]
     pub fn parse(text: &str) -> Robots {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut ours, mut anyones) = (Robots::default(), Robots::default());
         let mut named = false;
         // Whether the group that is being read is for us, for anyone, and whether it has begun.
         let (mut for_us, mut for_anyone, mut in_agents) = (false, false, false);
-        for line in text.split(['\n', '\r']).filter_map(Line::read) {
-            match line {
-                Line::Agent(name) => {
-                    if !in_agents {
-                        (for_us, for_anyone, in_agents) = (false, false, true);
-                    }
-                    for_us |= product(name).eq_ignore_ascii_case(PRODUCT);
-                    for_anyone |= name == "*";
-                    named |= for_us;
+        for line in text.split(['\n', '\r']) {
+            let line = line.split('#').next().unwrap_or_default();
+            let Some((key, value)) = line.split_once(':') else { continue };
+            let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+            if key == "user-agent" {
+                if !in_agents {
+                    (for_us, for_anyone, in_agents) = (false, false, true);
                 }
-                line => {
-                    in_agents = false;
-                    if for_us {
-                        ours.take(&line);
-                    }
-                    if for_anyone {
-                        anyones.take(&line);
+                for_us |= product(value).eq_ignore_ascii_case(PRODUCT);
+                for_anyone |= value == "*";
+                named |= for_us;
+            } else if ["allow", "disallow", "crawl-delay"].contains(&&*key) {
+                in_agents = false;
+                for (is_meant, group) in [(for_us, &mut ours), (for_anyone, &mut anyones)] {
+                    if is_meant {
+                        group.take(&key, value);
                     }
                 }
             }
@@ -79,19 +69,14 @@ impl Robots {
         if named { ours } else { anyones }
     }
 
-    fn take(&mut self, line: &Line<'_>) {
-        match line {
+    fn take(&mut self, key: &str, value: &str) {
+        if key == "crawl-delay" {
+            let seconds = value.parse().ok().filter(|s: &f64| *s >= 0.0 && s.is_finite());
+            let delay = seconds.map(|s| Duration::from_secs_f64(s.min(MAX_DELAY.as_secs_f64())));
+            self.delay = self.delay.max(delay);
+        } else if !value.is_empty() {
             // An empty pattern matches nothing: `Disallow:` is how a site says that all is allowed.
-            Line::Rule(allow, pattern) if !pattern.is_empty() => {
-                self.rules.push(Rule { allow: *allow, pattern: normal_encoding(pattern) });
-            }
-            Line::Delay(seconds) => {
-                let seconds = seconds.parse().ok().filter(|s: &f64| *s >= 0.0 && s.is_finite());
-                let delay =
-                    seconds.map(|s| Duration::from_secs_f64(s.min(MAX_DELAY.as_secs_f64())));
-                self.delay = self.delay.max(delay);
-            }
-            _ => {}
+            self.rules.push(Rule { allow: key == "allow", pattern: normal_encoding(value) });
         }
     }
 
@@ -99,7 +84,6 @@ impl Robots {
     ///
     /// The rule with the longest pattern that matches decides; of two as long, the one that allows
     /// (RFC 9309 §2.2.2). The robots.txt itself is always allowed.
-    #[must_use]
     pub fn allows(&self, url: &Url) -> bool {
         if url.path() == "/robots.txt" {
             return true;
@@ -110,21 +94,6 @@ impl Robots {
         };
         let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
         matching.max_by_key(|rule| (rule.pattern.len(), rule.allow)).is_none_or(|rule| rule.allow)
-    }
-}
-
-impl Line<'_> {
-    fn read(line: &str) -> Option<Line<'_>> {
-        let line = line.split('#').next().unwrap_or_default();
-        let (key, value) = line.split_once(':')?;
-        let value = value.trim();
-        match key.trim().to_ascii_lowercase().as_str() {
-            "user-agent" => Some(Line::Agent(value)),
-            "allow" => Some(Line::Rule(true, value)),
-            "disallow" => Some(Line::Rule(false, value)),
-            "crawl-delay" => Some(Line::Delay(value)),
-            _ => None,
-        }
     }
 }
 

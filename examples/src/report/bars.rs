@@ -5,7 +5,6 @@ pub const WIDTH: usize = 40;
 
 /// A bar for `value` where `longest` fills [`WIDTH`]; anything above nothing shows at least a
 /// sliver.
-#[must_use]
 pub fn bar(value: f64, longest: f64) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     if value.is_nan() || value <= 0.0 || longest <= 0.0 {

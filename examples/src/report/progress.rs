@@ -7,52 +7,37 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mainspring::JoinHandle;
 use mainspring::time::{interval, now};
 
-use crate::crawl::account::Watch;
+use crate::crawl::account::{Standing, Totals, Watch};
 use crate::value::{Count, Size, Took};
-
-/// Where a crawl stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Pages that are over, failed ones included.
-    pub over: u64,
-    /// Of those, the ones that failed.
-    pub failed: u64,
-    /// Pages being fetched now.
-    pub in_flight: u64,
-    /// Pages known of and not yet begun.
-    pub queued: u64,
-    /// Bytes of bodies received.
-    pub bytes: u64,
-}
 
 impl Standing {
     fn known(&self) -> u64 {
-        self.over + self.in_flight + self.queued
+        self.totals.pages + self.in_flight + self.queued
     }
 
     /// One line on it; `with_bytes` where there is room for them.
-    #[must_use]
     pub fn line(&self, elapsed: Duration, with_bytes: bool) -> String {
-        let per_second = self.over as f64 / elapsed.as_secs_f64().max(1e-9);
-        let rate = if self.over > 0 { format!(", {per_second:.0}/s") } else { String::new() };
+        let Totals { pages, failures, bytes, .. } = self.totals;
+        let per_second = pages as f64 / elapsed.as_secs_f64().max(1e-9);
+        let rate = if pages > 0 { format!(", {per_second:.0}/s") } else { String::new() };
         // How long the queue will last at the pace so far. What is in flight tells nothing yet, and
         // links that are yet to be found will take longer.
         let queue = match self.queued {
             0 => String::new(),
-            n if self.over == 0 => format!(", {} queued", Count(n)),
+            n if pages == 0 => format!(", {} queued", Count(n)),
             n => {
                 let left = Duration::from_secs_f64(n as f64 / per_second);
                 format!(", {} queued for {}", Count(n), brief(left))
             }
         };
-        let bytes = if with_bytes { format!(", {}", Size(self.bytes)) } else { String::new() };
-        let failed = match self.failed {
+        let bytes = if with_bytes { format!(", {}", Size(bytes)) } else { String::new() };
+        let failed = match failures {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
         };
         format!(
             "{} of {} pages{failed}{rate}, {} in flight{queue}{bytes}, {}",
-            Count(self.over),
+            Count(pages),
             Count(self.known()),
             Count(self.in_flight),
             brief(elapsed),
@@ -94,11 +79,11 @@ async fn renew(watch: Watch, bar: Option<ProgressBar>) {
     ticks.tick().await;
     loop {
         let elapsed = ticks.tick().await.duration_since(start);
-        let standing = watch.standing();
+        let standing = watch.get();
         match &bar {
             Some(bar) => {
                 bar.set_length(standing.known());
-                bar.set_position(standing.over);
+                bar.set_position(standing.totals.pages);
                 bar.set_message(standing.line(elapsed, false));
             }
             None if last == Some(standing) => {}
@@ -130,10 +115,7 @@ impl Shown {
     /// Ends the task and takes the bar away, so that what is printed next starts at the margin.
     pub async fn end(self) {
         self.task.cancel();
-        match self.task.await {
-            Ok(()) => {}
-            Err(_cancelled) => {}
-        }
+        self.task.await.unwrap_or_default();
         self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
@@ -144,14 +126,16 @@ mod tests {
 
     #[test]
     fn a_line_says_where_things_stand() {
-        let standing = Standing { over: 57, failed: 0, in_flight: 40, queued: 8, bytes: 90_500 };
+        let totals = Totals { pages: 57, bytes: 90_500, ..Totals::default() };
+        let standing = Standing { totals, in_flight: 40, queued: 8 };
         let elapsed = Duration::from_secs(2);
         assert_eq!(
             standing.line(elapsed, true),
             "57 of 105 pages, 28/s, 40 in flight, 8 queued for 0.3 s, 90.5 kB, 2.0 s"
         );
         assert_eq!(
-            Standing { failed: 3, queued: 0, ..standing }.line(elapsed, false),
+            Standing { totals: Totals { failures: 3, ..totals }, queued: 0, ..standing }
+                .line(elapsed, false),
             "57 of 97 pages, 3 failed, 28/s, 40 in flight, 2.0 s"
         );
     }

@@ -26,7 +26,6 @@ pub struct Answer {
 
 impl Answer {
     /// An answer whose body says no more than its status.
-    #[must_use]
     pub fn plain(status: StatusCode) -> Answer {
         Answer { status, content_type: PLAIN, body: format!("{status}\n") }
     }
@@ -35,7 +34,6 @@ impl Answer {
     ///
     /// There is no `Date`: RFC 9110 §6.6.1 asks it of servers that keep a clock, and this one's
     /// answers are to be the same on every run.
-    #[must_use]
     pub fn to_bytes(&self, method: &Method, keep_alive: bool) -> Vec<u8> {
         let allow = match self.status {
             StatusCode::METHOD_NOT_ALLOWED => "Allow: GET, HEAD\r\n",
@@ -57,7 +55,6 @@ impl Answer {
 }
 
 /// Answers a request to a site with a catalogue of `count` movies.
-#[must_use]
 pub fn answer(request: &Request, count: u32) -> Answer {
     if request.method != Method::GET && request.method != Method::HEAD {
         return Answer::plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -69,17 +66,15 @@ pub fn answer(request: &Request, count: u32) -> Answer {
         "/robots.txt" => (PLAIN, Some(pages::robots(&request.host))),
         "/sitemap.xml" => (XML, Some(pages::sitemap(&request.host, count))),
         "/hello" => (PLAIN, Some("Hello\n".to_owned())),
-        _ => {
-            if let Some(id) = path.strip_prefix("/detail/") {
-                (HTML, number(id).and_then(|id| pages::detail(id, count)))
-            } else if let Some(id) = path.strip_prefix("/api/movie/") {
-                (JSON, number(id).and_then(|id| pages::api(id, count)))
-            } else if let Some(name) = path.strip_prefix("/hello/") {
-                (PLAIN, greeting(name))
-            } else {
-                (PLAIN, None)
+        _ => match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
+            Some(("detail", id)) => (HTML, number(id).and_then(|id| pages::detail(id, count))),
+            Some(("api", path)) => {
+                let id = path.strip_prefix("movie/").and_then(number);
+                (JSON, id.and_then(|id| pages::api(id, count)))
             }
-        }
+            Some(("hello", name)) => (PLAIN, greeting(name)),
+            _ => (PLAIN, None),
+        },
     };
     match body {
         Some(body) => Answer { status: StatusCode::OK, content_type, body },

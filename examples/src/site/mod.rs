@@ -6,4 +6,3 @@ pub mod movies;
 pub mod pages;
 pub mod request;
 pub mod server;
-pub mod thread;

@@ -23,141 +23,34 @@ pub struct Movie {
     pub description: Option<String>,
 }
 
-const ADJECTIVES: [&str; 24] = [
-    "Quiet",
-    "Borrowed",
-    "Amber",
-    "Unwound",
-    "Hollow",
-    "Patient",
-    "Second",
-    "Northern",
-    "Paper",
-    "Distant",
-    "Crooked",
-    "Silver",
-    "Forgotten",
-    "Restless",
-    "Salted",
-    "Sleeping",
-    "Tin",
-    "Velvet",
-    "Last",
-    "Wandering",
-    "Broken",
-    "Gentle",
-    "Midnight",
-    "Copper",
-];
-const NOUNS: [&str; 28] = [
-    "Escapement",
-    "Harbour",
-    "Clockmaker",
-    "Orchard",
-    "Signal",
-    "Ferry",
-    "Lighthouse",
-    "Pendulum",
-    "Accordion",
-    "Winter",
-    "Cartographer",
-    "Tide",
-    "Balcony",
-    "Semaphore",
-    "Mainspring",
-    "Sparrow",
-    "Observatory",
-    "Ledger",
-    "Carousel",
-    "Archive",
-    "Bridge",
-    "Telegram",
-    "Garden",
-    "Metronome",
-    "Corridor",
-    "Locksmith",
-    "Almanac",
-    "Station",
-];
-const FIRST_NAMES: [&str; 16] = [
-    "Ilka", "Tomas", "Oriel", "Bram", "Sunniva", "Caius", "Maren", "Deodat", "Yusra", "Pell",
-    "Anselm", "Zofia", "Ravi", "Lucinde", "Hoshi", "Ewart",
-];
-const LAST_NAMES: [&str; 16] = [
-    "Vantongeren",
-    "Okonjo-Wells",
-    "Marrable",
-    "d'Aubry",
-    "Strand",
-    "Pelikan",
-    "Hartigay",
-    "Quillfeather",
-    "Lindqvost",
-    "Abernale",
-    "Tscherny",
-    "Morvane",
-    "Castellio",
-    "Ostrander",
-    "Fenwright",
-    "Içelik",
-];
-const HEROES: [&str; 12] = [
-    "a retired watchmaker",
-    "two rival ferry pilots",
-    "an archivist with no memory",
-    "the last telegraph clerk",
-    "a piano tuner & her brother",
-    "a lighthouse writer",
-    "three sisters from the valley",
-    "an honest forger",
-    "a night-shift baker",
-    "a cartographer of lost towns",
-    "the mayor of a town of nine",
-    "a \"reformed\" lock-picker",
-];
-const VERBS: [&str; 8] = [
-    "must find",
-    "inherits",
-    "repairs",
-    "falls in love with",
-    "tries to sell",
-    "refuses to leave",
-    "bets everything on",
-    "teaches the town about",
-];
-const OBJECTS: [&str; 10] = [
-    "a clock that runs backwards",
-    "the wrong suitcase",
-    "an island that is not on any map",
-    "a letter posted forty years ago",
-    "a cinema without a screen",
-    "the quietest bell in the world",
-    "a train that stops for nobody",
-    "a recipe < 12 words long",
-    "the mountain's only radio",
-    "a house with one door too many",
-];
+// Lists of words, one on each line.
+const ADJECTIVES: &str = include_str!("words/adjectives.txt");
+const NOUNS: &str = include_str!("words/nouns.txt");
+const FIRST_NAMES: &str = include_str!("words/first_names.txt");
+const LAST_NAMES: &str = include_str!("words/last_names.txt");
+const HEROES: &str = include_str!("words/heroes.txt");
+const VERBS: &str = include_str!("words/verbs.txt");
+const OBJECTS: &str = include_str!("words/objects.txt");
 
 impl Movie {
     /// The movie with this number. The same number gives the same movie, always.
-    #[must_use]
     pub fn with_id(id: u32) -> Movie {
         let mut dice = Dice(u64::from(id));
-        let adjective = dice.pick(&ADJECTIVES);
-        let noun = dice.pick(&NOUNS);
+        let adjective = dice.pick(ADJECTIVES);
+        let noun = dice.pick(NOUNS);
         let title = match dice.below(4) {
             0 => format!("{adjective} {noun}"),
-            1 => format!("The {noun}'s {}", dice.pick(&NOUNS)),
-            2 => format!("{noun} & {}", dice.pick(&NOUNS)),
+            1 => format!("The {noun}'s {}", dice.pick(NOUNS)),
+            2 => format!("{noun} & {}", dice.pick(NOUNS)),
             _ => format!("The {adjective} {noun}"),
         };
-        let director = format!("{} {}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES));
+        let director = format!("{} {}", dice.pick(FIRST_NAMES), dice.pick(LAST_NAMES));
         let year = 1931 + dice.below(94) as u16;
         let score = (45 + dice.below(53)) as f32 / 10.0;
         let description = (dice.below(8) != 0).then(|| {
-            let (hero, verb) = (dice.pick(&HEROES), dice.pick(&VERBS));
+            let (hero, verb) = (dice.pick(HEROES), dice.pick(VERBS));
             let (first, rest) = hero.split_at(1);
-            format!("{}{rest} {verb} {}.", first.to_uppercase(), dice.pick(&OBJECTS))
+            format!("{}{rest} {verb} {}.", first.to_uppercase(), dice.pick(OBJECTS))
         });
         Movie { id, title, director, year, score, description }
     }
@@ -166,7 +59,6 @@ impl Movie {
     /// page.
     ///
     /// Fewer than three if the catalogue is too small, and never the movie itself.
-    #[must_use]
     pub fn related(&self, count: u32) -> Vec<u32> {
         let mut dice = Dice(u64::from(self.id) ^ 0x5eed_5eed);
         let mut related: Vec<u32> = Vec::new();
@@ -197,8 +89,9 @@ impl Dice {
         self.next() % bound
     }
 
-    fn pick(&mut self, words: &[&'static str]) -> &'static str {
-        words[self.below(words.len() as u64) as usize]
+    fn pick(&mut self, words: &'static str) -> &'static str {
+        let place = self.below(words.lines().count() as u64);
+        words.lines().nth(place as usize).expect("a place in the list")
     }
 }
 

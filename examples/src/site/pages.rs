@@ -5,8 +5,6 @@
 //! Links are relative on list pages and absolute paths elsewhere, so that a crawler has to resolve
 //! both kinds.
 
-use std::fmt::Write as _;
-
 use super::movies::Movie;
 
 /// Movies on one list page.
@@ -16,179 +14,120 @@ pub const PER_LIST: u32 = 25;
 const WINDOW: u32 = 2;
 
 /// The front page: what the site is, and a link to every list page at its foot.
-#[must_use]
 pub fn front(count: u32) -> String {
-    let lists = count.div_ceil(PER_LIST);
-    let mut html = head("The Unwound Reel");
-    write(
-        &mut html,
-        format_args!(
-            "<h1>The Unwound Reel</h1>\n<p>{count} movies that nobody ever shot, slowly.</p>\n"
-        ),
+    let link = |list| format!("<a href=\"/list?start={}\">{}</a>\n", list * PER_LIST, list + 1);
+    let links: String = (0..count.div_ceil(PER_LIST)).map(link).collect();
+    let body = format!(
+        "<h1>The Unwound Reel</h1>\n<p>{count} movies that nobody ever shot, slowly.</p>\n\
+         <nav class=\"pages\">\n{links}</nav>\n"
     );
-    html.push_str("<nav class=\"pages\">\n");
-    for list in 0..lists {
-        write(
-            &mut html,
-            format_args!("<a href=\"/list?start={}\">{}</a>\n", list * PER_LIST, list + 1),
-        );
-    }
-    html.push_str("</nav>\n");
-    foot(html)
+    page("The Unwound Reel", &body)
 }
 
 /// The list page that begins after `start` movies, or `None` if there is none.
-#[must_use]
 pub fn list(start: u32, count: u32) -> Option<String> {
     if start >= count {
         return None;
     }
-    let mut html = head("Movies");
-    write(&mut html, format_args!("<ol class=\"movies\" start=\"{}\">\n", start + 1));
-    for id in start + 1..=count.min(start.saturating_add(PER_LIST)) {
-        let movie = Movie::with_id(id);
-        write(
-            &mut html,
-            format_args!("<li><a class=\"title\" href=\"/detail/{id}\">{}</a>", Text(&movie.title)),
-        );
-        if let Some(description) = &movie.description {
-            write(&mut html, format_args!("<p class=\"inq\">{}</p>", Text(description)));
-        }
-        html.push_str("</li>\n");
-    }
-    html.push_str("</ol>\n<nav class=\"pages\">\n");
+    let first = start + 1;
+    let items: String = (first..=count.min(start.saturating_add(PER_LIST))).map(item).collect();
     let (here, last) = (start / PER_LIST, (count - 1) / PER_LIST);
-    for list in 0..=last {
-        let shown = list == 0 || list == last || list.abs_diff(here) <= WINDOW;
-        if !shown {
-            continue;
-        }
-        let rel = match (list + 1 == here, list == here + 1) {
-            (true, _) => " rel=\"prev\"",
-            (_, true) => " rel=\"next\"",
+    let shown = |list: &u32| *list == 0 || *list == last || list.abs_diff(here) <= WINDOW;
+    let link = |list: u32| {
+        let (number, start) = (list + 1, list * PER_LIST);
+        let rel = match list {
+            list if list == here => return format!("<b>{number}</b>\n"),
+            list if list + 1 == here => " rel=\"prev\"",
+            list if list == here + 1 => " rel=\"next\"",
             _ => "",
         };
-        if list == here {
-            write(&mut html, format_args!("<b>{}</b>\n", list + 1));
-        } else {
-            write(
-                &mut html,
-                format_args!("<a{rel} href=\"?start={}\">{}</a>\n", list * PER_LIST, list + 1),
-            );
-        }
-    }
-    html.push_str("</nav>\n");
-    Some(foot(html))
+        format!("<a{rel} href=\"?start={start}\">{number}</a>\n")
+    };
+    let links: String = (0..=last).filter(shown).map(link).collect();
+    let body = format!(
+        "<ol class=\"movies\" start=\"{first}\">\n{items}</ol>\n\
+         <nav class=\"pages\">\n{links}</nav>\n"
+    );
+    Some(page("Movies", &body))
+}
+
+/// A movie on a list page.
+fn item(id: u32) -> String {
+    let movie = Movie::with_id(id);
+    let (title, inq) = (escaped(&movie.title), inq(&movie));
+    format!("<li><a class=\"title\" href=\"/detail/{id}\">{title}</a>{inq}</li>\n")
+}
+
+/// The one line on what a movie is about, if it has one.
+fn inq(movie: &Movie) -> String {
+    let line = |text: &String| format!("<p class=\"inq\">{}</p>", escaped(text));
+    movie.description.as_ref().map(line).unwrap_or_default()
 }
 
 /// The page of one movie, or `None` if the catalogue has no such number.
-#[must_use]
 pub fn detail(id: u32, count: u32) -> Option<String> {
     let movie = lookup(id, count)?;
-    let mut html = head(&movie.title);
-    write(
-        &mut html,
-        format_args!(
-            "<article class=\"movie\" data-id=\"{id}\">\n\
-         <h1 class=\"title\">{}</h1>\n\
-         <dl>\n<dt>Director</dt><dd class=\"director\">{}</dd>\n\
-         <dt>Year</dt><dd class=\"year\">{}</dd>\n\
-         <dt>Score</dt><dd class=\"score\">{:.1}</dd>\n</dl>\n",
-            Text(&movie.title),
-            Text(&movie.director),
-            movie.year,
-            movie.score
-        ),
+    let [title, director] = [&movie.title, &movie.director].map(|text| escaped(text));
+    let (year, score, list) = (movie.year, movie.score, (id - 1) / PER_LIST * PER_LIST);
+    let inq = match inq(&movie) {
+        line if line.is_empty() => line,
+        line => line + "\n",
+    };
+    let related = |other| {
+        let title = escaped(&Movie::with_id(other).title);
+        format!("<a href=\"/detail/{other}\">{title}</a>\n")
+    };
+    let related: String = movie.related(count).into_iter().map(related).collect();
+    let body = format!(
+        "<article class=\"movie\" data-id=\"{id}\">\n\
+         <h1 class=\"title\">{title}</h1>\n\
+         <dl>\n<dt>Director</dt><dd class=\"director\">{director}</dd>\n\
+         <dt>Year</dt><dd class=\"year\">{year}</dd>\n\
+         <dt>Score</dt><dd class=\"score\">{score:.1}</dd>\n</dl>\n\
+         {inq}</article>\n<nav class=\"related\">\n{related}\
+         <a class=\"up\" href=\"/list?start={list}\">All movies</a>\n</nav>\n"
     );
-    if let Some(description) = &movie.description {
-        write(&mut html, format_args!("<p class=\"inq\">{}</p>\n", Text(description)));
-    }
-    html.push_str("</article>\n<nav class=\"related\">\n");
-    for other in movie.related(count) {
-        let title = Movie::with_id(other).title;
-        write(&mut html, format_args!("<a href=\"/detail/{other}\">{}</a>\n", Text(&title)));
-    }
-    write(
-        &mut html,
-        format_args!(
-            "<a class=\"up\" href=\"/list?start={}\">All movies</a>\n</nav>\n",
-            (id - 1) / PER_LIST * PER_LIST
-        ),
-    );
-    Some(foot(html))
+    Some(page(&movie.title, &body))
 }
 
 /// One movie as JSON, or `None` if the catalogue has no such number.
-#[must_use]
 pub fn api(id: u32, count: u32) -> Option<String> {
     let movie = lookup(id, count)?;
     Some(serde_json::to_string(&movie).expect("a movie is strings and numbers"))
 }
 
 /// What the site asks of crawlers: to leave its API to programs.
-#[must_use]
 pub fn robots(host: &str) -> String {
     format!("User-agent: *\nDisallow: /api/\n\nSitemap: http://{host}/sitemap.xml\n")
 }
 
 /// All movies, for crawlers that would rather not look for them.
-#[must_use]
 pub fn sitemap(host: &str, count: u32) -> String {
-    let mut xml = String::from(
+    let host = escaped(host);
+    let entry = |id| format!("<url><loc>http://{host}/detail/{id}</loc></url>\n");
+    let entries: String = (1..=count).map(entry).collect();
+    format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
-    );
-    for id in 1..=count {
-        let host = Text(host);
-        write(&mut xml, format_args!("<url><loc>http://{host}/detail/{id}</loc></url>\n"));
-    }
-    xml.push_str("</urlset>\n");
-    xml
+         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</urlset>\n"
+    )
 }
 
 fn lookup(id: u32, count: u32) -> Option<Movie> {
     (1..=count).contains(&id).then(|| Movie::with_id(id))
 }
 
-fn head(title: &str) -> String {
-    let mut html = String::with_capacity(2_048);
-    write(
-        &mut html,
-        format_args!(
-            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <title>{}</title></head>\n<body>\n",
-            Text(title)
-        ),
-    );
-    html
-}
-
-fn foot(mut html: String) -> String {
-    html.push_str("</body>\n</html>\n");
-    html
-}
-
-/// `write!` into a `String` cannot fail; this says so once.
-fn write(html: &mut String, text: std::fmt::Arguments<'_>) {
-    html.write_fmt(text).expect("a String takes any text");
+fn page(title: &str, body: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <title>{title}</title></head>\n<body>\n{body}</body>\n</html>\n"
+    )
 }
 
 /// Text between tags or in a quoted attribute, with what HTML reserves escaped.
-struct Text<'a>(&'a str);
-
-impl std::fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -230,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_html_reserves_is_escaped() {
-        assert_eq!(Text("a & <b> \"c\"").to_string(), "a &amp; &lt;b&gt; &quot;c&quot;");
+        assert_eq!(escaped("a & <b> \"c\""), "a &amp; &lt;b&gt; &quot;c&quot;");
     }
 
     #[test]

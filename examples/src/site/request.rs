@@ -27,87 +27,66 @@ pub struct Request {
     pub body: u64,
 }
 
-/// What the bytes received so far amount to.
-#[derive(Debug, PartialEq)]
-pub enum Head {
-    /// Not yet a whole head: read on.
-    Partial,
-    /// A request, and how many bytes its head took.
-    Complete(Request, usize),
-    /// Something that cannot be answered but with this status, after which the connection closes.
-    Refused(StatusCode),
-}
-
-/// Reads one request head from the start of `bytes`.
-#[must_use]
-pub fn parse(bytes: &[u8]) -> Head {
+/// Reads one request head from the start of `bytes`; says how many bytes it took, or `None` while it
+/// is not yet whole.
+///
+/// # Errors
+/// The status of the answer, after which the connection closes.
+pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, StatusCode> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut fields);
-    let len = match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => len,
-        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD => return Head::Partial,
+    match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => {
+            Ok(Some((request(&parsed)?, len)))
+        }
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            return Head::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+            Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         }
-        Err(httparse::Error::Version) => {
-            return Head::Refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
-        }
-        Err(_) => return Head::Refused(StatusCode::BAD_REQUEST),
-    };
-    match request(&parsed) {
-        Ok(request) => Head::Complete(request, len),
-        Err(status) => Head::Refused(status),
+        Err(httparse::Error::Version) => Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
 
 fn request(parsed: &httparse::Request<'_, '_>) -> Result<Request, StatusCode> {
     let bad = StatusCode::BAD_REQUEST;
     let method = parsed.method.ok_or(bad)?.parse().map_err(|_| bad)?;
-    let mut request = Request {
-        method,
-        target: parsed.path.ok_or(bad)?.to_owned(),
-        host: String::new(),
-        keep_alive: parsed.version == Some(1),
-        body: 0,
-    };
-    let mut length: Option<u64> = None;
-    let mut has_host = false;
+    let target = parsed.path.ok_or(bad)?.to_owned();
+    let mut keep_alive = parsed.version == Some(1);
+    let (mut length, mut host) = (None::<u64>, None);
     for field in parsed.headers.iter() {
         let value = std::str::from_utf8(field.value).unwrap_or_default();
-        if field.name.eq_ignore_ascii_case("connection") {
-            for option in value.split(',').map(str::trim) {
-                if option.eq_ignore_ascii_case("close") {
-                    request.keep_alive = false;
-                } else if option.eq_ignore_ascii_case("keep-alive") {
-                    request.keep_alive = true;
+        match &*field.name.to_ascii_lowercase() {
+            "connection" => {
+                for option in value.split(',').map(str::trim) {
+                    let is_close = option.eq_ignore_ascii_case("close");
+                    let is_keep_alive = option.eq_ignore_ascii_case("keep-alive");
+                    keep_alive = is_keep_alive || (keep_alive && !is_close);
                 }
             }
-        } else if field.name.eq_ignore_ascii_case("content-length") {
             // RFC 9110 §8.6: digits only, and two that disagree make the message unreadable.
-            let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-            let value = value.parse().ok().filter(|_| digits).ok_or(bad)?;
-            if length.replace(value).is_some_and(|other| other != value) {
-                return Err(bad);
+            "content-length" => {
+                let value = value.parse().ok().filter(|_| !value.starts_with('+')).ok_or(bad)?;
+                if length.replace(value).is_some_and(|other| other != value) {
+                    return Err(bad);
+                }
             }
-        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             // RFC 9112 §6.1: a coding the server does not read is answered with 501.
-            return Err(StatusCode::NOT_IMPLEMENTED);
-        } else if field.name.eq_ignore_ascii_case("host") {
+            "transfer-encoding" => return Err(StatusCode::NOT_IMPLEMENTED),
             // RFC 9112 §3.2: more than one Host is a bad request, and so is none in HTTP/1.1.
-            if std::mem::replace(&mut has_host, true) {
-                return Err(bad);
-            }
-            request.host = value.to_owned();
+            "host" if host.is_some() => return Err(bad),
+            "host" => host = Some(value.to_owned()),
+            _ => {}
         }
     }
-    request.body = length.unwrap_or(0);
-    if request.body > MAX_BODY {
+    let body = length.unwrap_or(0);
+    if body > MAX_BODY {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    if parsed.version == Some(1) && !has_host {
+    if parsed.version == Some(1) && host.is_none() {
         return Err(bad);
     }
-    Ok(request)
+    Ok(Request { method, target, host: host.unwrap_or_default(), keep_alive, body })
 }
 
 #[cfg(test)]
@@ -124,11 +103,11 @@ mod tests {
     #[test]
     fn a_head_cut_anywhere_is_partial_and_whole_it_is_complete() {
         for cut in 0..GET.len() {
-            assert_eq!(parse(&GET[..cut]), Head::Partial, "cut at {cut}");
+            assert_eq!(parse(&GET[..cut]), Ok(None), "cut at {cut}");
         }
-        assert_eq!(parse(GET), Head::Complete(get("/detail/7?x=1", "a", true), GET.len()));
+        assert_eq!(parse(GET), Ok(Some((get("/detail/7?x=1", "a", true), GET.len()))));
         let twice = [GET, GET].concat();
-        assert_eq!(parse(&twice), Head::Complete(get("/detail/7?x=1", "a", true), GET.len()));
+        assert_eq!(parse(&twice), Ok(Some((get("/detail/7?x=1", "a", true), GET.len()))));
     }
 
     #[test]
@@ -141,7 +120,7 @@ mod tests {
         ] {
             assert_eq!(
                 parse(head.as_bytes()),
-                Head::Complete(get("/", host, keep_alive), head.len()),
+                Ok(Some((get("/", host, keep_alive), head.len()))),
                 "{head:?}"
             );
         }
@@ -165,17 +144,11 @@ mod tests {
             (&long, 431),
         ] {
             let head = format!("POST / HTTP/1.1\r\n{rest}\r\n");
-            let refused = Head::Refused(StatusCode::from_u16(status).expect("a status"));
+            let refused = Err(StatusCode::from_u16(status).expect("a status"));
             assert_eq!(parse(head.as_bytes()), refused, "{rest:.60}");
         }
-        assert_eq!(
-            parse(b"GET / HTTP/2.0\r\n"),
-            Head::Refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
-        );
-        assert_eq!(
-            parse(&[b'a'; MAX_HEAD + 1]),
-            Head::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-        );
-        assert_eq!(parse(b"\x00\x01"), Head::Refused(StatusCode::BAD_REQUEST));
+        assert_eq!(parse(b"GET / HTTP/2.0\r\n"), Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
+        assert_eq!(parse(&[b'a'; MAX_HEAD + 1]), Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        assert_eq!(parse(b"\x00\x01"), Err(StatusCode::BAD_REQUEST));
     }
 }

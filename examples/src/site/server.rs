@@ -10,7 +10,7 @@ use mainspring::net::{TcpListener, TcpStream};
 use mainspring::time::{sleep, timeout};
 
 use super::answer::{Answer, answer};
-use super::request::{Head, Request, parse};
+use super::request::{Request, parse};
 use crate::stop::Stop;
 
 /// How long a connection may take over its next request, the silence before it included, and over
@@ -45,19 +45,13 @@ pub async fn serve(listener: TcpListener, site: Site, stop: Stop) -> io::Result<
         let accept = std::pin::pin!(listener.accept());
         match select(accept, &mut asked).await {
             Either::Left((Ok((stream, peer)), _)) => {
-                drop(mainspring::spawn_named(format!("serve {peer}"), connection(stream, site)));
+                // What goes wrong on a connection concerns its client, who sees it too.
+                let answers = async move { answers(&stream, site).await.unwrap_or_default() };
+                drop(mainspring::spawn_named(format!("serve {peer}"), answers));
             }
             Either::Left((Err(error), _)) => return Err(error),
             Either::Right(((), _)) => return Ok(()),
         }
-    }
-}
-
-/// One connection to its end. What goes wrong on it concerns its client, who sees it too.
-async fn connection(stream: TcpStream, site: Site) {
-    match answers(&stream, site).await {
-        Ok(()) => {}
-        Err(_gone) => {}
     }
 }
 
@@ -66,13 +60,11 @@ async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
     loop {
-        let request = match timeout(PATIENCE, next_request(stream, &mut received)).await {
-            Ok(next) => match next? {
-                Some(Ok(request)) => request,
-                Some(Err(status)) => return refuse(stream, status).await,
-                None => return Ok(()),
-            },
-            Err(_elapsed) => return Ok(()),
+        let next = timeout(PATIENCE, next_request(stream, &mut received)).await;
+        let request = match next.unwrap_or(Ok(None))? {
+            Some(Ok(request)) => request,
+            Some(Err(status)) => return refuse(stream, status).await,
+            None => return Ok(()),
         };
         if received.is_empty() {
             // Ten thousand connections that wait out their delay should not hold a buffer each.
@@ -80,10 +72,8 @@ async fn answers(stream: &TcpStream, site: Site) -> io::Result<()> {
         }
         sleep(site.delay).await;
         let bytes = answer(&request, site.count).to_bytes(&request.method, request.keep_alive);
-        match timeout(PATIENCE, stream.write_all(&bytes)).await {
-            Ok(written) => written?,
-            Err(_elapsed) => return Ok(()),
-        }
+        let Ok(written) = timeout(PATIENCE, stream.write_all(&bytes)).await else { return Ok(()) };
+        written?;
         if !request.keep_alive {
             return stream.shutdown(Shutdown::Write);
         }
@@ -96,27 +86,23 @@ async fn next_request(
     received: &mut Vec<u8>,
 ) -> io::Result<Option<Result<Request, StatusCode>>> {
     loop {
-        match parse(received) {
-            Head::Complete(request, len) => {
-                received.drain(..len);
-                let mut body = request.body as usize;
-                while body > received.len() {
-                    body -= received.len();
-                    received.clear();
-                    if !read_more(stream, received).await? {
-                        return Ok(None);
-                    }
-                }
-                received.drain(..body);
-                return Ok(Some(Ok(request)));
-            }
-            Head::Refused(status) => return Ok(Some(Err(status))),
-            Head::Partial => {
-                if !read_more(stream, received).await? {
-                    return Ok(None);
-                }
+        let (request, len) = match parse(received) {
+            Ok(Some(whole)) => whole,
+            Ok(None) if read_more(stream, received).await? => continue,
+            Ok(None) => return Ok(None),
+            Err(status) => return Ok(Some(Err(status))),
+        };
+        received.drain(..len);
+        let mut body = request.body as usize;
+        while body > received.len() {
+            body -= received.len();
+            received.clear();
+            if !read_more(stream, received).await? {
+                return Ok(None);
             }
         }
+        received.drain(..body);
+        return Ok(Some(Ok(request)));
     }
 }
 

@@ -14,8 +14,15 @@ use std::thread::JoinHandle;
 /// The binary with these arguments.
 pub fn crawl(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crawl"));
-    command.args(args).stdin(Stdio::null());
+    without_proxies(command.args(args).stdin(Stdio::null()));
     command
+}
+
+/// Keeps from a program which proxies this machine goes through: that is not what is tested.
+pub fn without_proxies(command: &mut Command) {
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_ascii_uppercase());
+    }
 }
 
 /// Has `kill` send a signal to a run of the binary.
@@ -63,7 +70,7 @@ pub fn on_a_terminal(columns: u32, args: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let mut script = Command::new("script");
     let command = format!("stty rows 24 cols {columns}; {}", quoted.join(" "));
-    script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null());
+    without_proxies(script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()));
     let output = script.output().expect("script(1) gives it a terminal");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -207,10 +214,20 @@ impl Hosts {
         Hosts { canned, heads }
     }
 
+    /// Where it listens, as the URL of a proxy.
+    pub fn url(&self) -> String {
+        self.canned.url("")
+    }
+
+    /// Forgets what it was asked for.
+    pub fn forget(&self) {
+        self.heads.lock().expect("no panic").clear();
+    }
+
     /// Runs the binary with all its requests going here; from what it was asked before, nothing is
     /// left.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.heads.lock().expect("no panic").clear();
+        self.forget();
         run(&[args, &["-x", &self.canned.url("")]].concat())
     }
 

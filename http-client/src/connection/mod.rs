@@ -16,18 +16,20 @@ pub(crate) use exchange::exchange;
 pub(crate) use response_start::{ResponseStart, Sent, Trailers};
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Progress, Result};
 use crate::proto::{
     BodyFraming, CloseReason, Event, Limits, RequestKind, ResponseDecoder, ResponseHead,
 };
 use crate::transport::Transport;
 use buffer::ReadBuffer;
 use bytes::Bytes;
+use futures_io::AsyncRead;
 use http::HeaderMap;
 use outgoing::Outgoing;
 use response_start::{Piece, Reply};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -102,7 +104,8 @@ impl Connection {
 
     /// Says of an error where it happened.
     pub(crate) fn locate(&self, error: Error) -> Error {
-        error.on_connection(self.peer, self.is_reused(), self.sent, self.received)
+        let Self { peer: address, sent, received, .. } = *self;
+        error.on_connection(Progress { address, reused: self.is_reused(), sent, received })
     }
 
     /// Begins an exchange. `head` comes from, and goes back to, the thread's write buffer.
@@ -183,48 +186,20 @@ impl Connection {
         start
     }
 
-    /// Waits for more of the body.
+    /// Waits for more of the body. Where nothing else ends it, the connection's end does (RFC 9112 §6.3).
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         loop {
-            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
+            self.late_error.take().map_or(Ok(()), Err)?;
+            let (buffer, count) = ready!(self.poll_read(cx, Phase::Body))?;
+            if count == 0 {
+                self.decoder.eof()?;
                 return Poll::Ready(Ok(Piece { last: true, ..Piece::default() }));
-            };
+            }
             let piece = self.decode_body(buffer, 0, count)?;
             if !piece.data.is_empty() || piece.last {
                 return Poll::Ready(Ok(piece));
             }
         }
-    }
-
-    /// The same without a copy: each run of body bytes is shown to `sink` where it lies. Ready
-    /// with `None` if there is more to come.
-    pub(crate) fn poll_body_with(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Poll<Result<Option<Trailers>>> {
-        let mut seen = false;
-        loop {
-            let Some((buffer, count)) = ready!(self.poll_more(cx))? else {
-                return Poll::Ready(Ok(Some(None)));
-            };
-            let step = self.decode_with(&buffer, 0, count, &mut |data| {
-                seen = true;
-                sink(data);
-            })?;
-            if seen || step.is_some() {
-                return Poll::Ready(Ok(step));
-            }
-        }
-    }
-
-    /// More bytes of the body; `None` where the connection's end is the body's (RFC 9112 §6.3).
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(ReadBuffer, usize)>>> {
-        self.late_error.take().map_or(Ok(()), Err)?;
-        Poll::Ready(Ok(match ready!(self.poll_read(cx, Phase::Body))? {
-            (_, 0) => self.decoder.eof().map(|()| None)?,
-            more => Some(more),
-        }))
     }
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.
@@ -301,7 +276,7 @@ impl Connection {
     ) -> Poll<Result<(ReadBuffer, usize)>> {
         ready!(self.transport.poll_readable(cx));
         let mut buffer = ReadBuffer::take();
-        let count = match ready!(self.transport.poll_read(cx, buffer.space())) {
+        let count = match ready!(Pin::new(&mut self.transport).poll_read(cx, buffer.space())) {
             Ok(count) => count,
             Err(error) => self.read_failed(phase, error)?,
         };
@@ -359,7 +334,8 @@ impl Connection {
         let mut cx = Context::from_waker(Waker::noop());
         while !self.decoder.is_done() && budget > 0 {
             let mut buffer = ReadBuffer::take();
-            let read = self.transport.poll_read(&mut cx, &mut buffer.space()[..budget]);
+            let read =
+                Pin::new(&mut self.transport).poll_read(&mut cx, &mut buffer.space()[..budget]);
             let Poll::Ready(Ok(count @ 1..)) = read else { return };
             if self.decode_with(&buffer, 0, count, &mut |_| ()).is_err() {
                 return;
@@ -375,7 +351,7 @@ impl Connection {
             return None;
         }
         let mut byte = [0];
-        match self.transport.poll_read(cx, &mut byte) {
+        match Pin::new(&mut self.transport).poll_read(cx, &mut byte) {
             Poll::Pending => None,
             Poll::Ready(Ok(1..)) => Some(CloseReason::BytesWhileIdle),
             Poll::Ready(Ok(0) | Err(_)) => Some(CloseReason::ClosedWhileIdle),

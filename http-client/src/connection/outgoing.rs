@@ -2,8 +2,8 @@
 
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
-use crate::proto::{BodyLength, encode_chunk, encode_last_chunk};
-use bytes::Bytes;
+use crate::proto::{BodyLength, encode_chunk, encode_chunk_size, encode_last_chunk};
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use std::task::{Context, Poll};
 
@@ -13,17 +13,17 @@ const GATHER_BYTES: usize = 8 * 1024;
 /// What is still to be sent: bytes, then the body.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) at: usize,
+    bytes: Vec<u8>,
+    at: usize,
     /// Boxed, as most requests have none.
-    pub(crate) body: Option<Box<OutgoingBody>>,
+    body: Option<Box<OutgoingBody>>,
 }
 
 /// What is still to be sent of a body: a piece, then the rest.
-pub(crate) struct OutgoingBody {
-    pub(crate) piece: Bytes,
+struct OutgoingBody {
+    piece: Bytes,
     rest: Body,
-    pub(crate) chunked: bool,
+    chunked: bool,
     /// It waits for `100 Continue`.
     held: bool,
     /// It has given all that it has.
@@ -39,6 +39,35 @@ impl Outgoing {
             Box::new(OutgoingBody { piece: Bytes::new(), rest: body, chunked, held, ended: false })
         });
         Self { bytes: head, at: 0, body }
+    }
+
+    /// What is to be written next, if anything is.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<&[u8]> {
+        let piece = self.body.as_ref().map_or(&[][..], |body| &body.piece);
+        [&self.bytes[self.at..], piece].into_iter().find(|bytes| !bytes.is_empty())
+    }
+
+    /// So many bytes of that have been written.
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
+        if self.at < self.bytes.len() {
+            self.at += count;
+            if self.at == self.bytes.len() {
+                self.at = 0;
+                self.bytes.clear();
+            }
+        } else if let Some(body) = &mut self.body {
+            body.piece.advance(count);
+            if body.piece.is_empty() && body.chunked {
+                self.bytes.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// The buffer, once all in it has been written.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -101,7 +130,7 @@ impl OutgoingBody {
             (false, chunked) => {
                 // A long piece is not copied: its frame is written around it.
                 if chunked {
-                    bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    encode_chunk_size(bytes, piece.len());
                 }
                 self.piece = piece;
             }

@@ -3,8 +3,9 @@
 use super::{Connection, Sent, buffer};
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use bytes::Buf;
+use futures_io::AsyncWrite;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 impl Connection {
@@ -53,7 +54,7 @@ impl Connection {
             ready!(self.poll_drain(cx)).map_err(failed)?;
             let held = self.outgoing.is_held();
             if held || self.outgoing.is_sent() || filled.is_pending() {
-                ready!(self.transport.poll_flush(cx)).map_err(failed)?;
+                ready!(Pin::new(&mut self.transport).poll_flush(cx)).map_err(failed)?;
                 ready!(filled);
                 return Poll::Ready(Ok(!held));
             }
@@ -63,25 +64,15 @@ impl Connection {
     /// Writes what has been gathered.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let out = &mut self.outgoing;
-        loop {
-            while out.at < out.bytes.len() {
-                let count = ready!(self.transport.poll_write(cx, &out.bytes[out.at..]))?;
-                out.at += count;
-                self.sent += count as u64;
+        while let Some(next) = out.next() {
+            let count = ready!(Pin::new(&mut self.transport).poll_write(cx, next))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            out.at = 0;
-            out.bytes.clear();
-            let Some(body) = out.body.as_mut().filter(|body| !body.piece.is_empty()) else { break };
-            while !body.piece.is_empty() {
-                let count = ready!(self.transport.poll_write(cx, &body.piece))?;
-                body.piece.advance(count);
-                self.sent += count as u64;
-            }
-            if body.chunked {
-                out.bytes.extend_from_slice(b"\r\n");
-            }
+            self.sent += count as u64;
+            out.advance(count);
         }
-        buffer::keep_write_buffer(std::mem::take(&mut out.bytes));
+        buffer::keep_write_buffer(out.take_buffer());
         Poll::Ready(Ok(()))
     }
 }

@@ -1,10 +1,11 @@
 //! The body of a request: bytes at hand, or a stream of known or unknown length.
 
-use crate::file::FileStream;
+use crate::file;
 use crate::proto::BodyLength;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
+use futures_util::{AsyncReadExt, stream};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -60,8 +61,13 @@ impl Body {
 
     /// What `reader` gives, of `length` bytes if that is known.
     pub fn reader(reader: impl AsyncRead + 'static, length: Option<u64>) -> Self {
-        let stream = Box::pin(ReaderStream { reader: Box::pin(reader), buffer: Vec::new() });
-        Self(Kind::Stream { stream, left: length })
+        let whole = (Box::pin(reader), vec![0; READER_BYTES]);
+        let pieces = stream::try_unfold(whole, |(mut reader, mut buffer)| async move {
+            let count = reader.read(&mut buffer).await?;
+            let piece = Bytes::copy_from_slice(&buffer[..count]);
+            Ok((count > 0).then_some((piece, (reader, buffer))))
+        });
+        Self(Kind::Stream { stream: Box::pin(pieces), left: length })
     }
 
     /// What `file` holds from its position on: of a known length if it is a regular file, which is the
@@ -70,7 +76,7 @@ impl Body {
     /// # Errors
     /// What the system says about the file.
     pub fn file(file: File) -> io::Result<Self> {
-        let (stream, left) = FileStream::new(file)?;
+        let (stream, left) = file::pieces(file)?;
         Ok(Self(Kind::Stream { stream: Box::pin(stream), left }))
     }
 
@@ -180,22 +186,3 @@ macro_rules! from_bytes {
 }
 
 from_bytes!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
-
-struct ReaderStream<R> {
-    reader: Pin<Box<R>>,
-    buffer: Vec<u8>,
-}
-
-impl<R: AsyncRead> Stream for ReaderStream<R> {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        this.buffer.resize(READER_BYTES, 0);
-        Poll::Ready(match ready!(this.reader.as_mut().poll_read(cx, &mut this.buffer)) {
-            Ok(0) => None,
-            Ok(count) => Some(Ok(Bytes::copy_from_slice(&this.buffer[..count]))),
-            Err(error) => Some(Err(error)),
-        })
-    }
-}

@@ -11,6 +11,7 @@ use crate::pool::{Pool, PoolLimits};
 use crate::proto::Limits;
 use crate::proxy::{Proxies, Proxy};
 use crate::redirect;
+use crate::request::Settings;
 use crate::resolve::Resolve;
 use crate::retry::RetryPolicy;
 use crate::target;
@@ -46,15 +47,19 @@ impl Default for ClientBuilder {
             idle_timeout: Duration::from_secs(60),
             lifetime: Duration::MAX,
         };
-        let config = Config {
-            limits: Limits::default(),
+        let settings = Settings {
             timeouts: Timeouts::default(),
-            defaults: Defaults::new(fields),
-            credentials: Credentials::default(),
             redirects: 10,
             redirect_policy: None,
-            max_body_bytes: 64 * 1024 * 1024,
+            proxy: None,
             decompress: true,
+            max_body_bytes: 64 * 1024 * 1024,
+        };
+        let config = Config {
+            limits: Limits::default(),
+            settings,
+            defaults: Defaults::new(fields),
+            credentials: Credentials::default(),
             max_ratio: 10_000,
             retry: None,
             hook: None,
@@ -83,103 +88,65 @@ impl Default for Client {
     }
 }
 
-impl ClientBuilder {
-    /// Connections open at once, over all hosts. Default 1024, at least 1.
-    pub fn max_connections(mut self, limit: usize) -> Self {
-        self.pool.connections = limit.max(1);
-        self
-    }
+/// Setters of one value each: by its name and type, and where it is kept.
+macro_rules! setters {
+    ($($(#[$about:meta])* $name:ident: $kind:ty => $($place:ident).+;)+) => {
+        impl ClientBuilder {$(
+            $(#[$about])*
+            pub fn $name(mut self, $name: $kind) -> Self {
+                self.$($place).+ = $name.into();
+                self
+            }
+        )+}
+    };
+}
 
+setters! {
+    /// Connections open at once, over all hosts. Default 1024, at least 1.
+    max_connections: usize => pool.connections;
     /// Connections open at once to one host, which is a scheme, a name and a port. Requests beyond
     /// wait, first in, first out. Default 128, at least 1.
-    pub fn max_connections_per_host(mut self, limit: usize) -> Self {
-        self.pool.per_host = limit.max(1);
-        self
-    }
-
+    max_connections_per_host: usize => pool.per_host;
     /// Idle connections kept, over all hosts; with 0, none is used twice. Default: as many as there
     /// may be connections.
-    pub fn max_idle_connections(mut self, limit: usize) -> Self {
-        self.pool.idle = limit;
-        self
-    }
-
+    max_idle_connections: usize => pool.idle;
     /// How long an idle connection is kept; less if the server says so. Default 60 s.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.pool.idle_timeout = limit;
-        self
-    }
-
+    idle_timeout: Duration => pool.idle_timeout;
     /// How old a connection may be when a request is sent on it. Default: any age.
-    pub fn max_lifetime(mut self, limit: Duration) -> Self {
-        self.pool.lifetime = limit;
-        self
-    }
-
+    max_lifetime: Duration => pool.lifetime;
     /// Bytes of a response head, and of a block of trailers. Default 64 KiB.
-    pub fn max_head_bytes(mut self, limit: usize) -> Self {
-        self.config.limits.head_bytes = limit;
-        self
-    }
-
+    max_head_bytes: usize => config.limits.head_bytes;
     /// Header fields of a response, and fields in a block of trailers; at most 256, which is the
     /// default.
-    pub fn max_header_count(mut self, limit: usize) -> Self {
-        self.config.limits.header_count = limit;
-        self
-    }
-
+    max_header_count: usize => config.limits.header_count;
     /// Bytes of a body that is collected: by `bytes`, `text` or `json`. What is read in pieces is
     /// not limited. Default 64 MiB.
-    pub fn max_body_bytes(mut self, limit: u64) -> Self {
-        self.config.max_body_bytes = limit;
-        self
-    }
-
+    max_body_bytes: u64 => config.settings.max_body_bytes;
     /// Whether content codings are asked for, and taken off. Default: yes, those of the crate's
     /// features. The header fields of a response stay as they came.
-    pub fn decompress(mut self, decompress: bool) -> Self {
-        self.config.decompress = decompress;
-        self
-    }
-
+    decompress: bool => config.settings.decompress;
     /// Decoded bytes that are let pass for each coded one, beyond as many as are collected
     /// ([`max_body_bytes`](Self::max_body_bytes)). More is [`ErrorKind::BodyTooLarge`](crate::ErrorKind).
     /// Default 10,000: repetitive text is packed that tightly, a bomb more so.
-    pub fn max_decompression_ratio(mut self, limit: u64) -> Self {
-        self.config.max_ratio = limit;
-        self
-    }
-
+    max_decompression_ratio: u64 => config.max_ratio;
     /// How long each phase of a request may take.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.config.timeouts = timeouts;
-        self
-    }
-
+    timeouts: Timeouts => config.settings.timeouts;
     /// How long a request may take as a whole, without its wait in the pool. Default: for ever.
-    pub fn timeout(mut self, total: Duration) -> Self {
-        self.config.timeouts.total = Some(total);
-        self
-    }
-
+    timeout: Duration => config.settings.timeouts.total;
     /// Redirects followed in a row; with 0, a redirect is the response. Default 10.
-    pub fn max_redirects(mut self, limit: usize) -> Self {
-        self.config.redirects = limit;
-        self
-    }
+    max_redirects: usize => config.settings.redirects;
+    /// Tries again what failed for a reason that may pass. Each try has the whole of the timeouts.
+    /// Default: nothing is tried again, but for a kept connection that turns out to be dead.
+    retry: RetryPolicy => config.retry;
+    /// How long the answer of a lookup is used. Default 60 s.
+    dns_cache: Duration => connector.resolver.keep;
+}
 
+impl ClientBuilder {
     /// Asks before each redirect whether it is to be followed; where the answer is `false`, the
     /// redirect itself is the response. The limit holds all the same. Default: all are followed.
     pub fn redirect_policy(mut self, policy: impl Fn(&Redirect<'_>) -> bool + 'static) -> Self {
-        self.config.redirect_policy = Some(Rc::new(policy));
-        self
-    }
-
-    /// Tries again what failed for a reason that may pass. Each try has the whole of the timeouts.
-    /// Default: nothing is tried again, but for a kept connection that turns out to be dead.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.config.retry = Some(policy);
+        self.config.settings.redirect_policy = Some(Rc::new(policy));
         self
     }
 
@@ -210,7 +177,7 @@ impl ClientBuilder {
     /// sent. Without `Accept-Encoding`, nothing is decoded either: see [`ClientBuilder::decompress`].
     pub fn without_default_header(mut self, name: &header::HeaderName) -> Self {
         self.config.defaults.fields.remove(name);
-        self.config.decompress &= *name != header::ACCEPT_ENCODING;
+        self.config.settings.decompress &= *name != header::ACCEPT_ENCODING;
         self
     }
 
@@ -272,8 +239,17 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Proxy::new`], if what it names is no proxy; the variable is named.
-    pub fn proxy_from_env(mut self) -> Result<Self> {
-        self.connector.proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
+    pub fn proxy_from_env(self) -> Result<Self> {
+        self.proxy_from(|name| std::env::var(name).ok())
+    }
+
+    /// As [`ClientBuilder::proxy_from_env`], with the variables as `get` gives them: for a program
+    /// that looks at some of them only, or has flags that go before them.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::proxy_from_env`].
+    pub fn proxy_from(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        self.connector.proxies = Proxies::from_env(get)?;
         Ok(self)
     }
 
@@ -289,12 +265,6 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the answer of a lookup is used. Default 60 s.
-    pub fn dns_cache(mut self, keep: Duration) -> Self {
-        self.connector.resolver.keep = keep;
-        self
-    }
-
     /// Connects to this Unix socket, whatever the host of a URL is.
     #[cfg(unix)]
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
@@ -306,7 +276,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn build(mut self) -> Client {
         let config = &mut self.config;
-        if config.decompress {
+        if config.settings.decompress {
             let fields = &mut config.defaults.fields;
             fields.entry(header::ACCEPT_ENCODING).or_insert_with(decode::accepted);
         }
@@ -388,7 +358,8 @@ mod tests {
     #[test]
     fn the_table_of_the_readme_tells_the_defaults() {
         let ClientBuilder { pool, config, connector } = ClientBuilder::default();
-        let Config { limits, timeouts, redirects, max_body_bytes, max_ratio, retry, .. } = config;
+        let Config { limits, settings, max_ratio, retry, .. } = config;
+        let Settings { timeouts, redirects, max_body_bytes, .. } = settings;
         let dns_cache = connector.resolver.keep;
         let rows = [
             ("Timeouts::pool", time(timeouts.pool)),

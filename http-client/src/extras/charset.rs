@@ -8,7 +8,7 @@
 pub(crate) mod prescan;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{EncoderResult, Encoding, UTF_8};
+use encoding_rs::{EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use prescan::find;
 use std::borrow::Cow;
 use url::{ParseError, Url};
@@ -37,15 +37,13 @@ pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Enco
         return encoding;
     }
     let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
-    if let Some(encoding) = declared(&content_type) {
-        return encoding;
-    }
     let start = &start[..start.len().min(ENCODING_BYTES)];
     let ends = |byte: &u8| matches!(byte, b';' | b',') || byte.is_ascii_whitespace();
     let kind = content_type.trim_ascii_start().split(ends).next().unwrap_or_default();
     let is = |part: &str| kind.windows(part.len()).any(|window| window == part.as_bytes());
     let (is_html, is_xml) = (is("html") || kind.is_empty(), is("xml"));
-    let said = if is_xml { prescan::xml(start) } else { None };
+    let charset = declared(&content_type);
+    let said = if is_xml { xml_encoding(start, charset) } else { charset };
     let said = said.or_else(|| if is_html { prescan::html(start) } else { None });
     // Formats whose own rule is that they are UTF-8 unless they say otherwise.
     let is_known = || is_xml || is("json") || is("css") || is("javascript") || is("ecmascript");
@@ -54,6 +52,26 @@ pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Enco
         None if is_html || (kind.starts_with(b"text/") && !is_known()) => detect(start),
         None => UTF_8,
     }
+}
+
+/// The encoding of an XML document that begins with `start`; `None` if it says none, and so is in UTF-8.
+///
+/// In this order: a byte order mark; first bytes as only UTF-16 has them (XML 1.0, appendix F); `charset`,
+/// which is what came with it (RFC 7303 §3); its declaration, also behind blank lines.
+///
+/// ```
+/// # use mainspring_http::{encoding_rs::GBK, xml_encoding};
+/// assert_eq!(xml_encoding(b"<?xml version='1.0' encoding='gb2312'?>", None), Some(GBK));
+/// ```
+#[must_use]
+pub fn xml_encoding(start: &[u8], charset: Option<&'static Encoding>) -> Option<&'static Encoding> {
+    let by_pattern = match start {
+        [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
+        [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
+        _ => None,
+    };
+    let mark = Encoding::for_bom(start).map(|(encoding, _)| encoding);
+    mark.or(by_pattern).or(charset).or_else(|| prescan::xml(start.trim_ascii_start()))
 }
 
 /// The text of a body that came with this `Content-Type`, in the encoding that [`text_encoding`] finds,

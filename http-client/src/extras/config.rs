@@ -1,23 +1,18 @@
 //! What the builder decided, for all requests of a client.
 
 use crate::hooks::Hooked;
-use crate::hop::Policy;
 use crate::proto::Limits;
+use crate::request::Settings;
 use crate::retry::RetryPolicy;
-use crate::timeout::Timeouts;
 use http::{HeaderMap, HeaderValue};
 use std::rc::Rc;
 use url::{Origin, Url};
 
 pub(crate) struct Config {
     pub(crate) limits: Limits,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) settings: Settings,
     pub(crate) defaults: Defaults,
     pub(crate) credentials: Credentials,
-    pub(crate) redirects: usize,
-    pub(crate) redirect_policy: Option<Policy>,
-    pub(crate) max_body_bytes: u64,
-    pub(crate) decompress: bool,
     pub(crate) max_ratio: u64,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) hook: Option<Hooked>,

@@ -5,13 +5,12 @@
 //! and so on. The first connection wins, the others are dropped.
 
 use crate::error::{Error, ErrorKind, Result};
+use futures_util::future::{FutureExt, select_all};
 use mainspring::net::TcpStream;
-use mainspring::time::{Sleep, sleep};
-use std::future::{Future, poll_fn};
+use mainspring::time::timeout;
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// "Connection Attempt Delay" of RFC 8305 §5, at its recommended value.
@@ -47,65 +46,37 @@ fn alternating(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
     order
 }
 
-type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>>>>;
-
 /// Connects to the first of the addresses that answers, with a head start for each before the next.
-async fn race<T, F: Future<Output = io::Result<T>> + 'static>(
+async fn race<T, F: Future<Output = io::Result<T>>>(
     mut order: Vec<SocketAddr>,
     attempt: impl Fn(SocketAddr) -> F,
 ) -> Result<(T, SocketAddr)> {
     order.truncate(MAX_ADDRESSES);
-    let attempt = |address| -> Attempt<T> { Box::pin(attempt(address)) };
-    let (waiting, attempts, failures) = (order.into_iter(), Vec::new(), Vec::new());
-    let mut race = Race { waiting, attempts, failures, delay: None };
-    poll_fn(|cx| race.poll(cx, &attempt)).await
-}
-
-struct Race<T> {
-    waiting: std::vec::IntoIter<SocketAddr>,
-    attempts: Vec<(SocketAddr, Attempt<T>)>,
-    failures: Vec<(SocketAddr, io::Error)>,
-    delay: Option<Sleep>,
-}
-
-impl<T> Race<T> {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        attempt: &dyn Fn(SocketAddr) -> Attempt<T>,
-    ) -> Poll<Result<(T, SocketAddr)>> {
-        loop {
-            let mut index = 0;
-            while let Some((address, running)) = self.attempts.get_mut(index) {
-                match running.as_mut().poll(cx) {
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok((stream, *address))),
-                    Poll::Ready(Err(error)) => {
-                        self.failures.push((*address, error));
-                        drop(self.attempts.remove(index));
-                        // A failure need not be waited out.
-                        self.delay = None;
-                    }
-                    Poll::Pending => index += 1,
-                }
+    let mut waiting = order.into_iter();
+    let (mut attempts, mut failures) = (Vec::new(), Vec::new());
+    loop {
+        match waiting.next() {
+            Some(address) => {
+                attempts.push(Box::pin(attempt(address).map(move |outcome| (outcome, address))));
             }
-            let delayed = match &mut self.delay {
-                Some(delay) => Pin::new(delay).poll(cx).is_pending(),
-                None => false,
-            };
-            if delayed {
-                return Poll::Pending;
+            None if attempts.is_empty() => {
+                return Err(Error::new(ErrorKind::Connect(failures)));
             }
-            match self.waiting.next() {
-                Some(address) => {
-                    self.attempts.push((address, attempt(address)));
-                    self.delay = Some(sleep(ATTEMPT_DELAY));
-                }
-                None if self.attempts.is_empty() => {
-                    let failures = std::mem::take(&mut self.failures);
-                    return Poll::Ready(Err(Error::new(ErrorKind::Connect(failures))));
-                }
-                None => return Poll::Pending,
+            None => {}
+        }
+        let first = select_all(&mut attempts);
+        let ended = match waiting.len() {
+            0 => Ok(first.await),
+            _ => timeout(ATTEMPT_DELAY, first).await,
+        };
+        match ended {
+            Ok(((Ok(stream), address), ..)) => return Ok((stream, address)),
+            // A failure is not waited out.
+            Ok(((Err(error), address), index, _)) => {
+                failures.push((address, error));
+                drop(attempts.remove(index));
             }
+            Err(_) => {}
         }
     }
 }
@@ -114,7 +85,7 @@ impl<T> Race<T> {
 mod tests {
     use super::*;
     use mainspring::Runtime;
-    use mainspring::time::Clock;
+    use mainspring::time::{Clock, sleep};
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::time::Instant;

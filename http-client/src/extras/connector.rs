@@ -7,9 +7,7 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::SignalKind;
 use crate::proxy::{Proxies, Proxy};
 use crate::resolve::Resolver;
-use crate::socket::Socket;
 use crate::timeout::{Timeouts, Timer};
-use crate::tls::Tls;
 use crate::transport::Transport;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
@@ -25,7 +23,8 @@ pub(crate) struct Connector {
     /// A Unix socket that all connections go to, whatever the host.
     #[cfg(unix)]
     pub(crate) unix_socket: Option<PathBuf>,
-    pub(crate) tls: Tls,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: crate::extras::tls::Tls,
     pub(crate) proxies: Proxies,
 }
 
@@ -50,29 +49,26 @@ impl Connector {
             None => error,
         };
         let opened = self.socket(host_asked, port_asked, timeouts, timer).await;
-        let (mut socket, address) = opened.map_err(blame)?;
+        let (mut transport, address) = opened.map_err(blame)?;
         match proxy {
             Some(proxy) if proxy.gets_requests(url) => {
-                return Ok(Connection::new(Transport::Plain(socket), address));
+                return Ok(Connection::new(transport, address));
             }
             Some(proxy) => {
                 let known: Rc<[IpAddr]> = match proxy.wants_address() {
                     true => self.lookup(host, timeouts, timer).await?,
                     false => [].into(),
                 };
-                let opening = pin!(proxy.tunnel(socket, url, &known));
+                let opening = pin!(proxy.tunnel(transport, url, &known));
                 let opened = timer.within_future(Phase::Connect, None, opening).await;
-                socket = match opened.and_then(|opened| opened).map_err(blame)? {
-                    Transport::Plain(socket) => socket,
-                    Transport::Tls(_) => unreachable!("no hands have been shaken yet"),
-                };
+                transport = opened.and_then(|opened| opened).map_err(blame)?;
             }
             None => {}
         }
-        let transport = match url.scheme() {
-            "https" => Transport::Tls(self.tls.secure(host, socket, timeouts.tls, timer).await?),
-            _ => Transport::Plain(socket),
-        };
+        #[cfg(feature = "tls")]
+        if url.scheme() == "https" {
+            transport = self.tls.secure(host, transport, timeouts.tls, timer).await?;
+        }
         Ok(Connection::new(transport, address))
     }
 
@@ -100,17 +96,17 @@ impl Connector {
         port: u16,
         timeouts: &Timeouts,
         timer: &mut Timer,
-    ) -> Result<(Socket, Option<SocketAddr>)> {
+    ) -> Result<(Transport, Option<SocketAddr>)> {
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
             let connecting = pin!(mainspring::net::UnixStream::connect(path));
             let stream = timer.within_future(Phase::Connect, None, connecting).await?;
             let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
-            return Ok((Socket::Unix(stream), None));
+            return Ok((Box::new(stream), None));
         }
         let addresses = self.lookup(host, timeouts, timer).await?;
         let connecting = pin!(connect::connect(&addresses, port));
         let (stream, address) = timer.within_future(Phase::Connect, None, connecting).await??;
-        Ok((Socket::Tcp(stream), Some(address)))
+        Ok((Box::new(stream), Some(address)))
     }
 }

@@ -127,16 +127,28 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    known: Known,
+}
+
+/// What is known of the exchange.
+#[derive(Default)]
+struct Known {
     request: Option<String>,
     /// The proxy that it happened with, where it is not what the host did.
     proxy: Option<String>,
     /// Where another than the kind's own.
     phase: Option<Phase>,
-    address: Option<SocketAddr>,
-    reused: Option<bool>,
-    sent: u64,
-    received: u64,
+    progress: Option<Progress>,
     status: Option<StatusCode>,
+}
+
+/// Over which connection it happened, and how far it had got there.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) reused: bool,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
 }
 
 // What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
@@ -144,19 +156,12 @@ struct Inner {
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        let (request, proxy, phase, address, reused) = (None, None, None, None, None);
-        let (sent, received, status) = (0, 0, None);
-        Self(Box::new(Inner {
-            kind,
-            request,
-            proxy,
-            phase,
-            address,
-            reused,
-            sent,
-            received,
-            status,
-        }))
+        Self(Box::new(Inner { kind, known: Known::default() }))
+    }
+
+    #[cold]
+    pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest(reason.into()))
     }
 
     #[cold]
@@ -172,56 +177,45 @@ impl Error {
             return Self::new(ErrorKind::Io { phase, source });
         };
         let mut error = Self::new(ErrorKind::Tls(reason.clone()));
-        error.0.phase = Some(phase);
+        error.0.known.phase = Some(phase);
         error
     }
 
     /// Says that it happened with this proxy, unless that is known already.
     #[cold]
     pub(crate) fn with_proxy(mut self, proxy: &dyn fmt::Display) -> Self {
-        self.0.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
+        self.0.known.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
         self
     }
 
     /// Says which request this is about, unless that is known already.
     #[cold]
     pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
-        if self.0.request.is_none() {
+        self.0.known.request.get_or_insert_with(|| {
             let method = for_person(method.as_str(), 32);
-            self.0.request = Some(format!("{method} {}", for_person(&redact_url(url), URL_BYTES)));
-        }
+            format!("{method} {}", for_person(&redact_url(url), URL_BYTES))
+        });
         self
     }
 
     /// Says over which connection this happened, unless that is known already.
     #[cold]
-    pub(crate) fn on_connection(
-        mut self,
-        address: Option<SocketAddr>,
-        reused: bool,
-        sent: u64,
-        received: u64,
-    ) -> Self {
-        if self.0.reused.is_none() {
-            self.0.address = address;
-            self.0.reused = Some(reused);
-            self.0.sent = sent;
-            self.0.received = received;
-        }
+    pub(crate) fn on_connection(mut self, progress: Progress) -> Self {
+        self.0.known.progress.get_or_insert(progress);
         self
     }
 
     /// Says which status the response had.
     #[cold]
     pub(crate) fn of_response(mut self, status: StatusCode) -> Self {
-        self.0.status = Some(status);
+        self.0.known.status = Some(status);
         self
     }
 
     /// The status of the response, if its head had come.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.0.status
+        self.0.known.status
     }
 
     /// What went wrong.
@@ -233,10 +227,7 @@ impl Error {
     /// In which phase, where it is of one.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
-        if self.0.phase.is_some() {
-            return self.0.phase;
-        }
-        match &self.0.kind {
+        self.0.known.phase.or(match &self.0.kind {
             ErrorKind::Timeout { phase, .. } | ErrorKind::Io { phase, .. } => Some(*phase),
             ErrorKind::Resolve(_) => Some(Phase::Resolve),
             ErrorKind::Connect(_) | ErrorKind::Proxy(_) => Some(Phase::Connect),
@@ -245,7 +236,7 @@ impl Error {
             ErrorKind::NoResponse => Some(Phase::Head),
             ErrorKind::Decode(_) | ErrorKind::BodyTooLarge { .. } => Some(Phase::Body),
             _ => None,
-        }
+        })
     }
 
     /// Whether a timeout passed.
@@ -263,26 +254,26 @@ impl Error {
     /// The peer's address, once there was a connection.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.0.address
+        self.0.known.progress?.address
     }
 
     /// Whether the connection had served another request before; `None` if there was none.
     #[must_use]
     pub fn reused(&self) -> Option<bool> {
-        self.0.reused
+        Some(self.0.known.progress?.reused)
     }
 
     /// The proxy that it happened with, where it is no failure of the host: its URL without secrets,
     /// and what named it.
     #[must_use]
     pub fn proxy(&self) -> Option<&str> {
-        self.0.proxy.as_deref()
+        self.0.known.proxy.as_deref()
     }
 
     /// Bytes of this request that were sent, and of its response that were received.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.0.sent, self.0.received)
+        self.0.known.progress.map_or((0, 0), |progress| (progress.sent, progress.received))
     }
 }
 
@@ -348,27 +339,23 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        if let Some(request) = &inner.request {
+        let Inner { kind, known } = &*self.0;
+        if let Some(request) = &known.request {
             write!(f, "{request}: ")?;
         }
-        match (&inner.proxy, &inner.kind) {
+        match (&known.proxy, kind) {
             (Some(proxy), ErrorKind::Proxy(reason)) => {
                 write!(f, "the proxy {proxy}: {}", for_person(reason, REASON_BYTES))?;
             }
             (Some(proxy), kind) => write!(f, "the proxy {proxy}: {kind}")?,
             (None, kind) => write!(f, "{kind}")?,
         }
-        if let Some(reused) = inner.reused {
-            f.write_str(" (")?;
-            if let Some(address) = inner.address {
-                write!(f, "{address}, ")?;
-            }
-            let which = if reused { "reused" } else { "fresh" };
-            let Inner { sent, received, .. } = inner;
-            write!(f, "{which} connection, {sent} bytes sent, {received} received)")?;
-        }
-        Ok(())
+        let Some(Progress { address, reused, sent, received }) = known.progress else {
+            return Ok(());
+        };
+        let address = address.map_or(String::new(), |address| format!("{address}, "));
+        let which = if reused { "reused" } else { "fresh" };
+        write!(f, " ({address}{which} connection, {sent} bytes sent, {received} received)")
     }
 }
 
@@ -395,11 +382,15 @@ impl std::error::Error for Error {
 mod tests {
     use super::*;
 
+    fn progress(address: &str, sent: u64, received: u64) -> Progress {
+        Progress { address: Some(address.parse().unwrap()), reused: true, sent, received }
+    }
+
     #[test]
     fn the_text_says_what_where_and_how_far() {
         let url = Url::parse("http://me:secret@[::1]:81/a?b#c").unwrap();
         let error = Error::timeout(Phase::Head, Duration::from_secs(3))
-            .on_connection(Some("[::1]:81".parse().unwrap()), true, 85, 12)
+            .on_connection(progress("[::1]:81", 85, 12))
             .for_request(&http::Method::GET, &url);
         assert_eq!(
             error.to_string(),
@@ -430,7 +421,8 @@ mod tests {
         let long =
             || format!("a\u{1b}[2J http://me:secret@a/?token=secret {}", "é\n".repeat(15_000));
         let other = || io::Error::other(long());
-        let address = "[2001:db8::1]:65535".parse().unwrap();
+        let most = progress("[2001:db8::1]:65535", u64::MAX, u64::MAX);
+        let address = most.address.unwrap();
         let kinds = [
             ErrorKind::InvalidUrl(long()),
             ErrorKind::UnsupportedScheme(long()),
@@ -451,7 +443,7 @@ mod tests {
         for kind in kinds {
             let alone = kind.to_string();
             assert!(alone.len() < 1100 && !alone.contains("secret"), "{alone}");
-            let error = Error::new(kind).on_connection(Some(address), true, u64::MAX, u64::MAX);
+            let error = Error::new(kind).on_connection(most);
             let error = error.with_proxy(
                 &crate::proxy::Proxy::new("http://me:secret@a.test").unwrap().named_by(&long()),
             );

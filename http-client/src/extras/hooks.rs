@@ -5,8 +5,9 @@
 
 use crate::error::Error;
 use crate::proto::ResponseHead;
+use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method};
 use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub enum SignalKind<'a> {
         url: &'a Url,
         /// The header fields that the request itself sets.
         headers: &'a HeaderMap,
+        /// The proxy that it goes through.
+        proxy: Option<&'a Proxy>,
     },
     /// As many connections as allowed are in use: it waits.
     ConnectionQueuedStart,
@@ -86,12 +89,12 @@ pub enum SignalKind<'a> {
     /// on without.
     RequestRedirect {
         /// The response.
-        response: ResponseView<'a>,
+        response: &'a ResponseHead,
     },
     /// The response head is there.
     RequestEnd {
         /// The response.
-        response: ResponseView<'a>,
+        response: &'a ResponseHead,
     },
     /// It has failed.
     RequestException {
@@ -105,42 +108,6 @@ pub enum SignalKind<'a> {
     },
     /// The body is over.
     ResponseEnd,
-}
-
-/// A response head, to be looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct ResponseView<'a>(pub(crate) &'a ResponseHead);
-
-impl ResponseView<'_> {
-    /// The status code.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
-    /// The version.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        self.0.version
-    }
-
-    /// The reason phrase.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        self.0.reason()
-    }
-
-    /// The header fields.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
-    }
-
-    /// Length of the head in bytes.
-    #[must_use]
-    pub fn head_bytes(&self) -> usize {
-        self.0.wire_len()
-    }
 }
 
 impl SignalKind<'_> {
@@ -175,15 +142,16 @@ impl fmt::Debug for SignalKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::RequestStart { method, url, headers } => {
+            Self::RequestStart { method, url, headers, .. } => {
                 write!(f, " {method} {} {:?}", redact_url(url), Fields(headers))
             }
             Self::ConnectionReuse { address: Some(address) }
             | Self::ConnectionCreateEnd { address: Some(address) } => write!(f, " {address}"),
             Self::RequestHeadersSent { bytes } => write!(f, " {bytes}"),
             Self::ResponseChunkReceived { bytes } => write!(f, " {bytes}"),
-            Self::RequestRedirect { response: ResponseView(head) }
-            | Self::RequestEnd { response: ResponseView(head) } => write!(f, " {head:?}"),
+            Self::RequestRedirect { response } | Self::RequestEnd { response } => {
+                write!(f, " {response:?}")
+            }
             Self::RequestException { error } => write!(f, " {error}"),
             _ => Ok(()),
         }
@@ -191,15 +159,14 @@ impl fmt::Debug for SignalKind<'_> {
 }
 
 /// The hook of a client, with the numbers that it gives to requests.
-#[derive(Clone)]
 pub(crate) struct Hooked {
     hook: Rc<dyn Hook>,
-    last: Rc<Cell<u64>>,
+    last: Cell<u64>,
 }
 
 impl Hooked {
     pub(crate) fn new(hook: Rc<dyn Hook>) -> Self {
-        Self { hook, last: Rc::default() }
+        Self { hook, last: Cell::default() }
     }
 
     /// The hook for the next request.
@@ -226,10 +193,4 @@ impl HookHandle {
 #[cold]
 fn signal((hook, request): &(Rc<dyn Hook>, u64), kind: SignalKind<'_>) {
     hook.signal(&Signal { request: *request, at: Instant::now(), kind });
-}
-
-impl fmt::Debug for Hooked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hooked({} requests)", self.last.get())
-    }
 }

@@ -6,7 +6,7 @@
 //! | `target`, `url_text`: its URL | `proxy`                     | `decode`: content codings   |
 //! | `body`, `file`, `multipart`   | `resolve`                   | `charset`: text             |
 //! | `request_head`: what is added | `connect`: which address    | `redirect`, `retry`         |
-//! | `cookies`                     | `socket`, `transport`, `tls` | `upgrade`: another protocol |
+//! | `cookies`                     | `transport`, `tls`          | `upgrade`: another protocol |
 //!
 //! `builder` and `config` hold what was set; `error`, `timeout`, `hooks` and `stats` go along with
 //! every request; `secret` decides what no text may show; `shared` is a value that many wait for.
@@ -36,16 +36,12 @@ pub(crate) mod resolve;
 pub(crate) mod retry;
 pub(crate) mod secret;
 pub(crate) mod shared;
-pub(crate) mod socket;
 pub(crate) mod stats;
 pub(crate) mod target;
 #[cfg(feature = "charset")]
 pub(crate) mod text_reader;
 pub(crate) mod timeout;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
-#[cfg(not(feature = "tls"))]
-#[path = "no_tls.rs"]
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod upgrade;

@@ -1,14 +1,10 @@
 //! Forms with files: `multipart/form-data` (RFC 7578), sent in a stream.
 
 use crate::body::Body;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::proto::BodyLength;
-use bytes::Bytes;
-use futures_core::Stream;
-use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use futures_util::{StreamExt, stream};
+use http::HeaderValue;
 
 /// Random bytes in a boundary. It has to be hard to guess, so that no text can be made to contain
 /// it.
@@ -64,18 +60,18 @@ impl Form {
     }
 
     /// The body, and the `Content-Type` that tells its boundary.
-    pub(crate) fn into_body(self) -> Result<(Body, String)> {
+    pub(crate) fn into_body(self) -> Result<(Body, HeaderValue)> {
         let mut random = [0; BOUNDARY_BYTES];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::new(ErrorKind::InvalidRequest(format!("no random boundary: {error}")))
-        })?;
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::invalid_request(format!("no random boundary: {error}")))?;
         let boundary: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let content_type = format!("multipart/form-data; boundary={boundary}");
+        let content_type = HeaderValue::try_from(content_type).expect("hex digits in ASCII");
         Ok((self.with_boundary(&boundary)?, content_type))
     }
 
     fn with_boundary(self, boundary: &str) -> Result<Body> {
-        let mut pieces = VecDeque::new();
+        let mut bodies = Vec::new();
         let mut length = Some(0_u64);
         let mut all_bytes = true;
         let mut add = |body: Body| {
@@ -85,7 +81,7 @@ impl Form {
                 _ => None,
             };
             all_bytes &= body.try_clone().is_some();
-            pieces.push_back(body);
+            bodies.push(body);
         };
         for part in self.parts {
             add(part.head(boundary)?.into());
@@ -93,10 +89,14 @@ impl Form {
             add("\r\n".into());
         }
         add(format!("--{boundary}--\r\n").into());
-        Ok(match (all_bytes, length) {
-            (true, _) => Body::joined(pieces),
-            (false, Some(length)) => Body::sized_stream(length, Pieces(pieces)),
-            (false, None) => Body::stream(Pieces(pieces)),
+        if all_bytes {
+            return Ok(Body::joined(bodies));
+        }
+        let pieces =
+            stream::iter(bodies).flat_map(|mut body| stream::poll_fn(move |cx| body.poll_next(cx)));
+        Ok(match length {
+            Some(length) => Body::sized_stream(length, pieces),
+            None => Body::stream(pieces),
         })
     }
 }
@@ -110,8 +110,7 @@ impl Part {
         }
         if let Some(content_type) = &self.content_type {
             if content_type.contains(['\r', '\n']) {
-                let reason = "a content type holds no line break".to_owned();
-                return Err(Error::new(ErrorKind::InvalidRequest(reason)));
+                return Err(Error::invalid_request("a content type holds no line break"));
             }
             head += &format!("\r\nContent-Type: {content_type}");
         }
@@ -124,26 +123,10 @@ fn escaped(text: &str) -> String {
     text.replace('\r', "%0D").replace('\n', "%0A").replace('"', "%22")
 }
 
-struct Pieces(VecDeque<Body>);
-
-impl Stream for Pieces {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while let Some(body) = self.0.front_mut() {
-            match body.poll_next(cx) {
-                Poll::Ready(None) => drop(self.0.pop_front()),
-                piece => return piece,
-            }
-        }
-        Poll::Ready(None)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::task::Waker;
+    use std::task::{Context, Poll, Waker};
 
     fn read(mut body: Body) -> String {
         let mut all = Vec::new();

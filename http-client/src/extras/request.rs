@@ -17,7 +17,7 @@ pub struct Request {
     /// The header fields, on top of the client's default ones. A redirect to another origin takes
     /// none along that [`is_secret`](crate::is_secret) names, or whose value is marked as sensitive.
     pub headers: HeaderMap,
-    /// What it sets in place of the client's settings, if anything.
+    /// In place of the client's, if it sets any.
     pub(crate) settings: Option<Box<Settings>>,
     /// The body.
     pub body: Body,
@@ -29,16 +29,16 @@ pub struct Request {
     pub(crate) left_origin: bool,
 }
 
-/// What one request sets in place of its client's settings.
-#[derive(Clone, Default)]
+/// What a client sets for all of its requests, and one of them may set for itself.
+#[derive(Clone)]
 pub(crate) struct Settings {
-    pub(crate) timeouts: Option<Timeouts>,
-    pub(crate) redirects: Option<usize>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) redirects: usize,
     pub(crate) redirect_policy: Option<Policy>,
-    /// `Some(None)` is no proxy at all.
+    /// In place of the one that the URL would go through; `Some(None)` is no proxy at all.
     pub(crate) proxy: Option<Option<Proxy>>,
-    pub(crate) decompress: Option<bool>,
-    pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) decompress: bool,
+    pub(crate) max_body_bytes: u64,
 }
 
 impl Request {

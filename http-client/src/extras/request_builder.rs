@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hop::Redirect;
 use crate::multipart::Form;
 use crate::proxy::Proxy;
@@ -67,7 +67,14 @@ impl RequestBuilder {
         Self { client, request: url.map(|url| Box::new(Request::new(method, url))) }
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Request) -> Result<()>) -> Self {
+    fn change(self, change: impl FnOnce(&mut Request)) -> Self {
+        self.try_change(|request| {
+            change(request);
+            Ok(())
+        })
+    }
+
+    fn try_change(mut self, change: impl FnOnce(&mut Request) -> Result<()>) -> Self {
         if let Ok(request) = &mut self.request
             && let Err(error) = change(request)
         {
@@ -83,12 +90,10 @@ impl RequestBuilder {
         N: TryInto<HeaderName>,
         V: TryInto<HeaderValue>,
     {
-        self.change(|request| {
-            let invalid = |what: &str| {
-                Err(Error::new(ErrorKind::InvalidRequest(format!("invalid header {what}"))))
-            };
-            let Ok(name) = name.try_into() else { return invalid("name") };
-            let Ok(value) = value.try_into() else { return invalid(&format!("value of {name}")) };
+        self.try_change(|request| {
+            let invalid = |what| Err(Error::invalid_request(format!("invalid header {what}")));
+            let Ok(name) = name.try_into() else { return invalid("name".to_owned()) };
+            let Ok(value) = value.try_into() else { return invalid(format!("value of {name}")) };
             request.headers.append(name, value);
             Ok(())
         })
@@ -96,31 +101,12 @@ impl RequestBuilder {
 
     /// Sets header fields, each in place of those of its name.
     pub fn headers(self, headers: HeaderMap) -> Self {
-        self.change(|request| {
-            let mut last = None;
-            for (name, value) in headers {
-                // A map gives the name with the first of its values only.
-                match name {
-                    Some(name) => {
-                        request.headers.insert(name.clone(), value);
-                        last = Some(name);
-                    }
-                    None => {
-                        let name = last.clone().expect("the first value comes with its name");
-                        request.headers.append(name, value);
-                    }
-                }
-            }
-            Ok(())
-        })
+        self.change(|request| request.headers.extend(headers))
     }
 
     /// Sets the body.
     pub fn body(self, body: impl Into<Body>) -> Self {
-        self.change(|request| {
-            request.body = body.into();
-            Ok(())
-        })
+        self.change(|request| request.body = body.into())
     }
 
     /// Adds `name=value` pairs to the query of the URL.
@@ -135,7 +121,6 @@ impl RequestBuilder {
             if pairs.peek().is_some() {
                 request.url.query_pairs_mut().extend_pairs(pairs);
             }
-            Ok(())
         })
     }
 
@@ -154,8 +139,9 @@ impl RequestBuilder {
     #[cfg(feature = "json")]
     pub fn json<T: serde_core::Serialize + ?Sized>(self, value: &T) -> Self {
         let json = serde_json::to_vec(value);
-        self.change(|request| {
-            let json = json.map_err(|error| Error::new(ErrorKind::Json(error.to_string())))?;
+        self.try_change(|request| {
+            let json =
+                json.map_err(|error| Error::new(crate::error::ErrorKind::Json(error.to_string())))?;
             request.body = json.into();
             Ok(())
         })
@@ -164,11 +150,10 @@ impl RequestBuilder {
 
     /// Sets the body to a form with files (`multipart/form-data`).
     pub fn multipart(self, form: Form) -> Self {
-        self.change(|request| {
-            let (body, content_type) = form.into_body()?;
-            request.body = body;
-            let value = HeaderValue::try_from(content_type).expect("hex digits in ASCII");
-            request.headers.insert(header::CONTENT_TYPE, value);
+        self.try_change(|request| {
+            let content_type;
+            (request.body, content_type) = form.into_body()?;
+            request.headers.insert(header::CONTENT_TYPE, content_type);
             Ok(())
         })
     }
@@ -177,44 +162,39 @@ impl RequestBuilder {
         self.change(|request| {
             let entry = request.headers.entry(header::CONTENT_TYPE);
             entry.or_insert(HeaderValue::from_static(value));
-            Ok(())
         })
     }
 
     /// Authenticates with a user name and a password (Basic, RFC 7617).
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
-        self.change(|request| {
-            request.headers.insert(header::AUTHORIZATION, target::basic(user, password)?);
-            Ok(())
-        })
+        self.authorization(target::basic_auth(user, password))
     }
 
     /// Authenticates with a token (Bearer, RFC 6750).
     pub fn bearer_auth(self, token: &str) -> Self {
-        self.change(|request| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                Error::new(ErrorKind::InvalidRequest("invalid bearer token".to_owned()))
-            })?;
-            value.set_sensitive(true);
-            request.headers.insert(header::AUTHORIZATION, value);
+        self.authorization(target::secret_value(format!("Bearer {token}")))
+    }
+
+    fn authorization(self, value: Result<HeaderValue>) -> Self {
+        self.try_change(|request| {
+            request.headers.insert(header::AUTHORIZATION, value?);
             Ok(())
         })
     }
 
     /// Limits the whole of this request, redirects included, but not its wait in the pool.
     pub fn timeout(self, total: Duration) -> Self {
-        let client = self.client.timeouts();
-        self.set(|own| own.timeouts.get_or_insert(client).total = Some(total))
+        self.set(|own| own.timeouts.total = Some(total))
     }
 
     /// Sets the timeout of each phase of this request.
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
-        self.set(|own| own.timeouts = Some(timeouts))
+        self.set(|own| own.timeouts = timeouts)
     }
 
     /// Follows at most `limit` redirects; with 0, the redirect itself is the response.
     pub fn redirects(self, limit: usize) -> Self {
-        self.set(|own| own.redirects = Some(limit))
+        self.set(|own| own.redirects = limit)
     }
 
     /// As [`ClientBuilder::redirect_policy`](crate::ClientBuilder::redirect_policy), for this request
@@ -231,19 +211,18 @@ impl RequestBuilder {
 
     /// Whether content codings are asked for, and taken off the response.
     pub fn decompress(self, decompress: bool) -> Self {
-        self.set(|own| own.decompress = Some(decompress))
+        self.set(|own| own.decompress = decompress)
     }
 
     /// Bytes of this response's body, if it is collected.
     pub fn max_body_bytes(self, limit: u64) -> Self {
-        self.set(|own| own.max_body_bytes = Some(limit))
+        self.set(|own| own.max_body_bytes = limit)
     }
 
     fn set(self, set: impl FnOnce(&mut Settings)) -> Self {
-        self.change(|request| {
-            set(request.settings.get_or_insert_default());
-            Ok(())
-        })
+        let client = self.client.clone();
+        let of_client = || Box::new(client.settings().clone());
+        self.change(|request| set(request.settings.get_or_insert_with(of_client)))
     }
 
     /// The request, to be kept or changed by hand.

@@ -20,7 +20,7 @@ pub(crate) fn begin(
     request: &Request,
     parts: Parts<'_>,
     body: Body,
-    own: Option<&Settings>,
+    settings: &Settings,
     proxy: Option<&Proxy>,
     config: &Config,
 ) -> Result<()> {
@@ -35,7 +35,7 @@ pub(crate) fn begin(
         (kind.upgrade, kind.close, held) = asked_for(&request.headers);
         held &= !body.is_empty();
     }
-    let head = write_head(request, parts, &body, own, proxy, config)?;
+    let head = write_head(request, parts, &body, settings, proxy, config)?;
     connection.begin(head, body, kind, config.limits, held);
     Ok(())
 }
@@ -45,7 +45,7 @@ fn write_head(
     request: &Request,
     (before, host, path): Parts<'_>,
     body: &Body,
-    own: Option<&Settings>,
+    settings: &Settings,
     proxy: Option<&Proxy>,
     config: &Config,
 ) -> Result<Vec<u8>> {
@@ -63,9 +63,9 @@ fn write_head(
     {
         defaults = others;
     }
-    let decompress = own.and_then(|own| own.decompress);
-    if decompress.is_some() || (!headers.is_empty() && headers.contains_key(header::RANGE)) {
-        choose_codings(decompress.unwrap_or(config.decompress), &mut headers);
+    let differs = settings.decompress != config.settings.decompress;
+    if differs || (!headers.is_empty() && headers.contains_key(header::RANGE)) {
+        choose_codings(settings.decompress, &mut headers);
     }
     // A request that sets the field itself knows better.
     if let Some(jar) = &config.cookies

@@ -5,7 +5,7 @@
 //! a [`Resolve`] of the user's. One lookup serves all requests that wait for the same name, and
 //! its answer is kept for a while: `getaddrinfo` does not tell for how long it is good.
 
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use mainspring::spawn_blocking;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -85,17 +85,17 @@ impl Resolver {
         }
         let cache = self.cache.borrow();
         let entry = cache.get(host).filter(|entry| self.is_fresh(entry))?;
-        entry.answer.get()?.ok()
+        shared::get(&entry.answer)?.ok()
     }
 
     fn is_fresh(&self, entry: &Entry) -> bool {
-        entry.answer.get().is_none() || entry.asked.elapsed() < self.keep
+        shared::get(&entry.answer).is_none() || entry.asked.elapsed() < self.keep
     }
 
     /// The addresses of a host that are not known; never an empty list.
     pub(crate) async fn lookup(&self, host: &str) -> io::Result<Rc<[IpAddr]>> {
         let entry = self.entry(host);
-        let answer = entry.answer.wait().await;
+        let answer = entry.answer.clone().await;
         answer.map_err(|(kind, text)| {
             // A failure is told to those who waited for it, and not kept for those who come later.
             self.cache.borrow_mut().retain(|_, kept| !Rc::ptr_eq(kept, &entry));
@@ -125,7 +125,7 @@ impl Resolver {
             }
         };
         let lost = Err((io::ErrorKind::Interrupted, "the lookup was given up".to_owned()));
-        let answer = Shared::find("http: resolve", work, lost);
+        let answer = shared::find("http: resolve", work, lost);
         let entry = Rc::new(Entry { asked: Instant::now(), answer });
         cache.insert(host.into(), entry.clone());
         entry

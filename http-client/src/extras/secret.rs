@@ -7,12 +7,13 @@ use std::fmt;
 use url::Url;
 
 /// What stands in the place of a secret.
-const HIDDEN: &str = "***";
+pub const HIDDEN: &str = "***";
 
 /// The text with `***` for each secret in it: passwords of URLs, a user name that stands alone there,
 /// since that is how tokens are given, and parameters that [`is_secret`] names.
 ///
-/// The text may be a URL, or hold some, also such as no parser takes.
+/// The text may be a URL, or hold some, also such as no parser takes: without a scheme
+/// (`me:secret@host`), or with a slash in the password.
 ///
 /// ```
 /// # use mainspring_http::redact;
@@ -29,9 +30,8 @@ pub fn redact(text: &str) -> String {
         if before.ends_with(':') {
             // Parsers take any number of slashes, and backslashes for slashes (WHATWG URL §4.4).
             let authority = rest.trim_start_matches(['/', '\\']);
-            let slashes = &rest[..rest.len() - authority.len()];
-            if !slashes.is_empty() || before.ends_with("http:") || before.ends_with("https:") {
-                out.push_str(slashes);
+            if !before.ends_with("mailto:") {
+                out.push_str(&rest[..rest.len() - authority.len()]);
                 rest = without_login(authority, &mut out);
             }
             continue;
@@ -53,10 +53,16 @@ pub fn redact(text: &str) -> String {
 
 /// What follows the user's name and password in `authority`; both go to `out`, the latter hidden.
 fn without_login<'a>(authority: &'a str, out: &mut String) -> &'a str {
-    let end = authority.find(|c: char| c.is_whitespace() || "/\\?#\"<>".contains(c));
-    let Some(at) = authority[..end.unwrap_or(authority.len())].rfind('@') else {
-        return authority;
+    let until = |ends: &str| {
+        let end = authority.find(|c: char| c.is_whitespace() || ends.contains(c));
+        &authority[..end.unwrap_or(authority.len())]
     };
+    let host = until("/\\?#\"<>");
+    // What is no port behind a colon is the beginning of a password that holds a slash.
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_login = port.bytes().any(|byte| !byte.is_ascii_digit()) && !port.contains(']');
+    let whole = if is_login { until("\"<>") } else { host };
+    let Some(at) = whole.rfind('@') else { return authority };
     if let Some((user, password)) = authority[..at].split_once(':')
         && !password.is_empty()
     {
@@ -153,6 +159,12 @@ mod tests {
                 "from http://me:secret@a to ftp://b:secret@c.",
                 "from http://me:***@a to ftp://b:***@c.",
             ),
+            ("me:secret@a.test:81", "me:***@a.test:81"),
+            ("cannot use 'me:secret@a'", "cannot use 'me:***@a'"),
+            ("socks5://me:se/cr@et@a:x", "socks5://me:***@a:x"),
+            ("http://me:secret@[", "http://me:***@["),
+            ("http://a.test:81/@b http://[::1]/@b", "http://a.test:81/@b http://[::1]/@b"),
+            ("mailto:me@a.test", "mailto:me@a.test"),
             ("/a?x=1&access_token=secret&y=2", "/a?x=1&access_token=***&y=2"),
             ("/a;jsessionid=secret;v=1?x", "/a;jsessionid=***;v=1?x"),
             ("/a?token=secret;more?of=it&c", "/a?token=***&c"),

@@ -88,25 +88,43 @@ pub(crate) fn credentials(url: &Url) -> (String, String) {
     (decoded(url.username()), decoded(url.password().unwrap_or_default()))
 }
 
+/// Takes the user name and the password out of a URL, and gives them without their percent-encoding;
+/// `None` if it names neither. What is left can be shown, kept and sent anywhere.
+pub fn take_userinfo(url: &mut Url) -> Option<(String, String)> {
+    let (user, password) = credentials(url);
+    // Only a URL without a host refuses, and it has neither.
+    url.set_username("").and_then(|()| url.set_password(None)).unwrap_or_default();
+    (!user.is_empty() || !password.is_empty()).then_some((user, password))
+}
+
 /// The value of an `Authorization` field for the user that a URL names, if it does.
 pub(crate) fn authorization(url: &Url) -> Result<Option<HeaderValue>> {
     if !split(url).0.ends_with('@') {
         return Ok(None);
     }
     let (user, password) = credentials(url);
-    basic(&user, &password).map(Some)
+    basic_auth(&user, &password).map(Some)
 }
 
-/// The value of an `Authorization` field for Basic authentication.
-pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
+/// The value of an `Authorization` field that authenticates with a user name and a password (Basic,
+/// RFC 7617). It is marked as sensitive.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] if the user name holds a colon (RFC 7617 §2).
+pub fn basic_auth(user: &str, password: &str) -> Result<HeaderValue> {
     use base64::Engine;
     if user.contains(':') {
         let reason = "a user name for Basic authentication holds no colon (RFC 7617 §2)";
-        return Err(Error::new(ErrorKind::InvalidRequest(reason.to_owned())));
+        return Err(Error::invalid_request(reason));
     }
     let token = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    let mut value = HeaderValue::try_from(format!("Basic {token}"))
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest("invalid credentials".to_owned())))?;
+    secret_value(format!("Basic {token}"))
+}
+
+/// The value of a field that is a secret.
+pub(crate) fn secret_value(text: String) -> Result<HeaderValue> {
+    let mut value =
+        HeaderValue::try_from(text).map_err(|_| Error::invalid_request("invalid credentials"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,30 +1,32 @@
-//! TLS over a socket, by `rustls`, on a loop that waits for readiness.
+//! TLS over a socket, by `rustls` and `futures-rustls`.
 //!
-//! Four mistakes are easy here, and each is answered in one place below: waiting for the socket
-//! while plaintext is at hand (`poll_read` asks rustls first, and after an error once more); leaving
-//! records unsent after packets have been processed or before a wait (`poll_read` and `poll_flush`
-//! write what there is); taking the end of the connection without a `close_notify` for the end of the
-//! data (that is an `UnexpectedEof`, and no other error is); and taking session tickets on an
-//! idle connection for bytes of a response (a read takes them in and yields nothing).
+//! What the latter leaves to its user is in `poll_read`: plaintext that came before an error is given
+//! out before that is told, and what the session has to say after a read is sent at once. The end of the
+//! connection without a `close_notify` is not the end of the data but an `UnexpectedEof`, as no other
+//! error is. Session tickets on an idle connection are no bytes of a response: a read takes them in
+//! and yields nothing.
 
 mod certificate;
 
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFailure};
 use crate::hooks::SignalKind;
-use crate::shared::Shared;
-use crate::socket::Socket;
+use crate::shared::{self, Shared};
 use crate::timeout::Timer;
+use crate::transport::{ByteStream, Transport};
 use certificate::{Verifier, refusal};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use futures_rustls::client::TlsStream;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, ClientConfig, ClientConnection, InvalidMessage, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, InvalidMessage, RootCertStore};
 use std::cell::OnceCell;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Plaintext that rustls may hold back while the socket takes no more.
@@ -138,17 +140,25 @@ impl Tls {
     pub(crate) async fn secure(
         &self,
         host: &str,
-        socket: Socket,
+        socket: Transport,
         limit: Option<Duration>,
         timer: &mut Timer,
-    ) -> Result<Box<TlsStream>> {
+    ) -> Result<Transport> {
         timer.tell(SignalKind::TlsHandshakeStart);
         let config = pin!(self.config());
         let config = timer.within_future(Phase::Tls, limit, config).await??;
-        let mut stream = Box::new(TlsStream::new(socket, config, host)?);
-        timer.within(Phase::Tls, limit, |cx| stream.poll_handshake(cx)).await??;
+        // A URL has brackets around an IPv6 address, a certificate has not.
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let name =
+            ServerName::try_from(bare.to_owned()).map_err(|error| invalid("server name", error))?;
+        socket.set_nodelay();
+        let shaking = pin!(TlsConnector::from(config).connect_with(name, socket, |session| {
+            session.set_buffer_limit(Some(WRITE_BUFFER));
+        }));
+        let shaken = timer.within_future(Phase::Tls, limit, shaking).await?;
+        let session = shaken.map_err(handshake_failed)?;
         timer.tell(SignalKind::TlsHandshakeEnd);
-        Ok(stream)
+        Ok(Box::new(Secured(session)))
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>> {
@@ -157,166 +167,54 @@ impl Tls {
             let built = mainspring::spawn_blocking(move || options.build());
             let lost = || Err("the configuration could not be made".to_owned());
             let work = async move { built.await.unwrap_or_else(|_| lost()) };
-            Shared::find("http: TLS configuration", work, lost())
+            shared::find("http: TLS configuration", work, lost())
         });
-        shared.wait().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
+        shared.clone().await.map_err(|reason| Error::new(ErrorKind::Tls(reason)))
     }
 }
 
 /// A TLS session over a socket.
-pub(crate) struct TlsStream {
-    socket: Socket,
-    session: ClientConnection,
-    /// What the session came to an end with, told once the plaintext before it has been read.
-    failed: Option<String>,
-}
+struct Secured(TlsStream<Transport>);
 
-impl TlsStream {
-    /// A session that is to be shaken hands on, with the server of this name.
-    pub(crate) fn new(socket: Socket, config: Arc<ClientConfig>, host: &str) -> Result<Self> {
-        // A URL has brackets around an IPv6 address, a certificate has not.
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let name =
-            ServerName::try_from(bare.to_owned()).map_err(|error| invalid("server name", error))?;
-        let mut session = ClientConnection::new(config, name)
-            .map_err(|error| invalid("session", explain(&error)))?;
-        session.set_buffer_limit(Some(WRITE_BUFFER));
-        socket.set_nodelay();
-        Ok(Self { socket, session, failed: None })
-    }
+impl ByteStream for Secured {}
 
-    /// Shakes hands.
-    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.session.is_handshaking() {
-            ready!(self.poll_flush(cx)).map_err(|error| self.handshake_failed(&error))?;
-            if self.session.is_handshaking() {
-                let count =
-                    ready!(self.poll_fill(cx)).map_err(|error| self.handshake_failed(&error))?;
-                if count == 0 {
-                    let error = "the peer closed the connection during the handshake";
-                    return Poll::Ready(Err(Error::new(ErrorKind::Tls(error.to_owned()))));
-                }
-            }
-        }
-        self.poll_flush(cx).map_err(|error| self.handshake_failed(&error))
-    }
-
-    fn handshake_failed(&self, error: &io::Error) -> Error {
-        // A certificate that is refused says enough by itself.
-        Error::new(ErrorKind::Tls(match &self.failed {
-            Some(reason) if reason.starts_with(REFUSED) => reason.clone(),
-            _ => format!("the handshake failed: {error}"),
-        }))
-    }
-
+impl AsyncRead for Secured {
     /// Reads plaintext; 0 is the end that the peer declared by `close_notify`.
-    pub(crate) fn poll_read(
-        &mut self,
+    fn poll_read(
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // rustls's own words send a reader to its documentation.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Poll::Ready(Err(failure(error.kind(), UNDECLARED)));
-                }
-                outcome => return Poll::Ready(outcome),
-            }
-            if let Some(reason) = &self.failed {
-                return Poll::Ready(Err(failure(io::ErrorKind::InvalidData, reason)));
-            }
-            if self.session.wants_write() {
-                // A key update or an alert. What the socket does not take goes with the next write.
-                if let Poll::Ready(outcome) = self.poll_flush(cx) {
-                    outcome?;
-                }
-            }
-            match ready!(self.poll_fill(cx)) {
-                Err(error) if self.failed.is_none() => return Poll::Ready(Err(error)),
-                _ => {}
-            }
+        let mut session = Pin::new(&mut self.0);
+        let mut outcome = session.as_mut().poll_read(cx, buffer);
+        if matches!(&outcome, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData)
+            && let Poll::Ready(Ok(count @ 1..)) = session.as_mut().poll_read(cx, buffer)
+        {
+            outcome = Poll::Ready(Ok(count));
         }
-    }
-
-    /// Takes records from the socket and processes them. 0 is the end of the connection.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut socket = Polled { socket: &mut self.socket, cx };
-        let count = match self.session.read_tls(&mut socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-            count => count?,
-        };
-        if let Err(error) = self.session.process_new_packets() {
-            // The peer is told why, if it still listens; our own error is what counts.
-            let _told: Poll<io::Result<()>> = self.poll_flush(cx);
-            let reason = self.failed.insert(explain(&error));
-            return Poll::Ready(Err(failure(io::ErrorKind::InvalidData, reason)));
+        if session.get_ref().1.wants_write() {
+            // A key update or an alert. What the socket does not take goes with the next write.
+            let _sent: Poll<io::Result<()>> = session.poll_flush(cx);
         }
-        Poll::Ready(Ok(count))
+        outcome.map_err(in_words)
     }
+}
 
-    pub(crate) fn poll_write(
-        &mut self,
+impl AsyncWrite for Secured {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            let count = self.session.writer().write(bytes)?;
-            let flushed = self.poll_flush(cx)?;
-            if count > 0 {
-                return Poll::Ready(Ok(count));
-            }
-            ready!(flushed);
-        }
+        Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
-    /// Sends the records that rustls has ready.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.session.wants_write() {
-            let mut socket = Polled { socket: &mut self.socket, cx };
-            match self.session.write_tls(&mut socket) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => count?,
-            };
-        }
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.session.send_close_notify();
-        ready!(self.poll_flush(cx))?;
-        self.socket.shutdown_write();
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// A socket as rustls wants it: what would have to wait is an error.
-struct Polled<'a, 'b, 'c> {
-    socket: &'a mut Socket,
-    cx: &'b mut Context<'c>,
-}
-
-impl Read for Polled<'_, '_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.socket.poll_read(self.cx, buffer) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl Write for Polled<'_, '_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.socket.poll_write(self.cx, bytes) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
     }
 }
 
@@ -326,11 +224,31 @@ const REFUSED: &str = "the server's certificate is refused: ";
 const UNDECLARED: &str = "the connection ended without TLS's close_notify, so that what came may have \
     been cut short (RFC 9112 §9.8)";
 
-fn failure(kind: io::ErrorKind, reason: &str) -> io::Error {
-    io::Error::new(kind, TlsFailure(reason.to_owned()))
+/// The same error with what TLS says in words: rustls's own text shows the names of its variants, or
+/// sends a reader to its documentation.
+fn in_words(error: io::Error) -> io::Error {
+    let kind = error.kind();
+    let reason = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(reason) => explain(reason),
+        None if kind == io::ErrorKind::UnexpectedEof => UNDECLARED.to_owned(),
+        None => return error,
+    };
+    io::Error::new(kind, TlsFailure(reason))
 }
 
-/// rustls's errors in words. Its own text shows the names of its variants.
+fn handshake_failed(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let reason = "the peer closed the connection during the handshake";
+        return Error::new(ErrorKind::Tls(reason.to_owned()));
+    }
+    let reason = in_words(error).to_string();
+    // A certificate that is refused says enough by itself.
+    let is_refused = reason.starts_with(REFUSED);
+    let reason = if is_refused { reason } else { format!("the handshake failed: {reason}") };
+    Error::new(ErrorKind::Tls(reason))
+}
+
+/// rustls's errors in words.
 fn explain(error: &rustls::Error) -> String {
     use rustls::Error as E;
     match error {

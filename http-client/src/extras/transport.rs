@@ -1,86 +1,44 @@
-//! What a connection runs over: a socket, or TLS over one.
+//! What a connection runs over: a socket, or a layer over one, such as TLS.
 
-use crate::socket::Socket;
-use crate::tls::TlsStream;
-use std::io;
+use futures_io::{AsyncRead, AsyncWrite};
+use mainspring::net::{Family, Stream, TcpStream};
+use std::any::Any;
 use std::task::{Context, Poll};
 
 /// The byte stream of one connection.
-pub(crate) enum Transport {
-    Plain(Socket),
-    Tls(Box<TlsStream>),
-}
+pub(crate) type Transport = Box<dyn ByteStream>;
 
-impl Transport {
-    /// Whether a read may find something. Of TLS that is known by trying alone.
-    pub(crate) fn is_readable(&self) -> bool {
-        match self {
-            Self::Plain(socket) => socket.is_readable(),
-            Self::Tls(_) => true,
-        }
+/// What a connection asks of its byte stream. What is not said here is as a layer has it that does its
+/// own waiting.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {
+    /// Whether a read may find something. Of a layer that is known by trying alone.
+    fn is_readable(&self) -> bool {
+        true
     }
 
     /// Waits until it may.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Plain(socket) => socket.poll_readable(cx),
-            Self::Tls(_) => Poll::Ready(()),
-        }
+    fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 
-    #[inline]
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(socket) => socket.poll_read(cx, buffer),
-            Self::Tls(stream) => stream.poll_read(cx, buffer),
-        }
+    /// Sends each write at once. Needed where one message takes several: the rest of it would wait for
+    /// the word that its beginning has arrived.
+    fn set_nodelay(&self) {}
+}
+
+impl<F: Family> ByteStream for Stream<F> {
+    fn is_readable(&self) -> bool {
+        self.is_readable()
     }
 
-    /// Sends each write at once. TLS does so from its handshake on.
-    pub(crate) fn set_nodelay(&self) {
-        match self {
-            Self::Plain(socket) => socket.set_nodelay(),
-            Self::Tls(_) => {}
-        }
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
     }
 
-    /// Writes at least one byte, or fails.
-    #[inline]
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let count = match self {
-            Self::Plain(socket) => socket.poll_write(cx, bytes),
-            Self::Tls(stream) => stream.poll_write(cx, bytes),
-        };
-        match count {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            count => count,
-        }
-    }
-
-    /// Sends what a layer between has kept back; a socket keeps nothing.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => stream.poll_flush(cx),
-        }
-    }
-
-    /// Says that no more will be sent.
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(socket) => {
-                socket.shutdown_write();
-                Poll::Ready(Ok(()))
-            }
-            Self::Tls(stream) => stream.poll_close(cx),
+    fn set_nodelay(&self) {
+        if let Some(tcp) = (self as &dyn Any).downcast_ref::<TcpStream>() {
+            // A system that refuses it is slower, and not wrong.
+            tcp.set_nodelay(true).unwrap_or_default();
         }
     }
 }

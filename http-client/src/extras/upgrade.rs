@@ -4,7 +4,7 @@ use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -28,7 +28,7 @@ impl AsyncRead for Upgraded {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.first.is_empty() {
-            return self.transport.poll_read(cx, buffer);
+            return Pin::new(&mut self.transport).poll_read(cx, buffer);
         }
         let count = buffer.len().min(self.first.len());
         self.first.copy_to_slice(&mut buffer[..count]);
@@ -45,15 +45,23 @@ impl AsyncWrite for Upgraded {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.transport.poll_write(cx, bytes)
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write_vectored(cx, parts)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_close(cx)
+        Pin::new(&mut self.transport).poll_close(cx)
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(limits: PoolLimits) -> Rc<Self> {
+        let (connections, per_host) = (limits.connections.max(1), limits.per_host.max(1));
+        let limits = PoolLimits { connections, per_host, ..limits };
         Rc::new(Self { limits, state: RefCell::default(), sweeping: Cell::new(false) })
     }
 

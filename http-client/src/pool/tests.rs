@@ -6,8 +6,6 @@ use super::{Lease, Pool, PoolLimits};
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::proto::{Limits, RequestKind};
-use crate::socket::Socket;
-use crate::transport::Transport;
 use futures::FutureExt;
 use mainspring::Runtime;
 use mainspring::net::UnixStream;
@@ -203,7 +201,7 @@ impl World {
         if !lease.is_connected() {
             let (here, there) = UnixStream::pair().unwrap();
             let address = SocketAddr::from(([127, 0, 0, 1], self.next));
-            lease.connect(Connection::new(Transport::Plain(Socket::Unix(here)), Some(address)));
+            lease.connect(Connection::new(Box::new(here), Some(address)));
             self.peers.insert(self.next, there);
             self.next += 1;
         }

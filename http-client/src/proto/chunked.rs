@@ -14,7 +14,8 @@
 
 use super::error::ProtocolError;
 use super::head::{self, Collector, Limits, MAX_HEADER_COUNT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use super::request::write_field;
+use http::{HeaderMap, HeaderValue};
 
 /// 16 hexadecimal digits are a `u64`.
 const MAX_SIZE_DIGITS: u8 = 16;
@@ -102,7 +103,7 @@ impl ChunkedDecoder {
                         self.state = State::Done;
                         return Ok((at, ChunkEvent::End(trailers)));
                     }
-                    if collector.len() == limits.head_bytes {
+                    if collector.bytes().len() == limits.head_bytes {
                         return Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes });
                     }
                 }
@@ -171,7 +172,7 @@ impl ChunkedDecoder {
     #[must_use]
     pub fn may_end_here(&self) -> bool {
         match &self.state {
-            State::Trailers(collector) => collector.is_empty() || collector.bytes() == b"\r",
+            State::Trailers(collector) => matches!(collector.bytes(), b"" | b"\r"),
             State::Done => true,
             _ => false,
         }
@@ -188,14 +189,8 @@ fn parse_trailers(block: &[u8], limits: &Limits) -> Result<HeaderMap, ProtocolEr
         }
         _ => return Err(head::diagnose_fields(block, false)),
     };
-    let mut map = HeaderMap::with_capacity(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
-            map.append(name, value);
-        }
-    }
-    Ok(map)
+    let fields = fields.iter().map(|field| (field.name.as_bytes(), field.value));
+    Ok(head::map(fields, HeaderValue::from_bytes))
 }
 
 /// Appends one chunk. An empty `data` appends nothing: a chunk of size zero would end the body.
@@ -203,28 +198,19 @@ pub fn encode_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    let mut line = [0_u8; 18];
-    let mut at = line.len() - 2;
-    line[at..].copy_from_slice(b"\r\n");
-    let mut size = data.len();
-    while size > 0 {
-        at -= 1;
-        line[at] = b"0123456789abcdef"[size & 15];
-        size >>= 4;
-    }
-    out.extend_from_slice(&line[at..]);
+    encode_chunk_size(out, data.len());
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the line in front of a chunk.
+pub(crate) fn encode_chunk_size(out: &mut Vec<u8>, size: usize) {
+    out.extend_from_slice(format!("{size:x}\r\n").as_bytes());
 }
 
 /// Appends the chunk that ends a body, with its trailers.
 pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &HeaderMap) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    trailers.iter().for_each(|(name, value)| write_field(out, name, value));
     out.extend_from_slice(b"\r\n");
 }

@@ -194,7 +194,7 @@ impl ResponseDecoder {
             },
             Some(collector) => {
                 let (taken, whole) = collector.take(input, self.limits.head_bytes);
-                if !whole && collector.len() < self.limits.head_bytes {
+                if !whole && collector.bytes().len() < self.limits.head_bytes {
                     head::check_start(collector.bytes())?;
                     return Ok((taken, Event::NeedMore));
                 }

@@ -112,7 +112,7 @@ impl HeadFacts {
         }
         let mut many = self.content_length.is_some();
         for item in value.split(|byte| *byte == b',') {
-            let length = parse_decimal(trim(item))
+            let length = parse_decimal(item.trim_ascii())
                 .ok_or_else(|| ProtocolError::ContentLength { value: excerpt(value) })?;
             match self.content_length {
                 Some(first) if first != length => {
@@ -138,7 +138,7 @@ impl HeadFacts {
     ) -> Result<(), ProtocolError> {
         let plain = !self.chunked && version == Version::HTTP_11;
         self.odd |= !(plain && value.eq_ignore_ascii_case(b"chunked"));
-        for coding in value.split(|byte| *byte == b',').map(trim) {
+        for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.chunked = true;
             } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
@@ -153,7 +153,7 @@ impl HeadFacts {
             self.keep_alive = true;
             return;
         }
-        for token in value.split(|byte| *byte == b',').map(trim) {
+        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             self.close |= token.eq_ignore_ascii_case(b"close");
             self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
         }
@@ -211,7 +211,7 @@ fn is(name: &str, known: &str) -> bool {
 fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
     value
         .split(|byte| *byte == b',')
-        .map(trim)
+        .map(<[u8]>::trim_ascii)
         .find_map(|item| {
             let (name, seconds) = item.split_at_checked(8)?;
             name.eq_ignore_ascii_case(b"timeout=").then(|| parse_decimal(seconds))?
@@ -234,12 +234,4 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
         number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
     Some(number)
-}
-
-/// Without the blanks around it, of which a fold is one.
-fn trim(bytes: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
-    &bytes[start..end]
 }

@@ -67,15 +67,9 @@ impl ResponseHead {
     /// The header fields, in order of arrival within each name. Built at the first call.
     pub fn headers(&self) -> &HeaderMap {
         self.map.get_or_init(|| {
-            let mut map = HeaderMap::new();
-            for (name, value) in self.fields() {
-                // Slices of the one shared head: no allocation for a value.
-                let value = HeaderValue::from_maybe_shared(self.raw.slice_ref(value));
-                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
-                    map.append(name, value);
-                }
-            }
-            Box::new(map)
+            // Slices of the one shared head: no allocation for a value.
+            let shared = |value| HeaderValue::from_maybe_shared(self.raw.slice_ref(value));
+            Box::new(map(self.fields(), shared))
         })
     }
 
@@ -112,6 +106,19 @@ impl ResponseHead {
     pub fn wire_len(&self) -> usize {
         self.raw.len()
     }
+}
+
+/// A map of fields that the parser has passed.
+pub(super) fn map<'a, E>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    to_value: impl Fn(&'a [u8]) -> Result<HeaderValue, E>,
+) -> HeaderMap {
+    let parsed = |(name, value)| Some((HeaderName::from_bytes(name).ok()?, to_value(value).ok()?));
+    let mut map = HeaderMap::new();
+    for (name, value) in fields.filter_map(parsed) {
+        map.append(name, value);
+    }
+    map
 }
 
 /// Parses a head that begins at the first byte of `input`.
@@ -308,32 +315,14 @@ fn is_token(byte: u8) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     bytes: Vec<u8>,
-    line: Line,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Line {
-    /// Somewhere within a line.
-    #[default]
-    Within,
-    /// Right after the end of a line.
-    Start,
-    /// After a CR that is the first byte of its line.
-    StartCr,
+    /// Where its first line begins to count: one that is empty ends a block of trailers, but no head.
+    is_block: bool,
 }
 
 impl Collector {
     /// One that expects the first line of a block, so that an empty line ends it at once.
     pub(super) fn at_line_start() -> Self {
-        Self { bytes: Vec::new(), line: Line::Start }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        Self { bytes: Vec::new(), is_block: true }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -346,17 +335,17 @@ impl Collector {
         let room = limit.saturating_sub(self.bytes.len());
         let window = &input[..input.len().min(room)];
         for (index, byte) in window.iter().enumerate() {
-            self.line = match (self.line, byte) {
-                (Line::Start | Line::StartCr, b'\n') => {
-                    self.bytes.extend_from_slice(&window[..=index]);
-                    return (index + 1, true);
-                }
-                (_, b'\n') => Line::Start,
-                (Line::Start, b'\r') => Line::StartCr,
-                _ => Line::Within,
-            };
+            self.bytes.push(*byte);
+            if *byte == b'\n' && self.ends_with_empty_line() {
+                return (index + 1, true);
+            }
         }
-        self.bytes.extend_from_slice(window);
         (window.len(), false)
+    }
+
+    fn ends_with_empty_line(&self) -> bool {
+        let is_start = |before: &[u8]| before.last().map_or(self.is_block, |last| *last == b'\n');
+        let end = self.bytes.strip_suffix(b"\n").unwrap_or_default();
+        is_start(end) || end.strip_suffix(b"\r").is_some_and(is_start)
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
     }
 }
 
-fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &HeaderValue) {
+pub(super) fn write_field(out: &mut Vec<u8>, name: &header::HeaderName, value: &HeaderValue) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());

@@ -37,6 +37,7 @@ fn who_says_it_and_who_wins() {
         (Some("text/html; charset=utf-8"), page("utf-8", "<meta charset=gbk>")),
         (Some("text/xml"), page("gbk", "<?xml version='1.0' encoding='gbk'?>")),
         (Some("application/rss+xml"), page("gbk", "<?xml version='1.0' encoding=\"GBK\" ?>")),
+        (Some("text/xml"), page("gbk", "\n<?xml version='1.0' encoding='gbk'?>")),
         (Some("application/xhtml+xml"), page("gbk", "<?xml version='1.0'?><meta charset=gbk>")),
         (Some("application/xhtml+xml"), page("gbk", "<?xml encoding='gbk'?><meta charset=big5>")),
         // Only markup has a place to say it.

@@ -29,85 +29,61 @@ fn inflate(
 
 /// One or more gzip members in a row. What follows the last of them, if it is not the beginning
 /// of another, is padding, and passed over.
-pub(super) struct Gzip {
-    member: Option<Decompress>,
-    members: usize,
-    padding: bool,
-}
-
-impl Gzip {
-    pub(super) fn new() -> Self {
-        Self { member: None, members: 0, padding: false }
-    }
+pub(super) enum Gzip {
+    Start,
+    Member(Decompress),
+    /// After a member.
+    Between,
+    Padding,
 }
 
 impl Coding for Gzip {
     fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
-        if input.is_empty() {
+        match self {
             // What zlib has inflated but not given out is asked for with nothing.
-            if let Some(member) = &mut self.member {
-                let (_, ended) = inflate(member, input, out)?;
+            Self::Member(state) => {
+                let (taken, ended) = inflate(state, input, out)?;
                 if ended {
-                    self.member = None;
+                    *self = Self::Between;
                 }
+                Ok(taken)
             }
-            return Ok(0);
-        }
-        if self.padding {
-            return Ok(input.len());
-        }
-        let member = match &mut self.member {
-            Some(member) => member,
-            slot => {
-                if self.members > 0 {
-                    let start = &input[..input.len().min(2)];
-                    if start != &GZIP_MAGIC[..start.len()] {
-                        self.padding = true;
-                        return Ok(input.len());
-                    }
-                    if start.len() < 2 {
-                        return Ok(0);
-                    }
-                }
-                self.members += 1;
-                slot.insert(Decompress::new_gzip(WINDOW_BITS))
+            _ if input.is_empty() => Ok(0),
+            Self::Padding => Ok(input.len()),
+            Self::Between if !input.starts_with(&GZIP_MAGIC[..input.len().min(2)]) => {
+                *self = Self::Padding;
+                Ok(input.len())
             }
-        };
-        let (taken, ended) = inflate(member, input, out)?;
-        if ended {
-            self.member = None;
+            Self::Between if input.len() < GZIP_MAGIC.len() => Ok(0),
+            Self::Start | Self::Between => {
+                *self = Self::Member(Decompress::new_gzip(WINDOW_BITS));
+                self.decode(input, out)
+            }
         }
-        Ok(taken)
     }
 
     fn is_at_end(&self) -> bool {
-        self.members > 0 && self.member.is_none()
+        matches!(self, Self::Between | Self::Padding)
     }
 }
 
 /// zlib, or a raw deflate stream, which some servers send under that name.
 pub(super) enum Deflate {
-    Unknown,
+    Start,
     Inflating(Decompress),
     Over,
 }
 
-impl Deflate {
-    pub(super) fn new() -> Self {
-        Self::Unknown
-    }
-}
-
 impl Coding for Deflate {
     fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
-        if let (Self::Unknown, [first, second, ..]) = (&self, input) {
+        if let (Self::Start, [first, second, ..]) = (&self, input) {
             // RFC 1950 §2.2: the method is 8, and the first two bytes are a multiple of 31.
             let header = u16::from_be_bytes([*first, *second]);
             let zlib = first & 0x0f == 8 && header % 31 == 0;
             *self = Self::Inflating(Decompress::new(zlib));
         }
         match self {
-            Self::Unknown => Ok(0),
+            Self::Start => Ok(0),
             Self::Over => Ok(input.len()),
             Self::Inflating(state) => {
                 let (taken, ended) = inflate(state, input, out)?;

@@ -148,9 +148,9 @@ impl Decoder {
 fn coding(name: &str) -> Option<(&'static str, Box<dyn Coding>)> {
     match name {
         #[cfg(feature = "gzip")]
-        "gzip" | "x-gzip" => Some(("gzip", Box::new(inflate::Gzip::new()))),
+        "gzip" | "x-gzip" => Some(("gzip", Box::new(inflate::Gzip::Start))),
         #[cfg(feature = "gzip")]
-        "deflate" => Some(("deflate", Box::new(inflate::Deflate::new()))),
+        "deflate" => Some(("deflate", Box::new(inflate::Deflate::Start))),
         #[cfg(feature = "br")]
         "br" => Some(("br", Box::new(brotli::Brotli::new()))),
         #[cfg(feature = "zstd")]

@@ -4,16 +4,16 @@
 //! beginning that tell its length.
 
 use super::Coding;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// What RFC 8878 §3.1.1.1.2 asks a decoder to support, and RFC 9659 §3 forbids an HTTP server to
 /// exceed.
 const MAX_WINDOW: u64 = 8 * 1024 * 1024;
 
-const MAGIC: u32 = 0xfd2f_b528;
-
-/// The first of the sixteen magic numbers of frames to be skipped (§3.1.2).
-const SKIPPABLE: u32 = 0x184d_2a50;
+/// Bytes of a frame's header, at most (§3.1.1.1), and of one that is to be skipped (§3.1.2).
+const LONGEST_HEADER: usize = 18;
+const SKIPPABLE_HEADER: usize = 8;
 
 pub(super) struct Zstd {
     decoder: Box<FrameDecoder>,
@@ -38,37 +38,27 @@ impl Zstd {
         Self { decoder, state: State::Start, frames: 0 }
     }
 
-    /// Length and checksum flag of a frame header (§3.1.1.1).
-    fn header(input: &[u8]) -> Option<(usize, bool)> {
-        let descriptor = *input.get(4)?;
-        let single_segment = descriptor & 0x20 != 0;
-        let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
-        let size = match descriptor >> 6 {
-            0 => usize::from(single_segment),
-            1 => 2,
-            2 => 4,
-            _ => 8,
-        };
-        let length = 5 + usize::from(!single_segment) + dictionary + size;
-        (input.len() >= length).then_some((length, descriptor & 4 != 0))
-    }
-
     fn start(&mut self, input: &[u8]) -> Result<usize, String> {
-        let Some((magic, rest)) = input.split_first_chunk::<4>() else { return Ok(0) };
-        let magic = u32::from_le_bytes(*magic);
-        if magic & 0xffff_fff0 == SKIPPABLE {
-            let Some(length) = rest.first_chunk::<4>() else { return Ok(0) };
-            self.state = State::Skip(u32::from_le_bytes(*length));
-            return Ok(8);
+        use ReadFrameHeaderError::{BadMagicNumber, SkipFrame};
+        let mut rest = input;
+        match self.decoder.reset(&mut rest) {
+            Ok(()) => {
+                self.frames += 1;
+                // A flag of the fifth byte (§3.1.1.1.1).
+                self.state = State::Block { checksum: input[4] & 4 != 0 };
+                Ok(input.len() - rest.len())
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(SkipFrame { length, .. })) => {
+                self.state = State::Skip(length);
+                Ok(SKIPPABLE_HEADER)
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(BadMagicNumber(_))) => {
+                Err("this is no frame".to_owned())
+            }
+            // It may not be whole yet.
+            Err(_) if input.len() < LONGEST_HEADER => Ok(0),
+            Err(error) => Err(error.to_string()),
         }
-        if magic != MAGIC {
-            return Err("this is no frame".to_owned());
-        }
-        let Some((length, checksum)) = Self::header(input) else { return Ok(0) };
-        self.decoder.reset(&input[..length]).map_err(|error| error.to_string())?;
-        self.frames += 1;
-        self.state = State::Block { checksum };
-        Ok(length)
     }
 
     fn block(&mut self, checksum: bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
@@ -96,18 +86,15 @@ impl Zstd {
 
 impl Coding for Zstd {
     fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, String> {
-        match &mut self.state {
+        match self.state {
             State::Start => self.start(input),
-            State::Block { checksum } => {
-                let checksum = *checksum;
-                self.block(checksum, input, out)
-            }
+            State::Block { checksum } => self.block(checksum, input, out),
             State::Skip(left) => {
-                let taken = input.len().min(*left as usize);
-                *left -= taken as u32;
-                if *left == 0 {
-                    self.state = State::Start;
-                }
+                let taken = input.len().min(left as usize);
+                self.state = match left - taken as u32 {
+                    0 => State::Start,
+                    left => State::Skip(left),
+                };
                 Ok(taken)
             }
         }

@@ -12,7 +12,6 @@ use crate::connection::{Connection, Sent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::{BodyLength, Limits, RequestHead, RequestKind};
 use crate::secret::{redact, redact_url};
-use crate::socket::Socket;
 use crate::target;
 use crate::transport::Transport;
 use exceptions::Exception;
@@ -109,8 +108,15 @@ impl Proxy {
         self.url.port().unwrap_or(default)
     }
 
+    /// Whether it is given a user name or a password.
+    #[must_use]
+    pub fn has_login(&self) -> bool {
+        !self.user.is_empty() || !self.password.is_empty()
+    }
+
     /// Whether the proxy itself gets the requests to this URL, instead of a tunnel.
-    pub(crate) fn gets_requests(&self, url: &Url) -> bool {
+    #[must_use]
+    pub fn gets_requests(&self, url: &Url) -> bool {
         self.kind == Kind::Http && url.scheme() == "http"
     }
 
@@ -128,39 +134,35 @@ impl Proxy {
 
     /// The field that authenticates to the proxy.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>> {
-        if self.kind != Kind::Http || (self.user.is_empty() && self.password.is_empty()) {
+        if self.kind != Kind::Http || !self.has_login() {
             return Ok(None);
         }
-        target::basic(&self.user, &self.password).map(Some)
+        target::basic_auth(&self.user, &self.password).map(Some)
     }
 
     /// Opens a tunnel over a connection to the proxy.
     pub(crate) async fn tunnel(
         &self,
-        socket: Socket,
+        transport: Transport,
         url: &Url,
         addresses: &[IpAddr],
     ) -> Result<Transport> {
         match self.kind {
-            Kind::Http => self.connect(socket, url).await,
+            Kind::Http => self.connect(transport, url).await,
             Kind::Socks5 | Kind::Socks5h => {
-                let target = match (addresses.first(), url.host()) {
-                    (Some(address), _) => socks::Target::Address(*address),
-                    (None, Some(Host::Ipv4(address))) => socks::Target::Address(address.into()),
-                    (None, Some(Host::Ipv6(address))) => socks::Target::Address(address.into()),
-                    (None, Some(Host::Domain(name))) => socks::Target::Name(name),
-                    (None, None) => return Err(refused("the URL has no host")),
+                let target = match addresses.first() {
+                    Some(IpAddr::V4(address)) => Host::Ipv4(*address),
+                    Some(IpAddr::V6(address)) => Host::Ipv6(*address),
+                    None => url.host().ok_or_else(|| refused("the URL has no host"))?,
                 };
                 let port = url.port_or_known_default().unwrap_or(80);
                 let login = (!self.user.is_empty()).then_some((&*self.user, &*self.password));
-                let mut socket = socket;
-                socks::connect(&mut socket, target, port, login).await?;
-                Ok(Transport::Plain(socket))
+                socks::connect(transport, target, port, login).await
             }
         }
     }
 
-    async fn connect(&self, socket: Socket, url: &Url) -> Result<Transport> {
+    async fn connect(&self, transport: Transport, url: &Url) -> Result<Transport> {
         let host = url.host_str().unwrap_or_default();
         let authority = format!("{host}:{}", url.port_or_known_default().unwrap_or(443));
         let mut headers = HeaderMap::new();
@@ -177,22 +179,14 @@ impl Proxy {
             body: BodyLength::Empty,
         }
         .write(&mut head);
-        let mut connection = Connection::new(Transport::Plain(socket), None);
+        let mut connection = Connection::new(transport, None);
         let kind = RequestKind { connect: true, ..RequestKind::default() };
         connection.begin(head, Body::empty(), kind, Limits::default(), false);
-        let mut all_sent = false;
         let head = loop {
-            let reply = if all_sent {
-                poll_fn(|cx| connection.poll_reply(cx)).await?
-            } else {
-                match poll_fn(|cx| connection.poll_send(cx)).await? {
-                    Sent::Reply(reply) => reply,
-                    Sent::Some => continue,
-                    Sent::All | Sent::Held => {
-                        all_sent = true;
-                        continue;
-                    }
-                }
+            let reply = match poll_fn(|cx| connection.poll_send(cx)).await? {
+                Sent::Reply(reply) => reply,
+                Sent::Some => continue,
+                Sent::All | Sent::Held => poll_fn(|cx| connection.poll_reply(cx)).await?,
             };
             if let Some(start) = reply {
                 break start.head;

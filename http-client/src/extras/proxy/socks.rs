@@ -1,29 +1,24 @@
 //! SOCKS5 (RFC 1928), with a user name and a password (RFC 1929).
 
-use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::socket::Socket;
-use std::future::poll_fn;
+use super::refused;
+use crate::error::{Error, Phase, Result};
+use crate::transport::Transport;
+use futures_util::{AsyncReadExt, AsyncWriteExt};
 use std::io;
-use std::net::IpAddr;
-use std::task::{Context, Poll, ready};
+use url::Host;
 
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
 const PASSWORD: u8 = 2;
 
-/// Where the tunnel is to lead.
-pub(super) enum Target<'a> {
-    Address(IpAddr),
-    Name(&'a str),
-}
-
-/// Asks for a tunnel.
+/// Asks for a tunnel to `target` over `transport`.
 pub(super) async fn connect(
-    socket: &mut Socket,
-    target: Target<'_>,
+    mut transport: Transport,
+    target: Host<&str>,
     port: u16,
     login: Option<(&str, &str)>,
-) -> Result<()> {
+) -> Result<Transport> {
+    let socket = &mut transport;
     let greeting: &[u8] = match login {
         Some(_) => &[VERSION, 2, NO_LOGIN, PASSWORD],
         None => &[VERSION, 1, NO_LOGIN],
@@ -37,15 +32,15 @@ pub(super) async fn connect(
     }
     let mut request = vec![VERSION, 1, 0];
     match target {
-        Target::Address(IpAddr::V4(address)) => {
+        Host::Ipv4(address) => {
             request.push(1);
             request.extend_from_slice(&address.octets());
         }
-        Target::Address(IpAddr::V6(address)) => {
+        Host::Ipv6(address) => {
             request.push(4);
             request.extend_from_slice(&address.octets());
         }
-        Target::Name(name) => {
+        Host::Domain(name) => {
             request.push(3);
             push_text(&mut request, name, "host name")?;
         }
@@ -57,21 +52,17 @@ pub(super) async fn connect(
         return Err(refused(&format!("the SOCKS proxy refused: {}", meaning(code))));
     }
     // The address that the proxy connects from: of no use, but it has to be read.
-    match kind {
-        1 => drop(receive::<6>(socket).await?),
-        4 => drop(receive::<18>(socket).await?),
-        3 => {
-            let [length] = receive(socket).await?;
-            for _ in 0..u16::from(length) + 2 {
-                let [_] = receive(socket).await?;
-            }
-        }
+    let length = match kind {
+        1 => 4,
+        4 => 16,
+        3 => usize::from(receive::<1>(socket).await?[0]),
         _ => return Err(refused("it answered with an unknown kind of address")),
-    }
-    Ok(())
+    };
+    socket.read_exact(&mut vec![0; length + 2]).await.map_err(failed)?;
+    Ok(transport)
 }
 
-async fn log_in(socket: &mut Socket, user: &str, password: &str) -> Result<()> {
+async fn log_in(socket: &mut Transport, user: &str, password: &str) -> Result<()> {
     let mut request = vec![1];
     push_text(&mut request, user, "user name")?;
     push_text(&mut request, password, "password")?;
@@ -106,38 +97,17 @@ fn meaning(code: u8) -> &'static str {
     }
 }
 
-fn refused(reason: &str) -> Error {
-    Error::new(ErrorKind::Proxy(reason.to_owned()))
-}
-
-async fn send(socket: &mut Socket, bytes: &[u8]) -> Result<()> {
-    let mut sent = 0;
-    poll_fn(|cx| {
-        while sent < bytes.len() {
-            match ready!(socket.poll_write(cx, &bytes[sent..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => sent += count,
-            }
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
-    .map_err(|error: io::Error| Error::io(Phase::Connect, error))
+async fn send(socket: &mut Transport, bytes: &[u8]) -> Result<()> {
+    socket.write_all(bytes).await.map_err(failed)
 }
 
 /// Reads exactly `N` bytes: what comes behind them belongs to the tunnel.
-async fn receive<const N: usize>(socket: &mut Socket) -> Result<[u8; N]> {
+async fn receive<const N: usize>(socket: &mut Transport) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    let mut have = 0;
-    let mut step = |cx: &mut Context<'_>| {
-        while have < N {
-            match ready!(socket.poll_read(cx, &mut bytes[have..]))? {
-                0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof))),
-                count => have += count,
-            }
-        }
-        Poll::Ready(Ok(()))
-    };
-    poll_fn(&mut step).await.map_err(|error| Error::io(Phase::Connect, error))?;
+    socket.read_exact(&mut bytes).await.map_err(failed)?;
     Ok(bytes)
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io(Phase::Connect, error)
 }

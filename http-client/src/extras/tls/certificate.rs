@@ -1,12 +1,12 @@
 //! Which certificates of servers are good.
 
+use crate::error::TlsFailure;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme, client};
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl ServerCertVerifier for Verifier {
         }
         let unknown = *reason == C::UnknownIssuer || is_authority(reason);
         if unknown && is_self_signed(end_entity) {
-            return Err(C::Other(OtherError(Arc::new(SelfSigned))).into());
+            return Err(C::Other(OtherError(Arc::new(TlsFailure(SELF_SIGNED.to_owned())))).into());
         }
         checked
     }
@@ -90,17 +90,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The certificate has no word but its own.
-#[derive(Debug)]
-struct SelfSigned;
-
-impl fmt::Display for SelfSigned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is self-signed, and not among those that were added as trusted")
-    }
-}
-
-impl std::error::Error for SelfSigned {}
+/// Of a certificate that has no word but its own.
+const SELF_SIGNED: &str = "it is self-signed, and not among those that were added as trusted";
 
 /// Why a certificate is refused, in words.
 pub(super) fn refusal(reason: &CertificateError) -> String {
@@ -123,7 +114,7 @@ pub(super) fn refusal(reason: &CertificateError) -> String {
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => "it is not for a server",
         C::BadEncoding => "it is malformed",
         other if is_authority(other) => "it is an authority's own, not a server's",
-        C::Other(OtherError(other)) if other.is::<SelfSigned>() => return other.to_string(),
+        C::Other(OtherError(other)) if other.is::<TlsFailure>() => return other.to_string(),
         C::Other(OtherError(other)) => return super::words(other),
         other => return super::words(other),
     };
