@@ -3,10 +3,8 @@
 //! The canonical form is a key for comparing; what is fetched is the URL as the page wrote it,
 //! since a signature in a query may depend on every byte of it.
 
-use std::fmt::Write as _;
-
 use percent_encoding::{AsciiSet, percent_encode};
-use url::Url;
+use url::{Position, Url};
 
 /// No character of ASCII; all others are always encoded.
 const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
@@ -17,10 +15,8 @@ const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 /// top of this the fragment, credentials and an empty query are dropped, and percent-encoding is
 /// brought to one form (RFC 3986 §6.2.2: capital digits, and none where it is not needed).
 pub fn canonical(url: &Url) -> String {
-    let mut key = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
-    if let Some(port) = url.port() {
-        write!(key, ":{port}").expect("a String takes any text");
-    }
+    let place = &url[Position::BeforeHost..Position::AfterPort];
+    let mut key = format!("{}://{place}", url.scheme());
     key.push_str(&normal_encoding(url.path()));
     if let Some(query) = url.query().filter(|query| !query.is_empty()) {
         key.push('?');

@@ -19,7 +19,12 @@ impl From<String> for Failure {
     }
 }
 
-/// The exit code of a command that has done all it could.
+/// The exit code of a command that has done all it could: 130 where it was stopped, else 0 or 1.
+pub fn exit_code(stopped: bool, all_went_well: bool) -> ExitCode {
+    if stopped { ExitCode::from(130) } else { success_if(all_went_well) }
+}
+
+/// The exit code of a command that nothing stops.
 pub fn success_if(all_went_well: bool) -> ExitCode {
     if all_went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,8 +11,8 @@
 //!
 //! `experiments` is by itself: fifteen wrong ideas about event loops, each to be predicted and then seen.
 //!
-//! The rest is what any crawler needs: `options.rs` sets a client up and `web.rs` asks with it (`answer.rs`),
-//! `credentials.rs` decides what is sent where and what is shown, `reader.rs` reads (HTML by
+//! The rest is what any crawler needs: `web.rs` asks (`answer.rs`) within the limits of `options.rs`,
+//! `credentials.rs` decides what is sent where, `reader.rs` reads (HTML by
 //! `extract.rs`, XML by `xml.rs`, links by `links.rs`, lists by `crawl/listing.rs`), `polite/` knows
 //! robots.txt and pauses, `output/` keeps, `report/` and `text.rs` tell, and `cli/` says what `crawl`
 //! takes.

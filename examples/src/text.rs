@@ -51,17 +51,12 @@ impl fmt::Display for Text<'_> {
 
 /// A text of many lines, each of them made [`Printable`]; tabs stay.
 pub fn printable_lines(text: &str) -> String {
+    let printable = |cell: &str| Printable(cell).to_string();
     let line = |line: &str| {
-        let cells: Vec<String> = line.split('\t').map(|cell| Printable(cell).to_string()).collect();
-        cells.join("\t")
+        let cells = line.trim_end_matches('\r').split('\t').map(printable);
+        cells.collect::<Vec<_>>().join("\t")
     };
-    let (body, end) = match text.strip_suffix('\n') {
-        Some(body) => (body, "\n"),
-        None => (text, ""),
-    };
-    let lines: Vec<String> =
-        body.split('\n').map(|text| line(text.trim_end_matches('\r'))).collect();
-    lines.join("\n") + end
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn turns_direction(c: char) -> bool {
@@ -75,10 +70,7 @@ fn turns_direction(c: char) -> bool {
 pub fn shortened(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
-        Some(_) => {
-            let cut = text.char_indices().nth(limit.saturating_sub(1)).map_or(0, |(at, _)| at);
-            format!("{}…", &text[..cut])
-        }
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use scraper::Selector;
 use url::Url;
 
 use super::sending::Sending;
-use super::values::{Seeds, at_least_one, depth, regex, seed, seeds, selector, share};
+use super::values::{Seeds, at_least_one, regex, seed, seeds, selector, share, whole};
 use super::workers::Sharing;
 use crate::crawl::scope::Reach;
 use crate::credentials::{Audience, Credentials};
@@ -26,7 +26,7 @@ pub struct Fetch {
     #[arg(value_name = "URL", required = true, value_parser = seeds)]
     pub urls: Vec<Seeds>,
     /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "0", value_parser = depth)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = whole::<0, u32>)]
     pub depth: u32,
     /// Follow links and redirects to other hosts too
     #[arg(long)]
@@ -74,7 +74,7 @@ pub struct Site {
     #[arg(long)]
     pub assets: bool,
     /// How many links away from the beginning to go
-    #[arg(long, value_name = "N", default_value = "20", value_parser = depth)]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = whole::<0, u32>)]
     pub depth: u32,
     /// How many pages to fetch at most
     #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one)]

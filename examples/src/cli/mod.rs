@@ -19,7 +19,7 @@ pub use complaint::complaint;
 pub use gathering::{Asking, Fetch, Site};
 pub use get::Get;
 pub use values::{Seeds, seed};
-use values::{at_least_one, page_count};
+use values::{at_least_one, whole};
 pub use workers::{Redis, Send, Sharing, Worker};
 
 /// Crawls a slow site on one thread, and shows what that takes
@@ -90,7 +90,7 @@ pub struct Demo {
 #[derive(Clone, Copy, Args)]
 pub struct SiteArgs {
     /// How many movies the site has
-    #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<1, u32>)]
     pub pages: u32,
     /// How long the site waits before each answer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
@@ -116,7 +116,7 @@ pub struct Serve {
 #[derive(Args)]
 pub struct Compare {
     /// How many pages to fetch in each way
-    #[arg(long, value_name = "N", default_value = "100", value_parser = page_count)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<1, u32>)]
     pub pages: u32,
     /// How long the site waits before each answer
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]

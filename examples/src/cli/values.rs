@@ -12,27 +12,18 @@ use crate::credentials::Field;
 use crate::text::shortened;
 use crate::value::duration;
 
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    from(1, text)
-}
-
-pub(super) fn page_count(text: &str) -> Result<u32, String> {
-    from(1, text)
-}
-
-pub(super) fn depth(text: &str) -> Result<u32, String> {
-    from(0, text)
-}
-
 /// More of anything than one run can have.
 const MOST: u64 = 1_000_000;
 
-/// A whole number from `least` to [`MOST`].
-fn from<N: TryFrom<u64>>(least: u64, text: &str) -> Result<N, String> {
-    let number: Option<u64> = text.parse().ok().filter(|n| (least..=MOST).contains(n));
-    number
-        .and_then(|number| N::try_from(number).ok())
-        .ok_or_else(|| format!("needs a whole number from {least} to {MOST}"))
+/// A whole number from `LEAST` to [`MOST`].
+pub(super) fn whole<const LEAST: u64, N: TryFrom<u64>>(text: &str) -> Result<N, String> {
+    let number: Option<u64> = text.parse().ok().filter(|n| (LEAST..=MOST).contains(n));
+    let number = number.and_then(|number| N::try_from(number).ok());
+    number.ok_or_else(|| format!("needs a whole number from {LEAST} to {MOST}"))
+}
+
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    whole::<1, usize>(text)
 }
 
 /// An http or https URL; without a scheme it is taken for http.

@@ -15,7 +15,7 @@ use crate::crawl::frontier::{Bounds, Frontier};
 use crate::crawl::job::{FetchError, Job};
 use crate::crawl::scope::{Reach, Scope};
 use crate::extract;
-use crate::failure::{Failure, print, success_if};
+use crate::failure::{Failure, exit_code, print};
 use crate::live;
 use crate::machine::raise_descriptor_limit;
 use crate::options::Options;
@@ -80,10 +80,7 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     if let Some(recorder) = recorder {
         leave_page(args, &recorder)?;
     }
-    Ok(match stop.is_asked() {
-        true => ExitCode::from(130),
-        false => success_if(outcome.failures.is_empty()),
-    })
+    Ok(exit_code(stop.is_asked(), outcome.failures.is_empty()))
 }
 
 /// Writes the page of the run and says where it is. One that was not asked for is no reason to fail.

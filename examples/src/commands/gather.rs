@@ -24,7 +24,7 @@ use crate::crawl::job::{Counts, Job};
 use crate::crawl::journal::Journal;
 use crate::crawl::record::Record;
 use crate::credentials::Credentials;
-use crate::failure::{Failure, success_if};
+use crate::failure::{Failure, exit_code};
 use crate::har::HarRecorder;
 use crate::live;
 use crate::machine::raise_descriptor_limit;
@@ -88,10 +88,7 @@ impl Gathered {
     /// what was asked for, else 0.
     pub fn exit_code(&self) -> ExitCode {
         let failed = self.totals.failures > 0 || !self.told.failures.is_empty();
-        match self.stopped {
-            true => ExitCode::from(130),
-            false => success_if(!failed && self.has_any()),
-        }
+        exit_code(self.stopped, !failed && self.has_any())
     }
 
     /// Whether any page was had, in this run or an earlier one, or none was expected.

@@ -471,7 +471,7 @@ mod tests {
             _ => page(),
         };
         let (totals, told) = visit(Pace::unlimited(), Budget::unlimited(1), answer);
-        assert_eq!(told, ["7 s /a", "8 s /b", "27 s /c: 503"]);
+        assert_eq!(told, ["7 s /a", "8 s /b", "27 s /c: 503 Service Unavailable"]);
         assert_eq!((totals.pages, totals.failures, totals.retries), (3, 1, 4));
     }
 

@@ -39,21 +39,21 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
         && listed.pages.len() < most
     {
         next += 1;
+        let at = shown(&url);
         let sitemap = match fetch(web, &url, scope).await {
             Ok(sitemap) => sitemap,
             Err(reason) => {
-                let url = shown(&url);
-                listed.told.failures.push(format!("cannot read the sitemap {url}: {reason}"));
+                listed.told.failures.push(format!("cannot read the sitemap {at}: {reason}"));
                 continue;
             }
         };
         if sitemap == Listing::default() {
-            listed.told.notes.push(format!("the sitemap {} lists nothing", shown(&url)));
+            listed.told.notes.push(format!("the sitemap {at} lists nothing"));
         }
         let missing = (sitemap.left_out > 0)
             .then(|| format!("{} addresses that are too long or none", sitemap.left_out));
         for what in sitemap.cut.into_iter().chain(missing) {
-            listed.told.cuts.push(format!("of the sitemap {}, {what}", shown(&url)));
+            listed.told.cuts.push(format!("of the sitemap {at}, {what}"));
         }
         listed.pages.extend(sitemap.pages);
         for url in sitemap.sitemaps {
@@ -66,11 +66,10 @@ pub async fn read(web: &Web, url: &Url, most: usize, scope: &Scope, listed: &mut
     }
     let (unread, pages) = (to_read.len() - next + past_limit, listed.pages.len());
     if pages > most || unread > 0 {
+        let (at, past) = (shown(url), pages.saturating_sub(most));
         listed.told.cuts.push(format!(
-            "of the sitemap {}, {} pages past the limit of {most} and {unread} further sitemaps \
-             were not taken",
-            shown(url),
-            pages.saturating_sub(most),
+            "of the sitemap {at}, {past} pages past the limit of {most} and {unread} further \
+             sitemaps were not taken"
         ));
     }
     listed.pages.truncate(most);
