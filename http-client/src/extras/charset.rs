@@ -17,6 +17,9 @@ use url::{ParseError, Url};
 /// them changes nothing any more, so that a reader need not keep more.
 pub const ENCODING_BYTES: usize = 64 * 1024;
 
+/// The first byte of the sequences that change the letters of ISO-2022-JP.
+const ESCAPE: u8 = 0x1b;
+
 /// The encoding of a text that begins with `start` and came with this `Content-Type`.
 ///
 /// In this order: a byte order mark; the `charset` of the field; what an HTML page says in a `<meta>` or
@@ -80,12 +83,33 @@ pub fn xml_encoding(start: &[u8], charset: Option<&'static Encoding>) -> Option<
 /// What is no text of its encoding becomes U+FFFD.
 #[must_use]
 pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
-    decode_bytes(body, content_type.map(str::as_bytes))
+    to_text(body.to_vec(), content_type.unwrap_or_default().as_bytes())
 }
 
-pub(crate) fn decode_bytes(body: &[u8], content_type: Option<&[u8]>) -> String {
-    let (text, ..) = text_encoding(body, content_type).decode(body);
-    text.into_owned()
+pub(crate) fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
+    let body = match String::from_utf8(body) {
+        Ok(text) if is_utf8(&text, content_type) => return text,
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    };
+    text_encoding(&body, Some(content_type)).decode(&body).0.into_owned()
+}
+
+/// Whether a quick look is enough to know that a text which can be read as UTF-8 is in it, or is the same
+/// in the encoding that [`text_encoding`] would find.
+fn is_utf8(text: &str, content_type: &[u8]) -> bool {
+    if text.starts_with('\u{feff}') || text.bytes().take(2).any(|byte| byte == 0) {
+        return false;
+    }
+    match content_type.iter().position(|byte| *byte == b'=') {
+        // Any other parameter is for `text_encoding` to judge.
+        Some(at) => content_type[at + 1..].eq_ignore_ascii_case(b"utf-8"),
+        // Plain text says nothing of itself; an escape may begin ISO-2022-JP.
+        None => {
+            (content_type == b"text/plain" || text.is_ascii())
+                && memchr::memchr(ESCAPE, text.as_bytes()).is_none()
+        }
+    }
 }
 
 /// The URL that a link leads to on a page at `base` in this encoding: its query is written in that
@@ -157,7 +181,7 @@ fn detect(start: &[u8]) -> &'static Encoding {
     // Most text can be told in one quick look. An escape may begin ISO-2022-JP.
     let rest = &start[Encoding::utf8_valid_up_to(start)..];
     let is_cut = || std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
-    if (rest.is_empty() || is_cut()) && memchr::memchr(0x1b, start).is_none() {
+    if (rest.is_empty() || is_cut()) && memchr::memchr(ESCAPE, start).is_none() {
         return UTF_8;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
