@@ -13,14 +13,13 @@ use crate::proxy::Proxy;
 use crate::redirect;
 use crate::request::{Request, Settings};
 use crate::request_head;
-use crate::response::{BodyLimits, Response};
+use crate::response::Response;
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use crate::target;
 use crate::timeout::{Timeouts, Timer};
 use http::{StatusCode, header};
 use std::borrow::Cow;
-use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,7 +34,8 @@ const REDIRECT_BODY_TIME: Duration = Duration::from_secs(1);
 ///
 /// Cheap to clone: all clones share one pool. It belongs to the thread, and to the runtime, in
 /// which its first request is sent.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Client({})", self.stats())]
 pub struct Client {
     inner: Rc<Inner>,
 }
@@ -121,12 +121,7 @@ impl Client {
             }
             timer.tell(SignalKind::RequestEnd { response });
             request.body = Body::empty();
-            let limits = BodyLimits {
-                wait: settings.timeouts.read,
-                bytes: settings.max_body_bytes,
-                ratio: settings.decompress.then_some(config.max_ratio),
-            };
-            return Response::new(request, start, lease, timer, limits, history);
+            return Response::new(request, start, lease, timer, settings, history);
         }
     }
 }
@@ -159,7 +154,7 @@ impl Inner {
         };
         loop {
             if lease.is_connected() {
-                timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
+                timer.tell(SignalKind::ConnectionReuse { address: lease.peer });
             } else {
                 Box::pin(self.open(&mut lease, &request.url, proxy, timeouts, timer)).await?;
             }
@@ -203,7 +198,7 @@ impl Inner {
         timer.open_within(None);
         match opened {
             Ok(connection) => {
-                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
+                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer });
                 lease.connect(connection);
                 Ok(())
             }
@@ -288,12 +283,6 @@ fn follow(
     Ok(followed)
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.stats())
-    }
-}
-
 /// Takes `100-continue` off a request that was refused for it (417), so that it can be sent without
 /// (RFC 9110 §10.1.1). Says whether it can: a body that was a stream and has been sent is gone, and
 /// another expectation was meant.
@@ -316,10 +305,10 @@ fn without_expectation(request: &mut Request, connection: &mut Connection) -> bo
 /// or nothing was sent (RFC 9110 §9.2.2, RFC 9112 §9.3.1). A body that was a stream is gone.
 fn may_repeat(request: &Request, connection: &Connection, error: &Error) -> bool {
     let died = matches!(error.kind(), ErrorKind::Io { .. } | ErrorKind::NoResponse);
-    let harmless = request.method.is_idempotent() || connection.sent() == 0;
+    let harmless = request.method.is_idempotent() || connection.sent == 0;
     !request.body.is_spent()
         && died
         && connection.is_reused()
-        && connection.received() == 0
+        && connection.received == 0
         && harmless
 }

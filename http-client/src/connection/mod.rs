@@ -44,8 +44,8 @@ const DRAIN_BYTES: usize = 64 * 1024;
 pub(crate) struct Connection {
     transport: Transport,
     /// Bytes of this exchange, out and in.
-    sent: u64,
-    received: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
     /// Exchanges begun.
     served: u32,
     nodelay: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Connection {
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
     surplus: Bytes,
-    peer: Option<SocketAddr>,
+    pub(crate) peer: Option<SocketAddr>,
     /// A violation found behind bytes that were still good: told after them.
     late_error: Option<Error>,
 }
@@ -85,21 +85,9 @@ impl Connection {
         })
     }
 
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
     /// Whether the exchange on it is not its first.
     pub(crate) fn is_reused(&self) -> bool {
         self.served > 1
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
     }
 
     /// Says of an error where it happened.

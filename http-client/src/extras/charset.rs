@@ -9,7 +9,7 @@ pub(crate) mod prescan;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use prescan::find;
+use memchr::memmem::find;
 use std::borrow::Cow;
 use url::{ParseError, Url};
 

@@ -13,40 +13,33 @@ use url::Url;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Where in the life of a request something happened. Each has its own timeout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, derive_more::Display)]
 #[non_exhaustive]
 pub enum Phase {
     /// Waiting for a connection, because as many as allowed are in use.
+    #[display("waiting for a free connection")]
     Pool,
     /// Looking up the addresses of the host.
+    #[display("resolving the host")]
     Resolve,
     /// Connecting to one of them.
+    #[display("connecting")]
     Connect,
     /// The TLS handshake.
+    #[display("the TLS handshake")]
     Tls,
     /// Sending the request.
+    #[display("sending the request")]
     Write,
     /// Waiting for the response head.
+    #[display("waiting for the response head")]
     Head,
     /// Waiting for more of the response body.
+    #[display("reading the response body")]
     Body,
     /// All of the above but the first.
+    #[display("the whole request")]
     Total,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pool => "waiting for a free connection",
-            Self::Resolve => "resolving the host",
-            Self::Connect => "connecting",
-            Self::Tls => "the TLS handshake",
-            Self::Write => "sending the request",
-            Self::Head => "waiting for the response head",
-            Self::Body => "reading the response body",
-            Self::Total => "the whole request",
-        })
-    }
 }
 
 /// What went wrong.
@@ -123,6 +116,8 @@ const PROXY_BYTES: usize = 256;
 ///
 /// Its text is complete by itself: it includes the text of its cause. It holds no secret, as
 /// [`redact`](crate::redact) finds them, nothing that steers a terminal, and is below 2 KiB.
+#[derive(derive_more::Debug)]
+#[debug("Error({self})")]
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -151,26 +146,23 @@ pub(crate) struct Progress {
     pub(crate) received: u64,
 }
 
-// What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
-// request that succeeds: that way is longer than what the processor keeps of instructions.
+// What makes an error is cold, so that the code that calls it lies apart from the way of a request that
+// succeeds: that way is longer than what the processor keeps of instructions.
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner { kind, known: Known::default() }))
     }
 
-    #[cold]
     pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest(reason.into()))
     }
 
-    #[cold]
     pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
         Self::new(ErrorKind::Timeout { phase, after })
     }
 
     /// What a socket, or TLS over one, failed with.
-    #[cold]
     pub(crate) fn io(phase: Phase, source: io::Error) -> Self {
         let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>());
         let Some(TlsFailure(reason)) = tls else {
@@ -182,14 +174,12 @@ impl Error {
     }
 
     /// Says that it happened with this proxy, unless that is known already.
-    #[cold]
     pub(crate) fn with_proxy(mut self, proxy: &dyn fmt::Display) -> Self {
         self.0.known.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
         self
     }
 
     /// Says which request this is about, unless that is known already.
-    #[cold]
     pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
         self.0.known.request.get_or_insert_with(|| {
             let method = for_person(method.as_str(), 32);
@@ -199,14 +189,12 @@ impl Error {
     }
 
     /// Says over which connection this happened, unless that is known already.
-    #[cold]
     pub(crate) fn on_connection(mut self, progress: Progress) -> Self {
         self.0.known.progress.get_or_insert(progress);
         self
     }
 
     /// Says which status the response had.
-    #[cold]
     pub(crate) fn of_response(mut self, status: StatusCode) -> Self {
         self.0.known.status = Some(status);
         self
@@ -278,19 +266,12 @@ impl Error {
 }
 
 /// What TLS failed with, as the source of an `io::Error`.
-#[derive(Debug)]
+#[derive(Debug, derive_more::Display)]
 pub(crate) struct TlsFailure(pub(crate) String);
-
-impl fmt::Display for TlsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl std::error::Error for TlsFailure {}
 
 impl From<ProtocolError> for Error {
-    #[cold]
     fn from(error: ProtocolError) -> Self {
         Self::new(ErrorKind::Protocol(error))
     }
@@ -356,12 +337,6 @@ impl fmt::Display for Error {
         let address = address.map_or(String::new(), |address| format!("{address}, "));
         let which = if reused { "reused" } else { "fresh" };
         write!(f, " ({address}{which} connection, {sent} bytes sent, {received} received)")
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({self})")
     }
 }
 

@@ -27,23 +27,18 @@ impl IntoUrl for &Url {
     }
 }
 
-impl IntoUrl for &str {
-    fn into_url(self) -> Result<Url> {
-        url_text::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
-    }
+macro_rules! into_url_from_text {
+    ($($text:ty),+) => {$(
+        impl IntoUrl for $text {
+            fn into_url(self) -> Result<Url> {
+                let parsed = url_text::parse(&self);
+                parsed.map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
+            }
+        }
+    )+};
 }
 
-impl IntoUrl for String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
-
-impl IntoUrl for &String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
+into_url_from_text!(&str, String, &String);
 
 /// The parts of a URL, in its order.
 pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);

@@ -3,12 +3,13 @@
 use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A connection that speaks another protocol now. The pool knows nothing of it any more.
+#[derive(derive_more::Debug)]
+#[debug("Upgraded {{ buffered: {}, .. }}", first.len())]
 pub struct Upgraded {
     transport: Transport,
     /// What came right behind the head.
@@ -62,11 +63,5 @@ impl AsyncWrite for Upgraded {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.transport).poll_close(cx)
-    }
-}
-
-impl fmt::Debug for Upgraded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgraded").field("buffered", &self.first.len()).finish_non_exhaustive()
     }
 }

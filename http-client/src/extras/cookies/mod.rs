@@ -11,7 +11,6 @@ use http::HeaderValue;
 use mainspring_suffix::is_public_suffix;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use url::{Host, Url};
@@ -26,7 +25,9 @@ const MAX_PER_DOMAIN: usize = 180;
 const MAX_COOKIES: usize = 10_000;
 
 /// The cookies of one or more clients. Clones share them.
-#[derive(Clone, Default)]
+// Values are secrets.
+#[derive(Clone, Default, derive_more::Debug)]
+#[debug("CookieJar({} cookies)", self.len())]
 pub struct CookieJar {
     store: Rc<RefCell<Store>>,
 }
@@ -294,13 +295,6 @@ fn default_path(url: &Url) -> String {
 fn path_matches(path: &str, cookie_path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
-}
-
-impl fmt::Debug for CookieJar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values are secrets.
-        write!(f, "CookieJar({} cookies)", self.len())
-    }
 }
 
 #[cfg(test)]

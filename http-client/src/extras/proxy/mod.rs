@@ -27,7 +27,8 @@ use url::{Host, Url};
 const CGI: &str = "REQUEST_METHOD";
 
 /// A proxy server.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Proxy({})", redact_url(url))]
 pub struct Proxy {
     kind: Kind,
     url: Url,
@@ -213,12 +214,6 @@ impl fmt::Display for Proxy {
             Some(source) => write!(f, " (from {source})"),
             None => Ok(()),
         }
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({})", redact_url(&self.url))
     }
 }
 
