@@ -24,7 +24,6 @@ use crate::transport::Transport;
 use buffer::ReadBuffer;
 use bytes::Bytes;
 use futures_io::AsyncRead;
-use http::HeaderMap;
 use outgoing::Outgoing;
 use response_start::{Piece, Reply};
 use std::io;
@@ -192,60 +191,49 @@ impl Connection {
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.
     fn decode_body(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Piece> {
-        match self.decoder.decode(buffer.bytes(at..end))? {
-            (taken, Event::Data(data)) if at + taken == end => {
-                let length = data.len();
-                let data = buffer.into_bytes(end - length..end);
-                Ok(Piece { data, last: self.decoder.is_done(), trailers: None })
-            }
-            (taken, Event::Data(data)) => {
-                let mut collected = Vec::with_capacity(end - at);
-                collected.extend_from_slice(data);
-                let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
-                    collected.extend_from_slice(data);
-                });
-                let data = collected.into();
-                Ok(match rest {
-                    Ok(Some(trailers)) => Piece { data, last: true, trailers },
-                    Ok(None) => Piece { data, last: false, trailers: None },
-                    Err(error) => {
-                        self.late_error = Some(error);
-                        Piece { data, last: false, trailers: None }
-                    }
-                })
-            }
-            (taken, Event::End(trailers)) => {
-                self.keep_surplus(buffer.bytes(at + taken..end));
-                Ok(Piece { data: Bytes::new(), last: true, trailers: boxed(trailers) })
-            }
-            _ => Ok(Piece::default()),
+        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
+        let Event::Data(data) = event else {
+            return Ok(self.end_of(event, &buffer, at + taken, end));
+        };
+        if at + taken == end {
+            let length = data.len();
+            let data = buffer.into_bytes(end - length..end);
+            return Ok(Piece { data, last: self.decoder.is_done(), trailers: None });
         }
+        let mut collected = Vec::with_capacity(end - at);
+        collected.extend_from_slice(data);
+        let collect = &mut |data: &[u8]| collected.extend_from_slice(data);
+        let rest = self.decode_with(&buffer, at + taken, end, collect);
+        // What came before the error is given out before it is told.
+        let rest = rest.map_err(|error| self.late_error = Some(error)).unwrap_or_default();
+        Ok(Piece { data: collected.into(), ..rest })
     }
 
+    /// Shows each run of body bytes in the buffer to `sink`. The piece that is given has none.
     fn decode_with(
         &mut self,
         buffer: &ReadBuffer,
         mut at: usize,
         end: usize,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Option<Trailers>> {
+    ) -> Result<Piece> {
         loop {
             let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
             at += taken;
-            match event {
-                Event::Data(data) => {
-                    sink(data);
-                    if at == end && !self.decoder.is_done() {
-                        return Ok(None);
-                    }
-                }
-                Event::End(trailers) => {
-                    self.keep_surplus(buffer.bytes(at..end));
-                    return Ok(Some(boxed(trailers)));
-                }
-                _ => return Ok(None),
+            let Event::Data(data) = event else { return Ok(self.end_of(event, buffer, at, end)) };
+            sink(data);
+            if at == end && !self.decoder.is_done() {
+                return Ok(Piece::default());
             }
         }
+    }
+
+    /// What an event is that brings no bytes of the body. What is left of the buffer belongs to no body.
+    fn end_of(&mut self, event: Event<'_>, buffer: &ReadBuffer, at: usize, end: usize) -> Piece {
+        let Event::End(trailers) = event else { return Piece::default() };
+        self.keep_surplus(buffer.bytes(at..end));
+        let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
+        Piece { data: Bytes::new(), last: true, trailers }
     }
 
     /// Bytes after the end. Over a tunnel they are the first of the other protocol; else they belong to
@@ -356,8 +344,4 @@ impl Connection {
         self.transport.set_nodelay();
         self.is_tunnel().then_some((self.transport, self.surplus))
     }
-}
-
-fn boxed(trailers: HeaderMap) -> Trailers {
-    (!trailers.is_empty()).then(|| Box::new(trailers))
 }

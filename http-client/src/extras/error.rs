@@ -43,16 +43,20 @@ pub enum Phase {
 }
 
 /// What went wrong.
-#[derive(Debug)]
+#[derive(Debug, derive_more::Display)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The URL cannot be parsed, or has no host.
+    #[display("invalid URL: {}", short(_0))]
     InvalidUrl(String),
     /// A scheme other than `http` and, with TLS, `https`.
+    #[display("unsupported URL scheme \"{}\"", short(_0))]
     UnsupportedScheme(String),
     /// The request cannot be built: a header, a body or an option is at fault.
+    #[display("invalid request: {}", short(_0))]
     InvalidRequest(String),
     /// A phase took longer than its timeout.
+    #[display("timed out after {after:?}: {phase}")]
     Timeout {
         /// Which one.
         phase: Phase,
@@ -60,16 +64,21 @@ pub enum ErrorKind {
         after: Duration,
     },
     /// The host has no address, or the resolver failed.
+    #[display("cannot resolve the host: {}", short(_0))]
     Resolve(io::Error),
     /// No address of the host accepted a connection; each with its reason, in the order in which
     /// they failed.
+    #[display("cannot connect: {}", attempts(_0))]
     Connect(Vec<(SocketAddr, io::Error)>),
     /// Trouble with a certificate or the handshake, or after it an alert, a broken record or an end
     /// that was not declared.
+    #[display("TLS: {}", short(_0))]
     Tls(String),
     /// A proxy refused to open a tunnel. [`Error::proxy`] tells which.
+    #[display("the proxy: {}", short(_0))]
     Proxy(String),
     /// The socket failed.
+    #[display("{phase} failed: {}", short(source))]
     Io {
         /// While doing what.
         phase: Phase,
@@ -77,15 +86,19 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// The peer closed the connection without a byte of an answer.
+    #[display("the peer closed the connection without an answer")]
     NoResponse,
     /// The peer broke the protocol, or a limit on the response.
+    #[display("bad response: {_0}")]
     Protocol(ProtocolError),
     /// More redirects than allowed.
+    #[display("more than {limit} redirects")]
     TooManyRedirects {
         /// The limit that was passed.
         limit: usize,
     },
     /// A redirect that cannot be followed: its target, and why not.
+    #[display("cannot follow the redirect to \"{}\": {reason}", short(location))]
     Redirect {
         /// The `Location` that was given.
         location: String,
@@ -93,17 +106,22 @@ pub enum ErrorKind {
         reason: &'static str,
     },
     /// A body longer than the client is willing to collect.
+    #[display("the body is longer than {limit} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
     },
     /// The content coding of the body could not be undone.
+    #[display("cannot decode the body: {}", short(_0))]
     Decode(String),
     /// The body is not the JSON that was asked for.
+    #[display("not the expected JSON: {}", short(_0))]
     Json(String),
     /// The source of the request body failed.
+    #[display("the source of the body failed: {}", short(_0))]
     RequestBody(io::Error),
     /// A status of 400 or more, where that was to be an error.
+    #[display("the response is {_0}")]
     Status(StatusCode),
 }
 
@@ -277,45 +295,14 @@ impl From<ProtocolError> for Error {
     }
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.describe(&mut text)?;
-        f.write_str(&for_person(&text, REASON_BYTES))
-    }
+/// A cause, as an error's text repeats it.
+fn short(cause: &impl fmt::Display) -> String {
+    for_person(&cause.to_string(), REASON_BYTES)
 }
 
-impl ErrorKind {
-    fn describe(&self, f: &mut impl fmt::Write) -> fmt::Result {
-        match self {
-            Self::InvalidUrl(reason) => write!(f, "invalid URL: {reason}"),
-            Self::UnsupportedScheme(scheme) => write!(f, "unsupported URL scheme \"{scheme}\""),
-            Self::InvalidRequest(reason) => write!(f, "invalid request: {reason}"),
-            Self::Timeout { phase, after } => write!(f, "timed out after {after:?}: {phase}"),
-            Self::Resolve(source) => write!(f, "cannot resolve the host: {source}"),
-            Self::Connect(attempts) => {
-                f.write_str("cannot connect")?;
-                for (index, (address, source)) in attempts.iter().enumerate() {
-                    write!(f, "{} {address}: {source}", if index == 0 { ":" } else { ";" })?;
-                }
-                Ok(())
-            }
-            Self::Tls(reason) => write!(f, "TLS: {reason}"),
-            Self::Proxy(reason) => write!(f, "the proxy: {reason}"),
-            Self::Io { phase, source } => write!(f, "{phase} failed: {source}"),
-            Self::NoResponse => f.write_str("the peer closed the connection without an answer"),
-            Self::Protocol(source) => write!(f, "bad response: {source}"),
-            Self::TooManyRedirects { limit } => write!(f, "more than {limit} redirects"),
-            Self::Redirect { location, reason } => {
-                write!(f, "cannot follow the redirect to \"{location}\": {reason}")
-            }
-            Self::BodyTooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
-            Self::Decode(reason) => write!(f, "cannot decode the body: {reason}"),
-            Self::Json(reason) => write!(f, "not the expected JSON: {reason}"),
-            Self::Status(status) => write!(f, "the response is {status}"),
-            Self::RequestBody(source) => write!(f, "the source of the body failed: {source}"),
-        }
-    }
+fn attempts(failed: &[(SocketAddr, io::Error)]) -> String {
+    let told = failed.iter().map(|(address, source)| format!("{address}: {source}"));
+    short(&told.collect::<Vec<_>>().join("; "))
 }
 
 impl fmt::Display for Error {
@@ -326,7 +313,7 @@ impl fmt::Display for Error {
         }
         match (&known.proxy, kind) {
             (Some(proxy), ErrorKind::Proxy(reason)) => {
-                write!(f, "the proxy {proxy}: {}", for_person(reason, REASON_BYTES))?;
+                write!(f, "the proxy {proxy}: {}", short(reason))?;
             }
             (Some(proxy), kind) => write!(f, "the proxy {proxy}: {kind}")?,
             (None, kind) => write!(f, "{kind}")?,
