@@ -9,7 +9,7 @@ use crate::pool::Lease;
 use crate::request::{Request, Settings};
 use crate::secret::{Fields, redact_url};
 use crate::timeout::{Deadline, Timer};
-use crate::upgrade::Upgraded;
+use crate::transport::Upgraded;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use std::future::poll_fn;
@@ -252,7 +252,7 @@ impl Response {
             let error = Error::invalid_request(reason);
             return Err(error.for_request(&self.request.method, &self.request.url));
         };
-        Ok(Upgraded::new(transport, first))
+        Ok(Upgraded { transport, first })
     }
 
     fn is_tunnel(&self) -> bool {

@@ -76,6 +76,18 @@ fn not_for_us(url: &Url, known: bool) -> Error {
     })
 }
 
+/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
+#[cold]
+pub(crate) fn authority_form(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(80);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// A host without the brackets that a URL has around an IPv6 address.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 /// A user name and password of a URL, without their percent-encoding.
 pub(crate) fn credentials(url: &Url) -> (String, String) {
     let decoded =

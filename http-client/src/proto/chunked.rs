@@ -12,6 +12,7 @@
 //! the extensions of a body share one limit. Blanks after the size are let pass, as some servers
 //! pad it.
 
+use super::decoder::Event;
 use super::error::ProtocolError;
 use super::head::{self, Collector, Limits, MAX_HEADER_COUNT};
 use super::request::write_field;
@@ -19,17 +20,6 @@ use http::{HeaderMap, HeaderValue};
 
 /// 16 hexadecimal digits are a `u64`.
 const MAX_SIZE_DIGITS: u8 = 16;
-
-/// What a step of the decoder gave.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ChunkEvent<'a> {
-    /// All input was taken; more is needed.
-    NeedMore,
-    /// Bytes of the body.
-    Data(&'a [u8]),
-    /// The body is over; these are its trailers.
-    End(HeaderMap),
-}
 
 /// Takes the chunked coding off a body.
 ///
@@ -82,7 +72,7 @@ impl ChunkedDecoder {
         &mut self,
         input: &'a [u8],
         limits: &Limits,
-    ) -> Result<(usize, ChunkEvent<'a>), ProtocolError> {
+    ) -> Result<(usize, Event<'a>), ProtocolError> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match &mut self.state {
@@ -93,7 +83,7 @@ impl ChunkedDecoder {
                     if self.size == 0 {
                         self.state = State::DataCr;
                     }
-                    return Ok((at + take, ChunkEvent::Data(&rest[..take])));
+                    return Ok((at + take, Event::Data(&rest[..take])));
                 }
                 State::Trailers(collector) => {
                     let (taken, whole) = collector.take(&input[at..], limits.head_bytes);
@@ -101,20 +91,20 @@ impl ChunkedDecoder {
                     if whole {
                         let trailers = parse_trailers(collector.bytes(), limits)?;
                         self.state = State::Done;
-                        return Ok((at, ChunkEvent::End(trailers)));
+                        return Ok((at, Event::End(trailers)));
                     }
                     if collector.bytes().len() == limits.head_bytes {
                         return Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes });
                     }
                 }
-                State::Done => return Ok((at, ChunkEvent::End(HeaderMap::new()))),
+                State::Done => return Ok((at, Event::End(HeaderMap::new()))),
                 _ => {
                     self.line_byte(byte, limits)?;
                     at += 1;
                 }
             }
         }
-        Ok((at, ChunkEvent::NeedMore))
+        Ok((at, Event::NeedMore))
     }
 
     /// One byte of the framing between two runs of data.

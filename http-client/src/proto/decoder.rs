@@ -8,7 +8,7 @@
 //!                       └─► no body, or a tunnel ┘
 //! ```
 
-use super::chunked::{ChunkEvent, ChunkedDecoder};
+use super::chunked::ChunkedDecoder;
 use super::close_reason::CloseReason;
 use super::error::ProtocolError;
 use super::framing::{BodyFraming, RequestKind};
@@ -128,17 +128,11 @@ impl ResponseDecoder {
             }
             State::Chunked(chunks) => {
                 let (taken, event) = chunks.decode(input, &self.limits)?;
-                let event = match event {
-                    ChunkEvent::NeedMore => Event::NeedMore,
-                    ChunkEvent::Data(data) => {
-                        self.body_received += data.len() as u64;
-                        Event::Data(data)
-                    }
-                    ChunkEvent::End(trailers) => {
-                        self.state = State::Done;
-                        Event::End(trailers)
-                    }
-                };
+                match &event {
+                    Event::Data(data) => self.body_received += data.len() as u64,
+                    Event::End(_) => self.state = State::Done,
+                    _ => {}
+                }
                 Ok((taken, event))
             }
             State::UntilClose => {

@@ -4,6 +4,7 @@
 //! stand for all below them, with a dot before or behind them or without, addresses, networks. Beyond
 //! curl, entries may have a port, as in Go and Python, and brackets around an IPv6 address.
 
+use crate::target;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use url::{Host, Url};
@@ -69,9 +70,8 @@ impl Hosts {
             Some((address, bits)) => (address, Some(bits.parse().ok()?)),
             None => (entry, None),
         };
-        let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
         // The zone of an address is not sent, and not compared.
-        let bare = bare.split('%').next().unwrap_or_default();
+        let bare = target::bare(entry).split('%').next().unwrap_or_default();
         if let Ok(address) = bare.parse::<IpAddr>() {
             let address = address.to_canonical();
             let network = match bits {
