@@ -1,6 +1,6 @@
 //! A response: its head, and the body as it comes.
 
-use crate::connection::{ResponseStart, Trailers};
+use crate::connection::{Piece, ResponseStart};
 use crate::decode::Decoder;
 use crate::error::{Error, Phase, Result};
 use crate::hooks::SignalKind;
@@ -52,14 +52,10 @@ struct Stream {
 }
 
 impl Stream {
-    /// Takes a step, unless more has not come for too long.
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: impl FnOnce(&mut Lease, &mut Context<'_>) -> Poll<Result<T>>,
-    ) -> Poll<Result<T>> {
-        let outcome = match step(&mut self.lease, cx) {
-            Poll::Ready(Ok(step)) => self.timer.check_total().map(|()| step),
+    /// The next piece, unless it has not come for too long.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        let outcome = match self.lease.poll_body(cx) {
+            Poll::Ready(Ok(piece)) => self.timer.check_total().map(|()| piece),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Err(ready!(self.timer.poll_elapsed(cx, &mut self.deadline))),
         };
@@ -214,11 +210,14 @@ impl Response {
             return Poll::Ready(Ok(Some(first)));
         }
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(match ready!(stream.poll(cx, |lease, cx| lease.poll_body(cx))) {
+        Poll::Ready(match ready!(stream.poll_piece(cx)) {
             Ok(piece) => {
                 stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
                 if piece.last {
-                    self.end(piece.trailers);
+                    stream.timer.tell(SignalKind::ResponseEnd);
+                    self.start.first.trailers = piece.trailers;
+                    // Gives the connection back.
+                    self.stream = None;
                 }
                 Ok(Some(piece.data))
             }
@@ -275,14 +274,6 @@ impl Response {
     pub(crate) fn is_over(&self) -> bool {
         let came = self.stream.is_none() && self.start.first.data.is_empty();
         came && self.decoder.is_none() && self.unread.is_empty()
-    }
-
-    fn end(&mut self, trailers: Trailers) {
-        self.start.first.trailers = trailers;
-        // Gives the connection back.
-        if let Some(stream) = self.stream.take() {
-            stream.timer.tell(SignalKind::ResponseEnd);
-        }
     }
 
     #[cold]

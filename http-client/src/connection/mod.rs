@@ -13,7 +13,7 @@ mod sending;
 
 pub(crate) use buffer::take_write_buffer;
 pub(crate) use exchange::exchange;
-pub(crate) use response_start::{ResponseStart, Sent, Trailers};
+pub(crate) use response_start::{Piece, ResponseStart, Sent};
 
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Phase, Progress, Result};
@@ -25,7 +25,7 @@ use buffer::ReadBuffer;
 use bytes::Bytes;
 use futures_io::AsyncRead;
 use outgoing::Outgoing;
-use response_start::{Piece, Reply};
+use response_start::Reply;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -84,15 +84,13 @@ impl Body {
         Ok(Self(Kind::Stream { stream: Box::pin(stream), left }))
     }
 
-    /// The bytes of bodies that are no streams, one after another.
-    pub(crate) fn joined(bodies: impl IntoIterator<Item = Self>) -> Self {
-        let mut all = Vec::new();
-        for body in bodies {
-            if let Kind::Bytes(bytes) = body.0 {
-                all.extend_from_slice(&bytes);
-            }
+    /// Its bytes, unless it is a stream.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Bytes(bytes) => Some(bytes),
+            Kind::Stream { .. } | Kind::Spent => None,
         }
-        all.into()
     }
 
     /// A second body with the same bytes; `None` for a stream.

@@ -103,26 +103,16 @@ impl HeadFacts {
     /// `Content-Length = 1*DIGIT` (RFC 9110 §8.6); a list of the same value is taken as one,
     /// as RFC 9112 §6.3 rule 5 permits.
     fn add_content_length(&mut self, value: &[u8]) -> Result<(), ProtocolError> {
-        if self.content_length.is_none() {
-            // Nearly always it is one number.
-            self.content_length = parse_decimal(value);
-            if self.content_length.is_some() {
-                return Ok(());
-            }
-        }
-        let mut many = self.content_length.is_some();
+        let is_first = self.content_length.is_none();
         for item in value.split(|byte| *byte == b',') {
             let length = parse_decimal(item.trim_ascii())
                 .ok_or_else(|| ProtocolError::ContentLength { value: excerpt(value) })?;
-            match self.content_length {
-                Some(first) if first != length => {
-                    return Err(ProtocolError::ConflictingContentLengths { first, second: length });
-                }
-                Some(_) => many = true,
-                None => self.content_length = Some(length),
+            let first = *self.content_length.get_or_insert(length);
+            if first != length {
+                return Err(ProtocolError::ConflictingContentLengths { first, second: length });
             }
         }
-        self.odd |= many;
+        self.odd |= !is_first || value.contains(&b',');
         Ok(())
     }
 
