@@ -13,7 +13,7 @@
 //! pad it.
 
 use super::decoder::Event;
-use super::error::ProtocolError;
+use super::error::{ProtocolError, Result};
 use super::head::{self, Collector, Limits, MAX_HEADER_COUNT};
 use super::request::write_field;
 use http::{HeaderMap, HeaderValue};
@@ -68,11 +68,7 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     /// The first violation of the grammar or of a limit; the decoder is of no use after it.
-    pub fn decode<'a>(
-        &mut self,
-        input: &'a [u8],
-        limits: &Limits,
-    ) -> Result<(usize, Event<'a>), ProtocolError> {
+    pub fn decode<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Result<(usize, Event<'a>)> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match &mut self.state {
@@ -108,7 +104,7 @@ impl ChunkedDecoder {
     }
 
     /// One byte of the framing between two runs of data.
-    fn line_byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
+    fn line_byte(&mut self, byte: u8, limits: &Limits) -> Result<()> {
         self.state = match (&self.state, byte) {
             (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if self.digits == MAX_SIZE_DIGITS {
@@ -147,7 +143,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), ProtocolError> {
+    fn count_extension_byte(&mut self, limits: &Limits) -> Result<()> {
         self.extension_bytes += 1;
         if self.extension_bytes > limits.chunk_extension_bytes {
             let limit = limits.chunk_extension_bytes;
@@ -169,7 +165,7 @@ impl ChunkedDecoder {
     }
 }
 
-fn parse_trailers(block: &[u8], limits: &Limits) -> Result<HeaderMap, ProtocolError> {
+fn parse_trailers(block: &[u8], limits: &Limits) -> Result<HeaderMap> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_COUNT];
     let limit = limits.header_count.min(MAX_HEADER_COUNT);
     let fields = match httparse::parse_headers(block, &mut fields[..limit]) {
