@@ -20,6 +20,7 @@ use crate::target;
 use crate::timeout::{Timeouts, Timer};
 use http::{StatusCode, header};
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -246,9 +247,8 @@ async fn finish(start: &ResponseStart, lease: &mut Lease, timer: &mut Timer) {
     let mut left = REDIRECT_BODY_BYTES;
     while !over && lease.body_left().unwrap_or(0) <= left {
         let limit = Some(REDIRECT_BODY_TIME);
-        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, |cx| lease.poll_body(cx)).await else {
-            return;
-        };
+        let more = pin!(poll_fn(|cx| lease.poll_body(cx)));
+        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, more).await else { return };
         left = left.saturating_sub(piece.data.len() as u64);
         over = piece.last || left == 0;
     }

@@ -147,14 +147,14 @@ impl Tls {
     ) -> Result<Transport> {
         timer.tell(SignalKind::TlsHandshakeStart);
         let config = pin!(self.config());
-        let config = timer.within_future(Phase::Tls, limit, config).await??;
+        let config = timer.within(Phase::Tls, limit, config).await??;
         let name = ServerName::try_from(target::bare(host).to_owned())
             .map_err(|error| invalid("server name", error))?;
         socket.set_nodelay();
         let shaking = pin!(TlsConnector::from(config).connect_with(name, socket, |session| {
             session.set_buffer_limit(Some(WRITE_BUFFER));
         }));
-        let shaken = timer.within_future(Phase::Tls, limit, shaking).await?;
+        let shaken = timer.within(Phase::Tls, limit, shaking).await?;
         let session = shaken.map_err(handshake_failed)?;
         timer.tell(SignalKind::TlsHandshakeEnd);
         Ok(Box::new(Secured(session)))

@@ -104,6 +104,11 @@ impl HeadFacts {
     /// as RFC 9112 §6.3 rule 5 permits.
     fn add_content_length(&mut self, value: &[u8]) -> Result<()> {
         let is_first = self.content_length.is_none();
+        if is_first && let Some(length) = parse_decimal(value) {
+            // Nearly always it is one number.
+            self.content_length = Some(length);
+            return Ok(());
+        }
         for item in value.split(|byte| *byte == b',') {
             let length = parse_decimal(item.trim_ascii())
                 .ok_or_else(|| ProtocolError::ContentLength { value: excerpt(value) })?;
