@@ -153,6 +153,7 @@ fn unchunk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Unchunked {
                 Event::NeedMore => break,
                 Event::Data(data) => body.extend_from_slice(data),
                 Event::End(_) => return (body, Some(at), None),
+                Event::Interim(_) | Event::Head(_) => unreachable!("a body has no head"),
             }
         }
     }

@@ -98,18 +98,17 @@ pub(crate) fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
 /// Whether a quick look is enough to know that a text which can be read as UTF-8 is in it, or is the same
 /// in the encoding that [`text_encoding`] would find.
 fn is_utf8(text: &str, content_type: &[u8]) -> bool {
-    if text.starts_with('\u{feff}') || text.bytes().take(2).any(|byte| byte == 0) {
+    // A byte order mark is to be taken off; zeros are those of UTF-16.
+    if matches!(text.as_bytes(), [0xef, 0xbb, 0xbf, ..] | [0, ..] | [_, 0, ..]) {
         return false;
     }
-    match content_type.iter().position(|byte| *byte == b'=') {
+    // Plain text says nothing of itself.
+    let is_plain = content_type == b"text/plain";
+    if !is_plain && let Some(at) = content_type.iter().position(|byte| *byte == b'=') {
         // Any other parameter is for `text_encoding` to judge.
-        Some(at) => content_type[at + 1..].eq_ignore_ascii_case(b"utf-8"),
-        // Plain text says nothing of itself; an escape may begin ISO-2022-JP.
-        None => {
-            (content_type == b"text/plain" || text.is_ascii())
-                && memchr::memchr(ESCAPE, text.as_bytes()).is_none()
-        }
+        return content_type[at + 1..].eq_ignore_ascii_case(b"utf-8");
     }
+    (is_plain || text.is_ascii()) && memchr::memchr(ESCAPE, text.as_bytes()).is_none()
 }
 
 /// The URL that a link leads to on a page at `base` in this encoding: its query is written in that
