@@ -78,7 +78,8 @@ impl Client {
                 // Boxed, as it would make every request's future larger by all that it holds.
                 Box::pin(self.run_again(request, policy)).await
             }
-            _ => self.run_once(request).await,
+            // Pinned where it is made: else all of it is moved, wherever it is not inlined.
+            _ => pin!(self.run_once(request)).await,
         }
     }
 
@@ -107,7 +108,7 @@ impl Client {
         loop {
             let Request { method, url, headers, .. } = &*request;
             timer.tell(SignalKind::RequestStart { method, url, headers });
-            let sent = self.inner.send(&mut request, settings, &mut timer).await;
+            let sent = pin!(self.inner.send(&mut request, settings, &mut timer)).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);
             let response = &start.head;
