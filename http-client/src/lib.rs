@@ -16,8 +16,8 @@ mod response;
 
 // A file is named the same way whichever room it is in.
 use extras::{
-    body, config, connect, connector, decode, error, file, hooks, hop, request, request_head,
-    resolve, retry, secret, shared, stats, target, timeout, transport, upgrade, url_text,
+    body, config, connect, connector, decode, error, hooks, hop, request, request_head, resolve,
+    retry, secret, shared, stats, target, timeout, transport, url_text,
 };
 use extras::{multipart, proxy, redirect};
 
@@ -45,7 +45,7 @@ pub use secret::{HIDDEN, redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use target::{IntoUrl, basic_auth, take_userinfo};
 pub use timeout::Timeouts;
-pub use upgrade::Upgraded;
+pub use transport::Upgraded;
 pub use url::{self, Url};
 #[cfg(feature = "charset")]
 pub use {

@@ -13,7 +13,6 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     pub(crate) defaults: Defaults,
     pub(crate) credentials: Credentials,
-    pub(crate) max_ratio: u64,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) hook: Option<Hooked>,
     pub(crate) cookies: Option<Rc<dyn CookieStore>>,

@@ -2,12 +2,12 @@
 
 use crate::secret::redact_url;
 use http::StatusCode;
-use std::fmt;
 use std::rc::Rc;
 use url::Url;
 
 /// A response that redirected, and was followed. `Debug` shows it without secrets.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("Hop({} {})", status.as_u16(), redact_url(url))]
 #[non_exhaustive]
 pub struct Hop {
     /// The URL that was asked for.
@@ -17,7 +17,13 @@ pub struct Hop {
 }
 
 /// A redirect that a client is about to follow. `Debug` shows it without secrets.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, derive_more::Debug)]
+#[debug(
+    "Redirect({} from {} to {} after {history:?})",
+    status.as_u16(),
+    redact_url(from),
+    redact_url(to)
+)]
 #[non_exhaustive]
 pub struct Redirect<'a> {
     /// The status of the response that redirects.
@@ -32,17 +38,3 @@ pub struct Redirect<'a> {
 
 /// Says whether a redirect is to be followed.
 pub(crate) type Policy = Rc<dyn Fn(&Redirect<'_>) -> bool>;
-
-impl fmt::Debug for Redirect<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [from, to] = [self.from, self.to].map(redact_url);
-        let status = self.status.as_u16();
-        write!(f, "Redirect({status} from {from} to {to} after {:?})", self.history)
-    }
-}
-
-impl fmt::Debug for Hop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hop({} {})", self.status.as_u16(), redact_url(&self.url))
-    }
-}

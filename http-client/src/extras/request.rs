@@ -6,12 +6,17 @@ use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
 use crate::timeout::Timeouts;
 use http::{HeaderMap, Method};
-use std::fmt;
 use url::Url;
 
 /// A request that is ready to be sent, by [`Client::execute`](crate::Client::execute).
 // Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
 // request, is in few cache lines. By then they have to be waited for.
+#[derive(derive_more::Debug)]
+#[debug(
+    "Request {{ method: {method}, url: {:?}, headers: {:?}, body: {body:?}, .. }}",
+    redact_url(url),
+    Fields(headers)
+)]
 #[repr(C)]
 pub struct Request {
     /// The header fields, on top of the client's default ones. A redirect to another origin takes
@@ -39,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) proxy: Option<Option<Proxy>>,
     pub(crate) decompress: bool,
     pub(crate) max_body_bytes: u64,
+    /// Decoded bytes for each coded one.
+    pub(crate) max_ratio: u64,
 }
 
 impl Request {
@@ -61,17 +68,5 @@ impl Request {
             settings: self.settings.clone(),
             left_origin: self.left_origin,
         })
-    }
-}
-
-/// Without secrets.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("url", &redact_url(&self.url))
-            .field("headers", &Fields(&self.headers))
-            .field("body", &self.body)
-            .finish_non_exhaustive()
     }
 }

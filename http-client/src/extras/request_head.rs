@@ -11,7 +11,6 @@ use crate::request::{Request, Settings};
 use crate::target::{self, Parts};
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::borrow::Cow;
-use url::Url;
 
 /// Puts a request, whose URL is split into `parts` and whose body is `body`, on its connection, which
 /// leads to `proxy` if there is one.
@@ -76,7 +75,7 @@ fn write_head(
     }
     let mut named = Cow::Borrowed(path);
     if *method == Method::CONNECT {
-        named = Cow::Owned(authority_form(url));
+        named = Cow::Owned(target::authority_form(url));
     }
     if let Some(proxy) = proxy.filter(|proxy| proxy.gets_requests(url)) {
         if let Some(value) = proxy.authorization()? {
@@ -136,13 +135,6 @@ impl Credentials {
         }
         known
     }
-}
-
-/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
-#[cold]
-fn authority_form(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or(80);
-    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 /// Whether the fields of a request ask for another protocol, for the end of the connection, and for
