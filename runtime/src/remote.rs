@@ -83,7 +83,7 @@ impl Remote {
         self.send(Message::Spawn(Box::new(move |core: &Rc<Core>| {
             let future = make();
             core.caused_by(CauseKind::Thread, thread, || {
-                drop(core.clone().spawn(None, spawned_at, future))
+                drop(core.clone().spawn(None, spawned_at, &mut Some(future)))
             });
         })))
     }
