@@ -1,9 +1,9 @@
 // The inspector: everything about one task at the cursor, and about the event under it.
 import { K, KIND_NAMES, UNCOUNTED } from "./trace.js";
-import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
+import { big, cause, count, nanos, place, sentence, taskName } from "./text.js";
 import { hasEnded, stateWord } from "./why.js";
 import { sumsSince } from "./history.js";
-import { badge, fill, h } from "./dom.js";
+import { arms, badge, fill, h } from "./dom.js";
 import { durations, histogram, sumsOf } from "./range.js";
 
 const MAX_POLLS = 12;
@@ -143,7 +143,7 @@ export class Inspector {
           big(task.waker_drops)} dropped`],
         task.cancel && ["cancel asked", this.event(task.cancel.event)],
         task.detached && ["handle", "dropped: detached"],
-        spans.length > 0 && ["inside", spans.map((span) => `"${label(run, span.label)}"`).join(" › ")],
+        spans.length > 0 && ["inside", arms(run, model, task.id)],
         spans.length > 0 && ["awaits in", this.written(run.labels.get(spans.at(-1).label))],
         children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
           [i ? ", " : "", this.taskLink(child.id)])],

@@ -19,6 +19,7 @@
 //! counts from 0. In a field of type `number`, -1 is "never". Readers skip kinds they do not know,
 //! by name, and ignore members they do not know; `version` changes when a meaning does. `detail` is
 //! `full`, which may be left out, or `basic`: without turns and without wakes that change nothing.
+//! A `poll_started` may leave out how many wakers are held, which is then not known.
 //!
 //! The lines of a streaming recorder are the same in pieces: a first line with everything up to
 //! `enums`, then a row, or `{"task":{…}}`, or `{"label":{…}}`, or `{"detail":"…"}`, per line.

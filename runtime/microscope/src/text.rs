@@ -218,9 +218,7 @@ impl Texts {
                 let able = able(direction);
                 format!("{task} waits for source {source} to become {able}")
             }
-            Kind::TaskWaitDropped { on } => {
-                format!("{} is waited for no more", self.task(on))
-            }
+            Kind::TaskWaitDropped { on } => format!("{} is waited for no more", self.task(on)),
             Kind::SourceWaitDropped { direction, source } => {
                 let able = able(direction);
                 format!("{task} waits no more for source {source} to become {able}")

@@ -136,13 +136,14 @@ impl Trace {
     }
 }
 
-/// A kind without what the operating system numbers as it likes.
+/// A kind without what the operating system numbers as it likes, and without what other threads still hold.
 pub(crate) fn comparable(kind: &Kind) -> Kind {
     match *kind {
         Kind::SourceRegistered { source_kind, source, .. } => {
             Kind::SourceRegistered { source_kind, source, fd: 0 }
         }
         Kind::JobEnded { job, .. } => Kind::JobEnded { job, ran: 0 },
+        Kind::PollStarted { .. } => Kind::PollStarted { holders: 0 },
         kind => kind,
     }
 }

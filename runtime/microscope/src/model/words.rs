@@ -35,7 +35,7 @@ impl Model {
             return String::new();
         };
         let first = match task.waits.keys().next() {
-            _ if task.holders == 0 => return "no waker of it is left".into(),
+            _ if task.holders == 0 => return "no waker is left".into(),
             Some(on @ WaitsOn::Timer { deadline, .. }) if task.outside == 0 => {
                 on.name(texts) + &due(*deadline)
             }
