@@ -29,7 +29,7 @@ use std::sync::{Arc, Weak};
 pub(crate) use panics::{Payload, catch, for_each, report, shortened};
 
 use crate::blocking::Pool;
-use crate::observe::event::{CancelEffect, CauseKind, Kind, WakeEffect};
+use crate::observe::event::{CancelEffect, CauseKind, Event, Kind, WakeEffect};
 use crate::observe::slot::{ObserverSlot, TaskInfo};
 use crate::reactor::{PollerWaker, Reactor};
 use crate::remote::RemoteGuard;
@@ -181,7 +181,7 @@ impl Core {
     /// Tells the observer what happened: to a task, by its number, or to the loop as a whole (0).
     pub(crate) fn emit(&self, task: u64, kind: Kind) {
         if let Some(observer) = &self.observer {
-            observer.emit(&self.time, task, kind);
+            observer.emit(&self.time, Event { at: 0, task, kind });
         }
     }
 

@@ -38,19 +38,21 @@ impl ObserverSlot {
         }
     }
 
+    /// Completes an event by its time and tells it. Given a whole one, so that its kind is not read back before all
+    /// of it is written.
     #[inline(never)]
-    pub(crate) fn emit(&self, time: &Time, task: u64, kind: Kind) {
-        if is_detail(&kind) && !self.wants_all {
+    pub(crate) fn emit(&self, time: &Time, mut event: Event) {
+        if is_detail(&event.kind) && !self.wants_all {
             return;
         }
-        if has_own_time(&kind) {
+        if has_own_time(&event.kind) {
             self.latest.set(time.now());
         }
-        if matches!(kind, Kind::PollEnded { .. }) {
+        if matches!(event.kind, Kind::PollEnded { .. }) {
             // A traced future that panicked has not put back the one around it.
             self.span.set(0);
         }
-        let event = Event { at: self.latest.get(), task, kind };
+        event.at = self.latest.get();
         self.call(|observer| observer.on_event(&event));
     }
 
