@@ -3,10 +3,9 @@
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::hop::Redirect;
 use crate::multipart::Form;
 use crate::proxy::Proxy;
-use crate::request::{Request, Settings};
+use crate::request::{Redirect, Request, Settings};
 use crate::response::Response;
 use crate::target::{self, IntoUrl};
 use crate::timeout::Timeouts;
