@@ -215,7 +215,8 @@ impl RequestBuilder {
         self.change(|request| set(request.settings.get_or_insert_with(of_client)))
     }
 
-    /// The request, to be kept or changed by hand.
+    /// The request, to be kept or changed by hand. If it sets anything such as a timeout, all else of that
+    /// sort is as with the client that it was made with, whichever sends it.
     ///
     /// # Errors
     /// The first mistake that was made in building it.
