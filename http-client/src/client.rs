@@ -1,18 +1,16 @@
 //! The client: takes a request through the pool, a connection, an answer, and the next redirect.
 
 use crate::body::Body;
-use crate::config::Config;
 use crate::connection::{Connection, ResponseStart, exchange};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::{Hooked, SignalKind};
-use crate::hop::{Hop, Redirect};
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, ResponseHead};
 use crate::proxy::Proxy;
 use crate::redirect;
-use crate::request::{Request, Settings};
-use crate::request_head;
+use crate::request::{Hop, Redirect, Request, Settings};
+use crate::request_head::{self, Config};
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;

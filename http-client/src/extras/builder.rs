@@ -1,17 +1,16 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::Client;
-use crate::config::{Config, Credentials, Defaults};
 use crate::connector::Connector;
 use crate::decode;
 use crate::error::Result;
 use crate::hooks::{Hook, Hooked};
-use crate::hop::Redirect;
 use crate::pool::{Pool, PoolLimits};
 use crate::proto::Limits;
 use crate::proxy::{Proxies, Proxy};
 use crate::redirect;
-use crate::request::Settings;
+use crate::request::{Redirect, Settings};
+use crate::request_head::{Config, Credentials, Defaults};
 use crate::resolve::Resolve;
 use crate::retry::RetryPolicy;
 use crate::target;

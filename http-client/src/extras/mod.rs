@@ -8,14 +8,13 @@
 //! | `request_head`: what is added | `connect`: which address    | `redirect`, `retry`         |
 //! | `cookies`                     | `transport`, `tls`          | `shared`: what many wait for |
 //!
-//! `builder` and `config` hold what was set; `error`, `timeout`, `hooks` and `stats` go along with
+//! `builder` holds what was set; `error`, `timeout`, `hooks` and `stats` go along with
 //! every request; `secret` decides what no text may show.
 
 pub(crate) mod body;
 pub(crate) mod builder;
 #[cfg(feature = "charset")]
 pub(crate) mod charset;
-pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod connector;
 #[cfg(feature = "cookies")]
@@ -23,7 +22,6 @@ pub(crate) mod cookies;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod hooks;
-pub(crate) mod hop;
 pub(crate) mod multipart;
 pub(crate) mod proxy;
 pub(crate) mod reading;

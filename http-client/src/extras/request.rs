@@ -1,11 +1,11 @@
-//! A request, as data.
+//! A request, as data: what it is set to, and the steps that redirects make of it.
 
 use crate::body::Body;
-use crate::hop::Policy;
 use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
 use crate::timeout::Timeouts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
+use std::rc::Rc;
 use url::Url;
 
 /// A request that is ready to be sent, by [`Client::execute`](crate::Client::execute).
@@ -70,3 +70,37 @@ impl Request {
         })
     }
 }
+
+/// A response that redirected, and was followed. `Debug` shows it without secrets.
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("Hop({} {})", status.as_u16(), redact_url(url))]
+#[non_exhaustive]
+pub struct Hop {
+    /// The URL that was asked for.
+    pub url: Url,
+    /// The status of its response.
+    pub status: StatusCode,
+}
+
+/// A redirect that a client is about to follow. `Debug` shows it without secrets.
+#[derive(Clone, Copy, derive_more::Debug)]
+#[debug(
+    "Redirect({} from {} to {} after {history:?})",
+    status.as_u16(),
+    redact_url(from),
+    redact_url(to)
+)]
+#[non_exhaustive]
+pub struct Redirect<'a> {
+    /// The status of the response that redirects.
+    pub status: StatusCode,
+    /// The URL that was asked for.
+    pub from: &'a Url,
+    /// The URL that it leads to.
+    pub to: &'a Url,
+    /// The responses that redirected before.
+    pub history: &'a [Hop],
+}
+
+/// Says whether a redirect is to be followed.
+pub(crate) type Policy = Rc<dyn Fn(&Redirect<'_>) -> bool>;

@@ -3,10 +3,9 @@
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::hop::Redirect;
 use crate::multipart::Form;
 use crate::proxy::Proxy;
-use crate::request::{Request, Settings};
+use crate::request::{Redirect, Request, Settings};
 use crate::response::Response;
 use crate::target::{self, IntoUrl};
 use crate::timeout::Timeouts;
@@ -216,7 +215,8 @@ impl RequestBuilder {
         self.change(|request| set(request.settings.get_or_insert_with(of_client)))
     }
 
-    /// The request, to be kept or changed by hand.
+    /// The request, to be kept or changed by hand. If it sets anything such as a timeout, all else of that
+    /// sort is as with the client that it was made with, whichever sends it.
     ///
     /// # Errors
     /// The first mistake that was made in building it.

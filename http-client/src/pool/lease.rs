@@ -4,73 +4,65 @@ use super::Pool;
 use super::state::{Grant, Waiter, WaiterState};
 use crate::connection::Connection;
 use crate::proto::CloseReason;
-use std::future::Future;
+use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Instant;
 
-/// Waits for a connection.
-#[must_use = "futures do nothing unless polled"]
-pub(crate) struct Acquire<'a> {
-    pub(super) pool: &'a Rc<Pool>,
-    pub(super) name: &'a str,
-    pub(super) waiting: Option<(usize, Rc<Waiter>)>,
-}
-
-impl Future for Acquire<'_> {
-    type Output = Lease;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
-        let this = &mut *self;
-        let Some((host, waiter)) = &this.waiting else {
-            if let Some(lease) = this.pool.try_acquire(this.name) {
-                return Poll::Ready(lease);
-            }
-            let waiter = Rc::new(Waiter::default());
-            waiter.waker.set(Some(cx.waker().clone()));
-            let mut state = this.pool.state.borrow_mut();
-            let host = state.host(this.name);
+impl Pool {
+    /// A connection to the host of this name, or the permission to open one. Waits its turn.
+    pub(crate) async fn acquire(self: &Rc<Self>, name: &str) -> Lease {
+        if let Some(lease) = self.try_acquire(name) {
+            return lease;
+        }
+        let waiter = Rc::new(Waiter::default());
+        let host = {
+            let mut state = self.state.borrow_mut();
+            let host = state.host(name);
             state.hosts[host].waiters.push_back(waiter.clone());
-            state.note_starved(host, &this.pool.limits);
-            drop(state);
-            this.waiting = Some((host, waiter));
-            return Poll::Pending;
+            state.note_starved(host, &self.limits);
+            host
         };
-        match waiter.state.take() {
+        let queued = Queued { pool: self, host, waiter };
+        poll_fn(|cx| match queued.waiter.state.take() {
             WaiterState::Granted(grant) => {
-                waiter.state.set(WaiterState::Gone);
-                let lease = this.pool.lease(*host, grant);
-                this.waiting = None;
-                Poll::Ready(lease)
+                queued.waiter.state.set(WaiterState::Gone);
+                Poll::Ready(self.lease(host, grant))
             }
             state => {
-                waiter.state.set(state);
-                waiter.waker.set(Some(cx.waker().clone()));
+                queued.waiter.state.set(state);
+                queued.waiter.waker.set(Some(cx.waker().clone()));
                 Poll::Pending
             }
-        }
+        })
+        .await
     }
 }
 
-impl Drop for Acquire<'_> {
+/// A place in the queue of a host.
+struct Queued<'a> {
+    pool: &'a Pool,
+    host: usize,
+    waiter: Rc<Waiter>,
+}
+
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let Some((host, waiter)) = self.waiting.take() else { return };
-        match waiter.state.replace(WaiterState::Gone) {
+        match self.waiter.state.replace(WaiterState::Gone) {
             WaiterState::Waiting => {
                 let mut state = self.pool.state.borrow_mut();
-                let entry = &mut state.hosts[host];
+                let entry = &mut state.hosts[self.host];
                 entry.gone += 1;
                 if entry.gone * 2 > entry.waiters.len() {
                     entry.waiters.retain(|waiter| waiter.is_waiting());
                     entry.gone = 0;
                 }
-                state.forget_if_unused(host);
+                state.forget_if_unused(self.host);
             }
             // Granted, and given up before it was told: the next in the queue gets it.
-            WaiterState::Granted(Some(connection)) => self.pool.release(host, connection),
-            WaiterState::Granted(None) => self.pool.close(host, None),
+            WaiterState::Granted(Some(connection)) => self.pool.release(self.host, connection),
+            WaiterState::Granted(None) => self.pool.close(self.host, None),
             WaiterState::Gone => {}
         }
     }

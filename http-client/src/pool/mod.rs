@@ -20,7 +20,7 @@ mod lease;
 mod state;
 mod sweep;
 
-pub(crate) use lease::{Acquire, Lease};
+pub(crate) use lease::Lease;
 
 use crate::connection::Connection;
 use crate::proto::CloseReason;
@@ -58,12 +58,7 @@ impl Pool {
         Rc::new(Self { limits, state: RefCell::default(), sweeping: Cell::new(false) })
     }
 
-    /// A connection to the host of this name, or the permission to open one. Waits its turn.
-    pub(crate) fn acquire<'a>(self: &'a Rc<Self>, host: &'a str) -> Acquire<'a> {
-        Acquire { pool: self, name: host, waiting: None }
-    }
-
-    /// The same, if it can be had at once and no request waits for it already.
+    /// What [`Pool::acquire`] gives, if it can be had at once and no request waits for it already.
     pub(crate) fn try_acquire(self: &Rc<Self>, host: &str) -> Option<Lease> {
         let mut state = self.state.borrow_mut();
         let host = state.host(host);

@@ -6,7 +6,7 @@
 
 mod date;
 
-use crate::config::CookieStore;
+use crate::request_head::CookieStore;
 use http::HeaderValue;
 use mainspring_suffix::is_public_suffix;
 use std::cell::RefCell;
