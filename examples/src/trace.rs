@@ -44,7 +44,6 @@ pub fn write(path: &Path, runs: &[Trace]) -> Result<(), Failure> {
 }
 
 /// Two observers in the place of one, told in this order.
-#[derive(Debug)]
 pub struct Both<A, B>(pub A, pub B);
 
 impl<A: Observer, B: Observer> Observer for Both<A, B> {
