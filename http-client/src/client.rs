@@ -1,26 +1,24 @@
 //! The client: takes a request through the pool, a connection, an answer, and the next redirect.
 
 use crate::body::Body;
-use crate::config::Config;
 use crate::connection::{Connection, ResponseStart, exchange};
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::hooks::{Hooked, SignalKind};
-use crate::hop::{Hop, Redirect};
 use crate::pool::{Lease, Pool};
 use crate::proto::{CloseReason, ResponseHead};
 use crate::proxy::Proxy;
 use crate::redirect;
-use crate::request::{Request, Settings};
-use crate::request_head;
-use crate::response::{BodyLimits, Response};
+use crate::request::{Hop, Redirect, Request, Settings};
+use crate::request_head::{self, Config};
+use crate::response::Response;
 use crate::retry::RetryPolicy;
 use crate::stats::Stats;
 use crate::target;
 use crate::timeout::{Timeouts, Timer};
 use http::{StatusCode, header};
 use std::borrow::Cow;
-use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,7 +33,8 @@ const REDIRECT_BODY_TIME: Duration = Duration::from_secs(1);
 ///
 /// Cheap to clone: all clones share one pool. It belongs to the thread, and to the runtime, in
 /// which its first request is sent.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Client({})", self.stats())]
 pub struct Client {
     inner: Rc<Inner>,
 }
@@ -77,7 +76,8 @@ impl Client {
                 // Boxed, as it would make every request's future larger by all that it holds.
                 Box::pin(self.run_again(request, policy)).await
             }
-            _ => self.run_once(request).await,
+            // Pinned where it is made: else all of it is moved, wherever it is not inlined.
+            _ => pin!(self.run_once(request)).await,
         }
     }
 
@@ -107,7 +107,7 @@ impl Client {
             let Request { method, url, headers, .. } = &*request;
             let proxy = self.inner.proxy(settings, url);
             timer.tell(SignalKind::RequestStart { method, url, headers, proxy });
-            let sent = self.inner.send(&mut request, settings, &mut timer).await;
+            let sent = pin!(self.inner.send(&mut request, settings, &mut timer)).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);
             let response = &start.head;
@@ -122,12 +122,7 @@ impl Client {
             }
             timer.tell(SignalKind::RequestEnd { response });
             request.body = Body::empty();
-            let limits = BodyLimits {
-                wait: settings.timeouts.read,
-                bytes: settings.max_body_bytes,
-                ratio: settings.decompress.then_some(config.max_ratio),
-            };
-            return Response::new(request, start, lease, timer, limits, history);
+            return Response::new(request, start, lease, timer, settings, history);
         }
     }
 }
@@ -157,7 +152,7 @@ impl Inner {
         };
         loop {
             if lease.is_connected() {
-                timer.tell(SignalKind::ConnectionReuse { address: lease.peer() });
+                timer.tell(SignalKind::ConnectionReuse { address: lease.peer });
             } else {
                 Box::pin(self.open(&mut lease, &request.url, proxy, timeouts, timer)).await?;
             }
@@ -209,7 +204,7 @@ impl Inner {
         timer.open_within(None);
         match opened {
             Ok(connection) => {
-                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer() });
+                timer.tell(SignalKind::ConnectionCreateEnd { address: connection.peer });
                 lease.connect(connection);
                 Ok(())
             }
@@ -257,9 +252,8 @@ async fn finish(start: &ResponseStart, lease: &mut Lease, timer: &mut Timer) {
     let mut left = REDIRECT_BODY_BYTES;
     while !over && lease.body_left().unwrap_or(0) <= left {
         let limit = Some(REDIRECT_BODY_TIME);
-        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, |cx| lease.poll_body(cx)).await else {
-            return;
-        };
+        let more = pin!(poll_fn(|cx| lease.poll_body(cx)));
+        let Ok(Ok(piece)) = timer.within(Phase::Body, limit, more).await else { return };
         left = left.saturating_sub(piece.data.len() as u64);
         over = piece.last || left == 0;
     }
@@ -294,12 +288,6 @@ fn follow(
     Ok(followed)
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.stats())
-    }
-}
-
 /// Takes `100-continue` off a request that was refused for it (417), so that it can be sent without
 /// (RFC 9110 §10.1.1). Says whether it can: a body that was a stream and has been sent is gone, and
 /// another expectation was meant.
@@ -322,10 +310,10 @@ fn without_expectation(request: &mut Request, connection: &mut Connection) -> bo
 /// or nothing was sent (RFC 9110 §9.2.2, RFC 9112 §9.3.1). A body that was a stream is gone.
 fn may_repeat(request: &Request, connection: &Connection, error: &Error) -> bool {
     let died = matches!(error.kind(), ErrorKind::Io { .. } | ErrorKind::NoResponse);
-    let harmless = request.method.is_idempotent() || connection.sent() == 0;
+    let harmless = request.method.is_idempotent() || connection.sent == 0;
     !request.body.is_spent()
         && died
         && connection.is_reused()
-        && connection.received() == 0
+        && connection.received == 0
         && harmless
 }

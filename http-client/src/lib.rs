@@ -16,8 +16,8 @@ mod response;
 
 // A file is named the same way whichever room it is in.
 use extras::{
-    body, config, connect, connector, decode, error, file, hooks, hop, request, request_head,
-    resolve, retry, secret, shared, stats, target, timeout, transport, upgrade, url_text,
+    body, connect, connector, decode, error, hooks, request, request_head, resolve, retry, secret,
+    shared, stats, target, timeout, transport, url_text,
 };
 use extras::{multipart, proxy, redirect};
 
@@ -30,12 +30,11 @@ pub use extras::builder::ClientBuilder;
 pub use extras::cookies::CookieJar;
 pub use extras::request_builder::RequestBuilder;
 pub use hooks::{Hook, Signal, SignalKind};
-pub use hop::{Hop, Redirect};
 pub use http::{self, HeaderMap, Method, StatusCode, Version};
 pub use multipart::Form;
 pub use proto::{CloseReason, ResponseHead, is_secret};
 pub use proxy::Proxy;
-pub use request::Request;
+pub use request::{Hop, Redirect, Request};
 pub use resolve::{Lookup, Resolve};
 pub use response::Response;
 pub use retry::RetryPolicy;
@@ -45,7 +44,7 @@ pub use secret::{HIDDEN, redact, redact_field, redact_url};
 pub use stats::Stats;
 pub use target::{IntoUrl, basic_auth, take_userinfo};
 pub use timeout::Timeouts;
-pub use upgrade::Upgraded;
+pub use transport::Upgraded;
 pub use url::{self, Url};
 #[cfg(feature = "charset")]
 pub use {

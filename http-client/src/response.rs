@@ -1,22 +1,19 @@
 //! A response: its head, and the body as it comes.
 
-use crate::connection::{ResponseStart, Trailers};
+use crate::connection::{Piece, ResponseStart};
 use crate::decode::Decoder;
 use crate::error::{Error, Phase, Result};
 use crate::hooks::SignalKind;
-use crate::hop::Hop;
 use crate::pool::Lease;
-use crate::request::Request;
+use crate::request::{Hop, Request, Settings};
 use crate::secret::{Fields, redact_url};
 use crate::timeout::{Deadline, Timer};
-use crate::upgrade::Upgraded;
+use crate::transport::Upgraded;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
-use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use url::Url;
 
 /// A response whose head has come. Its body is read piece by piece, or whole.
@@ -25,6 +22,13 @@ use url::Url;
 /// dropped before, what has already come of the body is read, up to 64 KiB; if that was not all,
 /// the connection is closed. Bytes are read from the socket only when they are asked for: a reader
 /// that is slow slows the server down.
+#[derive(derive_more::Debug)]
+#[debug(
+    "Response {{ url: {:?}, status: {}, headers: {:?}, .. }}",
+    redact_url(&request.url),
+    self.status(),
+    Fields(self.headers())
+)]
 pub struct Response {
     pub(crate) request: Box<Request>,
     /// What came along with the head is taken out of it when it is read.
@@ -39,17 +43,6 @@ pub struct Response {
     pub(crate) limit: u64,
 }
 
-/// How long a response may be, and how long it may be waited for.
-#[derive(Clone, Copy)]
-pub(crate) struct BodyLimits {
-    /// From one piece of the body to the next.
-    pub(crate) wait: Option<Duration>,
-    /// Bytes of a body that is collected.
-    pub(crate) bytes: u64,
-    /// Decoded bytes for each coded one; `None` where no content coding is taken off.
-    pub(crate) ratio: Option<u64>,
-}
-
 struct Stream {
     lease: Lease,
     timer: Timer,
@@ -58,14 +51,10 @@ struct Stream {
 }
 
 impl Stream {
-    /// Takes a step, unless more has not come for too long.
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: impl FnOnce(&mut Lease, &mut Context<'_>) -> Poll<Result<T>>,
-    ) -> Poll<Result<T>> {
-        let outcome = match step(&mut self.lease, cx) {
-            Poll::Ready(Ok(step)) => self.timer.check_total().map(|()| step),
+    /// The next piece, unless it has not come for too long.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        let outcome = match self.lease.poll_body(cx) {
+            Poll::Ready(Ok(piece)) => self.timer.check_total().map(|()| piece),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Err(ready!(self.timer.poll_elapsed(cx, &mut self.deadline))),
         };
@@ -82,16 +71,17 @@ impl Response {
         start: Box<ResponseStart>,
         lease: Lease,
         timer: Timer,
-        limits: BodyLimits,
+        settings: &Settings,
         history: Vec<Hop>,
     ) -> Result<Self> {
         let head = &start.head;
         let partial = head.status == StatusCode::PARTIAL_CONTENT;
-        let decoder = match limits.ratio.filter(|_| head.facts.content_encoding && !partial) {
-            Some(ratio) => Decoder::new(head.values("content-encoding"), limits.bytes, ratio)
+        let limit = settings.max_body_bytes;
+        let decoder = match settings.decompress && head.facts.content_encoding && !partial {
+            true => Decoder::new(head.values("content-encoding"), limit, settings.max_ratio)
                 .map_err(|error| error.for_request(&request.method, &request.url))?
                 .map(Box::new),
-            None => None,
+            false => None,
         };
         let first = &start.first;
         let stream = if first.last && !lease.is_tunnel() {
@@ -101,18 +91,10 @@ impl Response {
             timer.tell(SignalKind::ResponseEnd);
             None
         } else {
-            let deadline = Deadline::new(Phase::Body, limits.wait);
+            let deadline = Deadline::new(Phase::Body, settings.timeouts.read);
             Some(Box::new(Stream { lease, timer, deadline }))
         };
-        Ok(Self {
-            request,
-            start,
-            history,
-            stream,
-            decoder,
-            unread: Bytes::new(),
-            limit: limits.bytes,
-        })
+        Ok(Self { request, start, history, stream, decoder, unread: Bytes::new(), limit })
     }
 
     /// The status code.
@@ -227,11 +209,14 @@ impl Response {
             return Poll::Ready(Ok(Some(first)));
         }
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(match ready!(stream.poll(cx, |lease, cx| lease.poll_body(cx))) {
+        Poll::Ready(match ready!(stream.poll_piece(cx)) {
             Ok(piece) => {
                 stream.timer.tell(SignalKind::ResponseChunkReceived { bytes: piece.data.len() });
                 if piece.last {
-                    self.end(piece.trailers);
+                    stream.timer.tell(SignalKind::ResponseEnd);
+                    self.start.first.trailers = piece.trailers;
+                    // Gives the connection back.
+                    self.stream = None;
                 }
                 Ok(Some(piece.data))
             }
@@ -265,7 +250,7 @@ impl Response {
             let error = Error::invalid_request(reason);
             return Err(error.for_request(&self.request.method, &self.request.url));
         };
-        Ok(Upgraded::new(transport, first))
+        Ok(Upgraded { transport, first })
     }
 
     fn is_tunnel(&self) -> bool {
@@ -290,14 +275,6 @@ impl Response {
         came && self.decoder.is_none() && self.unread.is_empty()
     }
 
-    fn end(&mut self, trailers: Trailers) {
-        self.start.first.trailers = trailers;
-        // Gives the connection back.
-        if let Some(stream) = self.stream.take() {
-            stream.timer.tell(SignalKind::ResponseEnd);
-        }
-    }
-
     #[cold]
     pub(crate) fn fail(&mut self, error: Error) -> Error {
         let stream = self.stream.take();
@@ -313,15 +290,5 @@ impl Response {
         self.start.first.data = Bytes::new();
         self.decoder = None;
         error
-    }
-}
-
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Response")
-            .field("url", &redact_url(&self.request.url))
-            .field("status", &self.status())
-            .field("headers", &Fields(self.headers()))
-            .finish_non_exhaustive()
     }
 }

@@ -293,7 +293,10 @@ fn an_unread_response_is_drained_if_it_is_there_and_short() {
         drop(client.get(server.url("/hang")).send().await.unwrap());
         assert_eq!(closed(&client), [(CloseReason::ResponseUnread, 2)]);
         assert_eq!((client.stats().open, client.stats().in_flight), (0, 0));
-        assert_eq!((server.wait_closed(), server.wait_closed()), (1, 2));
+        // Which of the two the server finds closed first is its own affair.
+        let mut closed = [server.wait_closed(), server.wait_closed()];
+        closed.sort_unstable();
+        assert_eq!(closed, [1, 2]);
     });
 }
 

@@ -4,7 +4,7 @@
 use crate::peer::{self, Reading};
 use mainspring_http::HeaderMap;
 use mainspring_http::proto::{
-    ChunkEvent, ChunkedDecoder, CloseReason, Event, Limits, MAX_HEADER_COUNT, ProtocolError,
+    ChunkedDecoder, CloseReason, Event, Limits, MAX_HEADER_COUNT, ProtocolError,
     RequestKind, ResponseDecoder,
 };
 use std::mem::{Discriminant, discriminant};
@@ -150,9 +150,10 @@ fn unchunk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Unchunked {
             piece = &piece[taken..];
             at += taken;
             match event {
-                ChunkEvent::NeedMore => break,
-                ChunkEvent::Data(data) => body.extend_from_slice(data),
-                ChunkEvent::End(_) => return (body, Some(at), None),
+                Event::NeedMore => break,
+                Event::Data(data) => body.extend_from_slice(data),
+                Event::End(_) => return (body, Some(at), None),
+                Event::Interim(_) | Event::Head(_) => unreachable!("a body has no head"),
             }
         }
     }

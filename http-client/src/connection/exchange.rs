@@ -58,7 +58,7 @@ pub(crate) fn exchange(
                 }
                 Poll::Ready(Ok(Sent::Held)) => next = Stage::AwaitContinue,
                 Poll::Ready(Ok(Sent::All)) => {
-                    timer.tell(SignalKind::RequestHeadersSent { bytes: connection.sent() });
+                    timer.tell(SignalKind::RequestHeadersSent { bytes: connection.sent });
                     next = Stage::Reply;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

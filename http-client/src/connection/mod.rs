@@ -13,7 +13,7 @@ mod sending;
 
 pub(crate) use buffer::take_write_buffer;
 pub(crate) use exchange::exchange;
-pub(crate) use response_start::{ResponseStart, Sent, Trailers};
+pub(crate) use response_start::{Piece, ResponseStart, Sent};
 
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Phase, Progress, Result};
@@ -24,9 +24,8 @@ use crate::transport::Transport;
 use buffer::ReadBuffer;
 use bytes::Bytes;
 use futures_io::AsyncRead;
-use http::HeaderMap;
 use outgoing::Outgoing;
-use response_start::{Piece, Reply};
+use response_start::Reply;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -44,8 +43,8 @@ const DRAIN_BYTES: usize = 64 * 1024;
 pub(crate) struct Connection {
     transport: Transport,
     /// Bytes of this exchange, out and in.
-    sent: u64,
-    received: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
     /// Exchanges begun.
     served: u32,
     nodelay: bool,
@@ -59,7 +58,7 @@ pub(crate) struct Connection {
     /// How long the server said it keeps an idle connection.
     pub(crate) keep_alive: Option<Duration>,
     surplus: Bytes,
-    peer: Option<SocketAddr>,
+    pub(crate) peer: Option<SocketAddr>,
     /// A violation found behind bytes that were still good: told after them.
     late_error: Option<Error>,
 }
@@ -85,21 +84,9 @@ impl Connection {
         })
     }
 
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
     /// Whether the exchange on it is not its first.
     pub(crate) fn is_reused(&self) -> bool {
         self.served > 1
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
     }
 
     /// Says of an error where it happened.
@@ -204,60 +191,49 @@ impl Connection {
 
     /// Decodes what stands in the buffer. One long run of body bytes is not copied.
     fn decode_body(&mut self, buffer: ReadBuffer, at: usize, end: usize) -> Result<Piece> {
-        match self.decoder.decode(buffer.bytes(at..end))? {
-            (taken, Event::Data(data)) if at + taken == end => {
-                let length = data.len();
-                let data = buffer.into_bytes(end - length..end);
-                Ok(Piece { data, last: self.decoder.is_done(), trailers: None })
-            }
-            (taken, Event::Data(data)) => {
-                let mut collected = Vec::with_capacity(end - at);
-                collected.extend_from_slice(data);
-                let rest = self.decode_with(&buffer, at + taken, end, &mut |data| {
-                    collected.extend_from_slice(data);
-                });
-                let data = collected.into();
-                Ok(match rest {
-                    Ok(Some(trailers)) => Piece { data, last: true, trailers },
-                    Ok(None) => Piece { data, last: false, trailers: None },
-                    Err(error) => {
-                        self.late_error = Some(error);
-                        Piece { data, last: false, trailers: None }
-                    }
-                })
-            }
-            (taken, Event::End(trailers)) => {
-                self.keep_surplus(buffer.bytes(at + taken..end));
-                Ok(Piece { data: Bytes::new(), last: true, trailers: boxed(trailers) })
-            }
-            _ => Ok(Piece::default()),
+        let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
+        let Event::Data(data) = event else {
+            return Ok(self.end_of(event, &buffer, at + taken, end));
+        };
+        if at + taken == end {
+            let length = data.len();
+            let data = buffer.into_bytes(end - length..end);
+            return Ok(Piece { data, last: self.decoder.is_done(), trailers: None });
         }
+        let mut collected = Vec::with_capacity(end - at);
+        collected.extend_from_slice(data);
+        let collect = &mut |data: &[u8]| collected.extend_from_slice(data);
+        let rest = self.decode_with(&buffer, at + taken, end, collect);
+        // What came before the error is given out before it is told.
+        let rest = rest.map_err(|error| self.late_error = Some(error)).unwrap_or_default();
+        Ok(Piece { data: collected.into(), ..rest })
     }
 
+    /// Shows each run of body bytes in the buffer to `sink`. The piece that is given has none.
     fn decode_with(
         &mut self,
         buffer: &ReadBuffer,
         mut at: usize,
         end: usize,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Option<Trailers>> {
+    ) -> Result<Piece> {
         loop {
             let (taken, event) = self.decoder.decode(buffer.bytes(at..end))?;
             at += taken;
-            match event {
-                Event::Data(data) => {
-                    sink(data);
-                    if at == end && !self.decoder.is_done() {
-                        return Ok(None);
-                    }
-                }
-                Event::End(trailers) => {
-                    self.keep_surplus(buffer.bytes(at..end));
-                    return Ok(Some(boxed(trailers)));
-                }
-                _ => return Ok(None),
+            let Event::Data(data) = event else { return Ok(self.end_of(event, buffer, at, end)) };
+            sink(data);
+            if at == end && !self.decoder.is_done() {
+                return Ok(Piece::default());
             }
         }
+    }
+
+    /// What an event is that brings no bytes of the body. What is left of the buffer belongs to no body.
+    fn end_of(&mut self, event: Event<'_>, buffer: &ReadBuffer, at: usize, end: usize) -> Piece {
+        let Event::End(trailers) = event else { return Piece::default() };
+        self.keep_surplus(buffer.bytes(at..end));
+        let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
+        Piece { data: Bytes::new(), last: true, trailers }
     }
 
     /// Bytes after the end. Over a tunnel they are the first of the other protocol; else they belong to
@@ -368,8 +344,4 @@ impl Connection {
         self.transport.set_nodelay();
         self.is_tunnel().then_some((self.transport, self.surplus))
     }
-}
-
-fn boxed(trailers: HeaderMap) -> Trailers {
-    (!trailers.is_empty()).then(|| Box::new(trailers))
 }

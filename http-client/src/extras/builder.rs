@@ -1,17 +1,16 @@
 //! Everything about a client that can be set, with its default.
 
 use crate::client::Client;
-use crate::config::{Config, Credentials, Defaults};
 use crate::connector::Connector;
 use crate::decode;
 use crate::error::Result;
 use crate::hooks::{Hook, Hooked};
-use crate::hop::Redirect;
 use crate::pool::{Pool, PoolLimits};
 use crate::proto::Limits;
 use crate::proxy::{Proxies, Proxy};
 use crate::redirect;
-use crate::request::Settings;
+use crate::request::{Redirect, Settings};
+use crate::request_head::{Config, Credentials, Defaults};
 use crate::resolve::Resolve;
 use crate::retry::RetryPolicy;
 use crate::target;
@@ -54,13 +53,13 @@ impl Default for ClientBuilder {
             proxy: None,
             decompress: true,
             max_body_bytes: 64 * 1024 * 1024,
+            max_ratio: 10_000,
         };
         let config = Config {
             limits: Limits::default(),
             settings,
             defaults: Defaults::new(fields),
             credentials: Credentials::default(),
-            max_ratio: 10_000,
             retry: None,
             hook: None,
             cookies: None,
@@ -128,7 +127,7 @@ setters! {
     /// Decoded bytes that are let pass for each coded one, beyond as many as are collected
     /// ([`max_body_bytes`](Self::max_body_bytes)). More is [`ErrorKind::BodyTooLarge`](crate::ErrorKind).
     /// Default 10,000: repetitive text is packed that tightly, a bomb more so.
-    max_decompression_ratio: u64 => config.max_ratio;
+    max_decompression_ratio: u64 => config.settings.max_ratio;
     /// How long each phase of a request may take.
     timeouts: Timeouts => config.settings.timeouts;
     /// How long a request may take as a whole, without its wait in the pool. Default: for ever.
@@ -358,8 +357,8 @@ mod tests {
     #[test]
     fn the_table_of_the_readme_tells_the_defaults() {
         let ClientBuilder { pool, config, connector } = ClientBuilder::default();
-        let Config { limits, settings, max_ratio, retry, .. } = config;
-        let Settings { timeouts, redirects, max_body_bytes, .. } = settings;
+        let Config { limits, settings, retry, .. } = config;
+        let Settings { timeouts, redirects, max_body_bytes, max_ratio, .. } = settings;
         let dns_cache = connector.resolver.keep;
         let rows = [
             ("Timeouts::pool", time(timeouts.pool)),

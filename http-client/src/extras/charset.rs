@@ -9,13 +9,16 @@ pub(crate) mod prescan;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use prescan::find;
+use memchr::memmem::find;
 use std::borrow::Cow;
 use url::{ParseError, Url};
 
 /// The bytes at the beginning of a text that its encoding is decided by, 64 KiB: what comes behind
 /// them changes nothing any more, so that a reader need not keep more.
 pub const ENCODING_BYTES: usize = 64 * 1024;
+
+/// The first byte of the sequences that change the letters of ISO-2022-JP.
+const ESCAPE: u8 = 0x1b;
 
 /// The encoding of a text that begins with `start` and came with this `Content-Type`.
 ///
@@ -80,12 +83,32 @@ pub fn xml_encoding(start: &[u8], charset: Option<&'static Encoding>) -> Option<
 /// What is no text of its encoding becomes U+FFFD.
 #[must_use]
 pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
-    decode_bytes(body, content_type.map(str::as_bytes))
+    to_text(body.to_vec(), content_type.unwrap_or_default().as_bytes())
 }
 
-pub(crate) fn decode_bytes(body: &[u8], content_type: Option<&[u8]>) -> String {
-    let (text, ..) = text_encoding(body, content_type).decode(body);
-    text.into_owned()
+pub(crate) fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
+    let body = match String::from_utf8(body) {
+        Ok(text) if is_utf8(&text, content_type) => return text,
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    };
+    text_encoding(&body, Some(content_type)).decode(&body).0.into_owned()
+}
+
+/// Whether a quick look is enough to know that a text which can be read as UTF-8 is in it, or is the same
+/// in the encoding that [`text_encoding`] would find.
+fn is_utf8(text: &str, content_type: &[u8]) -> bool {
+    // A byte order mark is to be taken off; zeros are those of UTF-16.
+    if matches!(text.as_bytes(), [0xef, 0xbb, 0xbf, ..] | [0, ..] | [_, 0, ..]) {
+        return false;
+    }
+    // Plain text says nothing of itself.
+    let is_plain = content_type == b"text/plain";
+    if !is_plain && let Some(at) = content_type.iter().position(|byte| *byte == b'=') {
+        // Any other parameter is for `text_encoding` to judge.
+        return content_type[at + 1..].eq_ignore_ascii_case(b"utf-8");
+    }
+    (is_plain || text.is_ascii()) && memchr::memchr(ESCAPE, text.as_bytes()).is_none()
 }
 
 /// The URL that a link leads to on a page at `base` in this encoding: its query is written in that
@@ -157,7 +180,7 @@ fn detect(start: &[u8]) -> &'static Encoding {
     // Most text can be told in one quick look. An escape may begin ISO-2022-JP.
     let rest = &start[Encoding::utf8_valid_up_to(start)..];
     let is_cut = || std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
-    if (rest.is_empty() || is_cut()) && memchr::memchr(0x1b, start).is_none() {
+    if (rest.is_empty() || is_cut()) && memchr::memchr(ESCAPE, start).is_none() {
         return UTF_8;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

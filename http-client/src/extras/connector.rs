@@ -60,7 +60,7 @@ impl Connector {
                     false => [].into(),
                 };
                 let opening = pin!(proxy.tunnel(transport, url, &known));
-                let opened = timer.within_future(Phase::Connect, None, opening).await;
+                let opened = timer.within(Phase::Connect, None, opening).await;
                 transport = opened.and_then(|opened| opened).map_err(blame)?;
             }
             None => {}
@@ -85,7 +85,7 @@ impl Connector {
         timer.tell(SignalKind::DnsCacheMiss);
         timer.tell(SignalKind::DnsResolveHostStart);
         let lookup = pin!(self.resolver.lookup(host));
-        let found = timer.within_future(Phase::Resolve, timeouts.resolve, lookup).await?;
+        let found = timer.within(Phase::Resolve, timeouts.resolve, lookup).await?;
         timer.tell(SignalKind::DnsResolveHostEnd);
         found.map_err(|error| Error::new(ErrorKind::Resolve(error)))
     }
@@ -100,13 +100,13 @@ impl Connector {
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
             let connecting = pin!(mainspring::net::UnixStream::connect(path));
-            let stream = timer.within_future(Phase::Connect, None, connecting).await?;
+            let stream = timer.within(Phase::Connect, None, connecting).await?;
             let stream = stream.map_err(|error| Error::io(Phase::Connect, error))?;
             return Ok((Box::new(stream), None));
         }
         let addresses = self.lookup(host, timeouts, timer).await?;
         let connecting = pin!(connect::connect(&addresses, port));
-        let (stream, address) = timer.within_future(Phase::Connect, None, connecting).await??;
+        let (stream, address) = timer.within(Phase::Connect, None, connecting).await??;
         Ok((Box::new(stream), Some(address)))
     }
 }

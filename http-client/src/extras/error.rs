@@ -13,53 +13,50 @@ use url::Url;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Where in the life of a request something happened. Each has its own timeout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, derive_more::Display)]
 #[non_exhaustive]
 pub enum Phase {
     /// Waiting for a connection, because as many as allowed are in use.
+    #[display("waiting for a free connection")]
     Pool,
     /// Looking up the addresses of the host.
+    #[display("resolving the host")]
     Resolve,
     /// Connecting to one of them.
+    #[display("connecting")]
     Connect,
     /// The TLS handshake.
+    #[display("the TLS handshake")]
     Tls,
     /// Sending the request.
+    #[display("sending the request")]
     Write,
     /// Waiting for the response head.
+    #[display("waiting for the response head")]
     Head,
     /// Waiting for more of the response body.
+    #[display("reading the response body")]
     Body,
     /// All of the above but the first.
+    #[display("the whole request")]
     Total,
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pool => "waiting for a free connection",
-            Self::Resolve => "resolving the host",
-            Self::Connect => "connecting",
-            Self::Tls => "the TLS handshake",
-            Self::Write => "sending the request",
-            Self::Head => "waiting for the response head",
-            Self::Body => "reading the response body",
-            Self::Total => "the whole request",
-        })
-    }
-}
-
 /// What went wrong.
-#[derive(Debug)]
+#[derive(Debug, derive_more::Display)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The URL cannot be parsed, or has no host.
+    #[display("invalid URL: {}", short(_0))]
     InvalidUrl(String),
     /// A scheme other than `http` and, with TLS, `https`.
+    #[display("unsupported URL scheme \"{}\"", short(_0))]
     UnsupportedScheme(String),
     /// The request cannot be built: a header, a body or an option is at fault.
+    #[display("invalid request: {}", short(_0))]
     InvalidRequest(String),
     /// A phase took longer than its timeout.
+    #[display("timed out after {after:?}: {phase}")]
     Timeout {
         /// Which one.
         phase: Phase,
@@ -67,16 +64,21 @@ pub enum ErrorKind {
         after: Duration,
     },
     /// The host has no address, or the resolver failed.
+    #[display("cannot resolve the host: {}", short(_0))]
     Resolve(io::Error),
     /// No address of the host accepted a connection; each with its reason, in the order in which
     /// they failed.
+    #[display("cannot connect: {}", attempts(_0))]
     Connect(Vec<(SocketAddr, io::Error)>),
     /// Trouble with a certificate or the handshake, or after it an alert, a broken record or an end
     /// that was not declared.
+    #[display("TLS: {}", short(_0))]
     Tls(String),
     /// A proxy refused to open a tunnel. [`Error::proxy`] tells which.
+    #[display("the proxy: {}", short(_0))]
     Proxy(String),
     /// The socket failed.
+    #[display("{phase} failed: {}", short(source))]
     Io {
         /// While doing what.
         phase: Phase,
@@ -84,15 +86,19 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// The peer closed the connection without a byte of an answer.
+    #[display("the peer closed the connection without an answer")]
     NoResponse,
     /// The peer broke the protocol, or a limit on the response.
+    #[display("bad response: {_0}")]
     Protocol(ProtocolError),
     /// More redirects than allowed.
+    #[display("more than {limit} redirects")]
     TooManyRedirects {
         /// The limit that was passed.
         limit: usize,
     },
     /// A redirect that cannot be followed: its target, and why not.
+    #[display("cannot follow the redirect to \"{}\": {reason}", short(location))]
     Redirect {
         /// The `Location` that was given.
         location: String,
@@ -100,17 +106,22 @@ pub enum ErrorKind {
         reason: &'static str,
     },
     /// A body longer than the client is willing to collect.
+    #[display("the body is longer than {limit} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
     },
     /// The content coding of the body could not be undone.
+    #[display("cannot decode the body: {}", short(_0))]
     Decode(String),
     /// The body is not the JSON that was asked for.
+    #[display("not the expected JSON: {}", short(_0))]
     Json(String),
     /// The source of the request body failed.
+    #[display("the source of the body failed: {}", short(_0))]
     RequestBody(io::Error),
     /// A status of 400 or more, where that was to be an error.
+    #[display("the response is {_0}")]
     Status(StatusCode),
 }
 
@@ -123,6 +134,8 @@ const PROXY_BYTES: usize = 256;
 ///
 /// Its text is complete by itself: it includes the text of its cause. It holds no secret, as
 /// [`redact`](crate::redact) finds them, nothing that steers a terminal, and is below 2 KiB.
+#[derive(derive_more::Debug)]
+#[debug("Error({self})")]
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -151,26 +164,23 @@ pub(crate) struct Progress {
     pub(crate) received: u64,
 }
 
-// What makes or changes an error is cold, so that the code that calls it lies apart from the way of a
-// request that succeeds: that way is longer than what the processor keeps of instructions.
+// What makes an error is cold, so that the code that calls it lies apart from the way of a request that
+// succeeds: that way is longer than what the processor keeps of instructions.
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner { kind, known: Known::default() }))
     }
 
-    #[cold]
     pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest(reason.into()))
     }
 
-    #[cold]
     pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
         Self::new(ErrorKind::Timeout { phase, after })
     }
 
     /// What a socket, or TLS over one, failed with.
-    #[cold]
     pub(crate) fn io(phase: Phase, source: io::Error) -> Self {
         let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>());
         let Some(TlsFailure(reason)) = tls else {
@@ -182,14 +192,12 @@ impl Error {
     }
 
     /// Says that it happened with this proxy, unless that is known already.
-    #[cold]
     pub(crate) fn with_proxy(mut self, proxy: &dyn fmt::Display) -> Self {
         self.0.known.proxy.get_or_insert_with(|| for_person(&proxy.to_string(), PROXY_BYTES));
         self
     }
 
     /// Says which request this is about, unless that is known already.
-    #[cold]
     pub(crate) fn for_request(mut self, method: &http::Method, url: &Url) -> Self {
         self.0.known.request.get_or_insert_with(|| {
             let method = for_person(method.as_str(), 32);
@@ -199,14 +207,12 @@ impl Error {
     }
 
     /// Says over which connection this happened, unless that is known already.
-    #[cold]
     pub(crate) fn on_connection(mut self, progress: Progress) -> Self {
         self.0.known.progress.get_or_insert(progress);
         self
     }
 
     /// Says which status the response had.
-    #[cold]
     pub(crate) fn of_response(mut self, status: StatusCode) -> Self {
         self.0.known.status = Some(status);
         self
@@ -278,63 +284,25 @@ impl Error {
 }
 
 /// What TLS failed with, as the source of an `io::Error`.
-#[derive(Debug)]
+#[derive(Debug, derive_more::Display)]
 pub(crate) struct TlsFailure(pub(crate) String);
-
-impl fmt::Display for TlsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl std::error::Error for TlsFailure {}
 
 impl From<ProtocolError> for Error {
-    #[cold]
     fn from(error: ProtocolError) -> Self {
         Self::new(ErrorKind::Protocol(error))
     }
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.describe(&mut text)?;
-        f.write_str(&for_person(&text, REASON_BYTES))
-    }
+/// A cause, as an error's text repeats it.
+fn short(cause: &impl fmt::Display) -> String {
+    for_person(&cause.to_string(), REASON_BYTES)
 }
 
-impl ErrorKind {
-    fn describe(&self, f: &mut impl fmt::Write) -> fmt::Result {
-        match self {
-            Self::InvalidUrl(reason) => write!(f, "invalid URL: {reason}"),
-            Self::UnsupportedScheme(scheme) => write!(f, "unsupported URL scheme \"{scheme}\""),
-            Self::InvalidRequest(reason) => write!(f, "invalid request: {reason}"),
-            Self::Timeout { phase, after } => write!(f, "timed out after {after:?}: {phase}"),
-            Self::Resolve(source) => write!(f, "cannot resolve the host: {source}"),
-            Self::Connect(attempts) => {
-                f.write_str("cannot connect")?;
-                for (index, (address, source)) in attempts.iter().enumerate() {
-                    write!(f, "{} {address}: {source}", if index == 0 { ":" } else { ";" })?;
-                }
-                Ok(())
-            }
-            Self::Tls(reason) => write!(f, "TLS: {reason}"),
-            Self::Proxy(reason) => write!(f, "the proxy: {reason}"),
-            Self::Io { phase, source } => write!(f, "{phase} failed: {source}"),
-            Self::NoResponse => f.write_str("the peer closed the connection without an answer"),
-            Self::Protocol(source) => write!(f, "bad response: {source}"),
-            Self::TooManyRedirects { limit } => write!(f, "more than {limit} redirects"),
-            Self::Redirect { location, reason } => {
-                write!(f, "cannot follow the redirect to \"{location}\": {reason}")
-            }
-            Self::BodyTooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
-            Self::Decode(reason) => write!(f, "cannot decode the body: {reason}"),
-            Self::Json(reason) => write!(f, "not the expected JSON: {reason}"),
-            Self::Status(status) => write!(f, "the response is {status}"),
-            Self::RequestBody(source) => write!(f, "the source of the body failed: {source}"),
-        }
-    }
+fn attempts(failed: &[(SocketAddr, io::Error)]) -> String {
+    let told = failed.iter().map(|(address, source)| format!("{address}: {source}"));
+    short(&told.collect::<Vec<_>>().join("; "))
 }
 
 impl fmt::Display for Error {
@@ -345,7 +313,7 @@ impl fmt::Display for Error {
         }
         match (&known.proxy, kind) {
             (Some(proxy), ErrorKind::Proxy(reason)) => {
-                write!(f, "the proxy {proxy}: {}", for_person(reason, REASON_BYTES))?;
+                write!(f, "the proxy {proxy}: {}", short(reason))?;
             }
             (Some(proxy), kind) => write!(f, "the proxy {proxy}: {kind}")?,
             (None, kind) => write!(f, "{kind}")?,
@@ -356,12 +324,6 @@ impl fmt::Display for Error {
         let address = address.map_or(String::new(), |address| format!("{address}, "));
         let which = if reused { "reused" } else { "fresh" };
         write!(f, " ({address}{which} connection, {sent} bytes sent, {received} received)")
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({self})")
     }
 }
 

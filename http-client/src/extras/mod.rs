@@ -4,27 +4,24 @@
 //! |-------------------------------|-----------------------------|-----------------------------|
 //! | `request`, `request_builder`  | `connector`: all of it      | `reading`: in which form    |
 //! | `target`, `url_text`: its URL | `proxy`                     | `decode`: content codings   |
-//! | `body`, `file`, `multipart`   | `resolve`                   | `charset`: text             |
+//! | `body`, `multipart`           | `resolve`                   | `charset`: text             |
 //! | `request_head`: what is added | `connect`: which address    | `redirect`, `retry`         |
-//! | `cookies`                     | `transport`, `tls`          | `upgrade`: another protocol |
+//! | `cookies`                     | `transport`, `tls`          | `shared`: what many wait for |
 //!
-//! `builder` and `config` hold what was set; `error`, `timeout`, `hooks` and `stats` go along with
-//! every request; `secret` decides what no text may show; `shared` is a value that many wait for.
+//! `builder` holds what was set; `error`, `timeout`, `hooks` and `stats` go along with
+//! every request; `secret` decides what no text may show.
 
 pub(crate) mod body;
 pub(crate) mod builder;
 #[cfg(feature = "charset")]
 pub(crate) mod charset;
-pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod connector;
 #[cfg(feature = "cookies")]
 pub(crate) mod cookies;
 pub(crate) mod decode;
 pub(crate) mod error;
-pub(crate) mod file;
 pub(crate) mod hooks;
-pub(crate) mod hop;
 pub(crate) mod multipart;
 pub(crate) mod proxy;
 pub(crate) mod reading;
@@ -44,5 +41,4 @@ pub(crate) mod timeout;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
-pub(crate) mod upgrade;
 pub(crate) mod url_text;

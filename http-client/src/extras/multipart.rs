@@ -72,26 +72,18 @@ impl Form {
 
     fn with_boundary(self, boundary: &str) -> Result<Body> {
         let mut bodies = Vec::new();
-        let mut length = Some(0_u64);
-        let mut all_bytes = true;
-        let mut add = |body: Body| {
-            length = match (length, body.length()) {
-                (Some(sum), BodyLength::Known(more)) => sum.checked_add(more),
-                (sum, BodyLength::Empty) => sum,
-                _ => None,
-            };
-            all_bytes &= body.try_clone().is_some();
-            bodies.push(body);
-        };
         for part in self.parts {
-            add(part.head(boundary)?.into());
-            add(part.body);
-            add("\r\n".into());
+            bodies.extend([part.head(boundary)?.into(), part.body, "\r\n".into()]);
         }
-        add(format!("--{boundary}--\r\n").into());
-        if all_bytes {
-            return Ok(Body::joined(bodies));
+        bodies.push(format!("--{boundary}--\r\n").into());
+        if let Some(bytes) = bodies.iter().map(Body::bytes).collect::<Option<Vec<_>>>() {
+            return Ok(bytes.concat().into());
         }
+        let length = bodies.iter().try_fold(0_u64, |sum, body| match body.length() {
+            BodyLength::Known(more) => sum.checked_add(more),
+            BodyLength::Empty => Some(sum),
+            BodyLength::Unknown => None,
+        });
         let pieces =
             stream::iter(bodies).flat_map(|mut body| stream::poll_fn(move |cx| body.poll_next(cx)));
         Ok(match length {

@@ -75,20 +75,9 @@ impl Response {
     pub async fn text(mut self) -> Result<String> {
         let bytes = self.read_body().await?;
         #[cfg(feature = "charset")]
-        {
-            let content_type = self.start.head.content_type();
-            // What comes with any other parameter is for the decoder to judge.
-            let parameter = content_type.iter().position(|byte| *byte == b'=');
-            let is_said =
-                parameter.is_some_and(|at| !content_type[at + 1..].eq_ignore_ascii_case(b"utf-8"));
-            if is_said || !is_plain(&bytes) {
-                return Ok(charset::decode_bytes(&bytes, Some(content_type)));
-            }
-        }
-        Ok(match String::from_utf8(bytes.into()) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        })
+        return Ok(charset::to_text(bytes.into(), self.start.head.content_type()));
+        #[cfg(not(feature = "charset"))]
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
     }
 
     /// The rest of the body, read as JSON.
@@ -178,15 +167,4 @@ impl AsyncRead for Response {
         self.consume(count);
         Poll::Ready(Ok(count))
     }
-}
-
-/// Whether a text is the same in every encoding that can be found by looking at it: letters of ASCII,
-/// no escape, which might change what they mean, and not the beginning of UTF-16.
-#[cfg(feature = "charset")]
-fn is_plain(text: &[u8]) -> bool {
-    const ESCAPE: u8 = 0x1b;
-    // Without a branch for each byte, so that many are looked at in one step.
-    let look = |(all, nearest): (u8, u8), byte: &u8| (all | byte, nearest.min(byte ^ ESCAPE));
-    let (all, nearest) = text.iter().fold((0, u8::MAX), look);
-    all < 0x80 && nearest > 0 && !text.iter().take(2).any(|byte| *byte == 0)
 }

@@ -1,17 +1,22 @@
-//! A request, as data.
+//! A request, as data: what it is set to, and the steps that redirects make of it.
 
 use crate::body::Body;
-use crate::hop::Policy;
 use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
 use crate::timeout::Timeouts;
-use http::{HeaderMap, Method};
-use std::fmt;
+use http::{HeaderMap, Method, StatusCode};
+use std::rc::Rc;
 use url::Url;
 
 /// A request that is ready to be sent, by [`Client::execute`](crate::Client::execute).
 // Laid out as it stands here: what has to be looked at once the answer has come, to let go of the
 // request, is in few cache lines. By then they have to be waited for.
+#[derive(derive_more::Debug)]
+#[debug(
+    "Request {{ method: {method}, url: {:?}, headers: {:?}, body: {body:?}, .. }}",
+    redact_url(url),
+    Fields(headers)
+)]
 #[repr(C)]
 pub struct Request {
     /// The header fields, on top of the client's default ones. A redirect to another origin takes
@@ -39,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) proxy: Option<Option<Proxy>>,
     pub(crate) decompress: bool,
     pub(crate) max_body_bytes: u64,
+    /// Decoded bytes for each coded one.
+    pub(crate) max_ratio: u64,
 }
 
 impl Request {
@@ -64,14 +71,36 @@ impl Request {
     }
 }
 
-/// Without secrets.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("url", &redact_url(&self.url))
-            .field("headers", &Fields(&self.headers))
-            .field("body", &self.body)
-            .finish_non_exhaustive()
-    }
+/// A response that redirected, and was followed. `Debug` shows it without secrets.
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("Hop({} {})", status.as_u16(), redact_url(url))]
+#[non_exhaustive]
+pub struct Hop {
+    /// The URL that was asked for.
+    pub url: Url,
+    /// The status of its response.
+    pub status: StatusCode,
 }
+
+/// A redirect that a client is about to follow. `Debug` shows it without secrets.
+#[derive(Clone, Copy, derive_more::Debug)]
+#[debug(
+    "Redirect({} from {} to {} after {history:?})",
+    status.as_u16(),
+    redact_url(from),
+    redact_url(to)
+)]
+#[non_exhaustive]
+pub struct Redirect<'a> {
+    /// The status of the response that redirects.
+    pub status: StatusCode,
+    /// The URL that was asked for.
+    pub from: &'a Url,
+    /// The URL that it leads to.
+    pub to: &'a Url,
+    /// The responses that redirected before.
+    pub history: &'a [Hop],
+}
+
+/// Says whether a redirect is to be followed.
+pub(crate) type Policy = Rc<dyn Fn(&Redirect<'_>) -> bool>;

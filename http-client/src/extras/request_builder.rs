@@ -3,10 +3,9 @@
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::hop::Redirect;
 use crate::multipart::Form;
 use crate::proxy::Proxy;
-use crate::request::{Request, Settings};
+use crate::request::{Redirect, Request, Settings};
 use crate::response::Response;
 use crate::target::{self, IntoUrl};
 use crate::timeout::Timeouts;
@@ -85,11 +84,7 @@ impl RequestBuilder {
     }
 
     /// Adds a header field. Several of one name are sent in the order in which they were added.
-    pub fn header<N, V>(self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        V: TryInto<HeaderValue>,
-    {
+    pub fn header(self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.try_change(|request| {
             let invalid = |what| Err(Error::invalid_request(format!("invalid header {what}")));
             let Ok(name) = name.try_into() else { return invalid("name".to_owned()) };
@@ -110,11 +105,10 @@ impl RequestBuilder {
     }
 
     /// Adds `name=value` pairs to the query of the URL.
-    pub fn query<N, V>(self, pairs: impl IntoIterator<Item = (N, V)>) -> Self
-    where
-        N: AsRef<str>,
-        V: AsRef<str>,
-    {
+    pub fn query(
+        self,
+        pairs: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Self {
         self.change(|request| {
             let mut pairs = pairs.into_iter().peekable();
             // Without any, not even a question mark is added.
@@ -125,11 +119,7 @@ impl RequestBuilder {
     }
 
     /// Sets the body to a form (`application/x-www-form-urlencoded`).
-    pub fn form<N, V>(self, pairs: impl IntoIterator<Item = (N, V)>) -> Self
-    where
-        N: AsRef<str>,
-        V: AsRef<str>,
-    {
+    pub fn form(self, pairs: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Self {
         let form =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         self.body(form).content_type("application/x-www-form-urlencoded")

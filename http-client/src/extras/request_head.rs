@@ -1,17 +1,83 @@
-//! From a request to the head that is sent: what the client adds to it.
+//! From a request to the head that is sent: what the client adds to it, by what its builder decided.
 
 use crate::body::Body;
-use crate::config::{Config, Credentials, Defaults};
 use crate::connection::{Connection, take_write_buffer};
 use crate::decode;
 use crate::error::Result;
-use crate::proto::{RequestHead, RequestKind, write_fields};
+use crate::hooks::Hooked;
+use crate::proto::{Limits, RequestHead, RequestKind, write_fields};
 use crate::proxy::Proxy;
 use crate::request::{Request, Settings};
+use crate::retry::RetryPolicy;
 use crate::target::{self, Parts};
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::borrow::Cow;
-use url::Url;
+use std::rc::Rc;
+use url::{Origin, Url};
+
+/// What the builder decided, for all requests of a client.
+pub(crate) struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) settings: Settings,
+    pub(crate) defaults: Defaults,
+    pub(crate) credentials: Credentials,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) hook: Option<Hooked>,
+    pub(crate) cookies: Option<Rc<dyn CookieStore>>,
+}
+
+/// Fields for every request, and the same as they are written in a head.
+#[derive(Default)]
+pub(crate) struct Defaults {
+    pub(crate) fields: HeaderMap,
+    pub(crate) written: Vec<u8>,
+}
+
+/// Which origins may get the client's credentials.
+#[derive(Default)]
+pub(crate) struct Credentials {
+    /// The default fields without those that are for one origin, if there are such.
+    pub(crate) others: Option<Defaults>,
+    /// The origins that were named, each with the authorization that is its own. If there are none, the
+    /// default fields go to whatever origin a request begins with.
+    pub(crate) named: Vec<(Origin, Option<HeaderValue>)>,
+}
+
+/// Where cookies are kept: behind a trait, so that a program without a jar has no code of one.
+pub(crate) trait CookieStore {
+    /// Takes the value of a `Set-Cookie` field in the response to a request for `url`.
+    fn keep(&self, url: &Url, set_cookie: &[u8]);
+
+    /// The value of the `Cookie` field for a request to `url`, if there is any.
+    fn cookies(&self, url: &Url) -> Option<HeaderValue>;
+}
+
+impl Defaults {
+    pub(crate) fn new(fields: HeaderMap) -> Self {
+        let mut written = Vec::new();
+        write_fields(&mut written, &fields);
+        Self { fields, written }
+    }
+}
+
+impl Credentials {
+    /// Whether the default credentials may go where this request goes. Adds those that are of its
+    /// origin alone.
+    fn are_for(&self, request: &Request, headers: &mut Cow<'_, HeaderMap>) -> bool {
+        if self.named.is_empty() {
+            return !request.left_origin;
+        }
+        let origin = request.url.origin();
+        let mut named = self.named.iter().filter(|(named, _)| *named == origin).peekable();
+        let known = named.peek().is_some();
+        if let Some(value) = named.find_map(|(_, value)| value.clone())
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            headers.to_mut().insert(header::AUTHORIZATION, value);
+        }
+        known
+    }
+}
 
 /// Puts a request, whose URL is split into `parts` and whose body is `body`, on its connection, which
 /// leads to `proxy` if there is one.
@@ -76,7 +142,7 @@ fn write_head(
     }
     let mut named = Cow::Borrowed(path);
     if *method == Method::CONNECT {
-        named = Cow::Owned(authority_form(url));
+        named = Cow::Owned(target::authority_form(url));
     }
     if let Some(proxy) = proxy.filter(|proxy| proxy.gets_requests(url)) {
         if let Some(value) = proxy.authorization()? {
@@ -109,40 +175,6 @@ fn choose_codings(decompress: bool, headers: &mut Cow<'_, HeaderMap>) {
         false => HeaderValue::from_static("identity"),
     };
     headers.to_mut().insert(header::ACCEPT_ENCODING, codings);
-}
-
-impl Defaults {
-    pub(crate) fn new(fields: HeaderMap) -> Self {
-        let mut written = Vec::new();
-        write_fields(&mut written, &fields);
-        Self { fields, written }
-    }
-}
-
-impl Credentials {
-    /// Whether the default credentials may go where this request goes. Adds those that are of its
-    /// origin alone.
-    fn are_for(&self, request: &Request, headers: &mut Cow<'_, HeaderMap>) -> bool {
-        if self.named.is_empty() {
-            return !request.left_origin;
-        }
-        let origin = request.url.origin();
-        let mut named = self.named.iter().filter(|(named, _)| *named == origin).peekable();
-        let known = named.peek().is_some();
-        if let Some(value) = named.find_map(|(_, value)| value.clone())
-            && !headers.contains_key(header::AUTHORIZATION)
-        {
-            headers.to_mut().insert(header::AUTHORIZATION, value);
-        }
-        known
-    }
-}
-
-/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
-#[cold]
-fn authority_form(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or(80);
-    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 /// Whether the fields of a request ask for another protocol, for the end of the connection, and for

@@ -6,6 +6,7 @@
 //! its answer is kept for a while: `getaddrinfo` does not tell for how long it is good.
 
 use crate::shared::{self, Shared};
+use crate::target;
 use mainspring::spawn_blocking;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -80,7 +81,7 @@ impl Resolver {
         if let Some(addresses) = self.overrides.get(host) {
             return Some(addresses.clone());
         }
-        if let Ok(address) = bare(host).parse::<IpAddr>() {
+        if let Ok(address) = target::bare(host).parse::<IpAddr>() {
             return Some([address].into());
         }
         let cache = self.cache.borrow();
@@ -130,9 +131,4 @@ impl Resolver {
         cache.insert(host.into(), entry.clone());
         entry
     }
-}
-
-/// A host without the brackets that a URL has around an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }

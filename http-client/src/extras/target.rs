@@ -27,23 +27,18 @@ impl IntoUrl for &Url {
     }
 }
 
-impl IntoUrl for &str {
-    fn into_url(self) -> Result<Url> {
-        url_text::parse(self).map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
-    }
+macro_rules! into_url_from_text {
+    ($($text:ty),+) => {$(
+        impl IntoUrl for $text {
+            fn into_url(self) -> Result<Url> {
+                let parsed = url_text::parse(&self);
+                parsed.map_err(|error| Error::new(ErrorKind::InvalidUrl(error.to_string())))
+            }
+        }
+    )+};
 }
 
-impl IntoUrl for String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
-
-impl IntoUrl for &String {
-    fn into_url(self) -> Result<Url> {
-        self.as_str().into_url()
-    }
-}
+into_url_from_text!(&str, String, &String);
 
 /// The parts of a URL, in its order.
 pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);
@@ -79,6 +74,18 @@ fn not_for_us(url: &Url, known: bool) -> Error {
     } else {
         ErrorKind::UnsupportedScheme(url.scheme().to_owned())
     })
+}
+
+/// The target of CONNECT, in which the port is always named (RFC 9112 §3.2.3).
+#[cold]
+pub(crate) fn authority_form(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(80);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// A host without the brackets that a URL has around an IPv6 address.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 /// A user name and password of a URL, without their percent-encoding.

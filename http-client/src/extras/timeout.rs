@@ -92,32 +92,22 @@ impl Timer {
         self.hook.tell(kind);
     }
 
-    /// Waits for `step`, but no longer than `limit` and than the whole request may take.
-    pub(crate) fn within<T>(
-        &mut self,
-        phase: Phase,
-        limit: Option<Duration>,
-        mut step: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> impl Future<Output = Result<T>> {
-        let mut deadline = Deadline::new(phase, limit);
-        poll_fn(move |cx| {
-            // A value that is ready at the deadline wins.
-            if let Poll::Ready(value) = step(cx) {
-                return Poll::Ready(Ok(value));
-            }
-            self.poll_elapsed(cx, &mut deadline).map(Err)
-        })
-    }
-
-    /// The same for a future. It is pinned by the caller: what an `async fn` pins of its arguments
-    /// takes their room twice.
-    pub(crate) fn within_future<F: Future>(
+    /// Waits for `future`, but no longer than `limit` and than the whole request may take. It is pinned
+    /// by the caller: what an `async fn` pins of its arguments takes their room twice.
+    pub(crate) fn within<F: Future>(
         &mut self,
         phase: Phase,
         limit: Option<Duration>,
         mut future: Pin<&mut F>,
     ) -> impl Future<Output = Result<F::Output>> {
-        self.within(phase, limit, move |cx| future.as_mut().poll(cx))
+        let mut deadline = Deadline::new(phase, limit);
+        poll_fn(move |cx| {
+            // A value that is ready at the deadline wins.
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            self.poll_elapsed(cx, &mut deadline).map(Err)
+        })
     }
 
     /// The wait in the pool, which the clock of the whole request does not count.
@@ -128,7 +118,7 @@ impl Timer {
     ) -> Result<F::Output> {
         self.tell(SignalKind::ConnectionQueuedStart);
         let began = time::now();
-        let result = self.within_future(Phase::Pool, limit, future).await;
+        let result = self.within(Phase::Pool, limit, future).await;
         self.tell(SignalKind::ConnectionQueuedEnd);
         let waited = time::now().saturating_duration_since(began);
         self.total = self.total.and_then(|(at, after)| Some((at.checked_add(waited)?, after)));

@@ -11,8 +11,9 @@ mod certificate;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFailure};
 use crate::hooks::SignalKind;
 use crate::shared::{self, Shared};
+use crate::target;
 use crate::timeout::Timer;
-use crate::transport::{ByteStream, Transport};
+use crate::transport::{ByteStream, Transport, writes_to_field};
 use certificate::{Verifier, refusal};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
@@ -146,16 +147,14 @@ impl Tls {
     ) -> Result<Transport> {
         timer.tell(SignalKind::TlsHandshakeStart);
         let config = pin!(self.config());
-        let config = timer.within_future(Phase::Tls, limit, config).await??;
-        // A URL has brackets around an IPv6 address, a certificate has not.
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let name =
-            ServerName::try_from(bare.to_owned()).map_err(|error| invalid("server name", error))?;
+        let config = timer.within(Phase::Tls, limit, config).await??;
+        let name = ServerName::try_from(target::bare(host).to_owned())
+            .map_err(|error| invalid("server name", error))?;
         socket.set_nodelay();
         let shaking = pin!(TlsConnector::from(config).connect_with(name, socket, |session| {
             session.set_buffer_limit(Some(WRITE_BUFFER));
         }));
-        let shaken = timer.within_future(Phase::Tls, limit, shaking).await?;
+        let shaken = timer.within(Phase::Tls, limit, shaking).await?;
         let session = shaken.map_err(handshake_failed)?;
         timer.tell(SignalKind::TlsHandshakeEnd);
         Ok(Box::new(Secured(session)))
@@ -200,23 +199,7 @@ impl AsyncRead for Secured {
     }
 }
 
-impl AsyncWrite for Secured {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
-}
+writes_to_field!(Secured, 0);
 
 /// How the reason begins if it is the server's certificate.
 const REFUSED: &str = "the server's certificate is refused: ";

@@ -14,15 +14,9 @@ use std::time::Instant;
 /// Waits for a connection.
 #[must_use = "futures do nothing unless polled"]
 pub(crate) struct Acquire<'a> {
-    pool: &'a Rc<Pool>,
-    name: &'a str,
-    waiting: Option<(usize, Rc<Waiter>)>,
-}
-
-impl<'a> Acquire<'a> {
-    pub(super) fn new(pool: &'a Rc<Pool>, name: &'a str) -> Self {
-        Self { pool, name, waiting: None }
-    }
+    pub(super) pool: &'a Rc<Pool>,
+    pub(super) name: &'a str,
+    pub(super) waiting: Option<(usize, Rc<Waiter>)>,
 }
 
 impl Future for Acquire<'_> {
@@ -84,16 +78,12 @@ impl Drop for Acquire<'_> {
 
 /// A connection, or the permission to open one, held by one request.
 pub(crate) struct Lease {
-    pool: Rc<Pool>,
-    host: usize,
-    connection: Grant,
+    pub(super) pool: Rc<Pool>,
+    pub(super) host: usize,
+    pub(super) connection: Grant,
 }
 
 impl Lease {
-    pub(super) fn new(pool: Rc<Pool>, host: usize, connection: Grant) -> Self {
-        Self { pool, host, connection }
-    }
-
     /// Whether there is a connection yet.
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.is_some()

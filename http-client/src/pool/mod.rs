@@ -60,7 +60,7 @@ impl Pool {
 
     /// A connection to the host of this name, or the permission to open one. Waits its turn.
     pub(crate) fn acquire<'a>(self: &'a Rc<Self>, host: &'a str) -> Acquire<'a> {
-        Acquire::new(self, host)
+        Acquire { pool: self, name: host, waiting: None }
     }
 
     /// The same, if it can be had at once and no request waits for it already.
@@ -220,7 +220,7 @@ impl Pool {
         stats.in_flight += 1;
         stats.peak_in_flight = stats.peak_in_flight.max(stats.in_flight);
         stats.reused += u64::from(grant.is_some());
-        Lease::new(self.clone(), host, grant)
+        Lease { pool: self.clone(), host, connection: grant }
     }
 }
 

@@ -90,7 +90,7 @@ struct World {
 
 /// The number of a connection stands in its address.
 fn number(connection: &Connection) -> u16 {
-    connection.peer().expect("each has one").port()
+    connection.peer.expect("each has one").port()
 }
 
 impl World {

@@ -12,24 +12,14 @@
 //! the extensions of a body share one limit. Blanks after the size are let pass, as some servers
 //! pad it.
 
-use super::error::ProtocolError;
+use super::decoder::Event;
+use super::error::{ProtocolError, Result};
 use super::head::{self, Collector, Limits, MAX_HEADER_COUNT};
 use super::request::write_field;
 use http::{HeaderMap, HeaderValue};
 
 /// 16 hexadecimal digits are a `u64`.
 const MAX_SIZE_DIGITS: u8 = 16;
-
-/// What a step of the decoder gave.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ChunkEvent<'a> {
-    /// All input was taken; more is needed.
-    NeedMore,
-    /// Bytes of the body.
-    Data(&'a [u8]),
-    /// The body is over; these are its trailers.
-    End(HeaderMap),
-}
 
 /// Takes the chunked coding off a body.
 ///
@@ -78,11 +68,7 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     /// The first violation of the grammar or of a limit; the decoder is of no use after it.
-    pub fn decode<'a>(
-        &mut self,
-        input: &'a [u8],
-        limits: &Limits,
-    ) -> Result<(usize, ChunkEvent<'a>), ProtocolError> {
+    pub fn decode<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Result<(usize, Event<'a>)> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match &mut self.state {
@@ -93,7 +79,7 @@ impl ChunkedDecoder {
                     if self.size == 0 {
                         self.state = State::DataCr;
                     }
-                    return Ok((at + take, ChunkEvent::Data(&rest[..take])));
+                    return Ok((at + take, Event::Data(&rest[..take])));
                 }
                 State::Trailers(collector) => {
                     let (taken, whole) = collector.take(&input[at..], limits.head_bytes);
@@ -101,24 +87,24 @@ impl ChunkedDecoder {
                     if whole {
                         let trailers = parse_trailers(collector.bytes(), limits)?;
                         self.state = State::Done;
-                        return Ok((at, ChunkEvent::End(trailers)));
+                        return Ok((at, Event::End(trailers)));
                     }
                     if collector.bytes().len() == limits.head_bytes {
                         return Err(ProtocolError::HeadTooLarge { limit: limits.head_bytes });
                     }
                 }
-                State::Done => return Ok((at, ChunkEvent::End(HeaderMap::new()))),
+                State::Done => return Ok((at, Event::End(HeaderMap::new()))),
                 _ => {
                     self.line_byte(byte, limits)?;
                     at += 1;
                 }
             }
         }
-        Ok((at, ChunkEvent::NeedMore))
+        Ok((at, Event::NeedMore))
     }
 
     /// One byte of the framing between two runs of data.
-    fn line_byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
+    fn line_byte(&mut self, byte: u8, limits: &Limits) -> Result<()> {
         self.state = match (&self.state, byte) {
             (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if self.digits == MAX_SIZE_DIGITS {
@@ -157,7 +143,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), ProtocolError> {
+    fn count_extension_byte(&mut self, limits: &Limits) -> Result<()> {
         self.extension_bytes += 1;
         if self.extension_bytes > limits.chunk_extension_bytes {
             let limit = limits.chunk_extension_bytes;
@@ -179,7 +165,7 @@ impl ChunkedDecoder {
     }
 }
 
-fn parse_trailers(block: &[u8], limits: &Limits) -> Result<HeaderMap, ProtocolError> {
+fn parse_trailers(block: &[u8], limits: &Limits) -> Result<HeaderMap> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_COUNT];
     let limit = limits.header_count.min(MAX_HEADER_COUNT);
     let fields = match httparse::parse_headers(block, &mut fields[..limit]) {

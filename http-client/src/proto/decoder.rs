@@ -8,9 +8,9 @@
 //!                       └─► no body, or a tunnel ┘
 //! ```
 
-use super::chunked::{ChunkEvent, ChunkedDecoder};
+use super::chunked::ChunkedDecoder;
 use super::close_reason::CloseReason;
-use super::error::ProtocolError;
+use super::error::{ProtocolError, Result};
 use super::framing::{BodyFraming, RequestKind};
 use super::head::{self, Collector, Limits, ResponseHead};
 use http::HeaderMap;
@@ -111,7 +111,7 @@ impl ResponseDecoder {
     ///
     /// # Errors
     /// The peer's first violation; the decoder is of no use after it.
-    pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>), ProtocolError> {
+    pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>)> {
         match &mut self.state {
             State::Head(_) if input.is_empty() => Ok((0, Event::NeedMore)),
             State::Head(_) => self.decode_head(input),
@@ -128,17 +128,11 @@ impl ResponseDecoder {
             }
             State::Chunked(chunks) => {
                 let (taken, event) = chunks.decode(input, &self.limits)?;
-                let event = match event {
-                    ChunkEvent::NeedMore => Event::NeedMore,
-                    ChunkEvent::Data(data) => {
-                        self.body_received += data.len() as u64;
-                        Event::Data(data)
-                    }
-                    ChunkEvent::End(trailers) => {
-                        self.state = State::Done;
-                        Event::End(trailers)
-                    }
-                };
+                match &event {
+                    Event::Data(data) => self.body_received += data.len() as u64,
+                    Event::End(_) => self.state = State::Done,
+                    _ => {}
+                }
                 Ok((taken, event))
             }
             State::UntilClose => {
@@ -152,7 +146,7 @@ impl ResponseDecoder {
     ///
     /// # Errors
     /// What is missing.
-    pub fn eof(&mut self) -> Result<(), ProtocolError> {
+    pub fn eof(&mut self) -> Result<()> {
         match &self.state {
             State::Done => return Ok(()),
             State::UntilClose => {}
@@ -180,7 +174,7 @@ impl ResponseDecoder {
         Ok(())
     }
 
-    fn decode_head<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>), ProtocolError> {
+    fn decode_head<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>)> {
         let State::Head(partial) = &mut self.state else { unreachable!("decode looked") };
         let (head, taken) = match partial {
             None => match head::parse(input, &self.limits)? {
@@ -215,7 +209,7 @@ impl ResponseDecoder {
     /// Whether it is the final one.
     // Apart, or the compiler would take the head to pieces to keep them in registers, and run out.
     #[inline(never)]
-    fn head_complete(&mut self, head: &ResponseHead) -> Result<bool, ProtocolError> {
+    fn head_complete(&mut self, head: &ResponseHead) -> Result<bool> {
         if head.status.is_informational() && head.status.as_u16() != 101 {
             if self.interim == self.limits.interim_responses {
                 return Err(ProtocolError::TooManyInterim { limit: self.interim });

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What reading a response gives.
+pub(super) type Result<T> = std::result::Result<T, ProtocolError>;
+
 /// How many bytes of a peer's text an error repeats.
 const EXCERPT_BYTES: usize = 48;
 

@@ -4,7 +4,7 @@
 //! steer the connection are picked out in one pass over the head.
 
 use super::close_reason::CloseReason;
-use super::error::{ProtocolError, excerpt};
+use super::error::{ProtocolError, Result, excerpt};
 use http::{StatusCode, Version};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl HeadFacts {
         version: Version,
         fields: &[httparse::Header<'_>],
         head: &[u8],
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<()> {
         for field in fields {
             let name = field.name;
             // The length alone rules out nearly every field, at the cost of one comparison.
@@ -102,27 +102,22 @@ impl HeadFacts {
 
     /// `Content-Length = 1*DIGIT` (RFC 9110 §8.6); a list of the same value is taken as one,
     /// as RFC 9112 §6.3 rule 5 permits.
-    fn add_content_length(&mut self, value: &[u8]) -> Result<(), ProtocolError> {
-        if self.content_length.is_none() {
+    fn add_content_length(&mut self, value: &[u8]) -> Result<()> {
+        let is_first = self.content_length.is_none();
+        if is_first && let Some(length) = parse_decimal(value) {
             // Nearly always it is one number.
-            self.content_length = parse_decimal(value);
-            if self.content_length.is_some() {
-                return Ok(());
-            }
+            self.content_length = Some(length);
+            return Ok(());
         }
-        let mut many = self.content_length.is_some();
         for item in value.split(|byte| *byte == b',') {
             let length = parse_decimal(item.trim_ascii())
                 .ok_or_else(|| ProtocolError::ContentLength { value: excerpt(value) })?;
-            match self.content_length {
-                Some(first) if first != length => {
-                    return Err(ProtocolError::ConflictingContentLengths { first, second: length });
-                }
-                Some(_) => many = true,
-                None => self.content_length = Some(length),
+            let first = *self.content_length.get_or_insert(length);
+            if first != length {
+                return Err(ProtocolError::ConflictingContentLengths { first, second: length });
             }
         }
-        self.odd |= many;
+        self.odd |= !is_first || value.contains(&b',');
         Ok(())
     }
 
@@ -131,11 +126,7 @@ impl HeadFacts {
     ///
     /// `identity`, empty elements of the list, `chunked` said twice and HTTP/1.0 are odd, but leave one
     /// reading, which is that of curl and aiohttp: the body is chunked once, or not at all.
-    fn add_transfer_encoding(
-        &mut self,
-        version: Version,
-        value: &[u8],
-    ) -> Result<(), ProtocolError> {
+    fn add_transfer_encoding(&mut self, version: Version, value: &[u8]) -> Result<()> {
         let plain = !self.chunked && version == Version::HTTP_11;
         self.odd |= !(plain && value.eq_ignore_ascii_case(b"chunked"));
         for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

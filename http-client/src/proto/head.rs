@@ -4,7 +4,7 @@
 //! is collected, and only scanned for its end, byte by byte once, until it is whole: parsing it
 //! again from the start at each arrival would let a slow peer cost us quadratic time.
 
-use super::error::{ProtocolError, excerpt};
+use super::error::{ProtocolError, Result, excerpt};
 use super::framing::HeadFacts;
 use super::secret_name::redact_line;
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl ResponseHead {
 /// A map of fields that the parser has passed.
 pub(super) fn map<'a, E>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    to_value: impl Fn(&'a [u8]) -> Result<HeaderValue, E>,
+    to_value: impl Fn(&'a [u8]) -> std::result::Result<HeaderValue, E>,
 ) -> HeaderMap {
     let parsed = |(name, value)| Some((HeaderName::from_bytes(name).ok()?, to_value(value).ok()?));
     let mut map = HeaderMap::new();
@@ -121,29 +121,23 @@ pub(super) fn map<'a, E>(
     map
 }
 
+/// A head and its length; `None` if what came ends before the head does.
+type Parsed = Option<(ResponseHead, usize)>;
+
 /// Parses a head that begins at the first byte of `input`.
-///
-/// Returns the head and its length, or `None` if `input` ends before the head does.
 ///
 /// What is odd but can be read in one way alone is let pass, where browsers, curl and aiohttp do:
 /// obsolete line folding, as RFC 9112 §5.2 obliges a user agent to; blanks between a name and its
 /// colon (§5.1 forbids them in requests, and has proxies take them out of responses); and a control
 /// character in a value, which becomes a blank (RFC 9110 §5.5). As all of these are errors to a parser
 /// that does not know of them, a head is parsed for them only after that error.
-pub(super) fn parse(
-    input: &[u8],
-    limits: &Limits,
-) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+pub(super) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed> {
     check_start(input)?;
     let limit = limits.head_bytes.min(MAX_HEAD_BYTES);
     parse_lines(&input[..input.len().min(limit)], limits, false)
 }
 
-fn parse_lines(
-    window: &[u8],
-    limits: &Limits,
-    odd: bool,
-) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+fn parse_lines(window: &[u8], limits: &Limits, odd: bool) -> Result<Parsed> {
     let mut config = httparse::ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(odd);
     config.allow_spaces_after_header_name_in_responses(odd);
@@ -161,12 +155,7 @@ fn parse_lines(
 }
 
 #[cold]
-fn refused(
-    error: httparse::Error,
-    window: &[u8],
-    limits: &Limits,
-    odd: bool,
-) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+fn refused(error: httparse::Error, window: &[u8], limits: &Limits, odd: bool) -> Result<Parsed> {
     let line = || excerpt(first_line(window));
     Err(match error {
         httparse::Error::Version => ProtocolError::Version { line: line() },
@@ -212,7 +201,7 @@ fn is_forbidden(byte: u8) -> bool {
 
 /// Tells at once, from the first few bytes, what can never become a response: a peer that speaks
 /// something else should not be able to make us wait for the end of a head.
-pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
+pub(super) fn check_start(input: &[u8]) -> Result<()> {
     let magic = b"HTTP/";
     // The second comparison is for an input that ends within it.
     if input.starts_with(magic) || magic.starts_with(input) {
@@ -223,11 +212,7 @@ pub(super) fn check_start(input: &[u8]) -> Result<(), ProtocolError> {
 }
 
 /// The head whose lines are `raw`, and its length.
-fn build(
-    response: &httparse::Response<'_, '_>,
-    raw: &[u8],
-    odd: bool,
-) -> Result<Option<(ResponseHead, usize)>, ProtocolError> {
+fn build(response: &httparse::Response<'_, '_>, raw: &[u8], odd: bool) -> Result<Parsed> {
     let version = match response.version {
         Some(0) => Version::HTTP_10,
         _ => Version::HTTP_11,

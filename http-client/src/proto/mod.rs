@@ -27,7 +27,7 @@ mod request;
 mod secret_name;
 
 pub(crate) use chunked::encode_chunk_size;
-pub use chunked::{ChunkEvent, ChunkedDecoder, encode_chunk, encode_last_chunk};
+pub use chunked::{ChunkedDecoder, encode_chunk, encode_last_chunk};
 pub use close_reason::CloseReason;
 pub use decoder::{Event, ResponseDecoder};
 pub use error::ProtocolError;

@@ -2,6 +2,7 @@
 //! its encoding" (WHATWG HTML §13.2.3.2), with its parts under the standard's own names.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use memchr::memmem::find;
 
 /// How far a page is looked at that way.
 const PRESCAN_BYTES: usize = 1024;
@@ -23,7 +24,7 @@ pub(super) fn html(start: &[u8]) -> Option<&'static Encoding> {
 
 /// A quick look at whether there may be one at all.
 fn has_meta(bytes: &[u8]) -> bool {
-    [b"<m", b"<M"].iter().any(|start| memchr::memmem::find(bytes, *start).is_some())
+    [b"<m", b"<M"].iter().any(|start| find(bytes, *start).is_some())
 }
 
 /// The prescan itself.
@@ -212,15 +213,4 @@ fn from_content(mut rest: &[u8]) -> Option<&'static Encoding> {
 
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace()
-}
-
-pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        from += memchr::memchr(*part.first()?, &text[from..])?;
-        if text[from..].starts_with(part) {
-            return Some(from);
-        }
-        from += 1;
-    }
 }

@@ -49,7 +49,7 @@ fn who_says_it_and_who_wins() {
         assert_eq!(decode(&body, content_type), expected, "{content_type:?}");
     }
     let body = page("gbk", "");
-    assert_eq!(decode_bytes(&body.0, Some(b"text/html; name=caf\xe9; charset=gbk")), body.1);
+    assert_eq!(to_text(body.0, b"text/html; name=caf\xe9; charset=gbk"), body.1);
     // A mark wins, and is taken off.
     for field in [None, Some("text/html; charset=gbk"), Some("application/json")] {
         assert_eq!(decode(format!("\u{feff}{HELLO}").as_bytes(), field), HELLO);

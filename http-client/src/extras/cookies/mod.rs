@@ -6,12 +6,12 @@
 
 mod date;
 
-use crate::config::CookieStore;
+use crate::request_head::CookieStore;
 use http::HeaderValue;
 use mainspring_suffix::is_public_suffix;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fmt;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use url::{Host, Url};
@@ -26,7 +26,9 @@ const MAX_PER_DOMAIN: usize = 180;
 const MAX_COOKIES: usize = 10_000;
 
 /// The cookies of one or more clients. Clones share them.
-#[derive(Clone, Default)]
+// Values are secrets.
+#[derive(Clone, Default, derive_more::Debug)]
+#[debug("CookieJar({} cookies)", self.len())]
 pub struct CookieJar {
     store: Rc<RefCell<Store>>,
 }
@@ -40,6 +42,7 @@ struct Store {
 }
 
 /// Its texts have a letter for each byte that came.
+#[derive(Default)]
 struct Cookie {
     name: String,
     value: String,
@@ -49,16 +52,6 @@ struct Cookie {
     secure: bool,
     expires: Option<SystemTime>,
     number: u64,
-}
-
-/// The attributes of a `Set-Cookie`, as far as they matter to a client that runs no scripts.
-#[derive(Default)]
-struct Attributes {
-    domain: Option<String>,
-    path: Option<String>,
-    expires: Option<SystemTime>,
-    max_age: Option<i64>,
-    secure: bool,
 }
 
 impl CookieStore for CookieJar {
@@ -120,36 +113,35 @@ impl CookieJar {
 
     fn set_at(&self, url: &Url, set_cookie: &str, now: SystemTime) -> bool {
         let Some(host) = url.host_str() else { return false };
-        let Some((name, value, attributes)) = parse(set_cookie) else { return false };
+        let Some((mut cookie, domain)) = parse(set_cookie, now) else { return false };
         let is_secure = url.scheme() == "https";
-        let (domain, host_only) = match &attributes.domain {
-            None => (host.to_owned(), true),
-            Some(domain) if domain == host => (host.to_owned(), is_public_suffix(domain)),
-            Some(domain) if !is_public_suffix(domain) && is_below(url, domain) => {
-                (domain.clone(), false)
+        let domain = match domain {
+            Some(domain) if domain != host => {
+                if is_public_suffix(&domain) || !is_below(url, &domain) {
+                    return false;
+                }
+                domain
             }
-            Some(_) => return false,
+            named => {
+                cookie.host_only = named.is_none_or(|domain| is_public_suffix(&domain));
+                host.to_owned()
+            }
         };
-        let path = attributes.path.unwrap_or_else(|| default_path(url));
-        if attributes.secure && !is_secure {
+        if cookie.path.is_empty() {
+            cookie.path = default_path(url);
+        }
+        if cookie.secure && !is_secure {
             return false;
         }
         // Cookies of these names promise how they were set.
-        let lower = name.to_ascii_lowercase();
+        let lower = cookie.name.to_ascii_lowercase();
         let host_prefix = lower.starts_with("__host-");
-        if (lower.starts_with("__secure-") || host_prefix) && !attributes.secure {
+        if (lower.starts_with("__secure-") || host_prefix) && !cookie.secure {
             return false;
         }
-        if host_prefix && (!host_only || path != "/") {
+        if host_prefix && (!cookie.host_only || cookie.path != "/") {
             return false;
         }
-        let expires = match attributes.max_age {
-            Some(seconds @ 1..) => now.checked_add(Duration::from_secs(seconds.unsigned_abs())),
-            Some(_) => Some(SystemTime::UNIX_EPOCH),
-            None => attributes.expires,
-        };
-        let secure = attributes.secure;
-        let cookie = Cookie { name, value, host_only, path, secure, expires, number: 0 };
         self.store.borrow_mut().insert(domain, cookie, is_secure, now)
     }
 
@@ -157,7 +149,8 @@ impl CookieJar {
         let host = url.host_str()?;
         let is_address = !matches!(url.host(), Some(Host::Domain(_)));
         let mut store = self.store.borrow_mut();
-        let mut found: Vec<(usize, u64, String)> = Vec::new();
+        // Longer paths first, and among equals the older ones (RFC 6265 §5.4, step 2).
+        let mut found = BTreeMap::new();
         let mut domain = host;
         loop {
             if let Some(cookies) = store.domains.get_mut(domain) {
@@ -174,7 +167,7 @@ impl CookieJar {
                         "" => cookie.value.clone(),
                         name => format!("{name}={}", cookie.value),
                     };
-                    (cookie.path.len(), cookie.number, pair)
+                    ((Reverse(cookie.path.len()), cookie.number), pair)
                 }));
                 store.count -= expired;
             }
@@ -183,9 +176,7 @@ impl CookieJar {
                 _ => break,
             }
         }
-        // Longer paths first, and among equals the older ones (RFC 6265 §5.4, step 2).
-        found.sort_by_key(|(path, number, _)| (usize::MAX - path, *number));
-        let pairs: Vec<String> = found.into_iter().map(|(.., pair)| pair).collect();
+        let pairs: Vec<String> = found.into_values().collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 }
@@ -232,49 +223,60 @@ impl Store {
     }
 }
 
-/// Name, value and attributes (RFC 6265 §5.2).
-fn parse(set_cookie: &str) -> Option<(String, String, Attributes)> {
+/// A cookie, and the domain that it names (RFC 6265 §5.2). Its path is empty if it names none.
+fn parse(set_cookie: &str, now: SystemTime) -> Option<(Cookie, Option<String>)> {
     let forbidden = |c: char| c.is_ascii_control() && c != '\t';
     if set_cookie.contains(forbidden) {
         return None;
     }
+    // Blanks alone, not all that Unicode takes for one (RFC 6265 §5.2).
+    let trim = |text: &str| text.trim_matches([' ', '\t']).to_owned();
     let mut parts = set_cookie.split(';');
     let pair = parts.next()?;
     // A cookie without an equals sign is a value without a name.
     let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-    // Blanks alone, not all that Unicode takes for one (RFC 6265 §5.2).
-    let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
-    let bytes = name.chars().count() + value.chars().count();
+    let mut cookie = Cookie { name: trim(name), value: trim(value), ..Cookie::default() };
+    let bytes = cookie.name.chars().count() + cookie.value.chars().count();
     if bytes == 0 || bytes > MAX_COOKIE_BYTES {
         return None;
     }
-    let mut attributes = Attributes::default();
+    let (mut named, mut ends) = (None, None);
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let value = value.trim_matches([' ', '\t']);
-        match key.trim_matches([' ', '\t']).to_ascii_lowercase().as_str() {
-            "expires" => attributes.expires = date::parse(value).or(attributes.expires),
-            "max-age" => attributes.max_age = max_age(value).or(attributes.max_age),
+        let value = trim(value);
+        match trim(key).to_ascii_lowercase().as_str() {
+            "expires" => cookie.expires = date::parse(&value).or(cookie.expires),
+            "max-age" => ends = max_age(&value, now).or(ends),
             "domain" => {
-                let domain = value.strip_prefix('.').unwrap_or(value).to_ascii_lowercase();
-                attributes.domain = (!domain.is_empty()).then_some(domain);
+                let domain = value.strip_prefix('.').unwrap_or(&value).to_ascii_lowercase();
+                named = (!domain.is_empty()).then_some(domain);
             }
-            "path" => attributes.path = value.starts_with('/').then(|| value.to_owned()),
-            "secure" => attributes.secure = true,
+            "path" if value.starts_with('/') => cookie.path = value,
+            "path" => cookie.path.clear(),
+            "secure" => cookie.secure = true,
             _ => {}
         }
     }
-    Some((name.to_owned(), value.to_owned(), attributes))
+    // An age counts more than a date (RFC 6265 §5.3, step 3).
+    cookie.expires = ends.or(cookie.expires);
+    Some((cookie, named))
 }
 
-/// Seconds; what is too large for a number is very large (RFC 6265 §5.2.2).
-fn max_age(value: &str) -> Option<i64> {
+/// When an age of so many seconds is over; one too large for a number is very large (RFC 6265 §5.2.2).
+fn max_age(value: &str, now: SystemTime) -> Option<SystemTime> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let negative = digits.len() < value.len();
-    Some(value.parse().unwrap_or(if negative { 0 } else { i64::from(u32::MAX) }))
+    if digits.len() < value.len() {
+        return Some(SystemTime::UNIX_EPOCH);
+    }
+    let seconds = digits.parse().unwrap_or(u32::MAX);
+    Some(if seconds == 0 {
+        SystemTime::UNIX_EPOCH
+    } else {
+        now + Duration::from_secs(seconds.into())
+    })
 }
 
 /// `domain-match` (RFC 6265 §5.1.3) for a domain that is not the host itself.
@@ -294,13 +296,6 @@ fn default_path(url: &Url) -> String {
 fn path_matches(path: &str, cookie_path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
-}
-
-impl fmt::Debug for CookieJar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values are secrets.
-        write!(f, "CookieJar({} cookies)", self.len())
-    }
 }
 
 #[cfg(test)]

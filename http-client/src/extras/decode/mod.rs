@@ -14,7 +14,7 @@ mod inflate;
 mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderValue;
 
 /// Decoded bytes given out at once. A stage may pass it by what one step of its coding gives.
@@ -45,8 +45,7 @@ struct Stage {
     name: &'static str,
     coding: Box<dyn Coding>,
     /// What is still to be decoded.
-    input: Vec<u8>,
-    at: usize,
+    input: BytesMut,
 }
 
 /// Takes all codings off a body.
@@ -83,7 +82,7 @@ impl Decoder {
                     let reason = format!("more than {MAX_CODINGS} content codings");
                     return Err(Error::new(ErrorKind::Decode(reason)));
                 }
-                stages.push(Stage { name, coding, input: Vec::new(), at: 0 });
+                stages.push(Stage { name, coding, input: BytesMut::new() });
             }
         }
         stages.reverse();
@@ -93,7 +92,7 @@ impl Decoder {
     /// Adds coded bytes. To be called only when [`Decoder::next`] has nothing more to give.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.coded += bytes.len() as u64;
-        self.stages[0].push(bytes);
+        self.stages[0].input.extend_from_slice(bytes);
     }
 
     /// The next decoded bytes, empty if more coded ones are needed.
@@ -110,7 +109,7 @@ impl Decoder {
                 (false, _) if index == last => return Ok(out.into()),
                 (false, _) => {
                     index += 1;
-                    self.stages[index].push(&out);
+                    self.stages[index].input.extend_from_slice(&out);
                     out.clear();
                 }
             }
@@ -160,18 +159,12 @@ fn coding(name: &str) -> Option<(&'static str, Box<dyn Coding>)> {
 }
 
 impl Stage {
-    fn push(&mut self, bytes: &[u8]) {
-        self.input.drain(..self.at);
-        self.at = 0;
-        self.input.extend_from_slice(bytes);
-    }
-
     fn decode(&mut self, out: &mut Vec<u8>) -> Result<()> {
         while out.len() < PIECE_BYTES {
-            let taken = self.coding.decode(&self.input[self.at..], out).map_err(|reason| {
+            let taken = self.coding.decode(&self.input, out).map_err(|reason| {
                 Error::new(ErrorKind::Decode(format!("invalid {} data: {reason}", self.name)))
             })?;
-            self.at += taken;
+            self.input.advance(taken);
             if taken == 0 {
                 break;
             }

@@ -4,6 +4,8 @@
 //! stand for all below them, with a dot before or behind them or without, addresses, networks. Beyond
 //! curl, entries may have a port, as in Go and Python, and brackets around an IPv6 address.
 
+use crate::target;
+use ipnet::IpNet;
 use std::net::IpAddr;
 use url::{Host, Url};
 
@@ -19,8 +21,7 @@ enum Hosts {
     All,
     /// A name, and all below it.
     Domain(String),
-    /// Addresses that begin with as many bits as this one.
-    Network(IpAddr, u32),
+    Network(IpNet),
 }
 
 impl Exception {
@@ -48,9 +49,7 @@ impl Exception {
         };
         match (&self.hosts, address) {
             (Hosts::All, _) => true,
-            (Hosts::Network(network, bits), Some(address)) => {
-                begins_alike(*network, address, *bits)
-            }
+            (Hosts::Network(network), Some(address)) => network.contains(&address),
             (Hosts::Domain(domain), None) => {
                 let host = url.host_str().unwrap_or_default();
                 let host = host.strip_suffix('.').unwrap_or(host);
@@ -68,17 +67,18 @@ impl Hosts {
             return Some(Self::All);
         }
         let (entry, bits) = match entry.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
             None => (entry, None),
         };
-        let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
         // The zone of an address is not sent, and not compared.
-        let bare = bare.split('%').next().unwrap_or_default();
+        let bare = target::bare(entry).split('%').next().unwrap_or_default();
         if let Ok(address) = bare.parse::<IpAddr>() {
             let address = address.to_canonical();
-            let all = if address.is_ipv4() { 32 } else { 128 };
-            let bits = bits.unwrap_or(all);
-            return (bits <= all).then_some(Self::Network(address, bits));
+            let network = match bits {
+                Some(bits) => IpNet::new(address, bits).ok()?,
+                None => address.into(),
+            };
+            return Some(Self::Network(network));
         }
         let domain = entry.strip_prefix('*').unwrap_or(entry);
         let domain = domain.strip_prefix('.').unwrap_or(domain);
@@ -88,15 +88,6 @@ impl Hosts {
             _ => None,
         }
     }
-}
-
-fn begins_alike(left: IpAddr, right: IpAddr, bits: u32) -> bool {
-    let differ = match (left, right) {
-        (IpAddr::V4(left), IpAddr::V4(right)) => u128::from(left.to_bits() ^ right.to_bits()) << 96,
-        (IpAddr::V6(left), IpAddr::V6(right)) => left.to_bits() ^ right.to_bits(),
-        _ => return false,
-    };
-    differ.leading_zeros() >= bits
 }
 
 #[cfg(test)]

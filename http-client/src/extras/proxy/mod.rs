@@ -27,23 +27,14 @@ use url::{Host, Url};
 const CGI: &str = "REQUEST_METHOD";
 
 /// A proxy server.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Proxy({})", redact_url(url))]
 pub struct Proxy {
-    kind: Kind,
     url: Url,
     user: String,
     password: String,
     /// The variable or the flag that names it.
     named_by: Option<Box<str>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Http,
-    /// The name of the host is looked up here.
-    Socks5,
-    /// The proxy looks it up.
-    Socks5h,
 }
 
 impl Proxy {
@@ -65,12 +56,9 @@ impl Proxy {
             Error::new(ErrorKind::InvalidUrl(reason))
         };
         let mut url = Url::parse(&whole).map_err(|error| invalid(&error.to_string()))?;
-        let kind = match url.scheme() {
-            "http" => Kind::Http,
-            "socks5" => Kind::Socks5,
-            "socks5h" | "socks" => Kind::Socks5h,
-            other => return Err(Error::new(ErrorKind::UnsupportedScheme(other.to_owned()))),
-        };
+        if !matches!(url.scheme(), "http" | "socks5" | "socks5h" | "socks") {
+            return Err(Error::new(ErrorKind::UnsupportedScheme(url.scheme().to_owned())));
+        }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(invalid("it has no host"));
         }
@@ -80,7 +68,7 @@ impl Proxy {
             url.set_port(Some(1080)).map_err(|()| invalid("it takes no port"))?;
         }
         let (user, password) = target::credentials(&url);
-        Ok(Self { kind, url, user, password, named_by: None })
+        Ok(Self { url, user, password, named_by: None })
     }
 
     /// Says which variable or flag names it, for errors that tell it.
@@ -103,8 +91,12 @@ impl Proxy {
         self.url.host_str().unwrap_or_default()
     }
 
+    fn is_http(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
     pub(crate) fn port(&self) -> u16 {
-        let default = if self.kind == Kind::Http { 80 } else { 1080 };
+        let default = if self.is_http() { 80 } else { 1080 };
         self.url.port().unwrap_or(default)
     }
 
@@ -117,12 +109,12 @@ impl Proxy {
     /// Whether the proxy itself gets the requests to this URL, instead of a tunnel.
     #[must_use]
     pub fn gets_requests(&self, url: &Url) -> bool {
-        self.kind == Kind::Http && url.scheme() == "http"
+        self.is_http() && url.scheme() == "http"
     }
 
     /// Whether the address of the host is to be found before the tunnel is asked for.
     pub(crate) fn wants_address(&self) -> bool {
-        self.kind == Kind::Socks5
+        self.url.scheme() == "socks5"
     }
 
     /// What the pool calls connections through this proxy.
@@ -134,7 +126,7 @@ impl Proxy {
 
     /// The field that authenticates to the proxy.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>> {
-        if self.kind != Kind::Http || !self.has_login() {
+        if !self.is_http() || !self.has_login() {
             return Ok(None);
         }
         target::basic_auth(&self.user, &self.password).map(Some)
@@ -147,24 +139,21 @@ impl Proxy {
         url: &Url,
         addresses: &[IpAddr],
     ) -> Result<Transport> {
-        match self.kind {
-            Kind::Http => self.connect(transport, url).await,
-            Kind::Socks5 | Kind::Socks5h => {
-                let target = match addresses.first() {
-                    Some(IpAddr::V4(address)) => Host::Ipv4(*address),
-                    Some(IpAddr::V6(address)) => Host::Ipv6(*address),
-                    None => url.host().ok_or_else(|| refused("the URL has no host"))?,
-                };
-                let port = url.port_or_known_default().unwrap_or(80);
-                let login = (!self.user.is_empty()).then_some((&*self.user, &*self.password));
-                socks::connect(transport, target, port, login).await
-            }
+        if self.is_http() {
+            return self.connect(transport, url).await;
         }
+        let target = match addresses.first() {
+            Some(IpAddr::V4(address)) => Host::Ipv4(*address),
+            Some(IpAddr::V6(address)) => Host::Ipv6(*address),
+            None => url.host().ok_or_else(|| refused("the URL has no host"))?,
+        };
+        let port = url.port_or_known_default().unwrap_or(80);
+        let login = (!self.user.is_empty()).then_some((&*self.user, &*self.password));
+        socks::connect(transport, target, port, login).await
     }
 
     async fn connect(&self, transport: Transport, url: &Url) -> Result<Transport> {
-        let host = url.host_str().unwrap_or_default();
-        let authority = format!("{host}:{}", url.port_or_known_default().unwrap_or(443));
+        let authority = target::authority_form(url);
         let mut headers = HeaderMap::new();
         if let Some(value) = self.authorization()? {
             headers.insert(header::PROXY_AUTHORIZATION, value);
@@ -220,12 +209,6 @@ impl fmt::Display for Proxy {
             Some(source) => write!(f, " (from {source})"),
             None => Ok(()),
         }
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({})", redact_url(&self.url))
     }
 }
 

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 /// Object identifiers, as they stand in a certificate (RFC 5280 §4.2.1 and its appendix A).
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
-const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 17];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 
@@ -52,7 +51,10 @@ impl ServerCertVerifier for Verifier {
             }
             let parsed = ParsedCertificate::try_from(end_entity)?;
             return match client::verify_server_name(&parsed, server_name) {
-                Err(_) if common_name_is(end_entity, server_name) => {
+                // As curl does, a certificate without other names is for the one in its subject.
+                Err(Error::InvalidCertificate(C::NotValidForNameContext { presented, .. }))
+                    if presented.is_empty() && common_name_is(end_entity, server_name) =>
+                {
                     Ok(ServerCertVerified::assertion())
                 }
                 named => named.map(|()| ServerCertVerified::assertion()),
@@ -145,13 +147,9 @@ fn is_for_servers(certificate: &[u8]) -> bool {
     })
 }
 
-/// What was made for a host without saying so in the way of today names it as `CN` alone; as curl does,
-/// that counts where there are no other names.
+/// What was made for a host without saying so in the way of today names it as `CN` alone.
 fn common_name_is(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
     let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else { return false };
-    if extension(certificate, ALTERNATIVE_NAMES).is_some() {
-        return false;
-    }
     let common =
         elements(parsed.subject()).flat_map(|(_, set)| elements(set)).filter(|(_, pair)| {
             elements(pair).next().is_some_and(|(_, identifier)| identifier == COMMON_NAME)
