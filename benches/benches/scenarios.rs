@@ -19,7 +19,7 @@ fn all(criterion: &mut Criterion) {
         let nanos = match scenario.rows[0].unit {
             Unit::Micros => 1e3,
             Unit::Millis => 1e6,
-            Unit::Nanos | Unit::Bytes | Unit::Mebibytes => 1.0,
+            Unit::Nanos | Unit::Bytes | Unit::Mebibytes | Unit::Times => 1.0,
         };
         let mut group = criterion.benchmark_group(scenario.id);
         for contestant in &scenario.contestants {

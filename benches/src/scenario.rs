@@ -53,6 +53,8 @@ pub enum Unit {
     Bytes,
     /// Mebibytes.
     Mebibytes,
+    /// How many times as much.
+    Times,
 }
 
 /// What mainspring has to reach, mostly as a ratio to another contestant in the same run.
@@ -107,6 +109,7 @@ impl Unit {
             Unit::Millis => "ms",
             Unit::Bytes => "B",
             Unit::Mebibytes => "MiB",
+            Unit::Times => "×",
         }
     }
 }

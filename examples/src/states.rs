@@ -29,7 +29,7 @@ impl<W: Write> Observer for States<W> {
     fn on_event(&mut self, event: &Event) {
         let change = match event.kind {
             Kind::Spawned { .. } => "→pending",
-            Kind::PollStarted => "pending→running",
+            Kind::PollStarted { .. } => "pending→running",
             Kind::PollEnded { outcome: PollOutcome::Pending, .. } => "running→pending",
             Kind::Done { .. } => "running→done",
             Kind::Cancelled { .. } => "→cancelled",

@@ -199,8 +199,8 @@ mod tests {
     fn every_moment_of_a_request_belongs_to_one_phase() {
         use SignalKind::*;
         let (timer, headers) = (RequestTimer::default(), HeaderMap::new());
-        let start =
-            |url| RequestStart { method: &Method::GET, url, headers: &headers, proxy: None };
+        let (method, headers, to_proxy, proxy_login) = (&Method::GET, &headers, false, false);
+        let start = |url| RequestStart { method, url, headers, to_proxy, proxy_login };
         let (first, second) = (url("/1"), url("/2"));
         tell(
             &timer,

@@ -104,6 +104,26 @@ fn the_page_of_a_run_is_where_it_says() {
     let beside = data.replace(".json", ".html");
     assert_eq!((ran.code, ran.stdout), (0, format!("{beside}\n")), "{}", ran.stderr);
     assert!(fs::read_to_string(&beside).expect("a page").contains("fetch /detail/2"));
+    // With the lines of source in which its tasks were spawned, if it is told where that lies.
+    assert!(!fs::read_to_string(&beside).expect("a page").contains("id=\"sources\""));
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let ran = run(&["page", &data, "--source", root]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let html = fs::read_to_string(&beside).expect("a page");
+    let quoted = html.split_once("id=\"sources\">").map_or("", |(_, rest)| rest);
+    assert!(quoted.starts_with("{\"examples/src/") && quoted.contains("spawn"), "{quoted:.300}");
+    // For other viewers, and as text.
+    let chrome = scratch.path("chrome.json");
+    assert_eq!(run(&["page", &data, "-o", &chrome]).code, 0);
+    let json = fs::read_to_string(&chrome).expect("a trace of Chrome's");
+    assert!(json.contains("\"traceEvents\":[") && json.contains("fetch /detail/2"));
+    let ran = run(&["page", &data, "-o", &data]);
+    assert!(ran.code == 1 && ran.stderr.contains("is a trace that is read"), "{}", ran.stderr);
+    let text = scratch.path("run.txt");
+    assert_eq!(run(&["page", &data, "-o", &text]).code, 0);
+    assert!(fs::read_to_string(&text).expect("a text").starts_with("turn "));
+    let ran = run(&["page", &data, &data, "-o", &text]);
+    assert!(ran.code == 1 && ran.stderr.contains("several traces"), "{}", ran.stderr);
     let both = scratch.path("both.html");
     let ran = run(&["page", &data, &data, "-o", &both]);
     assert_eq!((ran.code, ran.stdout), (0, format!("{both}\n")), "{}", ran.stderr);

@@ -105,8 +105,10 @@ impl Client {
         let mut history = Vec::new();
         loop {
             let Request { method, url, headers, .. } = &*request;
-            let proxy = self.inner.proxy(settings, url);
-            timer.tell(SignalKind::RequestStart { method, url, headers, proxy });
+            let proxy = self.inner.proxy(settings, url).filter(|proxy| proxy.gets_requests(url));
+            let (to_proxy, proxy_login) = (proxy.is_some(), proxy.is_some_and(Proxy::has_login));
+            let kind = SignalKind::RequestStart { method, url, headers, to_proxy, proxy_login };
+            timer.tell(kind);
             let sent = pin!(self.inner.send(&mut request, settings, &mut timer)).await;
             let (start, mut lease) = sent.map_err(|error| told(error, &request, &timer))?;
             keep_cookies(config, &request.url, &start.head);

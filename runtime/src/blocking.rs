@@ -48,7 +48,7 @@ where
 {
     let core = event_loop::current("spawn_blocking");
     let outcome = core.pool.submit(&core, job);
-    core.spawn(None, Location::caller(), outcome)
+    core.spawn(None, Location::caller(), &mut Some(outcome))
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -118,11 +118,10 @@ impl Pool {
 
     /// Drops what has not started; what runs goes on by itself.
     pub(crate) fn close(&self) {
-        let jobs = {
-            let mut queue = lock(&self.shared.queue);
-            queue.closed = true;
-            std::mem::take(&mut queue.jobs)
-        };
+        let mut queue = lock(&self.shared.queue);
+        queue.closed = true;
+        let jobs = std::mem::take(&mut queue.jobs);
+        drop(queue);
         self.shared.changed.notify_all();
         drop(catch(|| for_each(jobs.into_iter(), drop)));
     }

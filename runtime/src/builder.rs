@@ -139,7 +139,7 @@ impl Builder {
             entered_at: Cell::new(Location::caller()),
             closing: Cell::new(false),
         };
-        Ok(Runtime::with(EventLoop::new(Rc::new(core), self.poll_interval)))
+        Ok(Runtime { event_loop: EventLoop::new(Rc::new(core), self.poll_interval) })
     }
 }
 

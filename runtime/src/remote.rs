@@ -79,11 +79,11 @@ impl Remote {
         F: Future + 'static,
     {
         let spawned_at = Location::caller();
-        let thread = slot::thread_number();
+        let thread = slot::THREAD.with(|number| *number);
         self.send(Message::Spawn(Box::new(move |core: &Rc<Core>| {
             let future = make();
             core.caused_by(CauseKind::Thread, thread, || {
-                drop(core.clone().spawn(None, spawned_at, future))
+                drop(core.clone().spawn(None, spawned_at, &mut Some(future)))
             });
         })))
     }

@@ -41,9 +41,9 @@ pub fn run<F: Future>(main: F) -> F::Output {
 /// # Panics
 /// Outside of a runtime.
 #[track_caller]
-#[inline]
+#[inline(always)]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    event_loop::current("spawn").spawn(None, Location::caller(), future)
+    event_loop::current("spawn").spawn(None, Location::caller(), &mut Some(future))
 }
 
 /// As [`spawn`], with a name that the task's handle, errors and events tell.
@@ -55,7 +55,8 @@ pub fn spawn_named<F: Future + 'static>(
     name: impl Into<Cow<'static, str>>,
     future: F,
 ) -> JoinHandle<F::Output> {
-    event_loop::current("spawn_named").spawn(Some(name.into()), Location::caller(), future)
+    let name = Some(name.into());
+    event_loop::current("spawn_named").spawn(name, Location::caller(), &mut Some(future))
 }
 
 /// One loop, on the thread that built it.
@@ -67,7 +68,7 @@ pub fn spawn_named<F: Future + 'static>(
 ///
 /// A panic that leaves `block_on`, `turn` or `run_until_idle` leaves the runtime whole: it may be entered again.
 pub struct Runtime {
-    event_loop: EventLoop,
+    pub(crate) event_loop: EventLoop,
 }
 
 impl Runtime {
@@ -83,10 +84,6 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn with(event_loop: EventLoop) -> Runtime {
-        Runtime { event_loop }
-    }
-
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.event_loop.core
     }
@@ -99,7 +96,7 @@ impl Runtime {
     /// Spawns a task. It starts with the next turn.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core().clone().spawn(None, Location::caller(), future)
+        self.core().clone().spawn(None, Location::caller(), &mut Some(future))
     }
 
     /// A handle for other threads.
@@ -234,8 +231,7 @@ impl Drop for MainSlot<'_> {
         // A panic of something else may have left it there.
         tasks.ready.remove(MAIN);
         drop(tasks);
-        let origin = CancelOrigin::Shutdown;
-        self.core.emit(self.id.get(), Kind::Cancelled { origin, by: 0 });
+        self.core.emit(self.id.get(), Kind::Cancelled { origin: CancelOrigin::Shutdown, by: 0 });
     }
 }
 
@@ -252,17 +248,12 @@ impl Drop for Runtime {
         // Not `enter`: a runtime may be dropped inside of another's task.
         let _entered = Entered::new(&core, core.entered_at.get());
         // Whatever panics on the way, the rest is dropped and woken, too. A message may be a spawn with a future.
-        let left = catch(|| {
-            for_each(
-                std::mem::take(&mut self.event_loop.messages).into_iter().chain(core.inbox.close()),
-                drop,
-            )
-        });
-        drop(left);
+        let messages = std::mem::take(&mut self.event_loop.messages);
+        drop(catch(|| for_each(messages.into_iter().chain(core.inbox.close()), drop)));
         core.pool.close();
         core.step.set((CauseKind::Shutdown, 0));
         let tasks = core.tasks.borrow();
-        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot())).collect();
+        let mut ids: Vec<_> = tasks.all_living().map(|header| tasks.id(header.slot)).collect();
         drop(tasks);
         ids.sort_unstable();
         let woken = catch(|| for_each(ids.into_iter(), |id| core.shut_down(id.slot())));

@@ -27,7 +27,7 @@ pub struct StalledTask {
     pub name: Option<Cow<'static, str>>,
     /// Where it was spawned.
     pub spawned_at: &'static Location<'static>,
-    /// The pending task that it awaits. `None`: its waker is held nowhere.
+    /// The pending task that it awaits. `None`: no waker of it is left.
     pub awaits: Option<TaskId>,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Stalled {
             write!(f, " spawned at {}: ", task.spawned_at)?;
             match task.awaits {
                 Some(other) => write!(f, "awaits {other}")?,
-                None => f.write_str("nobody holds its waker")?,
+                None => f.write_str("no waker of it is left")?,
             }
         }
         Ok(())

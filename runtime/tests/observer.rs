@@ -186,7 +186,7 @@ fn a_busy_loop_looks_for_events_after_so_many_polls() {
         fn on_event(&mut self, event: &Event) {
             let mut seen = self.0.borrow_mut();
             match event.kind {
-                Kind::PollStarted => seen.0 += 1,
+                Kind::PollStarted { .. } => seen.0 += 1,
                 Kind::Parked { timeout: 0 } => {
                     let polls = seen.0;
                     seen.1.push(polls);

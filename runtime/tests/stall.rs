@@ -51,7 +51,7 @@ fn a_stall_names_every_task_and_what_it_waits_for() {
              no source registered, no blocking job under way. Pending for ever:"
         ),
         format!("  task 1 \"main\" spawned at line {line}: awaits task 3"),
-        format!("  task 2 spawned at line {}: nobody holds its waker", line + 1),
+        format!("  task 2 spawned at line {}: no waker of it is left", line + 1),
         format!("  task 3 \"fetch\" spawned at line {}: awaits task 2", line + 2),
     ];
     assert_eq!(lines_of(&stalled.to_string()), expected);

@@ -22,6 +22,7 @@ impl Spawns for Runtime {
         CompioRuntime::new().unwrap().block_on(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

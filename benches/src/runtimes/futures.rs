@@ -27,6 +27,7 @@ impl Spawns for Runtime {
         pool.run_until(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

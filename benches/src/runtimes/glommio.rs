@@ -26,6 +26,7 @@ impl Spawns for Runtime {
         executor().unwrap().run(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

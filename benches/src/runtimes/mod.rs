@@ -3,7 +3,8 @@
 //! Every scenario is written once, generic over these traits, so the work is the same for all by
 //! construction. What differs between the runtimes is in the adaptors, and an adaptor does
 //! nothing but call the runtime's own function for the purpose: that is what to check for
-//! fairness. Buffers travel by value because the io_uring runtimes need to own them while the
+//! fairness. The ones that spawn are inlined, all of them, since a call between would copy the future once
+//! more. Buffers travel by value because the io_uring runtimes need to own them while the
 //! kernel writes; for the others moving three words costs nothing that could be measured.
 
 use std::fmt::Debug;

@@ -28,6 +28,7 @@ impl Spawns for Runtime {
             .block_on(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

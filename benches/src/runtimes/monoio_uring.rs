@@ -20,6 +20,7 @@ impl Spawns for Runtime {
         RuntimeBuilder::<IoUringDriver>::new().build().unwrap().block_on(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

@@ -28,6 +28,7 @@ impl Spawns for Runtime {
         async_io::block_on(EXECUTOR.with(|executor| executor.run(main)))
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

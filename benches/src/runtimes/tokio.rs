@@ -24,6 +24,7 @@ impl Spawns for Runtime {
         LocalRuntime::new().unwrap().block_on(main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

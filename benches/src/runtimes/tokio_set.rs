@@ -25,6 +25,7 @@ impl Spawns for Runtime {
         LocalSet::new().block_on(&runtime, main)
     }
 
+    #[inline(always)]
     fn spawn<F: Future + 'static>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F::Output: 'static,

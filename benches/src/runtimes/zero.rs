@@ -19,6 +19,7 @@ macro_rules! adaptors {
                 zero::$zero::block_on(main)
             }
 
+            #[inline(always)]
             fn spawn<F: Future + 'static>(
                 future: F,
             ) -> impl Future<Output = F::Output> + 'static

@@ -2,10 +2,12 @@
 //! Runs an experiment: asks what will happen, lets it happen, says why.
 
 use std::io::{BufRead, IsTerminal, stdin};
+use std::path::Path;
 use std::process::ExitCode;
 
 use mainspring_examples::experiments::{ALL, Experiment, keep_panics, panics, told};
 use mainspring_examples::failure::{Failure, print};
+use mainspring_examples::trace;
 use mainspring_microscope::page;
 use textwrap::fill;
 
@@ -57,6 +59,11 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
         0 if !choice.lists && !choice.helps => Err(USAGE.trim_end().into()),
         2.. if choice.out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
+        }
+        1 => {
+            let asked = || trace::asked().map(|path| path.to_string_lossy().into_owned());
+            choice.out = choice.out.or_else(asked);
+            Ok(choice)
         }
         _ => Ok(choice),
     }
@@ -115,6 +122,10 @@ fn perform(experiment: &Experiment, choice: &Choice) -> Result<(), Failure> {
     };
     let because = fill(&words.because, WIDTH);
     print(&format!("\n{verdict}: {}.\n{because}\n\n{happened}\n{instead}\n", experiment.answer()))?;
+    if out.ends_with(".json") {
+        trace::write(Path::new(out), &[broken])?;
+        return print(&format!("The data of the first run: {out}\n"));
+    }
     let lesson = experiment.lesson(&broken, vec![happened, instead]);
     page::write_lesson(out, &[&broken, &mended], &lesson)
         .map_err(|error| Failure::Said(error.to_string()))?;

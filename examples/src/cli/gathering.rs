@@ -14,6 +14,7 @@ use super::workers::Sharing;
 use crate::crawl::scope::Reach;
 use crate::credentials::{Audience, Credentials};
 use crate::links::Nofollow;
+use crate::trace::asks_live;
 use crate::value::{bytes, duration};
 
 /// `crawl fetch`.
@@ -162,6 +163,12 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// Whether the loop is to be watched at work: the environment may ask for it, too.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.live || asks_live()
+    }
+
     /// The header fields to send; which origins the credentials among them are for is still to be
     /// told.
     pub fn credentials(&self) -> Credentials {

@@ -149,9 +149,13 @@ pub struct Page {
     /// Traces, as written by `--trace run.json` or `MAINSPRING_TRACE=run.json`
     #[arg(value_name = "TRACE", required = true, num_args = 1..=3)]
     pub traces: Vec<PathBuf>,
-    /// Where to write the page [default: beside the first trace, as .html]
+    /// Where to write the page [default: beside the first trace, as .html]; of one trace also .json, for
+    /// Perfetto and chrome://tracing, or .txt: its tasks at the end, why each waits, and what was found
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Quote the lines in which tasks were spawned and spans written, of the source below this directory
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
 }
 
 /// It may hold a secret, and shows nothing of itself.

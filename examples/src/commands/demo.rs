@@ -50,7 +50,9 @@ pub fn run(args: &Demo) -> Result<ExitCode, Failure> {
     let site = Site { count: args.site.pages, delay: args.site.delay };
     let site = Host::start(site, args.concurrency.min(args.site.pages as usize), limit)?;
     let recorder = (!args.no_trace).then(Recorder::default);
-    let watched = |recorder: &Recorder| live::watch(recorder, args.live, "crawl", &stop);
+    let watched = |recorder: &Recorder| {
+        live::watch(recorder, args.live || trace::asks_live(), "crawl", &stop)
+    };
     let live = recorder.as_ref().map(watched).transpose()?;
     let builder = Runtime::builder().name("crawl");
     let states = || States::new(std::io::stdout());

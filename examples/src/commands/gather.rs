@@ -137,7 +137,8 @@ pub fn gather(
     plan: impl AsyncFnOnce(&Web, &Stop) -> Result<Plan, Failure>,
 ) -> Result<Gathered, Failure> {
     raise_descriptor_limit()?;
-    check(asking.trace.iter().chain(&asking.sending.har))?;
+    let trace = asking.trace.clone().or_else(trace::asked);
+    check(trace.iter().chain(&asking.sending.har))?;
     let out = asking.out.as_deref().map(OutDir::open).transpose()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
@@ -162,7 +163,7 @@ pub fn gather(
     }
     let web = Web::with(client, &options, Some(timer));
     let recorder = Recorder::default();
-    let live = live::watch(&recorder, asking.live, title, &stop)?;
+    let live = live::watch(&recorder, asking.watches(), title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
         let producer = match &via {
@@ -180,7 +181,7 @@ pub fn gather(
         let earlier = std::mem::take(&mut plan.earlier);
         let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);
         let writer = ResultWriter::new(asking, out, plan.journal.take(), earlier)?;
-        Ok::<_, Failure>(carry_out(plan, fetcher.into(), writer, !asking.live, &stop).await)
+        Ok::<_, Failure>(carry_out(plan, fetcher.into(), writer, !asking.watches(), &stop).await)
     });
     // The view gives the terminal back before anything is printed to it.
     drop((runtime, live));
@@ -189,7 +190,7 @@ pub fn gather(
     if let Some(path) = &sending.har {
         archive.write(path)?;
     }
-    if let Some(path) = &asking.trace {
+    if let Some(path) = &trace {
         trace::write(path, &[recorder.trace().titled(title)])?;
     }
     let mut told = gathered.told;

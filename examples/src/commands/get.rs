@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
-use mainspring::Runtime;
 use mainspring_http::{
     Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
 };
@@ -21,6 +20,7 @@ use crate::options::NAME;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
+use crate::trace;
 use crate::value::{Size, Took};
 use crate::web::Hooks;
 
@@ -37,9 +37,7 @@ const CODINGS: HeaderValue = HeaderValue::from_static("deflate, gzip, br, zstd")
 pub fn run(args: &Get) -> Result<ExitCode, Failure> {
     check(args.sending.har.iter().chain(output(args)))?;
     let body = body(args)?;
-    let mut runtime =
-        crate::trace::runtime(crate::trace::recorded(Runtime::builder().name("get"), None))?;
-    runtime.block_on(get(args, body))
+    trace::run("get", get(args, body))?
 }
 
 /// The file to write the body to; none for `-o -`.

@@ -54,7 +54,7 @@ impl ResultWriter {
             out,
             journal,
             select: asking.select.is_some(),
-            held: (asking.live && io::stdout().is_terminal()).then(String::new),
+            held: (asking.watches() && io::stdout().is_terminal()).then(String::new),
             lines: InOrder { next: earlier.len(), waiting: BTreeMap::new() },
             earlier,
             records: BTreeMap::new(),

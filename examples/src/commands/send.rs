@@ -17,6 +17,7 @@ use crate::cli::Send;
 use crate::failure::{Failure, print};
 use crate::stop::Stop;
 use crate::text::Printable;
+use crate::trace;
 
 /// Sends everything, and waits for it as the command line says.
 ///
@@ -26,7 +27,7 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
     let address = args.redis.address()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
-    mainspring::run(async {
+    trace::run("send", async {
         let producer = Producer::connect(&address, &args.redis.prefix, &args.queue);
         let stopped = async {
             stop.asked().await;
@@ -78,7 +79,7 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
             }
         }
         Ok(if stop.is_asked() { ExitCode::from(130) } else { code })
-    })
+    })?
 }
 
 /// What is waited for.

@@ -4,6 +4,9 @@ use std::io::Read as _;
 use std::process::ExitCode;
 use std::thread;
 
+use mainspring::Runtime;
+use mainspring_microscope::from_env;
+
 use crate::cli::Serve;
 use crate::failure::{Failure, print};
 use crate::machine::raise_descriptor_limit;
@@ -25,7 +28,8 @@ pub fn run(args: &Serve) -> Result<ExitCode, Failure> {
     }
     let site = Site { count: args.site.pages, delay: args.site.delay };
     let mut printed = Ok(());
-    host::run(args.listen, site, stop.clone(), |address| {
+    let builder = from_env(Runtime::builder());
+    host::run(builder, args.listen, site, stop.clone(), |address| {
         printed = print(&format!(
             "listening on http://{address}/: {} movies, {} before each answer, Ctrl-C to stop\n",
             Count(u64::from(site.count)),

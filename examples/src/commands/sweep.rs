@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mainspring::{Runtime, spawn_named, time::sleep};
+use mainspring::{spawn_named, time::sleep};
 
 use super::compare::{all_at_once, urls};
 use crate::cli::Sweep;
@@ -54,7 +54,7 @@ pub fn run(args: &Sweep) -> Result<ExitCode, Failure> {
 /// Fetches `at_once` different pages, all of them at once.
 fn measure(site: &Host, at_once: usize, args: &Sweep, base: Option<u64>) -> Result<Step, Failure> {
     let (site, delay) = (site.address(), args.delay);
-    trace::runtime(Runtime::builder().name("crawl"))?.block_on(async {
+    trace::run("crawl", async {
         // By then all requests are on their way and no answer has come: the moment to weigh them.
         let weighing = spawn_named("weigh", async move {
             sleep(delay * 4 / 5).await;
@@ -68,7 +68,7 @@ fn measure(site: &Host, at_once: usize, args: &Sweep, base: Option<u64>) -> Resu
             _ => None,
         };
         Ok(Step { at_once, took, failures, memory })
-    })
+    })?
 }
 
 fn report(args: &Sweep, site: &Host, limit: u64, steps: &[Step]) -> String {

@@ -6,8 +6,7 @@ use std::io::{self, Write as _};
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use mainspring_http::{
-    HIDDEN, Hook, Proxy, Response, Signal, SignalKind, redact, redact_field, redact_url,
-    take_userinfo,
+    HIDDEN, Hook, Response, Signal, SignalKind, redact, redact_field, redact_url, take_userinfo,
 };
 use url::{Position, Url};
 
@@ -24,8 +23,8 @@ pub(super) struct Verbose {
 impl Hook for Verbose {
     fn signal(&self, signal: &Signal<'_>) {
         match signal.kind {
-            SignalKind::RequestStart { method, url, headers, proxy } => {
-                let proxy = proxy.filter(|proxy| proxy.gets_requests(url));
+            SignalKind::RequestStart { method, url, headers, to_proxy, proxy_login } => {
+                let proxy = to_proxy.then_some(proxy_login);
                 tell(&self.request_text(method, url, headers, proxy));
             }
             SignalKind::RequestRedirect { response } => {
@@ -39,14 +38,14 @@ impl Hook for Verbose {
 }
 
 impl Verbose {
-    /// The head of a request, which `proxy` gets if one does. The request names all that goes on the wire
+    /// The head of a request, with whether a proxy gets a login if one gets the request. The request names all that goes on the wire
     /// but where the body ends, what is said to a proxy, and the host.
     fn request_text(
         &self,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
-        proxy: Option<&Proxy>,
+        proxy: Option<bool>,
     ) -> Vec<u8> {
         let target = match proxy {
             Some(_) => {
@@ -61,7 +60,7 @@ impl Verbose {
                 value.to_str().unwrap_or_default()
             });
         let mut text = format!("> {method} {target} HTTP/1.1\n> host: {host}\n").into_bytes();
-        if proxy.is_some_and(Proxy::has_login) {
+        if proxy == Some(true) {
             text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
         }
         let others = headers.iter().filter(|(name, _)| *name != HOST);

@@ -8,6 +8,7 @@ use crate::cli::Worker;
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
 use crate::stop::Stop;
+use crate::trace;
 use crate::value::Count;
 
 /// Works until it is told to end.
@@ -28,11 +29,11 @@ pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
     let (stop, now) = (Stop::new(), Stop::new());
     stop.on_ctrl_c_or(&now)?;
     let ready = |what: &str| tell(&format!("ready: {what}"));
-    let done = mainspring::run(async {
+    let done = trace::run("worker", async {
         let Worker { task, site, allow_private, concurrency, max_size, .. } = args;
         let tasks = Tasks::new(task, site.clone(), *allow_private, *concurrency, *max_size);
         work(settings, tasks, &stop, &now, ready).await
-    })?;
+    })??;
     let mut line = format!("{} tasks done", Count(done.succeeded));
     for (count, what) in [
         (done.failed, "failed"),

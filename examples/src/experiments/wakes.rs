@@ -35,7 +35,7 @@ async fn fetch() {
     mark("the answer is here");
 }
 
-/// Something that happens once. How it wakes whoever waits is what the experiments are about.
+/// Something that happens once. How it wakes what waits is what the experiments are about.
 #[derive(Default)]
 struct Signal {
     happened: Cell<bool>,

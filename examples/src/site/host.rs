@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
+use mainspring::{Builder, Runtime};
+
 use super::server::{self, Site};
 use crate::failure::Failure;
 use crate::stop::Stop;
@@ -100,7 +102,8 @@ fn in_a_thread(site: Site) -> Result<Host, String> {
     let body = move || {
         let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         // The other end waits below; should it be gone, so is the need for an address.
-        run(free_port, site, until, |address| listening.send(address).unwrap_or_default())
+        let told = |address| listening.send(address).unwrap_or_default();
+        run(Runtime::builder(), free_port, site, until, told)
     };
     let thread = thread::Builder::new().name("site".to_owned()).spawn(body);
     let thread = thread.map_err(|error| format!("cannot start the site's thread: {error}"))?;
@@ -137,12 +140,13 @@ fn in_a_process(site: Site) -> io::Result<Host> {
 /// # Errors
 /// One sentence: no poller, an address that cannot be had, or accepting failed.
 pub fn run(
+    builder: Builder,
     listen: SocketAddr,
     site: Site,
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), String> {
-    let runtime = mainspring::Runtime::builder().name("site").build();
+    let runtime = builder.name("site").build();
     let mut runtime = runtime.map_err(|error| format!("cannot start a loop: {error}"))?;
     runtime.block_on(async {
         let (listener, address) = server::bind(listen)?;

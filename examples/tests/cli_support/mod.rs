@@ -83,9 +83,13 @@ pub struct Site {
 
 impl Site {
     pub fn start(args: &[&str]) -> Site {
-        let serve = ["serve", "--listen", "127.0.0.1:0", "--delay", "0ms", "--until-eof"];
-        let mut child = crawl(&serve)
-            .args(args)
+        Site::of(crawl(&["serve", "--delay", "0ms"]).args(args))
+    }
+
+    /// What this run of `crawl serve` serves.
+    pub fn of(serve: &mut Command) -> Site {
+        let mut child = serve
+            .args(["--listen", "127.0.0.1:0", "--until-eof"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

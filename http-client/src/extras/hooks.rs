@@ -5,7 +5,6 @@
 
 use crate::error::Error;
 use crate::proto::ResponseHead;
-use crate::proxy::Proxy;
 use crate::secret::{Fields, redact_url};
 use http::{HeaderMap, Method};
 use std::cell::Cell;
@@ -49,8 +48,10 @@ pub enum SignalKind<'a> {
         url: &'a Url,
         /// The header fields that the request itself sets.
         headers: &'a HeaderMap,
-        /// The proxy that it goes through.
-        proxy: Option<&'a Proxy>,
+        /// Whether a proxy gets the request itself, and so the whole URL for its target.
+        to_proxy: bool,
+        /// Whether the proxy is sent a login with it.
+        proxy_login: bool,
     },
     /// As many connections as allowed are in use: it waits.
     ConnectionQueuedStart,

@@ -1,4 +1,8 @@
 // Small helpers for the document. Texts become text nodes, never markup.
+import { big, label } from "./text.js";
+
+/** Spans of a task that are listed. */
+const MAX_SPANS = 20;
 
 /** An element: `h("button", { class: "x", onclick: f }, "text", child)`. */
 export function h(tag, props = {}, ...children) {
@@ -75,4 +79,18 @@ export function niceStep(span, wanted) {
   const raw = span / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(raw));
   return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= raw);
+}
+
+/** The labelled futures that a task is inside of: one within another, and the arms of a join or select beside each other. */
+export function arms(run, model, id) {
+  const open = [...model.tasks.get(id).spans].sort((a, b) => a - b).map((span) => model.spans.get(span)).filter(Boolean);
+  const spans = open.slice(0, MAX_SPANS);
+  const known = new Set(spans.map((span) => span.id));
+  const list = (parent) => {
+    const own = spans.filter((span) => (known.has(span.parent) ? span.parent : 0) === parent);
+    return own.length === 0 ? null
+      : h("ul", { class: "arms" }, own.map((span) => h("li", {}, `"${label(run, span.label)}"`, list(span.id))));
+  };
+  const more = open.length - spans.length;
+  return [list(0), more > 0 ? h("span", { class: "quiet" }, `and ${big(more)} more`) : null];
 }

@@ -48,7 +48,9 @@ export class Help {
           + "finger, to move; Ctrl and wheel, or two fingers, to zoom. "
           + "On the axis of events every event has the same width, which shows what happens within "
           + "an instant."),
-        h("p", {}, "The address of the page holds what you see: copy it to show it to somebody.")),
+        h("p", {}, "The wakers of a task are counted where a poll begins and where it ends. So at least as many "
+          + "as is said were cloned and dropped; one that came and went between two counts is in neither."),
+        h("p", {}, "The address of the page holds what you see: copy it to show it to others.")),
       h("section", {}, h("h3", {}, "States of a task"), rows(MEANINGS, badge)),
       h("section", {}, h("h3", {}, "Keys"), rows(KEYS, (keys) => h("kbd", {}, keys))));
   }

@@ -43,6 +43,8 @@ class TaskLane extends Lane {
     this.id = id;
     this.ended = "";
     this.endEvent = -1;
+    // The wake that it has not been polled for yet.
+    this.woken = -1;
   }
 }
 
@@ -80,7 +82,7 @@ export class History {
     const n = run.n;
     // Copies of the model, and how many events each is after. The larger it is, the fewer there are: a copy
     // costs as much as applying an event for each of the things in it, and again when those change.
-    this.every = Math.max(1024, Math.ceil(n / 128));
+    this.every = Math.max(4096, Math.ceil(n / 128));
     this.checkpoints = [];
     this.checkpointAt = [];
     this.tasks = new Map();
@@ -96,6 +98,9 @@ export class History {
     this.wakes = [];
     this.turns = [];
     this.polls = [];
+    this.spawns = [];
+    // How many events lead to the state in which most tasks are ready.
+    this.busiest = 0;
     this.longestPoll = 0;
     this.longestAt = -1;
     // How long the recorder kept the loop within the poll that begins at an event.
@@ -127,7 +132,6 @@ export class History {
     }
     for (const timer of model.timers.values()) this.armed(timer.id, timer.task, 0);
     for (const source of model.sources.values()) this.registered(source.id, 0);
-    const pendingWake = new Map();
     let poll = -1;
     let next = 0;
     for (let i = 0; i < run.n; i++) {
@@ -145,9 +149,10 @@ export class History {
       }
       if (run.kind[i] === K.poll_started) poll = i;
       this.pollOf[i] = poll;
-      this.note(i, state, before, pendingWake, model);
+      this.note(i, state, before, model);
       if (run.kind[i] === K.poll_ended) poll = -1;
       this.ready[i + 1] = model.ready.length;
+      if (model.ready.length > this.ready[this.busiest]) this.busiest = i + 1;
       this.alive[i + 1] = alive;
       this.inFlight[i + 1] = idle;
     }
@@ -199,20 +204,21 @@ export class History {
   }
 
   /** Takes event `i` into the lanes. */
-  note(i, state, before, pendingWake, model) {
+  note(i, state, before, model) {
     const { run } = this;
     const [id, a] = [run.task[i], run.f[0][i]];
     switch (run.kind[i]) {
+      case K.spawned: this.spawns.push(i); break;
       case K.woken:
         if (a === 0 || a === 2) {
-          pendingWake.set(id, i);
+          this.lane(id).woken = i;
           this.wakes.push(i);
         }
         break;
       case K.poll_started:
         this.polls.push(i);
-        this.wakeOf[i] = pendingWake.get(id) ?? -1;
-        pendingWake.delete(id);
+        this.wakeOf[i] = this.lane(id).woken;
+        this.lane(id).woken = -1;
         this.loop.begin(i, SLICE.poll, id);
         break;
       case K.poll_ended: {

@@ -1,9 +1,9 @@
 // The inspector: everything about one task at the cursor, and about the event under it.
-import { K, KIND_NAMES } from "./trace.js";
-import { big, cause, count, label, nanos, place, sentence, taskName } from "./text.js";
+import { K, KIND_NAMES, UNCOUNTED } from "./trace.js";
+import { big, cause, count, nanos, place, sentence, taskName } from "./text.js";
 import { hasEnded, stateWord } from "./why.js";
 import { sumsSince } from "./history.js";
-import { badge, fill, h } from "./dom.js";
+import { arms, badge, fill, h } from "./dom.js";
 import { durations, histogram, sumsOf } from "./range.js";
 
 const MAX_POLLS = 12;
@@ -139,10 +139,11 @@ export class Inspector {
         task.polls > 0 && ["longest poll", this.event(task.longest_poll_event, nanos(task.longest_poll))],
         ["in the queue", `${nanos(task.queued)}, at most ${nanos(task.longest_queued)}`],
         ["wakes", `${big(task.wakes)}, ${big(task.self_wakes)} by itself`],
-        task.state.is === "idle" && ["wakers held", big(task.holders)],
+        ["wakers", `${big(task.holders)} held; at least ${big(task.waker_clones)} cloned, ${
+          big(task.waker_drops)} dropped`],
         task.cancel && ["cancel asked", this.event(task.cancel.event)],
         task.detached && ["handle", "dropped: detached"],
-        spans.length > 0 && ["inside", spans.map((span) => `"${label(run, span.label)}"`).join(" › ")],
+        spans.length > 0 && ["inside", arms(run, model, task.id)],
         spans.length > 0 && ["awaits in", this.written(run.labels.get(spans.at(-1).label))],
         children.length > 0 && ["children", children.slice(0, 8).map((child, i) =>
           [i ? ", " : "", this.taskLink(child.id)])],
@@ -216,12 +217,14 @@ export class Inspector {
       while (end < horizon && !(run.kind[end] === K.poll_ended && run.task[end] === task.id)) end++;
       const over = end < horizon;
       const outcome = over ? run.enums.PollOutcome[run.f[0][end]] : "running";
+      const held = run.f[0][start] === UNCOUNTED ? "" : big(run.f[0][start]);
       return h("tr", {}, h("td", {}, this.event(run.first + start, nanos(run.at[start]))),
-        h("td", {}, over ? nanos(run.at[end] - run.at[start]) : ""), h("td", {}, outcome));
+        h("td", {}, over ? nanos(run.at[end] - run.at[start]) : ""), h("td", {}, outcome),
+        h("td", {}, over ? `${held} → ${big(run.f[2][end])}` : held));
     });
     return [
       h("h3", {}, `Latest of ${count(task.polls, "poll")}`),
-      h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["at", "took", "answer"]
+      h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["at", "took", "answer", "wakers"]
         .map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)),
     ];
   }
@@ -236,7 +239,8 @@ export class Inspector {
     const told = { [K.span_opened]: 2, [K.marked]: 0 }[run.kind[i]];
     const value = (type, raw) => {
       if (type === "bool") return raw ? "yes" : "no";
-      return run.enums[type] ? run.enums[type][raw] : raw === -1 ? "never" : big(raw);
+      return run.enums[type] ? run.enums[type][raw] : raw === -1 ? "never"
+        : raw === UNCOUNTED ? "not counted" : big(raw);
     };
     return h("section", { class: "event-facts" },
       h("h3", {}, `Event ${big(run.first + i)}`),

@@ -1,6 +1,6 @@
 // From events to state: the twin of `src/model`. A test applies both to the same events and
 // compares every member, so whatever is changed here is changed there.
-import { K } from "./trace.js";
+import { K, UNCOUNTED } from "./trace.js";
 import { Verdicts, hasEnded, inOrder, stateWord } from "./why.js";
 
 const TURNING = { is: "turning" };
@@ -8,8 +8,9 @@ const IDLE = { is: "idle" };
 const SCHEDULED = { is: "scheduled" };
 const RUNNING = { is: "running" };
 const MAPS = ["tasks", "timers", "sources", "jobs", "spans"];
-/** Members that are sets of ids. */
-const SETS = ["spans", "readers", "writers"];
+/** Members that are sets of ids: of a source by direction. */
+const SIDES = ["readers", "writers"];
+const SETS = ["spans", ...SIDES];
 const MAX_ILLEGAL = 100;
 let epochs = 0;
 
@@ -70,11 +71,19 @@ export class Model extends Verdicts {
     let value = this[map].get(id);
     if (value && value.epoch !== this.epoch) {
       value = { ...value, epoch: this.epoch };
-      for (const set of SETS) if (value[set]) value[set] = new Set(value[set]);
-      if (value.waits) value.waits = new Map(value.waits);
       this[map].set(id, value);
     }
     return value;
+  }
+
+  /** A set or map of such an entry that may be changed, if there is the entry. */
+  inner(map, id, name) {
+    const value = this.own(map, id);
+    if (value && value[name].epoch !== this.epoch) {
+      value[name] = new value[name].constructor(value[name]);
+      value[name].epoch = this.epoch;
+    }
+    return value?.[name];
   }
 
   /** Takes note of event `i` of a run. */
@@ -116,7 +125,7 @@ export class Model extends Verdicts {
         break;
       case K.spawned: this.spawned(event, a); break;
       case K.woken: this.woken(event, a, { event: this.next, at, by: b, id: c }); break;
-      case K.poll_started: this.pollStarted(event); break;
+      case K.poll_started: this.pollStarted(event, a); break;
       case K.poll_ended: this.pollEnded(event, a, b, c); break;
       case K.done:
         this.ended(event, { is: "done", panicked: !!a, beat_cancel: !!b }, ["ending"]);
@@ -158,20 +167,21 @@ export class Model extends Verdicts {
       }
       case K.task_wait_dropped: this.endJoin(a); break;
       case K.waits_for_source: {
-        const source = this.own("sources", b);
-        if (!source) break;
-        source[a === 0 ? "readers" : "writers"].add(id);
+        const waiting = this.inner("sources", b, SIDES[a]);
+        if (!waiting) break;
+        waiting.add(id);
         this.beginWait(event, { is: "source", id: b, direction: a });
         break;
       }
       case K.source_wait_dropped: {
         const on = { is: "source", id: b, direction: a };
-        const wait = this.own("tasks", id)?.waits.get(waitKey(on));
+        const waits = this.inner("tasks", id, "waits");
+        const wait = waits?.get(waitKey(on));
         if (wait?.futures > 1) {
-          this.tasks.get(id).waits.set(waitKey(on), { ...wait, futures: wait.futures - 1 });
+          waits.set(waitKey(on), { ...wait, futures: wait.futures - 1 });
         } else {
           this.endWait(id, on);
-          this.own("sources", b)?.[a === 0 ? "readers" : "writers"].delete(id);
+          this.inner("sources", b, SIDES[a])?.delete(id);
         }
         break;
       }
@@ -235,11 +245,11 @@ export class Model extends Verdicts {
       }
       case K.span_opened:
         this.put("spans", { id: a, task: id, parent: b, label: c, event: this.next });
-        this.own("tasks", id)?.spans.add(a);
+        this.inner("tasks", id, "spans")?.add(a);
         break;
       case K.span_closed: {
         const span = this.remove(event, "spans", a, "a span that is not open");
-        if (span) this.own("tasks", span.task)?.spans.delete(a);
+        if (span) this.inner("tasks", span.task, "spans")?.delete(a);
         break;
       }
       case K.observer_paused:
@@ -301,17 +311,16 @@ export class Model extends Verdicts {
   }
 
   beginWait(event, on) {
-    const task = this.own("tasks", event.id);
-    if (!task) return;
-    const before = task.waits.get(waitKey(on));
+    const waits = this.inner("tasks", event.id, "waits");
+    const before = waits?.get(waitKey(on));
     // Of the other kinds there is one wait for each thing.
     const futures = on.is === "source" ? (before?.futures ?? 0) + 1 : 1;
-    task.waits.set(waitKey(on), { on, event: this.next, at: event.at, futures });
+    waits?.set(waitKey(on), { on, event: this.next, at: event.at, futures });
   }
 
   /** The wait of one task is over. */
   endWait(id, on) {
-    this.own("tasks", id)?.waits.delete(waitKey(on));
+    this.inner("tasks", id, "waits")?.delete(waitKey(on));
   }
 
   /** What waited for this task to end waits no more. */
@@ -326,9 +335,9 @@ export class Model extends Verdicts {
   endSourceWaits(id, direction) {
     const source = this.own("sources", id);
     if (!source) return;
-    const side = direction === 0 ? "readers" : "writers";
-    for (const task of source[side]) this.endWait(task, { is: "source", id, direction });
-    source[side] = new Set();
+    const tasks = source[SIDES[direction]];
+    source[SIDES[direction]] = new Set();
+    for (const task of tasks) this.endWait(task, { is: "source", id, direction });
   }
 
   /** A task that ends waits for nothing. */
@@ -340,7 +349,7 @@ export class Model extends Verdicts {
         const other = this.own("tasks", on.id);
         if (other) other.joiner = 0;
       } else if (on.is === "source") {
-        this.own("sources", on.id)?.[on.direction === 0 ? "readers" : "writers"].delete(id);
+        this.inner("sources", on.id, SIDES[on.direction])?.delete(id);
       } else {
         const thing = this.own(on.is === "job" ? "jobs" : "timers", on.id);
         if (thing) thing.task = 0;
@@ -362,8 +371,8 @@ export class Model extends Verdicts {
       id: event.id, parent, state: SCHEDULED, since: event.at, since_event: this.next,
       spawned: event.at, spawned_event: this.next, polls: 0, poll_event: 0, busy: 0, queued: 0,
       longest_poll: 0, longest_poll_event: 0, longest_queued: 0, wakes: 0, self_wakes: 0,
-      woken: null, holders: 0, outside: 0, cancel: null, detached: false, output_taken: false,
-      panic_unseen: false, waits: new Map(), joiner: 0, spans: new Set(),
+      woken: null, holders: 0, waker_clones: 0, waker_drops: 0, outside: 0, cancel: null,
+      detached: false, output_taken: false, panic_unseen: false, waits: new Map(), joiner: 0, spans: new Set(),
     });
     if (before) this.illegalEvent(event, "spawned already");
     this.ready.push(event.id);
@@ -404,7 +413,15 @@ export class Model extends Verdicts {
     if (position >= 0) this.ready.splice(position, 1);
   }
 
-  pollStarted(event) {
+  /** So many wakers of a task are held now. */
+  hold(task, holders) {
+    if (holders === UNCOUNTED) return;
+    task.waker_clones += Math.max(0, holders - task.holders);
+    task.waker_drops += Math.max(0, task.holders - holders);
+    task.holders = holders;
+  }
+
+  pollStarted(event, holders) {
     this.leaveReady(event.id);
     if (this.running !== 0) this.illegalEvent(event, "polled inside another poll");
     this.running = event.id;
@@ -419,6 +436,7 @@ export class Model extends Verdicts {
       task.longest_queued = Math.max(task.longest_queued, queued);
       task.polls++;
       task.poll_event = this.next;
+      this.hold(task, holders);
       this.enter(task, RUNNING, event);
       return legal;
     });
@@ -437,7 +455,8 @@ export class Model extends Verdicts {
         task.longest_poll = ran;
         task.longest_poll_event = this.next;
       }
-      task.holders = holders;
+      if (outcome === 0) this.hold(task, holders);
+      else task.holders = holders;
       let inside = 0;
       for (const wait of task.waits.values()) inside += wait.futures;
       task.outside = Math.max(0, holders - inside);

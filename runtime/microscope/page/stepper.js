@@ -249,7 +249,7 @@ export class Stepper {
     const tasks = [...model.tasks.values()];
     const idle = tasks.filter((task) => task.state.is === "idle");
     const ended = tasks.filter((task) => hasEnded(task.state));
-    this.chips(this.ready, model.ready, (id) => this.chip(id, "scheduled"), "nobody");
+    this.chips(this.ready, model.ready, (id) => this.chip(id, "scheduled"), "none");
     const now = tasks.filter((task) => task.id === model.running || task.state.is === "ending");
     if (now.length > 0) fill(this.now, now.map((task) => this.chip(task.id, task.state.is)));
     else fill(this.now, h("span", { class: "quiet" }, asking ? "?" : this.phase(model)));
@@ -260,8 +260,8 @@ export class Stepper {
         : { task: "task ", timer: "timer #", source: "source ", job: "job " }[r.is] + r.id);
       const more = reasons.length > 2 ? ` and ${reasons.length - 2} more` : "";
       return this.chip(task.id, "idle", reasons.length
-        ? reasons.slice(0, 2).map(short).join(", ") + more : "nobody can wake it");
-    }, "nobody");
+        ? reasons.slice(0, 2).map(short).join(", ") + more : "no waker of it is left");
+    }, "none");
     this.chips(this.timers, [...model.timers.values()], (timer) => this.link(timer.event,
       `#${timer.id} ${model.due(timer.deadline).replace(/^due /, "")}`,
       timer.task ? `for ${taskName(run, timer.task)}` : ""), "none armed", sooner);
@@ -269,7 +269,7 @@ export class Stepper {
       `${source.id} ${run.enums.SourceKind[source.kind]} `
       + `${source.readable ? "R" : "·"}${source.writable ? "W" : "·"}`,
       `${count(source.read, "byte")} read, ${count(source.written, "byte")} written`), "no sources", (a, b) => a.id - b.id);
-    this.chips(this.ended, ended, (task) => this.chip(task.id, stateWord(task.state)), "nobody yet",
+    this.chips(this.ended, ended, (task) => this.chip(task.id, stateWord(task.state)), "none yet",
       (a, b) => b.since_event - a.since_event);
     this.boxes.classList.toggle("asking", asking);
   }

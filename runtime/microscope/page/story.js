@@ -6,9 +6,7 @@ const MOMENTS = 3;
 
 /** How many events lead to the state in which most tasks are ready; all of them if none ever is. */
 export function busiest({ run, history }) {
-  let best = 0;
-  for (let i = 1; i <= run.n; i++) if (history.ready[i] > history.ready[best]) best = i;
-  return best || run.n;
+  return history.busiest || run.n;
 }
 
 /** `100 fetches`, `3 tasks`: by the word that the names of all these tasks begin with. */
@@ -22,8 +20,7 @@ function called(run, ids) {
 /** The poll that spawns most tasks. */
 function starts(run, history) {
   const byPoll = new Map();
-  for (let i = 0; i < run.n; i++) {
-    if (run.kind[i] !== K.spawned) continue;
+  for (const i of history.spawns) {
     const poll = history.pollOf[i];
     if (!byPoll.has(poll)) byPoll.set(poll, { at: i, ids: [] });
     byPoll.get(poll).ids.push(run.task[i]);

@@ -1,7 +1,7 @@
 // The panels that are text: the tree of tasks, the table of tasks, the findings, the log.
 import { big, count, nanos, place, sentence, taskName } from "./text.js";
 import { hasEnded, stateWord } from "./why.js";
-import { badge, fill, h } from "./dom.js";
+import { arms, badge, fill, h } from "./dom.js";
 
 /** Rows of a list in the document; of further ones only the number. */
 const MAX_ROWS = 300;
@@ -23,7 +23,7 @@ export class Tree {
       },
     }, text);
     this.choice = h("div", { class: "group", role: "group", "aria-label": "Tree of" },
-      choose("spawn", "who spawned whom"), choose("await", "who awaits whom"));
+      h("span", { class: "quiet", "aria-hidden": "true" }, "tree of"), choose("spawn", "spawns"), choose("await", "awaits"));
     this.body = h("div", { class: "tree" });
     this.element = h("div", { class: "panel" }, this.choice, this.body);
   }
@@ -31,7 +31,7 @@ export class Tree {
   render() {
     const { app } = this;
     const model = app.model();
-    for (const button of this.choice.children) {
+    for (const button of this.choice.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.by === this.by));
     }
     const tasks = [...model.tasks.values()].sort((a, b) => a.id - b.id);
@@ -68,7 +68,9 @@ export class Tree {
     const items = [];
     for (const task of children) {
       if (this.left-- <= 0) break;
-      items.push(h("li", {}, this.line(model, task), this.list(model, under, task.id, inner)));
+      items.push(h("li", {}, this.line(model, task),
+        this.by === "await" && !hasEnded(task.state) ? arms(this.app.run, model, task.id) : null,
+        this.list(model, under, task.id, inner)));
     }
     return h("ul", {}, items);
   }

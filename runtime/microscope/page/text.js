@@ -58,12 +58,12 @@ export function cause(run, by, id) {
 function woken(run, task, [effect, by, id]) {
   const itself = run.enums.CauseKind[by] === "task" && id === task;
   const who = itself ? "it" : cause(run, by, id);
-  const whom = taskName(run, task) + (itself ? " itself" : "");
+  const which = taskName(run, task) + (itself ? " itself" : "");
   switch (effect) {
-    case 0: return `${who} wakes ${whom}: it queues`;
-    case 1: return `${who} wakes ${whom}, which is queued already`;
-    case 2: return `${who} wakes ${whom} while it runs: it will queue again`;
-    default: return `${who} wakes ${whom}, which has ended: nothing happens`;
+    case 0: return `${who} wakes ${which}: it queues`;
+    case 1: return `${who} wakes ${which}, which is queued already`;
+    case 2: return `${who} wakes ${which} while it runs: it will queue again`;
+    default: return `${who} wakes ${which}, which has ended: nothing happens`;
   }
 }
 
@@ -98,7 +98,7 @@ export function sentence(run, i) {
       if (a === 1) return `${task} returns its value`;
       if (a === 2) return `${task} panics`;
       if (b) return `${task} is not ready yet, and was woken meanwhile: it queues again`;
-      return c === 0 ? `${task} is not ready yet, and nobody holds its waker`
+      return c === 0 ? `${task} is not ready yet, and no waker of it is left`
         : `${task} is not ready yet: it waits`;
     case K.done:
       if (a) return `${task} is done: it panicked`;
@@ -143,8 +143,9 @@ export function sentence(run, i) {
       if (b === 5) {
         return `${task} says that ${a === 0 ? "reading" : "writing"} source ${c} would block`;
       }
-      const bytes = count(d, "byte");
-      const how = [bytes, "it would block", "end of stream", "an error", `${bytes}, all there was`][b];
+      // As when it is connected.
+      const bytes = d === 0 ? "done" : count(d, "byte");
+      const how = [bytes, "it would block", "end of stream", "an error", `${count(d, "byte")}, all there was`][b];
       return `${task} ${a === 0 ? "reads" : "writes"} source ${c}: ${how}`;
     }
     case K.source_closed: return `source ${a} is closed`;

@@ -434,7 +434,7 @@ export class Timeline {
         draw.fillStyle = colours.idle;
         draw.fillRect(x, middle - 1.5, Math.max(1, width), 2);
         if (width > 60 && lane.note[k] === LOST) {
-          this.boxed("lost waker: nobody can wake it", x, width, middle - 0.5);
+          this.boxed("lost waker: no waker of it is left", x, width, middle - 0.5);
         } else if (width > 60 && lane.note[k] >= 0) {
           const last = Math.min(lane.end[k], this.app.run.n) - 1;
           const waits = [lane.note[k], ...this.app.history.waitsBehind(lane.note[k], last)];

@@ -15,6 +15,9 @@ export const K = {
 };
 export const KIND_NAMES = Object.fromEntries(Object.entries(K).map(([name, n]) => [n, name]));
 
+/** Stands for how many wakers are held where they were not counted. */
+export const UNCOUNTED = 2 ** 32 - 1;
+
 const FIELDS = 4;
 
 /** A text without what would reorder or break a line: the twin of `harmless`. */

@@ -71,7 +71,7 @@ export class Verdicts {
       default:
         reasons = this.reasons(task);
         if (reasons.length === 0) {
-          why = "stuck for ever: nobody holds its waker";
+          why = "stuck for ever: no waker of it is left";
           break;
         }
         evidence.push(...inOrder(task).map((wait) => wait.event));

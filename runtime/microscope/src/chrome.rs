@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use mainspring::observe::{CauseKind, Event, Kind, WakeEffect};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::file::write_whole;
-use crate::model::{Model, Phase, State};
+use crate::model::{Job, Model, Phase, State, Timer, in_order};
 use crate::text::Texts;
 use crate::trace::Trace;
 
@@ -23,28 +23,6 @@ enum Track {
     Task(u64),
     Timer(u64),
     Job(u64),
-}
-
-/// An entry of `traceEvents`. Which members it has depends on `ph`.
-#[derive(Default, Serialize)]
-struct Entry<'a> {
-    ph: &'a str,
-    pid: u8,
-    tid: u64,
-    /// Microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ts: Option<f64>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    cat: &'a str,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    s: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    bp: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<BTreeMap<&'a str, serde_json::Value>>,
 }
 
 /// The file being written, and what is open in it.
@@ -102,8 +80,7 @@ pub(crate) fn encode(trace: &Trace) -> String {
         }
         if model.ready.len() != ready {
             ready = model.ready.len();
-            let args = BTreeMap::from([("ready", ready.into())]);
-            to.put(Entry { ph: "C", name: "ready", args: Some(args), ..Entry::default() });
+            to.put(json!({"ph": "C", "tid": 0, "name": "ready", "args": {"ready": ready}}));
         }
     }
     to.at = model.now;
@@ -115,32 +92,31 @@ pub(crate) fn encode(trace: &Trace) -> String {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, entry: Entry<'_>) {
-        let ts = (entry.ph != "M").then_some(self.at as f64 / 1000.0);
-        let entry = Entry { pid: 1, ts, ..entry };
+    /// Adds an entry of `traceEvents`. Which members it has depends on `ph`; times are in microseconds.
+    fn put(&mut self, mut entry: Value) {
+        entry["pid"] = 1.into();
+        if entry["ph"] != "M" {
+            entry["ts"] = (self.at as f64 / 1000.0).into();
+        }
         let first = self.out.ends_with('[');
         self.out += if first { "\n" } else { ",\n" };
-        // All keys are texts: nothing here can fail.
-        self.out += &serde_json::to_string(&entry).unwrap_or_default();
+        self.out += &entry.to_string();
     }
 
     fn names(&mut self, title: &str) {
-        let mut name = |name, tid, text: &str| {
-            let args = Some(BTreeMap::from([("name", text.into())]));
-            self.put(Entry { ph: "M", name, tid, args, ..Entry::default() });
-        };
-        name("process_name", 0, title);
-        name("thread_name", 0, "loop");
+        self.name("process_name", 0, title);
+        self.name("thread_name", 0, "loop");
+        let mut ids: Vec<_> = self.texts.tasks.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().for_each(|id| self.name("thread_name", id, &self.texts.task(id)));
+    }
+
+    fn name(&mut self, of: &str, tid: u64, name: &str) {
+        self.put(json!({"ph": "M", "name": of, "tid": tid, "args": {"name": name}}));
     }
 
     /// Begins what was open before the trace.
     fn begin_as_of(&mut self, model: &Model) {
-        let mut ids: Vec<_> = self.texts.tasks.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let args = Some(BTreeMap::from([("name", self.texts.task(id).into())]));
-            self.put(Entry { ph: "M", name: "thread_name", tid: id, args, ..Entry::default() });
-        }
         if matches!(model.phase, Phase::Turning) {
             self.begin(Track::Loop, &format!("turn {}", model.turn));
         }
@@ -155,41 +131,40 @@ impl Writer<'_> {
                 self.begin(Track::Task(task.id), &state_name(model, task.id, self.texts));
             }
         }
-        let mut timers: Vec<_> =
-            model.timers.values().map(|timer| (timer.id, timer.task)).collect();
-        timers.sort_unstable();
-        for (id, task) in timers {
-            self.begin(Track::Timer(id), &format!("timer #{id} of {}", self.texts.task(task)));
+        for Timer { id, task, .. } in in_order(&model.timers) {
+            self.begin(Track::Timer(*id), &format!("timer #{id} of {}", self.texts.task(*task)));
         }
-        let mut jobs: Vec<_> = model.jobs.values().map(|job| (job.id, job.task)).collect();
-        jobs.sort_unstable();
-        for (id, task) in jobs {
-            self.begin(Track::Job(id), &format!("blocking job {id} of {}", self.texts.task(task)));
+        for Job { id, task, .. } in in_order(&model.jobs) {
+            let name = format!("blocking job {id} of {}", self.texts.task(*task));
+            self.begin(Track::Job(*id), &name);
         }
     }
 
     fn begin(&mut self, track: Track, name: &str) {
         *self.open.entry(track).or_default() += 1;
-        self.put(slice(track, ["B", "b"], name));
+        let mut entry = slice(track, ["B", "b"]);
+        entry["name"] = name.into();
+        self.put(entry);
     }
 
     /// Ends the innermost slice of a track, if one is open.
     fn end(&mut self, track: Track) {
         if let Some(depth) = self.open.get_mut(&track).filter(|depth| **depth > 0) {
             *depth -= 1;
-            self.put(slice(track, ["E", "e"], ""));
+            self.put(slice(track, ["E", "e"]));
         }
     }
 
     fn instant(&mut self, track: Track, name: &str) {
-        self.put(Entry { ph: "i", s: "t", tid: tid(track), name, ..Entry::default() });
+        self.put(json!({"ph": "i", "s": "t", "tid": tid(track), "name": name}));
     }
 
     /// One end of an arrow from a wake to the poll that it led to.
     fn arrow(&mut self, ph: &str, wake: u64, track: Track) {
-        let bp = if ph == "f" { "e" } else { "" };
-        let (id, tid) = (Some(wake), tid(track));
-        self.put(Entry { ph, bp, id, tid, cat: "wake", name: "wake", ..Entry::default() });
+        let tid = tid(track);
+        let arrow =
+            json!({"ph": ph, "cat": "wake", "name": "wake", "id": wake, "tid": tid, "bp": "e"});
+        self.put(arrow);
     }
 
     /// A task has come into another state.
@@ -216,7 +191,7 @@ impl Writer<'_> {
         let task = self.texts.task(event.task);
         match event.kind {
             Kind::TurnStarted { turn, .. } => self.begin(Track::Loop, &format!("turn {turn}")),
-            Kind::PollStarted => self.begin(Track::Loop, &format!("poll {task}")),
+            Kind::PollStarted { .. } => self.begin(Track::Loop, &format!("poll {task}")),
             Kind::Parked { .. } => self.begin(Track::Loop, "park"),
             Kind::TurnEnded | Kind::PollEnded { .. } | Kind::Unparked { .. } => {
                 self.end(Track::Loop);
@@ -242,13 +217,13 @@ impl Writer<'_> {
     }
 }
 
-fn slice<'a>(track: Track, [nested, apart]: [&'a str; 2], name: &'a str) -> Entry<'a> {
-    let (ph, cat, id) = match track {
-        Track::Loop | Track::Task(_) => (nested, "", None),
-        Track::Timer(id) => (apart, "timer", Some(id)),
-        Track::Job(id) => (apart, "job", Some(id)),
-    };
-    Entry { ph, cat, id, name, tid: tid(track), ..Entry::default() }
+fn slice(track: Track, [nested, apart]: [&str; 2]) -> Value {
+    let tid = tid(track);
+    match track {
+        Track::Loop | Track::Task(_) => json!({"ph": nested, "tid": tid}),
+        Track::Timer(id) => json!({"ph": apart, "cat": "timer", "id": id, "tid": tid}),
+        Track::Job(id) => json!({"ph": apart, "cat": "job", "id": id, "tid": tid}),
+    }
 }
 
 fn tid(track: Track) -> u64 {

@@ -1,6 +1,6 @@
 //! The state of a loop as text, for a terminal or a log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use crate::model::{Model, State, Task};
@@ -33,28 +33,13 @@ pub(crate) fn dump(model: &Model, texts: &Texts) -> String {
         count(model.timers.len(), "timer"),
         count(model.sources.len(), "source"),
     );
-    let mut children: HashMap<u64, Vec<&Task>> = HashMap::new();
-    for task in &alive {
-        // A child outlives its parent as a root.
-        let parent = model.task(task.parent).filter(|parent| !parent.state.is_ended());
-        children.entry(parent.map_or(0, |parent| parent.id)).or_default().push(task);
-    }
-    let mut stack: Vec<(usize, &Task)> = Vec::new();
-    let push = |stack: &mut Vec<_>, depth, id| {
-        stack.extend(children.get(&id).into_iter().flatten().rev().map(|task| (depth, *task)));
-    };
-    push(&mut stack, 0, 0);
-    let mut told = 0;
-    while let Some((depth, task)) = stack.pop() {
-        if told == MAX_TASKS {
-            break;
+    for (depth, id) in tree(&alive).into_iter().take(MAX_TASKS) {
+        if let Some(task) = model.task(id) {
+            line(&mut out, model, texts, depth.min(MAX_DEPTH), task);
         }
-        told += 1;
-        line(&mut out, model, texts, depth.min(MAX_DEPTH), task);
-        push(&mut stack, depth + 1, task.id);
     }
-    if alive.len() > told {
-        out += &format!("… and {} more\n", alive.len() - told);
+    if alive.len() > MAX_TASKS {
+        out += &format!("… and {} more\n", alive.len() - MAX_TASKS);
     }
     let reasons = model.why_alive();
     if !reasons.is_empty() {
@@ -64,6 +49,25 @@ pub(crate) fn dump(model: &Model, texts: &Texts) -> String {
         out += &format!("  {reason}\n");
     }
     out
+}
+
+/// Tasks below those that spawned them, and how deep. One whose parent is not among them is a root: a child
+/// may outlive its parent.
+pub(crate) fn tree(tasks: &[&Task]) -> Vec<(usize, u64)> {
+    let shown: HashSet<u64> = tasks.iter().map(|task| task.id).collect();
+    let mut children: HashMap<u64, Vec<u64>> = HashMap::new();
+    for task in tasks {
+        let parent = if shown.contains(&task.parent) { task.parent } else { 0 };
+        children.entry(parent).or_default().push(task.id);
+    }
+    let mut rows = Vec::new();
+    let below = |id: u64| children.get(&id).into_iter().flatten().rev().copied();
+    let mut stack: Vec<(usize, u64)> = below(0).map(|id| (0, id)).collect();
+    while let Some((depth, id)) = stack.pop() {
+        rows.push((depth, id));
+        stack.extend(below(id).map(|id| (depth + 1, id)));
+    }
+    rows
 }
 
 fn line(out: &mut String, model: &Model, texts: &Texts, depth: usize, task: &Task) {
@@ -77,7 +81,7 @@ fn line(out: &mut String, model: &Model, texts: &Texts, depth: usize, task: &Tas
     let why = model.why_in_words(task.id, texts);
     let polls = count(usize::try_from(task.polls).unwrap_or(usize::MAX), "poll");
     let busy = Nanos(task.busy);
-    let place = texts.tasks.get(&task.id).map(crate::text::TaskText::place).unwrap_or_default();
+    let place = texts.place(task.id);
     let indent = 2 * depth;
     // Writing to a string cannot fail.
     writeln!(

@@ -1,6 +1,5 @@
 //! One line by which any program can be recorded or watched, when the one who starts it asks for that.
 
-use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use mainspring::Builder;
 use mainspring::observe::{Event, Label, Observer, TaskInfo};
 
-use crate::live::{Live, LiveObserver, Options, Show};
+use crate::live::{Live, Options, Show};
 use crate::page;
-use crate::recorder::{Recorder, RecorderObserver};
+use crate::recorder::Recorder;
 
 /// Names the file for the trace.
 const TRACE: &str = "MAINSPRING_TRACE";
@@ -57,11 +56,12 @@ pub fn from_env(builder: Builder) -> Builder {
             .inspect_err(|error| say(&format!("{LIVE}: cannot watch the loop: {error}")))
             .ok()
     };
-    let to = match live.then(watch).flatten() {
-        Some(live) => To::Live { observer: live.observer(), _watching: live },
-        None => To::Recorder(recorder.observer()),
+    let live = live.then(watch).flatten();
+    let observer: Box<dyn Observer> = match &live {
+        Some(live) => Box::new(live.observer()),
+        None => Box::new(recorder.observer()),
     };
-    builder.observer(FromEnv { to: Some(to), recorder, trace })
+    builder.observer(FromEnv { observer: Some(observer), live, recorder, trace })
 }
 
 fn is(path: &Path, extension: &str) -> bool {
@@ -82,42 +82,24 @@ fn say(line: &str) {
 
 /// Records or watches a runtime, and leaves the trace when that goes.
 struct FromEnv {
-    to: Option<To>,
+    /// Until it is dropped.
+    observer: Option<Box<dyn Observer>>,
+    live: Option<Live>,
     recorder: Recorder,
     trace: Option<PathBuf>,
 }
 
-enum To {
-    Recorder(RecorderObserver),
-    Live { observer: LiveObserver, _watching: Live },
-}
-
-impl FromEnv {
-    fn observer(&mut self) -> Option<&mut dyn Observer> {
-        match self.to.as_mut()? {
-            To::Recorder(observer) => Some(observer),
-            To::Live { observer, .. } => Some(observer),
-        }
-    }
-}
-
 impl Observer for FromEnv {
     fn on_task(&mut self, task: &TaskInfo<'_>) {
-        if let Some(observer) = self.observer() {
-            observer.on_task(task);
-        }
+        self.observer.iter_mut().for_each(|observer| observer.on_task(task));
     }
 
     fn on_label(&mut self, label: &Label<'_>) {
-        if let Some(observer) = self.observer() {
-            observer.on_label(label);
-        }
+        self.observer.iter_mut().for_each(|observer| observer.on_label(label));
     }
 
     fn on_event(&mut self, event: &Event) {
-        if let Some(observer) = self.observer() {
-            observer.on_event(event);
-        }
+        self.observer.iter_mut().for_each(|observer| observer.on_event(event));
     }
 }
 
@@ -125,7 +107,7 @@ impl Drop for FromEnv {
     fn drop(&mut self) {
         static WRITTEN: AtomicU32 = AtomicU32::new(0);
         // The terminal is given back before anything is said.
-        self.to = None;
+        (self.observer, self.live) = (None, None);
         let Some(path) = self.trace.take().filter(|_| self.recorder.told() > 0) else { return };
         let path = numbered(path, WRITTEN.fetch_add(1, Ordering::Relaxed) + 1);
         let trace = self.recorder.trace().titled(title());
@@ -149,10 +131,4 @@ fn numbered(path: PathBuf, number: u32) -> PathBuf {
     name.push(format!("-{number}."));
     name.push(extension);
     path.with_file_name(name)
-}
-
-impl fmt::Debug for FromEnv {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FromEnv").field("trace", &self.trace).finish_non_exhaustive()
-    }
 }

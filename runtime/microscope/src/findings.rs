@@ -98,17 +98,17 @@ macro_rules! codes {
 codes! {
     /// The loop was left because nothing could ever wake a task again.
     Stalled "stalled" "The loop stalled"
-        "Look at what each task waits for: one of them waits for something that nobody will do.";
-    /// A task answered pending when nobody held a waker of it, had not been woken, and was neither
+        "Look at what each task waits for: one of them waits for what will never happen.";
+    /// A task answered pending when no waker of it was left, had not been woken, and was neither
     /// polled nor cancelled by the program afterwards.
-    LostWaker "lost-waker" "Nobody can wake this task"
+    LostWaker "lost-waker" "Nothing can wake this task"
         "A future that answers pending must keep the waker of its latest poll and call it later.";
     /// A source was ready, its last operation moved bytes without reaching the end of what was
     /// there, the task waited for it again, and it never became ready again.
     Undrained "undrained" "An edge was not drained"
         "Readiness is told once: repeat the operation until it would block, then wait.";
-    /// A task panicked and nobody looked at it.
-    NeverRetrieved "never-retrieved" "A panic nobody looked at"
+    /// A task panicked and its result was never read.
+    NeverRetrieved "never-retrieved" "A panic that was never looked at"
         "Await the task's handle, or let the task deal with what can go wrong.";
     /// A poll took longer than the limit.
     SlowPoll "slow-poll" "A poll held up the loop"
@@ -137,7 +137,7 @@ codes! {
     Herd "herd" "Many were woken for one"
         "Wake as many as can make progress.";
     /// At least 30 % of a task's polls, and more than the limit, changed nothing: the task was
-    /// woken by somebody else, answered pending, and the poll told of nothing but old waits.
+    /// woken by something else, answered pending, and the poll told of nothing but old waits.
     SpuriousPolls "spurious-polls" "Woken for nothing"
         "Find out who wakes it and why: each such wake costs a turn in the queue.";
     /// A labelled future was dropped without ever having been polled, or a task was cancelled by

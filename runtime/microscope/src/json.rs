@@ -19,6 +19,7 @@
 //! counts from 0. In a field of type `number`, -1 is "never". Readers skip kinds they do not know,
 //! by name, and ignore members they do not know; `version` changes when a meaning does. `detail` is
 //! `full`, which may be left out, or `basic`: without turns and without wakes that change nothing.
+//! A `poll_started` may leave out how many wakers are held, which is then not known.
 //!
 //! The lines of a streaming recorder are the same in pieces: a first line with everything up to
 //! `enums`, then a row, or `{"task":{…}}`, or `{"label":{…}}`, or `{"detail":"…"}`, per line.
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::file::write_whole;
+use crate::findings::Finding;
 use crate::schema::{ENUMS, KINDS, encode};
 use crate::text::Texts;
 use crate::trace::Trace;
@@ -176,19 +178,6 @@ pub(crate) fn word_for(detail: Detail) -> &'static str {
     }
 }
 
-/// A finding, for viewers.
-#[derive(Serialize)]
-struct Found<'a> {
-    code: &'a str,
-    title: &'a str,
-    task: u64,
-    at: u64,
-    what: &'a str,
-    advice: &'a str,
-    evidence: &'a [u64],
-    count: usize,
-}
-
 pub(crate) fn to_json(trace: &Trace) -> String {
     let meta = Meta {
         title: Cow::Borrowed(&trace.title),
@@ -200,15 +189,12 @@ pub(crate) fn to_json(trace: &Trace) -> String {
         hash: format!("{:016x}", trace.hash()).into(),
     };
     let found = trace.findings();
-    let found = found.iter().map(|found| Found {
-        code: found.code.word(),
-        title: found.code.title(),
-        task: found.task,
-        at: found.at,
-        what: &found.what,
-        advice: found.code.advice(),
-        evidence: &found.evidence,
-        count: found.count,
+    let found = found.iter().map(|found| {
+        let (code, Finding { task, at, what, evidence, count, .. }) = (found.code, found);
+        line(&json!({
+            "code": code.word(), "title": code.title(), "advice": code.advice(), "task": task,
+            "at": at, "what": what, "evidence": evidence, "count": count,
+        }))
     });
     let head = line(&Head::new(meta));
     let Texts { tasks, labels } = &trace.texts;
@@ -219,7 +205,7 @@ pub(crate) fn to_json(trace: &Trace) -> String {
         listed(tasks),
         listed(labels),
         line(&trace.snapshot),
-        found.map(|found| line(&found)).collect::<Vec<_>>().join(",\n"),
+        found.collect::<Vec<_>>().join(",\n"),
     );
     let (mut last, mut buf, mut separator) = (0, Vec::new(), "\n");
     for event in &trace.events {

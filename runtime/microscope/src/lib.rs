@@ -56,5 +56,5 @@ pub use env::from_env;
 pub use model::Model;
 pub use recorder::{Recorder, RecorderObserver};
 pub use tape::DEFAULT_EVENTS;
-pub use text::{LabelText, MAX_TEXT, Nanos, TaskText, Texts, harmless};
+pub use text::{LabelText, MAX_TEXT, Nanos, Place, TaskText, Texts, harmless};
 pub use trace::Trace;

@@ -216,6 +216,14 @@ fn slim(line: &str) -> String {
     GAPS.iter().fold(line, |line, (wide, narrow)| line.replace(wide, narrow))
 }
 
+/// Adds a line; the next one goes on with it where a line that ends so cannot be over.
+fn add(out: &mut String, line: &str) {
+    *out += &slim(line);
+    if !line.ends_with(['{', '(', '[', ',', ';']) {
+        out.push('\n');
+    }
+}
+
 /// The style sheet without comments.
 fn style() -> String {
     let mut out = String::new();
@@ -224,8 +232,7 @@ fn style() -> String {
         let comments = in_comment || line.starts_with("/*");
         in_comment = comments && !line.ends_with("*/");
         if !comments {
-            out += &slim(line);
-            out.push('\n');
+            add(&mut out, line);
         }
     }
     out
@@ -241,8 +248,7 @@ fn script() -> String {
             let comments = in_comment || line.starts_with("/**") || line.starts_with("//");
             in_comment = (in_comment || line.starts_with("/**")) && !line.contains("*/");
             if !comments && !line.is_empty() {
-                out += &slim(line.strip_prefix("export ").unwrap_or(line));
-                out.push('\n');
+                add(&mut out, line.strip_prefix("export ").unwrap_or(line));
             }
         }
     }

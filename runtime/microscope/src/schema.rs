@@ -143,7 +143,7 @@ kinds! {
     9 "advanced" Advanced { from: u32, count: u32 };
     20 "spawned" Spawned { parent: u64 };
     21 "woken" Woken { effect: WakeEffect, by: CauseKind, id: u64 };
-    22 "poll_started" PollStarted {};
+    22 "poll_started" PollStarted { holders: u32 };
     23 "poll_ended" PollEnded { outcome: PollOutcome, requeued: bool, holders: u32 };
     24 "done" Done { panicked: bool, beat_cancel: bool };
     25 "cancelled" Cancelled { origin: CancelOrigin, by: u64 };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use crate::text::{Place, cut};
 use crate::trace::Trace;
 
 /// Bytes kept of a line.
@@ -36,22 +37,19 @@ pub(crate) fn lines(traces: &[&Trace], root: &Path) -> BTreeMap<String, String> 
     let mut files: HashMap<&str, Option<String>> = HashMap::new();
     let tasks = traces.iter().flat_map(|trace| trace.texts.tasks.values());
     let labels = traces.iter().flat_map(|trace| trace.texts.labels.values());
-    let places = tasks
-        .map(|task| (&*task.file, task.line))
-        .chain(labels.map(|label| (&*label.file, label.line)));
-    for (file, line) in places {
+    let places = tasks.map(|task| &task.place).chain(labels.map(|label| &label.place));
+    for Place { file, line, .. } in places {
+        let file = &**file;
         if !files.contains_key(file) {
             let text = if files.len() < MAX_FILES { read(root, file) } else { None };
             files.insert(file, text);
         }
         let text = files.get(file).and_then(Option::as_deref).unwrap_or_default();
-        let number = usize::try_from(line).unwrap_or(usize::MAX);
+        let number = usize::try_from(*line).unwrap_or(usize::MAX);
         let Some(line_text) = number.checked_sub(1).and_then(|n| text.lines().nth(n)) else {
             continue;
         };
-        let end =
-            (0..=MAX_LINE.min(line_text.len())).rev().find(|&at| line_text.is_char_boundary(at));
-        let short = without_secrets(line_text[..end.unwrap_or(0)].trim()).into_owned();
+        let short = without_secrets(cut(line_text, MAX_LINE).trim()).into_owned();
         found.insert(format!("{file}:{line}"), short);
     }
     found

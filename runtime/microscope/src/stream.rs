@@ -82,7 +82,7 @@ mod tests {
 
     impl Drop for Place {
         fn drop(&mut self) {
-            // Left behind in the directory for temporary files, it harms nobody.
+            // Left behind in the directory for temporary files, it does no harm.
             drop(std::fs::remove_file(&self.0));
         }
     }

@@ -378,9 +378,9 @@ mod tests {
         use mainspring::observe::{CauseKind, PollOutcome, WakeEffect};
         let poll = |task, outcome| {
             let ends = Kind::PollEnded { outcome, requeued: false, holders: 1 };
-            [(task, Kind::PollStarted), (task, ends)]
+            [(task, Kind::PollStarted { holders: 0 }), (task, ends)]
         };
-        let main = [(1, Kind::Spawned { parent: 0 }), (1, Kind::PollStarted)];
+        let main = [(1, Kind::Spawned { parent: 0 }), (1, Kind::PollStarted { holders: 0 })];
         let join = move |id| {
             let [starts, pending] = poll(1, PollOutcome::Pending);
             let [child_starts, child_ends] = poll(id, PollOutcome::Ready);
@@ -433,7 +433,8 @@ mod tests {
         };
         let mut tape = Tape::full(100);
         let ms = 1_000_000;
-        for (at, kind) in [(0, Kind::Spawned { parent: 0 }), (0, Kind::PollStarted)] {
+        for (at, kind) in [(0, Kind::Spawned { parent: 0 }), (0, Kind::PollStarted { holders: 0 })]
+        {
             tape.push(&Event { at, task: 1, kind });
         }
         let long_ago = || Instant::now().checked_sub(Duration::from_millis(30)).unwrap();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::Location;
 
 use mainspring::observe::{
     CancelEffect, CauseKind, Direction, Event, Kind, Label, LoopExit, PollOutcome, TaskInfo,
@@ -57,15 +58,38 @@ pub fn harmless(text: &str) -> String {
 /// Bytes kept of a task's name or of a label; what is longer is cut at a character's border.
 pub const MAX_TEXT: usize = 256;
 
-/// A copy of `text` of at most [`MAX_TEXT`] bytes.
-fn cut(text: &str) -> String {
-    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    text[..end.unwrap_or(0)].to_owned()
+/// The beginning of `text`, of at most so many bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
 }
 
-/// `src/crawl.rs:41:9`, or nothing.
-fn place(file: &str, line: u32, column: u32) -> String {
-    if file.is_empty() { String::new() } else { format!("{file}:{line}:{column}") }
+/// A place in the source: `src/crawl.rs:41:9`, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// The file.
+    pub file: Cow<'static, str>,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+impl Place {
+    fn of(location: &'static Location<'static>) -> Place {
+        let file = Cow::Borrowed(location.file());
+        Place { file, line: location.line(), column: location.column() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.file {
+            "" => Ok(()),
+            file => write!(f, "{file}:{}:{}", self.line, self.column),
+        }
+    }
 }
 
 /// What is known of a task beside its events.
@@ -74,15 +98,9 @@ pub struct TaskText {
     /// The name it was given, cut to [`MAX_TEXT`] bytes.
     #[serde(default)]
     pub name: Option<String>,
-    /// The file it was spawned in.
-    #[serde(default)]
-    pub file: Cow<'static, str>,
-    /// The line.
-    #[serde(default)]
-    pub line: u32,
-    /// The column.
-    #[serde(default)]
-    pub column: u32,
+    /// Where it was spawned.
+    #[serde(flatten)]
+    pub place: Place,
     /// Size of its future, in bytes.
     #[serde(default)]
     pub size: u32,
@@ -91,17 +109,10 @@ pub struct TaskText {
 impl TaskText {
     pub(crate) fn of(task: &TaskInfo<'_>) -> TaskText {
         TaskText {
-            name: task.name.map(cut),
-            file: Cow::Borrowed(task.spawned_at.file()),
-            line: task.spawned_at.line(),
-            column: task.spawned_at.column(),
+            name: task.name.map(|name| cut(name, MAX_TEXT).to_owned()),
+            place: Place::of(task.spawned_at),
             size: task.size,
         }
-    }
-
-    /// `src/crawl.rs:41:9`, or nothing.
-    pub fn place(&self) -> String {
-        place(&self.file, self.line, self.column)
     }
 }
 
@@ -110,30 +121,14 @@ impl TaskText {
 pub struct LabelText {
     /// What it says, cut to [`MAX_TEXT`] bytes.
     pub text: String,
-    /// The file it was written in.
-    #[serde(default)]
-    pub file: Cow<'static, str>,
-    /// The line.
-    #[serde(default)]
-    pub line: u32,
-    /// The column.
-    #[serde(default)]
-    pub column: u32,
+    /// Where it was written.
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 impl LabelText {
     pub(crate) fn of(label: &Label<'_>) -> LabelText {
-        LabelText {
-            text: cut(label.text),
-            file: Cow::Borrowed(label.written_at.file()),
-            line: label.written_at.line(),
-            column: label.written_at.column(),
-        }
-    }
-
-    /// `src/crawl.rs:41:9`, or nothing.
-    pub fn place(&self) -> String {
-        place(&self.file, self.line, self.column)
+        LabelText { text: cut(label.text, MAX_TEXT).to_owned(), place: Place::of(label.written_at) }
     }
 }
 
@@ -153,6 +148,11 @@ impl Texts {
             Some(name) => format!("task {id} \"{}\"", harmless(name)),
             None => format!("task {id}"),
         }
+    }
+
+    /// Where a task was spawned, or nothing.
+    pub fn place(&self, task: u64) -> String {
+        self.tasks.get(&task).map(|text| text.place.to_string()).unwrap_or_default()
     }
 
     /// The text of a label, made harmless.
@@ -185,7 +185,7 @@ impl Texts {
                 format!("{} spawns {task}, ready to run", self.task(parent))
             }
             Kind::Woken { effect, by, id } => self.woken(event.task, effect, by, id),
-            Kind::PollStarted => format!("{task} runs"),
+            Kind::PollStarted { .. } => format!("{task} runs"),
             Kind::PollEnded { outcome, requeued, holders } => match outcome {
                 PollOutcome::Ready => format!("{task} returns its value"),
                 PollOutcome::Panicked => format!("{task} panics"),
@@ -193,7 +193,7 @@ impl Texts {
                     format!("{task} is not ready yet, and was woken meanwhile: it queues again")
                 }
                 PollOutcome::Pending if holders == 0 => {
-                    format!("{task} is not ready yet, and nobody holds its waker")
+                    format!("{task} is not ready yet, and no waker of it is left")
                 }
                 PollOutcome::Pending => format!("{task} is not ready yet: it waits"),
             },
@@ -218,25 +218,13 @@ impl Texts {
                 let able = able(direction);
                 format!("{task} waits for source {source} to become {able}")
             }
-            Kind::TaskWaitDropped { on } => {
-                format!("{} is waited for no more", self.task(on))
-            }
+            Kind::TaskWaitDropped { on } => format!("{} is waited for no more", self.task(on)),
             Kind::SourceWaitDropped { direction, source } => {
                 let able = able(direction);
                 format!("{task} waits no more for source {source} to become {able}")
             }
             Kind::WaitsForTimer { timer } => format!("{task} waits for timer #{timer}"),
             Kind::WaitsForBlocking { job } => format!("{task} waits for blocking job {job}"),
-            Kind::LoopEntered
-            | Kind::LoopLeft { .. }
-            | Kind::TurnStarted { .. }
-            | Kind::TurnEnded
-            | Kind::Parked { .. }
-            | Kind::Unparked { .. }
-            | Kind::ClockJumped { .. }
-            | Kind::Decided { .. }
-            | Kind::Advanced { .. }
-            | Kind::ObserverPaused { .. } => sentence_of_loop(event),
             _ => self.sentence_of_things(event),
         }
     }
@@ -290,6 +278,8 @@ impl Texts {
                     TryOutcome::Cleared => {
                         return format!("{task} says that {doing} source {source} would block");
                     }
+                    // As when it is connected.
+                    TryOutcome::Done if bytes == 0 => "done".into(),
                     TryOutcome::Done => count(bytes as usize, "byte"),
                     TryOutcome::Short => {
                         format!("{}, all there was", count(bytes as usize, "byte"))
@@ -314,7 +304,7 @@ impl Texts {
                 format!("span {span} is dropped midway after {}", count(polls as usize, "poll"))
             }
             Kind::Marked { label } => format!("mark: {}", self.label(label)),
-            _ => "something that this microscope is too old to know".into(),
+            _ => sentence_of_loop(event),
         }
     }
 }
@@ -352,7 +342,7 @@ fn sentence_of_loop(event: &Event) -> String {
         Kind::Advanced { count: tasks, .. } => {
             format!("the loop puts {} before the rest of the batch", count(tasks as usize, "task"))
         }
-        _ => String::new(),
+        _ => "something that this microscope is too old to know".into(),
     }
 }
 

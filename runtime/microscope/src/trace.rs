@@ -102,7 +102,7 @@ impl Trace {
 
     /// A number that is the same for two runs which did the same.
     ///
-    /// Covers what happened to whom, in which order; under a virtual clock also when. Whatever the
+    /// Covers what happened to which task, in which order; under a virtual clock also when. Whatever the
     /// operating system numbers (file descriptors, threads) is left out.
     pub fn hash(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -136,13 +136,14 @@ impl Trace {
     }
 }
 
-/// A kind without what the operating system numbers as it likes.
+/// A kind without what the operating system numbers as it likes, and without what other threads still hold.
 pub(crate) fn comparable(kind: &Kind) -> Kind {
     match *kind {
         Kind::SourceRegistered { source_kind, source, .. } => {
             Kind::SourceRegistered { source_kind, source, fd: 0 }
         }
         Kind::JobEnded { job, .. } => Kind::JobEnded { job, ran: 0 },
+        Kind::PollStarted { .. } => Kind::PollStarted { holders: 0 },
         kind => kind,
     }
 }

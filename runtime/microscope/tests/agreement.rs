@@ -26,9 +26,9 @@ enum Op {
     Join(u8),
     Cancel(u8),
     Forget(u8),
-    /// Waits until somebody wakes it.
+    /// Waits until it is woken.
     Park,
-    /// Wakes everybody who parks.
+    /// Wakes all that park.
     Unpark,
     WakeMyself,
     Timeout(u8, Vec<Op>),
@@ -65,7 +65,7 @@ type Handle = Rc<RefCell<Option<JoinHandle<()>>>>;
 struct World {
     handles: RefCell<Vec<Handle>>,
     parked: RefCell<Vec<Waker>>,
-    /// Nobody parks any more: a loop waits for ever while somebody holds a waker.
+    /// No task parks any more: a loop waits for ever while a waker is held.
     closed: Cell<bool>,
 }
 
@@ -82,7 +82,7 @@ impl World {
     }
 }
 
-/// Wakes who is still parked after a while, and lets nobody park again.
+/// Wakes who is still parked after a while, and lets none park again.
 async fn close(world: Rc<World>) {
     sleep(Duration::from_millis(20)).await;
     world.closed.set(true);
@@ -133,7 +133,7 @@ fn perform(world: Rc<World>, ops: Vec<Op>) -> Pin<Box<dyn Future<Output = ()>>> 
     })
 }
 
-/// Awaits a task unless somebody has read its result already.
+/// Awaits a task unless its result has been read already.
 async fn join(world: &Rc<World>, n: u8) {
     let Some(shared) = world.handle(n) else { return };
     let result = poll_fn(|cx| {
@@ -184,7 +184,7 @@ impl Observer for Judge {
     fn on_event(&mut self, event: &Event) {
         self.record.on_event(event);
         let head = self.model.ready.front().copied();
-        if event.kind == Kind::PollStarted && head != Some(event.task) {
+        if matches!(event.kind, Kind::PollStarted { .. }) && head != Some(event.task) {
             let what = format!("{event:?}: the head of the queue was {head:?}");
             self.wrong.borrow_mut().push(what);
         }

@@ -7,9 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mainspring::future::yield_now;
+use mainspring::future::{race, yield_now};
 use mainspring::net::{TcpListener, TcpStream};
-use mainspring::observe::{Detail, mark, traced};
+use mainspring::observe::{Detail, Kind, mark, traced};
 use mainspring::time::{Clock, sleep};
 use mainspring::{Runtime, Scheduler, spawn, spawn_blocking, spawn_named};
 use mainspring_microscope::{Recorder, Trace, page};
@@ -157,7 +157,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Left behind in the directory for temporary files, it harms nobody.
+        // Left behind in the directory for temporary files, it does no harm.
         drop(std::fs::remove_file(&self.0));
     }
 }
@@ -638,6 +638,31 @@ fn a_range_is_summed_up_searches_find_labels_and_polls_have_histograms() {
 
 /// The page of an experiment: it asks first, and hides what comes after until it is answered.
 #[test]
+fn the_tree_of_awaits_shows_the_arms_that_a_task_is_inside_of() {
+    let Some(mut browser) = Browser::start("mainspring-arms") else { return };
+    let trace = recorded("arms", async {
+        let left = async { traced("inner left", sleep(ms(2))).await };
+        let both = race(traced("left", left), traced("right", sleep(ms(1))));
+        spawn_named("races", traced("both", both)).await.unwrap();
+    });
+    let armed = trace.events.iter().position(|event| matches!(event.kind, Kind::Parked { .. }));
+    let page = Page::new("arms", &[&trace]);
+    browser.look(1024, 768, "light");
+    browser.open(&page.0, &format!("#panel=tree&event={}&task=2", armed.unwrap()));
+    browser.evaluate("document.querySelector('[data-by=await]').click()");
+    browser.frame();
+    // Within the task one future, and within that the two arms, one of which is inside of another.
+    let arms = "Array.from(document.querySelectorAll('.tree .arms > li'), (arm) => \
+                [arm.firstChild.textContent, arm.querySelectorAll('.arms > li').length])";
+    let expected =
+        json!([["\"both\"", 3], ["\"left\"", 1], ["\"inner left\"", 0], ["\"right\"", 0]]);
+    assert_eq!(browser.evaluate(arms), expected);
+    let within = "document.querySelectorAll('.inspector dd .arms > li').length";
+    assert_eq!(browser.evaluate(within), json!(4));
+    assert_eq!(browser.errors, Vec::<String>::new());
+}
+
+#[test]
 fn a_lesson_asks_before_it_shows_and_then_leads_to_the_event() {
     let Some(mut browser) = Browser::start("mainspring-lesson") else { return };
     let (broken, mended) = (sleeps("one by one", false), sleeps("mended", true));
@@ -757,8 +782,8 @@ fn stepping_breaking_guessing_and_searching_go_where_they_say() {
     run_to(&mut browser, "fetch /3", "done", "");
     assert_eq!(said(&mut browser), "task 5 \"fetch /3\" is done");
     assert_eq!(browser.evaluate("microscope.selected"), json!(5));
-    run_to(&mut browser, "nobody", "", "");
-    assert_eq!(text(&mut browser, ".message"), "There is no task \"nobody\" in this run.");
+    run_to(&mut browser, "nothing", "", "");
+    assert_eq!(text(&mut browser, ".message"), "There is no task \"nothing\" in this run.");
     run_to(&mut browser, "", "", "soon");
     assert_eq!(text(&mut browser, ".message"), "\"soon\" is no number of milliseconds.");
     run_to(&mut browser, "", "", "5000");

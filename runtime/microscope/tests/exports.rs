@@ -41,7 +41,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // Left behind in the directory for temporary files, it harms nobody.
+        // Left behind in the directory for temporary files, it does no harm.
         drop(fs::remove_file(&self.0));
     }
 }

@@ -84,7 +84,7 @@ fn a_loop_is_paused_and_stepped_poll_by_poll_and_turn_by_turn() {
     let spawned = ["a", "b", "c"].map(|name| format!("{name} pending, scheduled, 0 polls"));
     let main = [String::from("main pending, idle, 1 poll")];
     assert_eq!(states(&handle.dump()), [&main[..], &spawned].concat());
-    // When a step by a turn is over, the next turn has begun and nobody has been polled in it.
+    // When a step by a turn is over, the next turn has begun and nothing has been polled in it.
     handle.step_turn();
     assert!(handle.wait_until_held());
     handle.step_poll();
@@ -141,7 +141,7 @@ fn a_dump_shows_a_blocked_loop_as_it_is() {
     let dump = there.handle.dump();
     // Nothing but the model is asked: the loop could not answer.
     assert_eq!(states(&dump), ["main running, 2 polls", "waits for ever pending, idle, 1 poll"]);
-    assert!(dump.contains("stuck for ever: nobody holds its waker"), "{dump}");
+    assert!(dump.contains("stuck for ever: no waker of it is left"), "{dump}");
     leave.send(()).unwrap();
     there.thread.join().unwrap();
 }

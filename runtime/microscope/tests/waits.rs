@@ -1,13 +1,16 @@
 //! What a real loop tells of its waits, and what `why` makes of it.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use mainspring::future::{When, wait, yield_now};
 use mainspring::net::{TcpListener, TcpStream};
+use mainspring::observe::{Event, Kind};
 use mainspring::time::{sleep, timeout};
 use mainspring::{Runtime, spawn, spawn_blocking};
 use mainspring_microscope::Recorder;
@@ -132,4 +135,71 @@ fn a_source_is_named_before_its_time_limit_and_a_job_by_the_task_that_waits() {
         drop(end);
     });
     assert_eq!(said, "waiting for task 3");
+}
+
+/// Wakers cannot be watched one by one without unsafe code: they are counted where polls begin and end.
+#[test]
+fn clones_and_drops_of_wakers_are_counted_from_poll_to_poll() {
+    let kept: Rc<RefCell<Vec<Waker>>> = Rc::default();
+    // Held after each poll: 3 clones; then 1 of them; then another 4.
+    let keep = kept.clone();
+    let task = async move {
+        for held in [3, 1, 5] {
+            let mut polled = false;
+            poll_fn(|cx| {
+                let mut kept = keep.borrow_mut();
+                kept.truncate(held);
+                while kept.len() < held {
+                    kept.push(cx.waker().clone());
+                }
+                match std::mem::replace(&mut polled, true) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+        }
+    };
+    let recorder = Recorder::default();
+    let mut runtime = Runtime::builder().observer(recorder.observer()).build().unwrap();
+    let counts = runtime.block_on({
+        let recorder = recorder.clone();
+        async move {
+            let id = spawn(task).id().get();
+            let mut counts = Vec::new();
+            for dropped_outside in [0, 1, 0, 0] {
+                let left = kept.borrow().len() - dropped_outside;
+                kept.borrow_mut().truncate(left);
+                kept.borrow().iter().take(1).for_each(Waker::wake_by_ref);
+                yield_now().await;
+                let model = recorder.trace().model();
+                let task = model.task(id).unwrap();
+                counts.push((task.holders, task.waker_clones, task.waker_drops));
+            }
+            counts
+        }
+    });
+    // Between the first and the second of them one is dropped outside of the task, and one in its poll.
+    assert_eq!(counts, [(3, 3, 0), (1, 3, 2), (5, 7, 2), (0, 7, 2)]);
+}
+
+/// A connection is no bytes, although it counts as some where tasks give way to each other.
+#[test]
+fn only_bytes_that_were_moved_are_told_as_such() {
+    let recorder = Recorder::default();
+    let mut runtime = Runtime::builder().observer(recorder.observer()).build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = pair().await.unwrap();
+        assert_eq!(near.write(b"five!").await.unwrap(), 5);
+        assert_eq!(far.peek(&mut [0; 8]).await.unwrap(), 5);
+        assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 5);
+    });
+    let trace = recorder.trace();
+    let tried = |event: &&Event| matches!(event.kind, Kind::SourceTried { .. });
+    let said: Vec<_> =
+        trace.events.iter().filter(tried).map(|event| trace.texts.sentence(event)).collect();
+    let moved = |words: &str| said.iter().filter(|said| said.ends_with(words)).count();
+    assert_eq!((moved(": 5 bytes"), moved(": 5 bytes, all there was")), (1, 1), "{said:?}");
+    // Connected, accepted, and looked at without being read.
+    assert_eq!(moved(": done"), 3, "{said:?}");
 }

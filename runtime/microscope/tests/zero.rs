@@ -39,7 +39,7 @@ fn the_trace_of_a_loop_from_nothing_is_read() {
     let parents: Vec<_> = model.tasks_in_order().iter().map(|task| task.parent).collect();
     assert_eq!(parents, [0, 1, 1, 1, 1]);
     let place = &trace.texts.tasks[&2];
-    assert_eq!((&*place.file, place.line), (file!(), line));
+    assert_eq!((&*place.place.file, place.place.line), (file!(), line));
     assert!(model.totals.parked >= 1_000_000, "it slept for a millisecond");
     // The sleeper was woken by its timer, the cancelled one by main.
     let by = |id| model.task(id).unwrap().woken.map(|wake| wake.by);

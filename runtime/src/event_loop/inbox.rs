@@ -65,14 +65,13 @@ impl<M, N: Notify> Inbox<M, N> {
     /// # Errors
     /// Gives it back if the inbox is closed.
     pub(crate) fn send(&self, message: M) -> Result<(), M> {
-        {
-            let mut messages = self.lock();
-            if messages.closed {
-                return Err(message);
-            }
-            messages.waiting.push_back(message);
-            self.has_messages.store(true, Ordering::Relaxed);
+        let mut messages = self.lock();
+        if messages.closed {
+            return Err(message);
         }
+        messages.waiting.push_back(message);
+        self.has_messages.store(true, Ordering::Relaxed);
+        drop(messages);
         fence(Ordering::SeqCst);
         // The load keeps the common case, a loop that is awake, free of a contended write.
         if self.sleep.load(Ordering::Relaxed) == ASLEEP

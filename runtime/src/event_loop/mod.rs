@@ -92,20 +92,16 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Adds a task and schedules it.
-    ///
-    /// Inlined to where the future is made, or it would be copied as a whole on its way into the table while
-    /// its parts are still being written: an eighth of a spawn.
-    #[inline(always)]
+    /// Adds a task and schedules it. Takes the future out of where it was made: handed over by value it would be
+    /// copied as a whole while its parts are still being written, which takes an eighth of a spawn.
     pub(crate) fn spawn<F: Future + 'static>(
         self: Rc<Core>,
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
-        future: F,
+        future: &mut Option<F>,
     ) -> JoinHandle<F::Output> {
-        let mut future = Some(future);
         let mut tasks = self.tasks.borrow_mut();
-        let id = tasks.insert(self.next_number(), &mut future, spawned_at, &self.inbox);
+        let id = tasks.insert(self.next_number(), future, spawned_at, &self.inbox);
         if name.is_some() {
             tasks.meta(id.slot()).name = name;
         }
@@ -127,7 +123,7 @@ impl Core {
     /// What a wake on the loop's thread leads to: an idle task enters the ready queue, and the observer is told.
     pub(crate) fn woken(&self, header: &Header, change: OnWake) {
         if change == OnWake::Enqueue {
-            self.tasks.borrow_mut().ready.push(header.slot());
+            self.tasks.borrow_mut().ready.push(header.slot);
         }
         let effect = match change {
             OnWake::Enqueue => WakeEffect::Scheduled,

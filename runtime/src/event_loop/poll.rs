@@ -7,7 +7,7 @@
 //! A task ends in one way, whether with a value, a panic or a cancel: its future is dropped, its result stored,
 //! its state changed, its cell put back, and then [`Core::finish`] tells.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_task::waker_ref;
 
@@ -50,14 +50,27 @@ impl Core {
             }
         };
         count(&self.counters.done, 1);
-        self.complete(id, outcome);
-        self.finish(id, task);
+        let mut tasks = self.tasks.borrow_mut();
+        let beat_cancel = tasks.header(id.slot()).state.complete();
+        let end = tasks.end(id.slot(), task);
+        drop(tasks);
+        self.emit_done(id, outcome, beat_cancel);
+        self.finish(id, end);
     }
 
     fn start_poll(&self, id: TaskId) {
         self.running.set(Some(id));
         self.transfer_left.set(TRANSFER_BUDGET);
-        self.emit(id.get(), Kind::PollStarted);
+        if self.is_observed() {
+            self.emit_poll_started(id);
+        }
+    }
+
+    /// Apart, so that a poll without an observer is not burdened with it.
+    #[inline(never)]
+    fn emit_poll_started(&self, id: TaskId) {
+        let holders = self.tasks.borrow().header(id.slot()).wakers() as u32;
+        self.emit(id.get(), Kind::PollStarted { holders });
     }
 
     #[inline(always)]
@@ -77,13 +90,9 @@ impl Core {
         }
     }
 
-    /// The state of a task whose poll returned a value, or panicked.
-    #[inline(always)]
-    fn complete(&self, id: TaskId, outcome: PollOutcome) {
-        let beat_cancel = self.tasks.borrow().header(id.slot()).state.complete();
-        let panicked = outcome == PollOutcome::Panicked;
+    fn emit_done(&self, id: TaskId, outcome: PollOutcome, beat_cancel: bool) {
         self.emit(id.get(), Kind::PollEnded { outcome, requeued: false, holders: 0 });
-        self.emit(id.get(), Kind::Done { panicked, beat_cancel });
+        self.emit(id.get(), Kind::Done { panicked: outcome == PollOutcome::Panicked, beat_cancel });
     }
 
     /// Polls the future given to `block_on`. True if it is done.
@@ -112,7 +121,7 @@ impl Core {
             Ok(Poll::Ready(())) => PollOutcome::Ready,
             Err(_) => PollOutcome::Panicked,
         };
-        self.complete(id, outcome);
+        self.emit_done(id, outcome, main.header.state.complete());
         polled.map(|_| true)
     }
 
@@ -156,24 +165,15 @@ impl Core {
             Kind::Cancelled { origin: request.origin, by: request.by.map_or(0, TaskId::get) };
         task.as_mut().clear(Some(JoinError::new(id, origin, Why::Cancelled(request))));
         count(&self.counters.cancelled, 1);
+        let end = self.tasks.borrow_mut().end(id.slot(), task);
         self.emit(id.get(), kind);
-        self.finish(id, task);
+        self.finish(id, end);
     }
 
-    /// Puts a finished task back into its slot, and tells: its group, its callbacks, the task that awaits it. If
-    /// nothing can ask for its result any more, that is dropped.
+    /// Wakes the task that awaits a finished one. If nothing can ask for its result any more, that is dropped.
     #[inline(always)]
-    fn finish(&self, id: TaskId, task: BoxedTask) {
-        let slot = id.slot();
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.put_back(slot, task);
-        let joiner = tasks.take_joiner(slot);
-        if tasks.known_meta(slot).is_some() {
-            tasks.tell_group_and_callbacks(slot);
-        }
-        let unreferenced = !tasks.is_referenced(slot);
-        drop(tasks);
-        if unreferenced && let Err(payload) = self.discard_result(slot) {
+    fn finish(&self, id: TaskId, (joiner, unreferenced): (Option<Waker>, bool)) {
+        if unreferenced && let Err(payload) = self.discard_result(id.slot()) {
             let message = payload.message();
             report(format_args!(
                 "the value of {id}, which nobody read, panicked in drop: {message}"

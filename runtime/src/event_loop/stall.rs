@@ -62,8 +62,8 @@ pub(crate) fn find(core: &Core) -> Option<Vec<(TaskId, Option<TaskId>)>> {
     // Which task awaits which, by the address of its header, which is also its waker's data.
     let mut awaits: HashMap<*const (), (usize, TaskId)> = HashMap::new();
     for header in tasks.all_living() {
-        if let Some(waker) = tasks.joiner(header.slot()) {
-            let entry = awaits.entry(waker.data()).or_insert((0, tasks.id(header.slot())));
+        if let Some(waker) = tasks.joiner(header.slot) {
+            let entry = awaits.entry(waker.data()).or_insert((0, tasks.id(header.slot)));
             entry.0 += 1;
         }
     }
@@ -72,10 +72,10 @@ pub(crate) fn find(core: &Core) -> Option<Vec<(TaskId, Option<TaskId>)>> {
         let awaited = awaits.get(&Arc::as_ptr(header).cast::<()>());
         let joins = awaited.map_or(0, |(count, _)| *count);
         if header.wakers() > joins {
-            witness = Some((header.slot(), joins));
+            witness = Some((header.slot, joins));
             break;
         }
-        stalled.push((tasks.id(header.slot()), awaited.map(|(_, task)| *task)));
+        stalled.push((tasks.id(header.slot), awaited.map(|(_, task)| *task)));
     }
     if let Some((slot, joins)) = witness {
         tasks.set_witness(slot, joins);

@@ -227,7 +227,7 @@ impl EventLoop {
     fn next_turn_only_polls(&self, tasks: &Table) -> bool {
         let unseen = !self.core.is_observed() && self.core.time.kind == Clock::Real;
         let no_steps = tasks.callbacks.is_empty() && !self.has_messages();
-        unseen && no_steps && tasks.ready.len() > 0
+        unseen && no_steps && tasks.ready.waiting_for_next() > 0
     }
 
     fn poll_main(&self, main: &mut Option<Main<'_>>) -> bool {

@@ -78,7 +78,7 @@ impl<F: Family> Listener<F> {
         self.io.try_now(Direction::Read, 0, accept::<F>, |_| ACCEPT_WEIGHT)
     }
 
-    readable!();
+    readiness!(Read, is_readable, poll_readable, readable);
 }
 
 fn poll_accept<F: Family>(

@@ -44,48 +44,25 @@
 //! Addresses are [`SocketAddr`](std::net::SocketAddr)s. Looking up a name blocks; do it in
 //! [`spawn_blocking`](crate::spawn_blocking).
 
-/// The methods that wait for a readable socket, of which `io` is the source.
-macro_rules! readable {
-    () => {
-        /// Whether reading is worth a try. If not, no event has come since a try found nothing more.
-        pub fn is_readable(&self) -> bool {
-            self.io.is_ready(Direction::Read)
+/// The methods that wait until a direction of a socket is ready, of which `io` is the source.
+macro_rules! readiness {
+    ($direction:ident, $is_ready:ident, $poll_ready:ident, $ready:ident) => {
+        /// Whether this direction is worth a try. If not, no event has come since a try found that it would block.
+        pub fn $is_ready(&self) -> bool {
+            self.io.is_ready(Direction::$direction)
         }
 
-        /// As [`readable`](Self::readable), for a future of your own.
-        pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-            self.io.poll_ready(cx, self.io.own(Direction::Read), Direction::Read)
+        /// Waits until this direction is worth a try, for a future of your own.
+        pub fn $poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.io.poll_ready(cx, self.io.own(Direction::$direction), Direction::$direction)
         }
 
-        /// Waits until reading is worth a try, which may still find nothing. On another runtime than its own
-        /// it is ready at once, and the try says why.
+        /// Waits until this direction is worth a try, which may still find that it would block. On another runtime
+        /// than its own it is ready at once, and the try says why.
         ///
         /// Cancel-safe.
-        pub fn readable(&self) -> impl Future<Output = ()> {
-            self.io.ready(Direction::Read)
-        }
-    };
-}
-
-/// As `readable!`, for writing.
-macro_rules! writable {
-    () => {
-        /// Whether writing is worth a try. If not, no event has come since a try found no room.
-        pub fn is_writable(&self) -> bool {
-            self.io.is_ready(Direction::Write)
-        }
-
-        /// As [`writable`](Self::writable), for a future of your own.
-        pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-            self.io.poll_ready(cx, self.io.own(Direction::Write), Direction::Write)
-        }
-
-        /// Waits until writing is worth a try, which may still find no room. On another runtime than its own
-        /// it is ready at once, and the try says why.
-        ///
-        /// Cancel-safe.
-        pub fn writable(&self) -> impl Future<Output = ()> {
-            self.io.ready(Direction::Write)
+        pub fn $ready(&self) -> impl Future<Output = ()> {
+            self.io.ready(Direction::$direction)
         }
     };
 }

@@ -229,8 +229,8 @@ impl<F: Family> Stream<F> {
         })
     }
 
-    readable!();
-    writable!();
+    readiness!(Read, is_readable, poll_readable, readable);
+    readiness!(Write, is_writable, poll_writable, writable);
 
     fn poll(
         &self,

@@ -262,8 +262,8 @@ impl<T: AsFd> AsyncFd<T> {
         self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 1)
     }
 
-    readable!();
-    writable!();
+    readiness!(Read, is_readable, poll_readable, readable);
+    readiness!(Write, is_writable, poll_writable, writable);
 
     /// Reading, tried by other means than `read_with` and `try_read_with`, would have blocked:
     /// [`readable`](AsyncFd::readable) waits for the next event.

@@ -90,15 +90,17 @@ pub enum Kind {
         id: u64,
     },
     /// The task is running: its future is being polled.
-    PollStarted,
+    PollStarted {
+        /// How many wakers of the task are held by others now; `u32::MAX` where that is not counted.
+        holders: u32,
+    },
     /// The poll returned.
     PollEnded {
         /// What the future answered.
         outcome: PollOutcome,
         /// Woken while it ran: it goes to the tail of the next turn.
         requeued: bool,
-        /// How many wakers of the task are held by others now. With 0, pending and not requeued,
-        /// nothing can ever wake it again.
+        /// How many wakers of the task are held by others now. If none, nothing wakes it any more.
         holders: u32,
     },
     /// The task is done.
@@ -135,7 +137,7 @@ pub enum Kind {
         /// The other.
         on: u64,
     },
-    /// The task waits for another no longer, though neither has that ended nor its handle been dropped.
+    /// The task waits for another no longer, though that goes on and its handle is held.
     TaskWaitDropped {
         /// The other.
         on: u64,
@@ -231,7 +233,6 @@ pub enum Kind {
         /// How long it ran on its thread.
         ran: u64,
     },
-
     /// A blocking job is waited for no more; it may still run.
     JobDropped {
         /// The job.

@@ -12,7 +12,7 @@
 //!
 //! impl Observer for CountsPolls {
 //!     fn on_event(&mut self, event: &Event) {
-//!         if matches!(event.kind, Kind::PollStarted) {
+//!         if matches!(event.kind, Kind::PollStarted { .. }) {
 //!             self.0.set(self.0.get() + 1);
 //!         }
 //!     }

@@ -8,9 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use super::TaskInfo;
 use super::event::{CauseKind, Event, Kind, WakeEffect};
-use super::{Detail, Label, Observer};
+pub(crate) use super::{Detail, Label, Observer, TaskInfo};
 use crate::event_loop::{Payload, catch, report};
 use crate::time::clock::Time;
 
@@ -125,8 +124,11 @@ fn has_own_time(kind: &Kind) -> bool {
     }
 }
 
+static LAST_THREAD: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    static THREAD: Cell<u64> = const { Cell::new(0) };
+    /// A number for the calling thread, counted from 1 in the order of asking.
+    pub(crate) static THREAD: u64 = LAST_THREAD.fetch_add(1, Ordering::Relaxed) + 1;
     /// The blocking job whose end this thread is reporting, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };
 }
@@ -134,7 +136,7 @@ thread_local! {
 /// The cause of a wake that this thread sends.
 pub(crate) fn cause_of_this_thread() -> (CauseKind, u64) {
     match JOB.get() {
-        0 => (CauseKind::Thread, thread_number()),
+        0 => (CauseKind::Thread, THREAD.with(|number| *number)),
         job => (CauseKind::Job, u64::from(job)),
     }
 }
@@ -144,13 +146,4 @@ pub(crate) fn caused_by_job(job: u32, f: impl FnOnce()) {
     JOB.set(job);
     f();
     JOB.set(0);
-}
-
-/// A number for the calling thread, counted from 1 in the order of asking.
-pub(crate) fn thread_number() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if THREAD.get() == 0 {
-        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-    }
-    THREAD.get()
 }

@@ -80,7 +80,7 @@ impl<S: Pollable> Registered<S> {
     pub(crate) fn clear(&self, direction: Direction) {
         assert!(self.core.is_current(), "{}", self.core.not_current("this socket"));
         self.expect_wait(direction);
-        self.emit_tried(direction, TryOutcome::Cleared, 0);
+        self.emit_tried(direction, TryOutcome::Cleared, 0, 0);
     }
 
     /// The waiter that all callers of the `poll_*` methods are in a direction.
@@ -181,7 +181,7 @@ impl<S: Pollable> Registered<S> {
             self.core.transfer_left.set(left.saturating_sub(bytes.max(MIN_WEIGHT)));
         }
         if self.core.is_observed() {
-            self.emit_tried(direction, outcome, bytes);
+            self.emit_tried(direction, outcome, bytes, offered);
         }
         result
     }
@@ -202,10 +202,11 @@ impl<S: Pollable> Registered<S> {
         }
     }
 
-    fn emit_tried(&self, direction: Direction, outcome: TryOutcome, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let source = self.id();
-        let eof = outcome == TryOutcome::Done && bytes == 0 && direction == Direction::Read;
+    fn emit_tried(&self, way: Direction, outcome: TryOutcome, weight: usize, offered: usize) {
+        // Where no bytes were offered, as to an accept, the weight is none in bytes.
+        let bytes = u32::try_from(weight.min(offered)).unwrap_or(u32::MAX);
+        let (source, direction) = (self.id(), way);
+        let eof = outcome == TryOutcome::Done && weight == 0 && direction == Direction::Read;
         let outcome = if eof { TryOutcome::Eof } else { outcome };
         self.core.emit_running(Kind::SourceTried { direction, outcome, source, bytes });
     }

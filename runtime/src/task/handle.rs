@@ -180,7 +180,6 @@ impl<T: 'static> JoinHandle<T> {
     fn read(&mut self) -> Option<Result<T, JoinError>> {
         let result = self.take()?;
         self.task.mark_taken();
-        self.task.emit(Kind::OutputTaken);
         Some(result)
     }
 
@@ -218,11 +217,8 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(result) = self.read() {
+        if let Ok(result) = self.try_result() {
             return Poll::Ready(result);
-        }
-        if self.is_finished() {
-            self.read_twice()
         }
         if self.task.is_running() {
             return Poll::Ready(Err(JoinError::new(

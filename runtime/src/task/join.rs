@@ -71,8 +71,11 @@ impl TaskRef {
         self.packed as u32
     }
 
+    /// The result has been taken.
+    #[inline]
     pub(super) fn mark_taken(&mut self) {
         self.packed |= TAKEN;
+        self.emit(Kind::OutputTaken);
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -120,6 +123,7 @@ impl TaskRef {
         self.core.request_cancel(self.id(), CancelRequest { reason, origin, by });
     }
 
+    #[inline]
     pub(super) fn emit(&self, kind: Kind) {
         if self.core.is_observed() {
             self.core.emit(self.id().get(), kind);

@@ -84,9 +84,9 @@ impl Table {
         table
     }
 
-    /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell.
-    /// It is scheduled, and has one reference. Takes `future` out of where it is: handed over by value it would
-    /// be copied once more, as a whole.
+    /// Finds a slot for a task that gets the number `number`, and there, or afresh, a header and a cell, into which
+    /// `future` is taken. It is scheduled, and has one reference.
+    #[inline(always)]
     pub(crate) fn insert<F: Future + 'static>(
         &mut self,
         number: u64,
@@ -99,15 +99,11 @@ impl Table {
         (join.spawned_at, join.references) = (spawned_at, 1);
         self.ready.push(slot);
         let place = &mut self.slots[slot as usize];
-        if let (Some(header), Some(kept)) = (&place.header, &mut place.task) {
-            self.kept_bytes -= size_of_val(&**kept);
-            if header.reuse(number) {
-                kept.as_mut().renew(future);
-            } else {
-                place.header = None;
-            }
-        } else {
+        self.kept_bytes -= place.task.as_ref().map_or(0, |kept| size_of_val(&**kept));
+        if !place.header.as_ref().is_some_and(|header| header.reuse(number)) {
             place.header = None;
+        } else if let Some(kept) = &mut place.task {
+            kept.as_mut().renew(future);
         }
         if let Some(future) = future.take() {
             let new = || Header::new(inbox.clone(), slot, number);
@@ -206,15 +202,26 @@ impl Table {
         *references == 0
     }
 
-    pub(crate) fn is_referenced(&self, slot: u32) -> bool {
-        self.joins[slot as usize].references > 0
+    /// Puts a finished task back into its slot, tells its group, and queues its callbacks. Gives the waker of the
+    /// task that awaits it, and whether nothing can ask for its result.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, slot: u32, task: BoxedTask) -> (Option<Waker>, bool) {
+        self.put_back(slot, task);
+        if self.known_meta(slot).is_some() {
+            self.tell_group_and_callbacks(slot);
+        }
+        (self.take_joiner(slot), self.joins[slot as usize].references == 0)
     }
 
     /// Frees the slot of a task that is finished, that has no reference and whose cell is empty. Header and
     /// cell stay for the next task, unless too much is kept. What is dropped here runs no code of a user.
+    #[inline(always)]
     pub(crate) fn free(&mut self, slot: u32) {
+        // Few have any: spares the others a call.
+        if self.known_meta(slot).is_some() {
+            self.joins[slot as usize].meta = None;
+        }
         self.free.push(slot);
-        self.joins[slot as usize].meta = None;
         let task = &mut self.slots[slot as usize].task;
         let bytes = self.kept_bytes + task.as_ref().map_or(0, |task| size_of_val(&**task));
         if bytes > MAX_KEPT_BYTES {

@@ -24,7 +24,8 @@ pub(crate) struct Header {
     /// Where the task is in its life. Only the loop's thread changes it.
     pub(crate) state: State,
     wake_sent: WakeSent,
-    slot: u32,
+    /// The task's place in the table, and its entry in the ready queue.
+    pub(crate) slot: u32,
     number: AtomicU64,
 }
 
@@ -41,11 +42,6 @@ impl Header {
     /// The number of the task that has this header now.
     pub(crate) fn number(&self) -> u64 {
         self.number.load(Relaxed)
-    }
-
-    /// The task's place in the table, and its entry in the ready queue.
-    pub(crate) fn slot(&self) -> u32 {
-        self.slot
     }
 
     /// How many wakers of this task exist outside of the loop.

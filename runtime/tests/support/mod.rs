@@ -89,7 +89,7 @@ fn describe(kind: Kind) -> String {
             };
             format!("{effect} by {by:?} {id}")
         }
-        Kind::PollStarted => "runs".to_owned(),
+        Kind::PollStarted { .. } => "runs".to_owned(),
         Kind::PollEnded { outcome: PollOutcome::Pending, requeued: true, .. } => "requeued".into(),
         Kind::PollEnded { outcome: PollOutcome::Pending, holders, .. } => {
             format!("pending, {holders} wakers")

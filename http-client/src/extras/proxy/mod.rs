@@ -101,14 +101,12 @@ impl Proxy {
     }
 
     /// Whether it is given a user name or a password.
-    #[must_use]
-    pub fn has_login(&self) -> bool {
+    pub(crate) fn has_login(&self) -> bool {
         !self.user.is_empty() || !self.password.is_empty()
     }
 
     /// Whether the proxy itself gets the requests to this URL, instead of a tunnel.
-    #[must_use]
-    pub fn gets_requests(&self, url: &Url) -> bool {
+    pub(crate) fn gets_requests(&self, url: &Url) -> bool {
         self.is_http() && url.scheme() == "http"
     }
 

@@ -46,7 +46,7 @@ impl Scan<'_> {
         for (task, life) in std::mem::take(&mut self.lives) {
             if let Some((number, at)) = life.lost {
                 let what =
-                    format!("{} answered pending when nobody held a waker of it", self.name(task));
+                    format!("{} answered pending when no waker of it was left", self.name(task));
                 self.add(Code::LostWaker, task, at, what, vec![number], 0);
             }
             let polls = self.model.task(task).map_or(0, |task| task.polls);

@@ -9,7 +9,7 @@ use mainspring::observe::{
 
 use super::{Code, Finding, Limits};
 use crate::model::{Model, State};
-use crate::text::{Nanos, TaskText, count};
+use crate::text::{Nanos, count};
 use crate::trace::Trace;
 
 /// The latest pauses of the recorder that are looked at: one is rare, and shorter than any limit.
@@ -31,7 +31,7 @@ pub(super) struct Life {
     pub(super) empty: Vec<u64>,
     /// The event of the herd that the current poll belongs to.
     pub(super) herd: Option<u64>,
-    /// Its last poll ended without anybody to wake it: number and time of that event.
+    /// Its last poll ended without anything to wake it: number and time of that event.
     pub(super) lost: Option<(u64, u64)>,
     /// Children spawned one after another's end, and whether the last of them was awaited.
     pub(super) in_turn: Vec<u64>,
@@ -139,8 +139,8 @@ impl Scan<'_> {
         evidence: Vec<u64>,
         weight: u64,
     ) {
-        let cause = match self.trace.texts.tasks.get(&task).map(TaskText::place) {
-            Some(place) if !place.is_empty() => place,
+        let cause = match self.trace.texts.place(task) {
+            place if !place.is_empty() => place,
             _ if task == 0 => "the loop".into(),
             _ => format!("task {task}"),
         };
@@ -166,14 +166,15 @@ impl Scan<'_> {
                 self.spawned(event.task, parent);
             }
             Kind::Woken { effect, by, id } => self.woken(event, effect, by, id),
-            Kind::PollStarted => self.poll_started(event),
+            Kind::PollStarted { .. } => self.poll_started(event),
             Kind::PollEnded { outcome, requeued, holders } => {
                 self.poll_ended(event, outcome, requeued, holders);
             }
             Kind::Done { .. } => self.alive_now = self.alive_now.saturating_sub(1),
             Kind::Cancelled { origin, .. } => self.cancelled(event, origin),
             Kind::PanicUnseen => {
-                let what = format!("{} panicked, and nobody looked", self.name(event.task));
+                let what =
+                    format!("{} panicked, and its result was never read", self.name(event.task));
                 let since = self.model.task(event.task).map(|task| task.since_event);
                 let evidence = since.into_iter().chain([number]).collect();
                 self.add(Code::NeverRetrieved, event.task, event.at, what, evidence, 0);
@@ -296,8 +297,7 @@ impl Scan<'_> {
         }
         if itself {
             self.told(event.task);
-        }
-        if !itself {
+        } else {
             self.end_storm(event.task);
         }
         let life = self.lives.entry(event.task).or_default();

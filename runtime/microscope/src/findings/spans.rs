@@ -4,7 +4,7 @@ use mainspring::observe::Event;
 
 use super::Code;
 use super::scan::{Open, Scan};
-use crate::text::{LabelText, count};
+use crate::text::count;
 
 impl Scan<'_> {
     pub(super) fn span_closed(&mut self, event: &Event, span: u32, completed: bool, polls: u32) {
@@ -17,7 +17,7 @@ impl Scan<'_> {
             return;
         }
         let label = self.model.spans.get(&u64::from(span)).map_or(0, |span| span.label);
-        let written_at = self.trace.texts.labels.get(&label).map(LabelText::place);
+        let written_at = self.trace.texts.labels.get(&label).map(|text| text.place.to_string());
         let label = self.trace.texts.label(label);
         let cause = written_at.filter(|place| !place.is_empty()).unwrap_or_else(|| label.clone());
         let known = self.found.len();

@@ -1,7 +1,7 @@
 //! Every predicate, on traces made for it.
 
 use super::*;
-use crate::{Model, TaskText, Texts};
+use crate::{Model, Place, TaskText, Texts};
 use mainspring::observe::{
     CancelOrigin, CauseKind, Detail, Direction, Event, Kind, LoopExit, PollOutcome, SourceKind,
     TryOutcome, WakeEffect,
@@ -9,7 +9,7 @@ use mainspring::observe::{
 
 const MS: u64 = 1_000_000;
 const SPAWN: Kind = Kind::Spawned { parent: 0 };
-const POLL: Kind = Kind::PollStarted;
+const POLL: Kind = Kind::PollStarted { holders: 0 };
 const DONE: Kind = Kind::Done { panicked: false, beat_cancel: false };
 const READY: Kind = Kind::PollEnded { outcome: PollOutcome::Ready, requeued: false, holders: 0 };
 
@@ -91,7 +91,7 @@ fn a_task_starves_in_the_ready_queue_beyond_the_limit() {
 }
 
 #[test]
-fn a_panic_that_nobody_looked_at_is_one_that_the_runtime_had_to_report() {
+fn a_panic_that_was_never_looked_at_is_one_that_the_runtime_had_to_report() {
     let panicked = Kind::PollEnded { outcome: PollOutcome::Panicked, requeued: false, holders: 0 };
     let done = Kind::Done { panicked: true, beat_cancel: false };
     let rows = [(0, 1, SPAWN), (0, 1, POLL), (0, 1, panicked), (0, 1, done)];
@@ -103,7 +103,7 @@ fn a_panic_that_nobody_looked_at_is_one_that_the_runtime_had_to_report() {
 }
 
 #[test]
-fn polls_are_spurious_when_somebody_else_woke_the_task_and_nothing_came_of_it() {
+fn polls_are_spurious_when_something_else_woke_the_task_and_nothing_came_of_it() {
     let waits = Kind::WaitsForTask { on: 9 };
     let woken_for = |times, then: Kind| {
         let mut rows = vec![(0, 1, SPAWN), (0, 1, POLL), (0, 1, waits), (0, 1, pending(1))];
@@ -160,7 +160,7 @@ fn work_piles_up_when_at_each_eighth_more_is_alive_and_some_of_it_ends() {
 }
 
 #[test]
-fn a_lost_waker_is_one_that_nobody_holds_unless_the_program_cancels_the_task() {
+fn a_lost_waker_is_one_that_is_not_held_unless_the_program_cancels_the_task() {
     let lost = [(0, 1, SPAWN), (0, 1, POLL), (1, 1, pending(0))];
     assert_eq!(found(&lost), [("lost-waker", vec![2])]);
     let by_program = (2, 1, Kind::Cancelled { origin: CancelOrigin::Handle, by: 2 });
@@ -182,7 +182,7 @@ fn a_storm_is_a_task_that_wakes_itself_again_and_again() {
     let storm = [&[(0, 1, SPAWN)][..], &round, &round, &round].concat();
     assert_eq!(found(&storm[..9]), []);
     assert_eq!(found(&storm), [("self-wake-storm", vec![2, 9])]);
-    // Where it is not told who woke it, nobody is accused.
+    // Where it is not told what woke it, nothing is found.
     assert_eq!(found_at(Detail::Basic, &storm), []);
     // It counts what there was: to its end, and from the next one on anew.
     let calm = [(0, 1, POLL), (0, 1, pending(1)), (0, 1, woken(CauseKind::Timer, 1))];
@@ -205,7 +205,8 @@ fn many_findings_with_one_cause_are_one_with_a_count() {
     let mut events = Vec::new();
     for id in 1..=30 {
         let file = if id == 30 { "other.rs" } else { "fetch.rs" };
-        let text = TaskText { file: file.into(), line: 4, column: 5, ..TaskText::default() };
+        let place = Place { file: file.into(), line: 4, column: 5 };
+        let text = TaskText { place, ..TaskText::default() };
         texts.tasks.insert(id, text);
         let at = id * 1000 * MS;
         for (at, kind) in [(at, SPAWN), (at, POLL), (at + (20 + id) * MS, pending(1))] {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use mainspring::observe::{Detail, Event};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{FORMAT, Meta, Numbered, VERSION};
 use crate::model::Model;
@@ -14,6 +15,9 @@ use crate::trace::Trace;
 
 /// Counts and times in a snapshot stay below what a JavaScript number holds exactly.
 const MAX_COUNT: i64 = 1 << 53;
+
+/// The number of the kind that begins a poll.
+const POLL_STARTED: u8 = 22;
 
 /// Why a text is no trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,22 +64,17 @@ impl fmt::Display for TraceError {
 
 impl std::error::Error for TraceError {}
 
-/// The level that a word is for. Of a level that is not known here, everything can be read.
-fn detail_of(word: &str) -> Detail {
-    if word == "basic" { Detail::Basic } else { Detail::Full }
-}
-
 /// The members of a trace. Of `kinds` only the names matter to a reader that has its own table.
 #[derive(Deserialize)]
 struct File {
     meta: Meta<'static>,
-    kinds: HashMap<String, Vec<serde_json::Value>>,
+    kinds: HashMap<String, Vec<Value>>,
     #[serde(default)]
     tasks: Vec<Numbered<TaskText>>,
     #[serde(default)]
     labels: Vec<Numbered<LabelText>>,
     #[serde(default)]
-    snapshot: Option<serde_json::Value>,
+    snapshot: Option<Value>,
     #[serde(default)]
     events: Vec<Vec<i64>>,
 }
@@ -93,17 +92,19 @@ enum Line {
 /// What every trace says of itself, and nothing more.
 #[derive(Deserialize)]
 struct Claim {
-    format: Option<serde_json::Value>,
-    version: Option<serde_json::Value>,
+    #[serde(default)]
+    format: Value,
+    #[serde(default)]
+    version: Value,
 }
 
 pub(crate) fn from_json(text: &str) -> Result<Trace, TraceError> {
     let claim = first_claim(text)?;
-    if claim.format.as_ref().and_then(|f| f.as_str()) != Some(FORMAT) {
+    if claim.format != FORMAT {
         let what = format!("its member \"format\" is not \"{FORMAT}\"");
         return Err(TraceError::Foreign { what });
     }
-    match claim.version.as_ref().and_then(serde_json::Value::as_u64) {
+    match claim.version.as_u64() {
         Some(VERSION) => {}
         Some(version) if version > VERSION => return Err(TraceError::Newer { version }),
         _ => return Err(TraceError::Broken { what: "its version is not a version".into() }),
@@ -180,20 +181,19 @@ fn assemble(file: File, rest: &str) -> Result<Trace, TraceError> {
     let mut trace = Trace::new(snapshot, reader.events, texts, file.meta.lost);
     trace.title = file.meta.title.into_owned();
     trace.seed = file.meta.seed;
-    trace.detail = detail_of(&detail);
+    // Of a level that is not known here, everything can be read.
+    trace.detail = if detail == "basic" { Detail::Basic } else { Detail::Full };
     trace.virtual_clock |= file.meta.clock == "virtual";
     Ok(trace)
 }
 
 /// The state before the first event. Its numbers leave room to count on.
-fn snapshot(value: serde_json::Value) -> Result<Model, TraceError> {
-    fn fits(value: &serde_json::Value) -> bool {
+fn snapshot(value: Value) -> Result<Model, TraceError> {
+    fn fits(value: &Value) -> bool {
         match value {
-            serde_json::Value::Number(number) => {
-                number.as_i64().is_some_and(|number| number < MAX_COUNT)
-            }
-            serde_json::Value::Array(list) => list.iter().all(fits),
-            serde_json::Value::Object(members) => members.values().all(fits),
+            Value::Number(number) => number.as_i64().is_some_and(|number| number < MAX_COUNT),
+            Value::Array(list) => list.iter().all(fits),
+            Value::Object(members) => members.values().all(fits),
             _ => true,
         }
     }
@@ -220,6 +220,9 @@ impl Rows {
         let Some(number) = self.numbers.get(kind) else { return Ok(()) };
         let at = u64::try_from(self.at).map_err(|_| broken("a time before the start"))?;
         let task = u64::try_from(*task).map_err(|_| broken("a negative task"))?;
+        // A loop that is not ours may not count wakers where a poll begins.
+        let uncounted = *number == POLL_STARTED && fields.is_empty();
+        let fields = if uncounted { &[i64::from(u32::MAX)] } else { fields };
         let kind = decode(*number, fields).ok_or_else(|| broken("fields out of range"))?;
         self.events.push(Event { at, task, kind });
         Ok(())

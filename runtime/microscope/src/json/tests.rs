@@ -1,13 +1,13 @@
 //! Traces to JSON and back.
 
 use super::*;
-use crate::{LabelText, Model, TaskText};
+use crate::{LabelText, Model, Place, TaskText};
 use mainspring::observe::{CauseKind, Kind, WakeEffect};
 
 fn sample() -> Trace {
     let kinds = [
         (0, 1, Kind::Spawned { parent: 0 }),
-        (7, 1, Kind::PollStarted),
+        (7, 1, Kind::PollStarted { holders: 0 }),
         (9, 1, Kind::TimerArmed { timer: 1, deadline: u64::MAX }),
         (9, 1, Kind::Woken { effect: WakeEffect::Deferred, by: CauseKind::Task, id: 1 }),
         (9, 0, Kind::Parked { timeout: u64::MAX }),
@@ -15,9 +15,10 @@ fn sample() -> Trace {
     let events = kinds.into_iter().map(|(at, task, kind)| Event { at, task, kind }).collect();
     let mut texts = Texts::default();
     let (text, file) = ("</script><b>".into(), "b.rs".into());
-    texts.labels.insert(7, LabelText { text, file, line: 4, column: 5 });
+    texts.labels.insert(7, LabelText { text, place: Place { file, line: 4, column: 5 } });
     let name = Some("<img onerror=x>\u{2028}\"\n\u{1b}[2J".to_owned());
-    texts.tasks.insert(1, TaskText { name, file: "a.rs".into(), line: 1, column: 2, size: 3 });
+    let place = Place { file: "a.rs".into(), line: 1, column: 2 };
+    texts.tasks.insert(1, TaskText { name, place, size: 3 });
     let mut snapshot = Model::new();
     snapshot.apply(&Event { at: 0, task: 9, kind: Kind::Spawned { parent: 0 } });
     Trace::new(snapshot, events, texts, 4).titled("<title>").seeded(7)
@@ -66,8 +67,8 @@ fn what_is_foreign_newer_or_broken_is_told_apart() {
     assert_eq!(say(&broken), "the trace is broken: a negative task in row [0, 20, -1, 0]");
     let broken = json.replace("[0,20,1,0]", "[0,20]");
     assert_eq!(say(&broken), "the trace is broken: fewer than three numbers in row [0, 20]");
-    let broken = json.replace("[7,22,1]", "[-7,22,1]");
-    assert_eq!(say(&broken), "the trace is broken: a time before the start in row [-7, 22, 1]");
+    let broken = json.replace("[7,22,1,0]", "[-7,22,1,0]");
+    assert_eq!(say(&broken), "the trace is broken: a time before the start in row [-7, 22, 1, 0]");
 }
 
 #[test]
@@ -75,8 +76,16 @@ fn kinds_are_known_by_name_and_unknown_ones_are_skipped() {
     let json = sample().to_json();
     let renumbered = json.replace("\"22\":[\"poll_started\"", "\"99\":[\"poll_started\"");
     assert_eq!(Trace::from_json(&renumbered).unwrap().events.len(), 4);
-    let renumbered = renumbered.replace("[7,22,1]", "[7,99,1]");
+    let renumbered = renumbered.replace("[7,22,1,0]", "[7,99,1,0]");
     assert_eq!(Trace::from_json(&renumbered), Ok(sample()));
+}
+
+#[test]
+fn a_poll_that_begins_without_a_count_of_wakers_says_that_they_are_not_counted() {
+    let json = sample().to_json().replace("[7,22,1,0]", "[7,22,1]");
+    let trace = Trace::from_json(&json).unwrap();
+    assert_eq!(trace.events[1].kind, Kind::PollStarted { holders: u32::MAX });
+    assert_eq!(Trace::from_json(&trace.to_json()), Ok(trace));
 }
 
 /// A trace with every kind of event, as text.

@@ -1,6 +1,6 @@
 //! From the loop's thread to the one that watches: events in bounded batches, and back: hold, go on.
 //!
-//! The loop's side never waits for the other. Whoever watches holds the lock only to change places
+//! The loop's side never waits for the other. The watcher holds the lock only to change places
 //! with a batch; should the loop find it taken, it keeps its events for the next one. A watcher that
 //! falls behind by [`MAX_BATCH`] events loses the whole batch, which is counted, and what it then
 //! knows is void: it asks for a copy of the recorder, whose trace begins in an exact state, and goes
@@ -70,35 +70,29 @@ struct Inner {
     gate: Gate,
     /// Since when the loop is held.
     held_since: Option<Instant>,
-    /// Events told so far.
-    told: u64,
-    /// The task that is being polled, or 0.
-    running: u64,
-    /// Polls begun.
-    polls: u64,
-    /// Events that the watcher has never seen.
-    dropped: u64,
-    /// The batch does not join on to what the watcher knows.
-    gap: bool,
+    /// What else the watcher learns, as far as it is not read from the gate.
+    told: Told,
     /// The watcher wants the recorder's trace to go on from.
     wants_trace: bool,
     trace: Option<Trace>,
-    /// Where the thread of the loop is found in procfs.
-    thread: Option<String>,
-    /// The loop's side is gone.
-    left: bool,
 }
 
 /// What the watcher learns besides the events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
+    /// Events told so far.
     pub(super) told: u64,
+    /// The task that is being polled, or 0.
     pub(super) running: u64,
+    /// Polls begun.
     pub(super) polls: u64,
+    /// Events that the watcher has never seen.
     pub(super) dropped: u64,
-    /// Events are missing before what comes next.
+    /// Events are missing: the batch does not join on to what the watcher knows.
     pub(super) gap: bool,
+    /// Where the thread of the loop is found in procfs.
     pub(super) thread: Option<String>,
+    /// The loop's side is gone.
     pub(super) left: bool,
     pub(super) held: Option<Duration>,
     pub(super) stopping: bool,
@@ -108,20 +102,21 @@ pub(super) struct Told {
 
 impl Inner {
     fn note(&mut self, event: &Event) {
-        self.told += 1;
+        let told = &mut self.told;
+        told.told += 1;
         match event.kind {
-            Kind::PollStarted => {
-                self.running = event.task;
-                self.polls += 1;
+            Kind::PollStarted { .. } => {
+                told.running = event.task;
+                told.polls += 1;
             }
-            Kind::PollEnded { .. } => self.running = 0,
+            Kind::PollEnded { .. } => told.running = 0,
             _ => {}
         }
     }
 
     fn drop_batch(&mut self) {
-        self.dropped += self.batch.events.len() as u64;
-        self.gap = true;
+        self.told.dropped += self.batch.events.len() as u64;
+        self.told.gap = true;
         self.batch.clear();
     }
 }
@@ -139,19 +134,13 @@ impl Channel {
         let mut inner = self.lock();
         std::mem::swap(&mut inner.batch, batch);
         let trace = inner.trace.take();
-        inner.wants_trace |= inner.gap && ask;
+        inner.wants_trace |= inner.told.gap && ask;
         let told = Told {
-            told: inner.told,
-            running: inner.running,
-            polls: inner.polls,
-            dropped: inner.dropped,
-            gap: inner.gap,
-            thread: inner.thread.clone(),
-            left: inner.left,
             held: inner.held_since.map(|since| since.elapsed()),
             stopping: inner.gate.is_stopping(),
             breakpoint: inner.gate.breakpoint(),
             hit: inner.gate.hit().copied(),
+            ..inner.told.clone()
         };
         let serve = inner.wants_trace && inner.gate.is_held();
         drop(inner);
@@ -172,13 +161,13 @@ impl Channel {
 
     /// Waits until the loop is held; false if it has left instead.
     pub(super) fn wait_until_held(&self) -> bool {
-        let moving = |inner: &mut Inner| !inner.gate.is_held() && !inner.left;
+        let moving = |inner: &mut Inner| !inner.gate.is_held() && !inner.told.left;
         let inner = self.held.wait_while(self.lock(), moving);
         inner.unwrap_or_else(PoisonError::into_inner).gate.is_held()
     }
 }
 
-/// The loop's end: records, and tells whoever watches. Made by [`Live::observer`](super::Live::observer).
+/// The loop's end: records, and tells the watcher. Made by [`Live::observer`](super::Live::observer).
 pub struct LiveObserver {
     channel: Arc<Channel>,
     to_recorder: RecorderObserver,
@@ -200,7 +189,7 @@ impl LiveObserver {
         let thread = thread.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
         {
             let mut inner = channel.lock();
-            inner.thread = thread;
+            inner.told.thread = thread;
             inner.batch.events.reserve(1 << 12);
         }
         LiveObserver {
@@ -239,7 +228,7 @@ impl LiveObserver {
         put(&mut inner.batch);
         let Some(event) = event else { return };
         inner.note(event);
-        if inner.gap || inner.batch.events.len() > MAX_BATCH {
+        if inner.told.gap || inner.batch.events.len() > MAX_BATCH {
             inner.drop_batch();
         }
         if inner.wants_trace {
@@ -256,9 +245,9 @@ impl LiveObserver {
     /// Puts what was kept into the batch.
     fn deliver(&mut self, inner: &mut Inner) {
         if self.lost > 0 {
-            inner.told += self.lost;
-            inner.dropped += std::mem::take(&mut self.lost);
-            inner.gap = true;
+            inner.told.told += self.lost;
+            inner.told.dropped += std::mem::take(&mut self.lost);
+            inner.told.gap = true;
         }
         if !self.kept.is_empty() {
             for event in &self.kept.events {
@@ -271,7 +260,7 @@ impl LiveObserver {
     /// Gives the watcher a trace of all up to here.
     fn hand_over(&self, inner: &mut Inner) {
         inner.wants_trace = false;
-        inner.gap = false;
+        inner.told.gap = false;
         inner.batch.clear();
         inner.trace = Some(self.recorder.trace());
     }
@@ -331,8 +320,8 @@ impl Drop for LiveObserver {
         let channel = Arc::clone(&self.channel);
         let mut inner = channel.lock();
         self.deliver(&mut inner);
-        inner.left = true;
-        inner.running = 0;
+        inner.told.left = true;
+        inner.told.running = 0;
         drop(inner);
         channel.held.notify_all();
     }
@@ -360,7 +349,7 @@ mod tests {
 
     fn poll(observer: &mut LiveObserver, id: u64, at: u64) {
         let over = Kind::PollEnded { outcome: PollOutcome::Pending, requeued: true, holders: 1 };
-        observer.on_event(&Event { at, task: id, kind: Kind::PollStarted });
+        observer.on_event(&Event { at, task: id, kind: Kind::PollStarted { holders: 0 } });
         observer.on_event(&Event { at: at + 1, task: id, kind: over });
     }
 
@@ -418,7 +407,7 @@ mod tests {
         });
         poll(&mut observer, 1, 5);
         // The runtime's stamp of the next poll's start is that of the last one's end.
-        observer.on_event(&Event { at: 6, task: 1, kind: Kind::PollStarted });
+        observer.on_event(&Event { at: 6, task: 1, kind: Kind::PollStarted { holders: 0 } });
         assert!(lets_go.join().unwrap().is_some(), "it knows for how long");
         let events = recorder.trace().events;
         assert_eq!(events[1].at, 6);

@@ -1,7 +1,7 @@
 //! What the watching thread knows: the model of the loop as of the last look, a flight recorder of its
 //! own, rates, and the poll that runs too long.
 //!
-//! It reads no clock: whoever calls says how long it has been watching.
+//! It reads no clock: the caller says how long it has been watching.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use mainspring::observe::{Event, Kind};
 
 use super::channel::{Batch, Channel, Told};
 use crate::dump;
-use crate::model::{Model, Task, WaitsOn};
+use crate::model::{Model, Task};
 use crate::tape::{DEFAULT_EVENTS, Tape};
 use crate::text::{Nanos, Texts};
 use crate::trace::Trace;
@@ -239,8 +239,9 @@ impl Follow {
         if let Some(last) = self.model.task(slow.task).and_then(|task| self.last_wait(task)) {
             words += &format!(" · {last}");
         }
-        if let Some(text) = self.texts().tasks.get(&slow.task) {
-            words += &format!(" · spawned {}", text.place());
+        let place = self.texts().place(slow.task);
+        if !place.is_empty() {
+            words += &format!(" · spawned {place}");
         }
         words
     }
@@ -252,12 +253,8 @@ impl Follow {
             return Some(format!("in \"{}\"", self.texts().label(span.label)));
         }
         let woken = task.woken.map(|wake| self.texts().cause(wake.by, wake.id));
-        let wait = task.waits.iter().max_by_key(|(_, wait)| wait.event).map(|(on, _)| match on {
-            WaitsOn::Task { id } => self.texts().task(*id),
-            WaitsOn::Source { id, .. } => format!("source {id}"),
-            WaitsOn::Job { id } => format!("blocking job {id}"),
-            WaitsOn::Timer { id, .. } => format!("timer #{id}"),
-        });
+        let wait = task.waits.iter().max_by_key(|(_, wait)| wait.event);
+        let wait = wait.map(|(on, _)| on.name(self.texts()));
         wait.map(|wait| format!("last waited for {wait}"))
             .or(woken.map(|cause| format!("woken by {cause}")))
     }
@@ -298,7 +295,7 @@ mod tests {
         let info =
             TaskInfo { id: 1, name: Some("a\u{1b}b"), spawned_at: Location::caller(), size: 1 };
         observer.on_task(&info);
-        for event in [at(0, Kind::Spawned { parent: 0 }), at(1, Kind::PollStarted)] {
+        for event in [at(0, Kind::Spawned { parent: 0 }), at(1, Kind::PollStarted { holders: 0 })] {
             observer.on_event(&event);
         }
         let mut follow = Follow::default();
@@ -317,7 +314,11 @@ mod tests {
         observer.on_event(&at(43, over));
         assert_eq!(look(41), (vec![Notice::Over { task: 1, took: 42_000_000 }], None));
         // A quick one is nothing to talk about, and neither is one that began between two looks.
-        for event in [at(50, Kind::PollStarted), at(51, over), at(52, Kind::PollStarted)] {
+        for event in [
+            at(50, Kind::PollStarted { holders: 0 }),
+            at(51, over),
+            at(52, Kind::PollStarted { holders: 0 }),
+        ] {
             observer.on_event(&event);
         }
         assert_eq!(look(52), (vec![], None));

@@ -181,7 +181,7 @@ impl Gate {
 
     /// Takes note of an event that has just happened. True if the loop is to be held here.
     pub(super) fn pass(&mut self, event: &Event) -> bool {
-        if event.kind == Kind::PollStarted {
+        if matches!(event.kind, Kind::PollStarted { .. }) {
             self.poll_began = event.at;
         }
         if self.hit.is_none() && self.breakpoint.is_some_and(|on| self.hits(on, event)) {
@@ -231,7 +231,7 @@ fn entered(kind: &Kind) -> Option<&'static str> {
         Kind::Spawned { .. } | Kind::Woken { effect: WakeEffect::Scheduled, .. } => {
             Some("scheduled")
         }
-        Kind::PollStarted => Some("running"),
+        Kind::PollStarted { .. } => Some("running"),
         Kind::PollEnded { outcome: PollOutcome::Pending, requeued, .. } => {
             Some(if *requeued { "scheduled" } else { "idle" })
         }
@@ -258,15 +258,15 @@ mod tests {
         let of = |task, kind| Event { at: 0, task, kind };
         let events = [
             of(0, Kind::TurnStarted { ready: 2, turn: 1 }),
-            of(1, Kind::PollStarted),
+            of(1, Kind::PollStarted { holders: 0 }),
             of(1, POLL_OVER),
-            of(2, Kind::PollStarted),
+            of(2, Kind::PollStarted { holders: 0 }),
             of(2, READY),
             of(2, DONE),
             of(1, join),
             of(0, Kind::TurnEnded),
             of(0, Kind::TurnStarted { ready: 1, turn: 2 }),
-            of(1, Kind::PollStarted),
+            of(1, Kind::PollStarted { holders: 0 }),
             of(1, POLL_OVER),
             of(0, Kind::TurnEnded),
         ];

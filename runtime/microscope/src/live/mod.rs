@@ -8,7 +8,7 @@
 //!       ◄──── hold, step, go on (gate.rs) ─── keys (terminal.rs), or a Handle
 //! ```
 //!
-//! The observer costs the loop a lock that nobody else wants, and a copy of 32 bytes, per event.
+//! The observer costs the loop a lock that hardly any other wants, and a copy of 32 bytes, per event.
 //! Without a [`Live`] there is nothing of all this.
 //!
 //! ```
@@ -139,7 +139,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Somebody who watches one loop. Dropping it ends the watching, lets a held loop go on, and gives
+/// The watching of one loop. Dropping it ends the watching, lets a held loop go on, and gives
 /// the terminal back.
 pub struct Live {
     recorder: Recorder,
@@ -354,7 +354,7 @@ impl Drop for Watcher {
     }
 }
 
-/// A line for stderr. If nobody listens, there is nobody to tell.
+/// A line for stderr. Where stderr is closed, there is nothing to say it to.
 fn say(line: &str) {
     writeln!(io::stderr(), "{line}").unwrap_or_default();
 }

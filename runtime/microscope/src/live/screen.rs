@@ -136,7 +136,7 @@ impl Picture<'_> {
             return line.put(y, "no task is shown", bold);
         };
         let texts = self.follow.texts();
-        let place = texts.tasks.get(&task.id).map(|text| text.place()).unwrap_or_default();
+        let place = texts.place(task.id);
         let title = format!("{} from ", texts.task(task.id));
         let room = usize::from(line.area.width).saturating_sub(title.chars().count());
         line.put(y, &format!("{title}{}", end_of(&place, room)), bold);
@@ -149,13 +149,14 @@ impl Picture<'_> {
         line.put(y + 1, &format!("  {why}"), Style::new());
         let times = |n: u64, noun| count(usize::try_from(n).unwrap_or(usize::MAX), noun);
         let text = format!(
-            "  {}, busy {}, longest {}; {}, {} by itself; {} held",
+            "  {}, busy {}, longest {}; {}, {} by itself; {} of {} held",
             times(task.polls, "poll"),
             Nanos(task.busy),
             Nanos(task.longest_poll),
             times(task.wakes, "wake"),
             task.self_wakes,
-            times(u64::from(task.holders), "waker"),
+            task.holders,
+            times(task.waker_clones, "waker"),
         );
         line.put(y + 2, &text, Style::new());
     }

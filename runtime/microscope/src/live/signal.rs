@@ -16,7 +16,7 @@ pub fn dump_on_quit(handle: Handle) -> io::Result<()> {
     let mut signals = Signals::new([SIGQUIT])?;
     std::thread::Builder::new().name("mainspring-dump".into()).spawn(move || {
         for _ in signals.forever() {
-            // If nobody listens on stderr, there is nobody to tell.
+            // Where stderr is closed, there is nothing to say it to.
             writeln!(io::stderr(), "\n{}", handle.dump()).unwrap_or_default();
         }
     })?;

@@ -1,6 +1,6 @@
 //! The list of tasks: which, in what order, and what stands in each column.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use mainspring::observe::CancelOrigin;
 use ratatui::style::{Color, Modifier, Style};
@@ -8,8 +8,9 @@ use ratatui::style::{Color, Modifier, Style};
 use super::input::Input;
 use super::screen::Picture;
 use super::status::{coarse, short};
-use crate::model::{Reason, State, Task, Why};
-use crate::text::{able, count, harmless};
+use crate::dump::tree;
+use crate::model::{State, Task, Why};
+use crate::text::harmless;
 
 /// Ended tasks shown.
 const ENDED: usize = 50;
@@ -82,7 +83,7 @@ impl Picture<'_> {
         let wanted = |task: &&&Task| {
             let text = self.follow.texts().tasks.get(&task.id);
             let name = text.and_then(|text| text.name.as_deref()).unwrap_or("");
-            let place = text.map(|text| text.place()).unwrap_or_default();
+            let place = self.follow.texts().place(task.id);
             let all = format!("{} {name} {} {place}", task.id, task.state.word());
             all.to_lowercase().contains(&input.filter.to_lowercase())
         };
@@ -125,7 +126,7 @@ impl Picture<'_> {
             state => state.word(),
         };
         let running = if task.state == State::Running { self.since(task) } else { 0 };
-        let place = text.map(|text| format!("{}:{}", text.file, text.line)).unwrap_or_default();
+        let place = text.map(|text| format!("{}:{}", text.place.file, text.place.line));
         vec![
             task.id.to_string(),
             format!("{:indent$}{name}", "", indent = 2 * depth.min(MAX_DEPTH)),
@@ -137,7 +138,7 @@ impl Picture<'_> {
             coarse(task.longest_poll.max(running)),
             format!("{} ({})", short(task.wakes), short(task.self_wakes)),
             task.holders.to_string(),
-            end_of(&place, usize::from(FROM)),
+            end_of(&place.unwrap_or_default(), usize::from(FROM)),
         ]
     }
 
@@ -145,15 +146,9 @@ impl Picture<'_> {
     fn reason(&self, task: &Task) -> String {
         let model = self.model();
         match model.why(task.id).why {
-            Why::Waiting(reasons) => {
-                let first = reasons.first().map(|reason| self.one_reason(task, reason));
-                let more = match reasons.len() - 1 {
-                    0 => String::new(),
-                    more => format!(" +{more}"),
-                };
-                first.unwrap_or_default() + &more
+            Why::Waiting(_) | Why::LostWaker => {
+                model.briefly(task.id, self.follow.texts(), |deadline| self.due(deadline))
             }
-            Why::LostWaker => "NOTHING: lost waker".into(),
             Why::Queued { behind: 0, .. } => "next".into(),
             Why::Queued { behind, .. } => format!("{behind} before it"),
             Why::CancelPending { .. } => "its cancel".into(),
@@ -166,46 +161,14 @@ impl Picture<'_> {
         }
     }
 
-    fn one_reason(&self, task: &Task, reason: &Reason) -> String {
-        match reason {
-            Reason::Timer { id, due_in } => {
-                let ahead = self.follow.now(self.now).saturating_sub(self.model().now);
-                match u64::try_from(due_in - i128::from(ahead)) {
-                    Ok(due) if due > 1 << 53 => format!("timer #{id}, never"),
-                    Ok(due) => format!("timer #{id} in {}", coarse(due)),
-                    Err(_) => format!("timer #{id}, overdue"),
-                }
-            }
-            Reason::Source { id, direction } => {
-                format!("source {id} {}", able(*direction))
-            }
-            Reason::Task { id } => format!("task {id}"),
-            Reason::Job { id } => format!("blocking job {id}"),
-            Reason::Outside { wakers } => match self.model().inside(task.id).first() {
-                Some(label) => self.follow.texts().label(*label),
-                None => format!("{} outside", count(*wakers as usize, "waker")),
-            },
+    /// When a timer is due, seen from now.
+    fn due(&self, deadline: u64) -> String {
+        match deadline.checked_sub(self.follow.now(self.now)) {
+            Some(due) if due > 1 << 53 => ", never".into(),
+            Some(due) => format!(" in {}", coarse(due)),
+            None => ", overdue".into(),
         }
     }
-}
-
-/// Tasks below whoever spawned them, and how deep.
-fn tree(alive: &[&Task]) -> Vec<(usize, u64)> {
-    let shown: HashSet<u64> = alive.iter().map(|task| task.id).collect();
-    let mut children: HashMap<u64, Vec<u64>> = HashMap::new();
-    for task in alive {
-        // A child outlives its parent as a root, and so does one whose parent is filtered out.
-        let parent = if shown.contains(&task.parent) { task.parent } else { 0 };
-        children.entry(parent).or_default().push(task.id);
-    }
-    let mut rows = Vec::new();
-    let below = |id: u64| children.get(&id).into_iter().flatten().rev().copied();
-    let mut stack: Vec<(usize, u64)> = below(0).map(|id| (0, id)).collect();
-    while let Some((depth, id)) = stack.pop() {
-        rows.push((depth, id));
-        stack.extend(below(id).map(|id| (depth + 1, id)));
-    }
-    rows
 }
 
 /// How the row of a task looks; the word for its state stands in it besides.

@@ -57,7 +57,7 @@ fn restore() {
 }
 
 impl Watcher {
-    /// Watches with a view until somebody quits it, then goes on without.
+    /// Watches with a view until it is quit, then goes on without.
     pub(super) fn terminal(&self, mut terminal: Terminal) {
         let mut input = Input::default();
         let shown = self.view(&mut terminal, &mut input);
@@ -65,7 +65,7 @@ impl Watcher {
         if let Err(error) = shown {
             say(&format!("mainspring: the view has ended: {error}"));
         }
-        // Nobody is left to let it go on.
+        // Nothing is left to let it go on.
         self.release();
         self.lines(None);
     }
@@ -95,7 +95,7 @@ impl Watcher {
                 Some(ask) => input.message = self.serve(ask),
             }
         }
-        // The last picture would be gone before anybody has seen it.
+        // The last picture would be gone before it is seen.
         Ok(())
     }
 

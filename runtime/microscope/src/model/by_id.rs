@@ -1,33 +1,14 @@
 //! Things by their ids: maps, and how they are written into a trace's snapshot.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use rustc_hash::FxHashMap;
 
 use super::{Job, Source, Span, Task, Timer};
 
-/// Things by id. Ids are small and handed out in order, so they are their own hash.
-pub(crate) type ById<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
-
-/// Spreads a counter over the high bits that hash tables look at.
-#[derive(Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
+/// Things by id.
+pub(crate) type ById<T> = FxHashMap<u64, T>;
 
 /// The values of a map, by ascending id.
-pub(super) fn in_order<T>(map: &ById<T>) -> Vec<&T> {
+pub(crate) fn in_order<T>(map: &ById<T>) -> Vec<&T> {
     let mut values: Vec<(&u64, &T)> = map.iter().collect();
     values.sort_unstable_by_key(|(id, _)| **id);
     values.into_iter().map(|(_, value)| value).collect()

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use mainspring::observe::{Event, Kind};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use by_id::ById;
+pub(crate) use by_id::{ById, in_order};
 pub use state::{Cancel, Illegal, Job, Phase, Source, Span, State, Task, Timer, Totals, Wake};
 pub use waits::{Wait, Waits, WaitsOn};
 pub use why::{Answer, Reason, Why};
@@ -80,41 +80,8 @@ impl Model {
     /// its length, and a source that is ready as much as tasks waited for it.
     pub fn apply(&mut self, event: &Event) {
         self.now = self.now.max(event.at);
-        match event.kind {
-            Kind::LoopEntered
-            | Kind::LoopLeft { .. }
-            | Kind::TurnStarted { .. }
-            | Kind::TurnEnded
-            | Kind::Parked { .. }
-            | Kind::Unparked { .. }
-            | Kind::ClockJumped { .. }
-            | Kind::Decided { .. }
-            | Kind::Advanced { .. } => self.apply_loop(event),
-            Kind::TimerArmed { .. } | Kind::TimerFired { .. } | Kind::TimerDropped { .. } => {
-                self.apply_timer(event);
-            }
-            Kind::SourceRegistered { .. }
-            | Kind::SourceReady { .. }
-            | Kind::SourceTried { .. }
-            | Kind::SourceClosed { .. } => self.apply_source(event),
-            Kind::WaitsForTask { .. }
-            | Kind::TaskWaitDropped { .. }
-            | Kind::WaitsForSource { .. }
-            | Kind::SourceWaitDropped { .. }
-            | Kind::WaitsForTimer { .. }
-            | Kind::WaitsForBlocking { .. } => self.apply_wait(event),
-            Kind::JobQueued { .. }
-            | Kind::JobEnded { .. }
-            | Kind::JobDropped { .. }
-            | Kind::SpanOpened { .. }
-            | Kind::SpanClosed { .. }
-            | Kind::Marked { .. } => self.apply_program(event),
-            Kind::ObserverPaused { took } => {
-                self.totals.paused = self.totals.paused.saturating_add(took);
-                self.running_paused = self.running_paused.saturating_add(took);
-            }
-            _ => self.apply_task(event),
-        }
+        // Each part hands on to the next what it does not know.
+        self.apply_task(event);
         self.next += 1;
     }
 
@@ -142,7 +109,7 @@ impl Model {
         self.forgotten += surplus as u64;
     }
 
-    fn apply_loop(&mut self, event: &Event) {
+    pub(super) fn apply_loop(&mut self, event: &Event) {
         match event.kind {
             Kind::LoopEntered => self.phase = Phase::Between,
             Kind::LoopLeft { .. } => self.phase = Phase::Outside,
@@ -180,6 +147,10 @@ impl Model {
                 } else {
                     self.illegal(event, "advanced from beyond the ready queue");
                 }
+            }
+            Kind::ObserverPaused { took } => {
+                self.totals.paused = self.totals.paused.saturating_add(took);
+                self.running_paused = self.running_paused.saturating_add(took);
             }
             _ => {}
         }

@@ -40,12 +40,13 @@ pub enum Phase {
 ///              │   ▼                       ▼
 ///            Idle ─cancelled─► Cancelled
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
     /// Pending, and waiting for a wake.
     Idle,
     /// Pending, in the ready queue.
+    #[default]
     Scheduled,
     /// Its future is being polled.
     Running,
@@ -115,7 +116,7 @@ pub struct Cancel {
 }
 
 /// A task. Times are in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.
     pub id: u64,
@@ -151,8 +152,14 @@ pub struct Task {
     pub self_wakes: u64,
     /// The wake that last scheduled it.
     pub woken: Option<Wake>,
-    /// Wakers of it that were held when its last poll ended: by what it waits on, and outside of the loop.
+    /// Wakers of it that were held when last counted, at the beginning and the end of its polls: by what it
+    /// waits on, and outside of the loop.
     pub holders: u32,
+    /// How many more they were than at the count before, summed up: at least so many clones were made.
+    pub waker_clones: u64,
+    /// How many fewer they were, summed up: at least so many were dropped. One that was made and dropped
+    /// between two counts is in neither.
+    pub waker_drops: u64,
     /// How many of them were held by nothing that the loop knows.
     pub outside: u32,
     /// The first cancel request that was not ignored.
@@ -174,33 +181,17 @@ pub struct Task {
 
 impl Task {
     pub(super) fn spawned(id: u64, parent: u64, at: u64, event: u64) -> Task {
-        Task {
-            id,
-            parent,
-            state: State::Scheduled,
-            since: at,
-            since_event: event,
-            spawned: at,
-            spawned_event: event,
-            polls: 0,
-            poll_event: 0,
-            busy: 0,
-            queued: 0,
-            longest_poll: 0,
-            longest_poll_event: 0,
-            longest_queued: 0,
-            wakes: 0,
-            self_wakes: 0,
-            woken: None,
-            holders: 0,
-            outside: 0,
-            cancel: None,
-            detached: false,
-            output_taken: false,
-            panic_unseen: false,
-            waits: Waits::new(),
-            joiner: 0,
-            spans: BTreeSet::new(),
+        let mut task = Task { id, parent, spawned: at, spawned_event: event, ..Task::default() };
+        task.enter(State::Scheduled, at, event);
+        task
+    }
+
+    /// So many of its wakers are held now; `u32::MAX` if they were not counted.
+    pub(super) fn hold(&mut self, holders: u32) {
+        if holders != u32::MAX {
+            self.waker_clones += u64::from(holders.saturating_sub(self.holders));
+            self.waker_drops += u64::from(self.holders.saturating_sub(holders));
+            self.holders = holders;
         }
     }
 

@@ -11,7 +11,7 @@ impl Model {
             Kind::Woken { effect, by, id } => {
                 self.woken(event, effect, Wake { event: self.next, at: event.at, by, id });
             }
-            Kind::PollStarted => self.poll_started(event),
+            Kind::PollStarted { holders } => self.poll_started(event, holders),
             Kind::PollEnded { outcome, requeued, holders } => {
                 self.poll_ended(event, outcome, requeued, holders);
             }
@@ -45,7 +45,7 @@ impl Model {
                 task.panic_unseen = true;
                 matches!(task.state, State::Done { panicked: true, .. })
             }),
-            _ => {}
+            _ => self.apply_wait(event),
         }
     }
 
@@ -106,7 +106,7 @@ impl Model {
         }
     }
 
-    fn poll_started(&mut self, event: &Event) {
+    fn poll_started(&mut self, event: &Event, holders: u32) {
         self.leave_ready(event.task);
         if self.running != 0 {
             self.illegal(event, "polled inside another poll");
@@ -124,6 +124,7 @@ impl Model {
             task.longest_queued = task.longest_queued.max(queued);
             task.polls += 1;
             task.poll_event = next;
+            task.hold(holders);
             task.enter(State::Running, event.at, next);
             legal
         });
@@ -142,7 +143,10 @@ impl Model {
                 task.longest_poll = ran;
                 task.longest_poll_event = next;
             }
-            task.holders = holders;
+            match outcome {
+                PollOutcome::Pending => task.hold(holders),
+                _ => task.holders = holders,
+            }
             let inside = task.waits.values().map(|wait| wait.futures).sum();
             task.outside = holders.saturating_sub(inside);
             // A basic recording does not tell what woke it while it ran; a wake from before the poll is not the

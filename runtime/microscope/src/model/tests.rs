@@ -16,7 +16,7 @@ fn model(rows: &[(u64, u64, Kind)]) -> Model {
 }
 
 const SPAWN: Kind = Kind::Spawned { parent: 0 };
-const POLL: Kind = Kind::PollStarted;
+const POLL: Kind = Kind::PollStarted { holders: 0 };
 
 fn pending(holders: u32) -> Kind {
     Kind::PollEnded { outcome: PollOutcome::Pending, requeued: false, holders }
@@ -96,7 +96,7 @@ fn why_gives_one_verdict_with_its_evidence() {
     for (at, task, kind) in more {
         model.apply(&Event { at, task, kind });
     }
-    assert_eq!(say(&model, 2), ("stuck for ever: nobody holds its waker".into(), vec![9]));
+    assert_eq!(say(&model, 2), ("stuck for ever: no waker of it is left".into(), vec![9]));
     assert_eq!(
         say(&model, 3),
         ("queued to be cancelled, next in line, since 0 ns".into(), vec![2, 10])
@@ -107,7 +107,7 @@ fn why_gives_one_verdict_with_its_evidence() {
             "1 task ready to run",
             "1 timer armed, the next is timer #4 due in 18 ms",
             &format!("task 1 is {waits}"),
-            "task 2 is stuck for ever: nobody holds its waker",
+            "task 2 is stuck for ever: no waker of it is left",
         ]
     );
     let kind = Kind::Cancelled { origin: CancelOrigin::Handle, by: 2 };

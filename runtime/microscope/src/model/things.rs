@@ -7,7 +7,7 @@ use mainspring::observe::{Direction, Event, Kind, TryOutcome};
 use super::{Job, Model, Source, Span, Timer, WaitsOn};
 
 impl Model {
-    pub(super) fn apply_timer(&mut self, event: &Event) {
+    pub(super) fn apply_thing(&mut self, event: &Event) {
         match event.kind {
             Kind::TimerArmed { timer, deadline } => {
                 let id = u64::from(timer);
@@ -24,21 +24,6 @@ impl Model {
                 self.disarm(event, timer);
             }
             Kind::TimerDropped { timer } => self.disarm(event, timer),
-            _ => {}
-        }
-    }
-
-    fn disarm(&mut self, event: &Event, timer: u32) {
-        match self.timers.remove(&u64::from(timer)) {
-            Some(Timer { id, task, deadline, .. }) => {
-                self.end_wait(task, WaitsOn::Timer { deadline, id });
-            }
-            None => self.illegal(event, "told of a timer that is not armed"),
-        }
-    }
-
-    pub(super) fn apply_source(&mut self, event: &Event) {
-        match event.kind {
             Kind::SourceRegistered { source_kind, source, fd } => {
                 let id = u64::from(source);
                 let source = Source {
@@ -60,23 +45,14 @@ impl Model {
             }
             Kind::SourceReady { readable, writable, source } => {
                 self.totals.readiness += 1;
-                let next = self.next;
+                let sides = [(readable, Direction::Read), (writable, Direction::Write)];
+                let ready = sides.into_iter().filter_map(|(ready, side)| ready.then_some(side));
+                // One more than the event's number, for 0 means "not ready".
+                let next = self.next + 1;
                 self.source(event, source, |source| {
-                    // One more than the event's number, for 0 means "not ready".
-                    if readable {
-                        source.readable = next + 1;
-                    }
-                    if writable {
-                        source.writable = next + 1;
-                    }
+                    ready.clone().for_each(|side| *source.side(side).0 = next);
                 });
-                for (ready, direction) in
-                    [(readable, Direction::Read), (writable, Direction::Write)]
-                {
-                    if ready {
-                        self.end_source_waits(source.into(), direction);
-                    }
-                }
+                ready.for_each(|side| self.end_source_waits(source.into(), side));
             }
             Kind::SourceTried { direction, outcome, source, bytes } => {
                 self.source(event, source, |source| {
@@ -96,19 +72,6 @@ impl Model {
                     self.illegal(event, "told of a source that is not registered");
                 }
             }
-            _ => {}
-        }
-    }
-
-    fn source(&mut self, event: &Event, id: u32, change: impl FnOnce(&mut Source)) {
-        match self.sources.get_mut(&u64::from(id)) {
-            Some(source) => change(source),
-            None => self.illegal(event, "told of a source that is not registered"),
-        }
-    }
-
-    pub(super) fn apply_program(&mut self, event: &Event) {
-        match event.kind {
             Kind::JobQueued { job } => {
                 let id = u64::from(job);
                 let job = Job { id, task: event.task, event: self.next, at: event.at };
@@ -137,7 +100,23 @@ impl Model {
                 }
                 None => self.illegal(event, "told of a span that is not open"),
             },
-            _ => {}
+            _ => self.apply_loop(event),
+        }
+    }
+
+    fn disarm(&mut self, event: &Event, timer: u32) {
+        match self.timers.remove(&u64::from(timer)) {
+            Some(Timer { id, task, deadline, .. }) => {
+                self.end_wait(task, WaitsOn::Timer { deadline, id });
+            }
+            None => self.illegal(event, "told of a timer that is not armed"),
+        }
+    }
+
+    fn source(&mut self, event: &Event, id: u32, change: impl FnOnce(&mut Source)) {
+        match self.sources.get_mut(&u64::from(id)) {
+            Some(source) => change(source),
+            None => self.illegal(event, "told of a source that is not registered"),
         }
     }
 }

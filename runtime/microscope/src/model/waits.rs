@@ -119,7 +119,7 @@ impl Model {
                 self.end_wait(before, on);
                 self.begin_wait(event, on);
             }
-            _ => {}
+            _ => self.apply_thing(event),
         }
     }
 

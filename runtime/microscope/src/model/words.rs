@@ -26,17 +26,20 @@ impl Model {
 
     /// What a task waits for in a few words, for a row: the first of it, and how much more there is.
     pub fn waits_briefly(&self, id: u64, texts: &Texts) -> String {
+        self.briefly(id, texts, |_| String::new())
+    }
+
+    /// As [`Model::waits_briefly`]; of a timer also what `due` says of its deadline.
+    pub(crate) fn briefly(&self, id: u64, texts: &Texts, due: impl Fn(u64) -> String) -> String {
         let Some(task) = self.tasks.get(&id).filter(|task| task.state == State::Idle) else {
             return String::new();
         };
         let first = match task.waits.keys().next() {
-            _ if task.holders == 0 => return "nothing holds its waker".into(),
-            Some(WaitsOn::Task { id }) => texts.task(*id),
-            Some(WaitsOn::Source { id, direction }) => {
-                format!("source {id} {}", able(*direction))
+            _ if task.holders == 0 => return "no waker is left".into(),
+            Some(on @ WaitsOn::Timer { deadline, .. }) if task.outside == 0 => {
+                on.name(texts) + &due(*deadline)
             }
-            Some(WaitsOn::Job { id }) => format!("blocking job {id}"),
-            Some(WaitsOn::Timer { id, .. }) if task.outside == 0 => format!("timer #{id}"),
+            Some(on) if !matches!(on, WaitsOn::Timer { .. }) => on.name(texts),
             _ => match self.inside(task.id).first() {
                 Some(label) => texts.label(*label),
                 None => format!("{} held outside", count(task.outside.max(1) as usize, "waker")),
@@ -44,7 +47,19 @@ impl Model {
         };
         match task.waits.len() {
             0 | 1 => first,
-            more => format!("{first} and {} more", more - 1),
+            more => format!("{first} +{}", more - 1),
+        }
+    }
+}
+
+impl WaitsOn {
+    /// What it is called in a few words.
+    pub(crate) fn name(&self, texts: &Texts) -> String {
+        match self {
+            WaitsOn::Task { id } => texts.task(*id),
+            WaitsOn::Source { id, direction } => format!("source {id} {}", able(*direction)),
+            WaitsOn::Job { id } => format!("blocking job {id}"),
+            WaitsOn::Timer { id, .. } => format!("timer #{id}"),
         }
     }
 }
@@ -102,7 +117,7 @@ impl Asked<'_> {
                 }
                 _ => format!("waits for {}", self.chained(id, &reasons, path)),
             },
-            Why::LostWaker => "is stuck for ever: nobody holds its waker".into(),
+            Why::LostWaker => "is stuck for ever: no waker of it is left".into(),
             Why::Queued { .. } => "is queued".into(),
             Why::CancelPending { .. } => "is queued to be cancelled".into(),
             Why::Running { .. } => "is running".into(),
@@ -195,7 +210,7 @@ impl fmt::Display for Why {
             Why::Waiting(reasons) => {
                 write!(f, "waiting for {}", listed(reasons, &|id| format!("task {id}"), &[]))
             }
-            Why::LostWaker => f.write_str("stuck for ever: nobody holds its waker"),
+            Why::LostWaker => f.write_str("stuck for ever: no waker of it is left"),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::Recorder;
 use crate::live::channel::{Channel, LiveObserver};
 use crate::live::gate::{Break, Gate};
 
-/// A loop that is told of, and somebody who looks at it.
+/// A loop that is told of, and a watcher that looks at it.
 struct Stage {
     channel: Arc<Channel>,
     observer: LiveObserver,
@@ -99,24 +99,24 @@ fn busy_stage() -> Stage {
     stage.tell(0, 0, Kind::LoopEntered);
     stage.spawn(0, 1, "main");
     stage.tell(0, 0, Kind::TurnStarted { ready: 1, turn: 1 });
-    stage.tell(0, 1, Kind::PollStarted);
+    stage.tell(0, 1, Kind::PollStarted { holders: 0 });
     stage.spawn(MS, 2, "fetch /a/rather/long/path?page=2");
     stage.spawn(MS, 3, "evil\u{1b}[2J\u{202e}name");
     stage.spawn(MS, 4, "");
     stage.spawn(MS, 5, "日本語 parse");
     stage.tell(MS, 1, Kind::WaitsForTask { on: 2 });
     stage.poll_over(2 * MS, 1, 1);
-    stage.tell(2 * MS, 2, Kind::PollStarted);
+    stage.tell(2 * MS, 2, Kind::PollStarted { holders: 0 });
     let source_kind = SourceKind::Stream;
     stage.tell(2 * MS, 2, Kind::SourceRegistered { source_kind, source: 1, fd: 9 });
     stage.tell(2 * MS, 2, Kind::TimerArmed { timer: 1, deadline: 502 * MS });
     stage.tell(2 * MS, 2, Kind::WaitsForSource { direction: Direction::Read, source: 1 });
     stage.poll_over(3 * MS, 2, 2);
-    stage.tell(3 * MS, 3, Kind::PollStarted);
+    stage.tell(3 * MS, 3, Kind::PollStarted { holders: 0 });
     stage.poll_over(4 * MS, 3, 1);
     let by = CauseKind::Task;
     stage.tell(4 * MS, 4, Kind::Cancelled { origin: CancelOrigin::Handle, by: 1 });
-    stage.tell(4 * MS, 5, Kind::PollStarted);
+    stage.tell(4 * MS, 5, Kind::PollStarted { holders: 0 });
     stage.tell(5 * MS, 3, Kind::Woken { effect: WakeEffect::Scheduled, by, id: 5 });
     stage
 }
@@ -137,7 +137,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
    ID NAME               STATE     WAITING FOR                FOR  POLLS    BUSY
     5 日 本 語  parse       RUNNING                             1 ms      1    1 ms
     3 evil�[2J�name      ready     next                      0 ns      1    1 ms
-    1 main               idle      task 2                    3 ms      1    2 ms
+    1 main               idle      task 2 \"fet…th?page=2\"    3 ms      1    2 ms
     2 fetch /a/…h?page=2 idle      source 1 readable +1      2 ms      1    1 ms
     4                    cancelled by task 1                 1 ms      0    0 ns
 
@@ -147,7 +147,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 
 task 1 \"main\" from HERE
   waiting for task 2 \"fetch /a/rather/long/path?page=2\", which waits for source
-  1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 waker held
+  1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 of 1 waker held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
 · task 5 \"日 本 語  parse\" runs
@@ -187,7 +187,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 
 
    ID NAME                           STATE     WAITING FOR                            FOR  POLLS    BUSY LONGEST WAKES(SELF) WAKERS FROM
-    1 main                           idle      task 2                                3 ms      1    2 ms    2 ms       0 (0)      1 …src/HERE
+    1 main                           idle      task 2 \"fetch /a/…ong/path?page=2\"    3 ms      1    2 ms    2 ms       0 (0)      1 …src/HERE
     2   fetch /a/rath…ng/path?page=2 idle      source 1 readable +1                  2 ms      1    1 ms    1 ms       0 (0)      2 …src/HERE
     3     evil�[2J�name              ready     next                                  0 ns      1    1 ms    1 ms       1 (0)      1 …src/HERE
     5 日 本 語  parse                   RUNNING                                         1 ms      1    1 ms    1 ms       0 (0)      0 …src/HERE
@@ -195,7 +195,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 
 task 1 \"main\" from HERE
   waiting for task 2 \"fetch /a/rather/long/path?page=2\", which waits for source 1 to become readable or timer #1 due in 497 ms
-  1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 waker held
+  1 poll, busy 2 ms, longest 2 ms; 0 wakes, 0 by itself; 1 of 1 waker held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
 · task 5 \"日 本 語  parse\" runs
@@ -226,7 +226,7 @@ mainspring  turn 1, 10 turns/s, busy 5 %, 1 ready (most 4)
 
 task 2 \"fetch /a/rather/long/path?page=2\" from …e/src/HERE
   waiting for source 1 to become readable or timer #1 due in 497 ms
-  1 poll, busy 1 ms, longest 1 ms; 0 wakes, 0 by itself; 2 wakers held
+  1 poll, busy 1 ms, longest 1 ms; 0 wakes, 0 by itself; 2 of 2 wakers held
 · task 3 \"evil�[2J�name\" is not ready yet: it waits
 · task 4 \"\" is cancelled (handle)
 · task 5 \"日 本 語  parse\" runs
@@ -248,7 +248,7 @@ fn a_held_loop_says_why_and_that_the_world_went_on() {
         stage.screen(80, 24)[2..4],
         ["to be held at the next step", "breaks when a poll of task 5 is over"]
     );
-    // Nobody holds this loop, which only says that it would be held now.
+    // This loop is not held, it only says that it would be held now.
     let mut gate = Gate::default();
     gate.break_on(Some(Break::Task(5)));
     let outcome = PollOutcome::Pending;
