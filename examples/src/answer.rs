@@ -76,7 +76,7 @@ fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
 }
 
 /// The value of a field that holds an address: bytes that are not ASCII travel as they are.
-fn percent_encoded(value: &HeaderValue) -> String {
+pub(crate) fn percent_encoded(value: &HeaderValue) -> String {
     const BUT_TABS: &AsciiSet = &CONTROLS.remove(b'\t');
     percent_encode(value.as_bytes(), BUT_TABS).to_string()
 }

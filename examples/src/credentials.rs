@@ -13,6 +13,8 @@ use http::{HeaderName, HeaderValue};
 use mainspring_http::{basic_auth, is_secret, take_userinfo};
 use url::{Host, Origin, Url};
 
+use crate::cli::seed;
+
 /// A header field of the command line; without a value, a field that is not to be sent.
 pub type Field = (HeaderName, Option<HeaderValue>);
 
@@ -34,9 +36,7 @@ impl Audience {
     /// # Errors
     /// Half a sentence on what is wrong with it.
     pub fn parse(text: &str) -> Result<Audience, String> {
-        let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let url = Url::parse(&whole).map_err(|error| error.to_string())?;
-        let with_scheme = whole == text;
+        let (url, with_scheme) = (seed(text)?, text.contains("://"));
         let host = url.host().ok_or("it names no host")?.to_owned();
         // A default port is dropped when a URL is parsed, and yet was said.
         let said_80 = !with_scheme && text.ends_with(":80");

@@ -26,12 +26,11 @@ const MAX_ENTRIES: usize = 100_000;
 ///
 /// Bodies are not kept, only their sizes; nor are secrets, such as passwords in URLs, cookies and
 /// authorization: `***` stands for them (see [`redact`](mainspring_http::redact)).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HarRecorder {
     archive: Rc<RefCell<Archive>>,
 }
 
-#[derive(Debug)]
 struct Archive {
     /// The two clocks at the same moment: archives want the time of day.
     began: (Instant, SystemTime),
@@ -41,7 +40,6 @@ struct Archive {
 }
 
 /// A request, and what has come of it so far.
-#[derive(Debug)]
 struct Entry {
     started: Instant,
     clock: PhaseClock,

@@ -133,7 +133,6 @@ fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
 }
 
 /// What [`Stop::asked`] returns.
-#[derive(Debug)]
 pub struct Asked {
     stop: Stop,
     number: u64,

@@ -95,7 +95,6 @@ fn begins(kind: &SignalKind<'_>) -> Option<Phase> {
 }
 
 /// Gives every moment of a request to one of its phases.
-#[derive(Debug)]
 pub(crate) struct PhaseClock {
     phase: Phase,
     since: Instant,

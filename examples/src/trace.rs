@@ -81,7 +81,6 @@ pub fn write_page(path: &Path, runs: &[Trace], source: Option<&Path>) -> Result<
 }
 
 /// Two observers in the place of one, told in this order.
-#[derive(Debug)]
 pub struct Both<A, B>(pub A, pub B);
 
 impl<A: Observer, B: Observer> Observer for Both<A, B> {

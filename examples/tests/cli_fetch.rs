@@ -67,6 +67,8 @@ fn an_api_is_saved_answer_by_answer() {
     assert_eq!(ran.code, 1, "there is no fifth, and a page is not JSON");
     assert!(ran.stderr.contains("/api/movie/5: 404 Not Found\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("/detail/4: the answer is not JSON: expected value"));
+    let said = "it is 200 \"text/html; charset=utf-8\", and begins \"<!doctype html>";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
     for id in 1..=4 {
         let text = fs::read_to_string(format!("{out}/{id}.json")).expect("a movie's file");
         let movie: Movie = serde_json::from_str(&text).expect("a movie");

@@ -156,7 +156,9 @@ fn a_misspelt_scheme_is_told_with_what_is_meant() {
             assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
         }
     }
-    for text in ["ftp://x", "javascript:alert(1)", "file:///x", "http:"] {
+    let ran = run(&["fetch", "h", "--credentials-for", "htps://x"]);
+    assert_eq!((ran.code, ran.stderr.contains("mean https://x?")), (2, true), "{}", ran.stderr);
+    for text in ["/index.html", "ftp://x", "javascript:alert(1)", "file:///x", "http:"] {
         let ran = run(&["get", text]);
         assert_eq!((ran.code, ran.stderr.contains("did you mean")), (2, false), "{}", ran.stderr);
     }

@@ -32,6 +32,9 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
 /// Half a sentence on what is wrong with it.
 pub fn seed(text: &str) -> Result<Url, String> {
     match meant(text) {
+        None if text.starts_with('/') && !text.starts_with("//") => {
+            return Err("it names no host".to_owned());
+        }
         Some(meant) if meant.ends_with("://") => return Err("it names no host".to_owned()),
         Some(meant) => {
             let meant = shortened(&redact(&meant), 200);

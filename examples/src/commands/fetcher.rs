@@ -21,6 +21,7 @@ use crate::crawl::scope::Scope;
 use crate::extract::MAX_STEPS;
 use crate::output::{OutDir, names};
 use crate::reader::Reader;
+use crate::text::shortened;
 use crate::value::millis;
 use crate::web::{FetchError, Web};
 
@@ -123,8 +124,13 @@ impl BodyStore {
     /// Writes a body where it is not yet in its place; returns the name that it will have.
     async fn put(&self, url: &Url, answer: Arc<Answer>) -> Result<String, FetchError> {
         let name = if self.json {
-            serde_json::from_slice::<IgnoredAny>(&answer.body)
-                .map_err(|error| FetchError::Failed(format!("the answer is not JSON: {error}")))?;
+            if let Err(error) = serde_json::from_slice::<IgnoredAny>(&answer.body) {
+                let (status, kind) = (answer.status.as_str(), shortened(&answer.content_type, 80));
+                let start = shortened(&String::from_utf8_lossy(&answer.body), 60);
+                return Err(FetchError::Failed(format!(
+                    "the answer is not JSON: {error}; it is {status} {kind:?}, and begins {start:?}"
+                )));
+            }
             format!("{}.json", names::last_part(url))
         } else {
             names::file_name(url, &answer.content_type)

@@ -65,7 +65,6 @@ impl Plan {
 }
 
 /// What came of it.
-#[derive(Debug)]
 pub struct Gathered {
     /// In numbers.
     pub totals: Totals,

@@ -34,7 +34,6 @@ pub struct Bounds {
 }
 
 /// What is known of a host's robots.txt.
-#[derive(Debug)]
 enum RobotsState {
     /// It has been tried so often.
     Unknown(u32),

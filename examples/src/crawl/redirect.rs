@@ -3,10 +3,10 @@
 use http::StatusCode;
 use http::header::{HeaderMap, LOCATION};
 use mainspring_http::{redact, redact_url, take_userinfo};
-use percent_encoding::{CONTROLS, percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::answer::percent_encoded;
 use crate::links::MAX_URL;
 use crate::text::shortened;
 
@@ -45,16 +45,16 @@ pub fn target(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Res
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    let location = headers.get(LOCATION)?.as_bytes().trim_ascii();
+    let location = percent_encoded(headers.get(LOCATION)?);
+    let location = location.trim_ascii();
     if location.is_empty() {
         return None;
     }
-    let location = percent_encode(location, CONTROLS).to_string();
     let refused = |why: &str| {
-        let shown = shortened(&redact(&location), SHOWN);
+        let shown = shortened(&redact(location), SHOWN);
         Err(format!("{status} leads to {shown:?}: {why}"))
     };
-    let Ok(mut to) = from.join(&location) else { return Some(refused("it is no URL")) };
+    let Ok(mut to) = from.join(location) else { return Some(refused("it is no URL")) };
     if !matches!(to.scheme(), "http" | "https") {
         return Some(refused("it is not http or https"));
     }
@@ -82,6 +82,8 @@ mod tests {
             (b"/caf\xe9", Some("http://h/caf%E9")),
             ("/café".as_bytes(), Some("http://h/caf%C3%A9")),
             (b"?q=a b", Some("http://h/dir/a?q=a%20b")),
+            // The URL standard drops tabs.
+            (b"\t/a\tb", Some("http://h/ab")),
             (b"http://me:secret@g/x", Some("http://g/x")),
             (b"", None),
             (b"  ", None),

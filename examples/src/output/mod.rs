@@ -120,7 +120,6 @@ pub fn check<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), St
 
 /// A file in the making: it takes its place when it is published, and leaves nothing if it never
 /// is. A device or a pipe in that place is written to, not replaced.
-#[derive(Debug)]
 pub struct Draft {
     /// What is to be in it.
     pub file: BufWriter<File>,

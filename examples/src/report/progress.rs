@@ -95,7 +95,6 @@ async fn renew(watch: Watch, bar: Option<ProgressBar>) {
 }
 
 /// Progress that is being shown: see [`show`].
-#[derive(Debug)]
 pub struct Shown {
     bar: Option<ProgressBar>,
     /// Results are printed to a terminal.

@@ -36,13 +36,11 @@ pub fn check_room(connections: usize, limit: u64) -> Result<(), Failure> {
 }
 
 /// A site that runs until this is dropped.
-#[derive(Debug)]
 pub struct Host {
     address: SocketAddr,
     running: Running,
 }
 
-#[derive(Debug)]
 enum Running {
     /// On a loop of its own, which shares nothing with the crawler's but the machine.
     Thread(Stop, Option<JoinHandle<Result<(), String>>>),
