@@ -48,20 +48,19 @@ pub use transport::Upgraded;
 pub use url::{self, Url};
 #[cfg(feature = "charset")]
 pub use {
-    encoding_rs,
-    extras::charset::{
-        ENCODING_BYTES, decode as decode_text, join_url, text_encoding, xml_encoding,
-    },
     extras::text_reader::TextReader,
+    mainspring_charset::{
+        ENCODING_BYTES, decode as decode_text, encoding_rs, join_url, text_encoding, xml_encoding,
+    },
 };
 pub use {futures_core, futures_io};
 
 /// What only the fuzz targets reach.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    #[cfg(feature = "charset")]
-    pub use crate::extras::charset::prescan::prescan;
     use crate::{Body, Request, Result, StatusCode, redirect};
+    #[cfg(feature = "charset")]
+    pub use mainspring_charset::prescan;
 
     /// Turns a request into the one that follows a redirect.
     ///

@@ -4,7 +4,7 @@
 //! |-------------------------------|-----------------------------|-----------------------------|
 //! | `request`, `request_builder`  | `connector`: all of it      | `reading`: in which form    |
 //! | `target`, `url_text`: its URL | `proxy`                     | `decode`: content codings   |
-//! | `body`, `multipart`           | `resolve`                   | `charset`: text             |
+//! | `body`, `multipart`           | `resolve`                   | `text_reader`: text in pieces |
 //! | `request_head`: what is added | `connect`: which address    | `redirect`, `retry`         |
 //! | `cookies`                     | `transport`, `tls`          | `shared`: what many wait for |
 //!
@@ -13,8 +13,6 @@
 
 pub(crate) mod body;
 pub(crate) mod builder;
-#[cfg(feature = "charset")]
-pub(crate) mod charset;
 pub(crate) mod connect;
 pub(crate) mod connector;
 #[cfg(feature = "cookies")]

@@ -1,8 +1,6 @@
 //! The body of a response in other forms: whole, as text, as JSON, as a stream, as a reader.
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(feature = "charset")]
-use crate::extras::charset;
 use crate::proto::ProtocolError;
 use crate::response::Response;
 use bytes::{Buf, Bytes, BytesMut};
@@ -75,7 +73,7 @@ impl Response {
     pub async fn text(mut self) -> Result<String> {
         let bytes = self.read_body().await?;
         #[cfg(feature = "charset")]
-        return Ok(charset::to_text(bytes.into(), self.start.head.content_type()));
+        return Ok(mainspring_charset::to_text(bytes.into(), self.start.head.content_type()));
         #[cfg(not(feature = "charset"))]
         return Ok(String::from_utf8_lossy(&bytes).into_owned());
     }

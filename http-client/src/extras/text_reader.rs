@@ -1,10 +1,10 @@
 //! The body of a response as text, piece by piece.
 
 use crate::error::Result;
-use crate::extras::charset;
 use crate::response::Response;
 use bytes::Bytes;
 use futures_core::Stream;
+use mainspring_charset as charset;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,7 +24,7 @@ pub struct TextReader {
     response: Response,
     /// What has come before the encoding is known.
     held: Vec<u8>,
-    decoder: Option<encoding_rs::Decoder>,
+    decoder: Option<charset::encoding_rs::Decoder>,
     ended: bool,
 }
 

@@ -1,13 +1,17 @@
-//! From bytes to text: which encoding a body is in, and decoding it.
+#![forbid(unsafe_code)]
+//! From bytes to text: which encoding a text of the web is in, and decoding it.
 //!
 //! The order is that of the HTML standard (§13.2.3.2): a byte order mark wins over what the header says,
 //! the header over what the page says of itself, and where nothing is said the text itself is looked at,
 //! as browsers do. Unlike browsers this can find that it is UTF-8: they must not let new pages depend
 //! on that, a client has to take pages as they are.
 
-pub(crate) mod prescan;
+mod prescan;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+pub use encoding_rs;
+pub use prescan::prescan;
+
 use encoding_rs::{EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem::find;
 use std::borrow::Cow;
@@ -30,7 +34,7 @@ const ESCAPE: u8 = 0x1b;
 /// Only the first [`ENCODING_BYTES`] are looked at, so these are enough where a text comes piece by piece.
 ///
 /// ```
-/// # use mainspring_http::text_encoding;
+/// # use mainspring_charset::text_encoding;
 /// assert_eq!(text_encoding(b"<meta charset=gb2312>", Some(b"text/html")).name(), "GBK");
 /// assert_eq!(text_encoding(b"caf\xe9 au lait", None).name(), "windows-1252");
 /// ```
@@ -63,7 +67,7 @@ pub fn text_encoding(start: &[u8], content_type: Option<&[u8]>) -> &'static Enco
 /// which is what came with it (RFC 7303 §3); its declaration, also behind blank lines.
 ///
 /// ```
-/// # use mainspring_http::{encoding_rs::GBK, xml_encoding};
+/// # use mainspring_charset::{encoding_rs::GBK, xml_encoding};
 /// assert_eq!(xml_encoding(b"<?xml version='1.0' encoding='gb2312'?>", None), Some(GBK));
 /// ```
 #[must_use]
@@ -77,8 +81,7 @@ pub fn xml_encoding(start: &[u8], charset: Option<&'static Encoding>) -> Option<
     mark.or(by_pattern).or(charset).or_else(|| prescan::xml(start.trim_ascii_start()))
 }
 
-/// The text of a body that came with this `Content-Type`, in the encoding that [`text_encoding`] finds,
-/// as [`Response::text`](crate::Response::text) reads it. For callers that need the bytes as well.
+/// The text of a body that came with this `Content-Type`, in the encoding that [`text_encoding`] finds.
 ///
 /// What is no text of its encoding becomes U+FFFD.
 #[must_use]
@@ -86,7 +89,9 @@ pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
     to_text(body.to_vec(), content_type.unwrap_or_default().as_bytes())
 }
 
-pub(crate) fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
+/// As [`decode`], for bytes that are not needed any more: what is UTF-8 is not copied.
+#[must_use]
+pub fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
     let body = match String::from_utf8(body) {
         Ok(text) if is_utf8(&text, content_type) => return text,
         Ok(text) => text.into_bytes(),
@@ -118,7 +123,8 @@ fn is_utf8(text: &str, content_type: &[u8]) -> bool {
 /// The parser's.
 ///
 /// ```
-/// # use mainspring_http::{Url, encoding_rs::GBK, join_url};
+/// # use mainspring_charset::{encoding_rs::GBK, join_url};
+/// # use url::Url;
 /// let base = Url::parse("http://a.test/b").unwrap();
 /// assert_eq!(join_url(&base, "/é?q=中文", GBK).unwrap().as_str(), "http://a.test/%C3%A9?q=%D6%D0%CE%C4");
 /// ```
@@ -151,7 +157,8 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
 
 /// The `charset` parameter of a `Content-Type` in small letters; the first whose encoding is known. What
 /// stands between parameters may be a semicolon, or, as servers have it, a comma or a blank.
-pub(crate) fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
+#[must_use]
+pub fn declared(content_type: &[u8]) -> Option<&'static Encoding> {
     let mut rest = content_type;
     while let Some(at) = rest.iter().position(|byte| b";, \t\"".contains(byte)) {
         let (separator, after) = (rest[at], &rest[at + 1..]);
