@@ -57,7 +57,6 @@ fn brief(duration: Duration) -> String {
 /// Shows a crawl's progress from a task of its own, on stderr, so that stdout holds results alone: on
 /// a terminal as a bar that renews itself ten times a second, in a pipe as a line a second, if anything
 /// has changed.
-#[must_use]
 pub fn show(watch: Watch) -> Shown {
     let bar = io::stderr().is_terminal().then(bar);
     let task = mainspring::spawn_named("progress", renew(watch, bar.clone()));
