@@ -35,12 +35,10 @@ impl Standing {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
         };
+        let [over, known, in_flight] = [pages, self.known(), self.in_flight].map(Count);
+        let elapsed = brief(elapsed);
         format!(
-            "{} of {} pages{failed}{rate}, {} in flight{queue}{bytes}, {}",
-            Count(pages),
-            Count(self.known()),
-            Count(self.in_flight),
-            brief(elapsed),
+            "{over} of {known} pages{failed}{rate}, {in_flight} in flight{queue}{bytes}, {elapsed}"
         )
     }
 }
