@@ -48,16 +48,8 @@ impl Answer {
 
     /// Its text, and the encoding that it was in.
     pub fn decoded(&self) -> (String, &'static Encoding) {
-        let content_type = self.plain_content_type();
-        let encoding = text_encoding(&self.body, content_type.as_deref().map(str::as_bytes));
+        let encoding = text_encoding(&self.body, Some(self.content_type.as_bytes()));
         (encoding.decode(&self.body).0.into_owned(), encoding)
-    }
-
-    /// Its `Content-Type` without what is odd about it.
-    fn plain_content_type(&self) -> Option<String> {
-        let MediaType { essence, charset } = self.media_type();
-        let charset = charset.map(|charset| format!(";charset=\"{charset}\"")).unwrap_or_default();
-        Some(essence + &charset).filter(|field| !field.is_empty())
     }
 
     /// What its `Content-Type` says.

@@ -27,9 +27,7 @@ const MAX_ENTRIES: usize = 100_000;
 /// Bodies are not kept, only their sizes; nor are secrets, such as passwords in URLs, cookies and
 /// authorization: `***` stands for them (see [`redact`](mainspring_http::redact)).
 #[derive(Clone)]
-pub struct HarRecorder {
-    archive: Rc<RefCell<Archive>>,
-}
+pub struct HarRecorder(Rc<RefCell<Archive>>);
 
 struct Archive {
     /// The two clocks at the same moment: archives want the time of day.
@@ -52,7 +50,7 @@ impl Default for HarRecorder {
     fn default() -> Self {
         let began = (Instant::now(), SystemTime::now());
         let archive = Archive { began, current: HashMap::new(), entries: Vec::new() };
-        Self { archive: Rc::new(RefCell::new(archive)) }
+        Self(Rc::new(RefCell::new(archive)))
     }
 }
 
@@ -71,7 +69,7 @@ impl HarRecorder {
 
     /// The archive so far, as JSON text.
     pub fn to_json(&self) -> String {
-        let archive = self.archive.borrow();
+        let archive = self.0.borrow();
         let entries: Vec<Value> =
             archive.entries.iter().map(|entry| entry.to_json(archive.began)).collect();
         let creator = json!({ "name": "mainspring-crawl", "version": env!("CARGO_PKG_VERSION") });
@@ -82,7 +80,7 @@ impl HarRecorder {
 
 impl Hook for HarRecorder {
     fn signal(&self, signal: &Signal<'_>) {
-        let mut archive = self.archive.borrow_mut();
+        let mut archive = self.0.borrow_mut();
         if let SignalKind::RequestStart { method, url, headers, .. } = signal.kind {
             if archive.entries.len() < MAX_ENTRIES {
                 let index = archive.entries.len();

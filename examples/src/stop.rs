@@ -57,7 +57,6 @@ impl Stop {
     }
 
     /// Waits until a stop is asked for. Dropping it midway loses nothing.
-    #[must_use]
     pub fn asked(&self) -> Asked {
         let mut state = self.state();
         state.given += 1;

@@ -123,12 +123,6 @@ impl PhaseClock {
     }
 }
 
-/// One request on its way.
-struct Running {
-    number: u64,
-    clock: PhaseClock,
-}
-
 /// A hook that times requests, each known by the URL that it was first sent to: no two requests for
 /// the same one may be on their way at once. Clones share what they note.
 #[derive(Clone, Default)]
@@ -137,7 +131,8 @@ pub struct RequestTimer(Rc<RefCell<Requests>>);
 /// The requests on their way. What begins one takes its timings, so that no others are kept.
 #[derive(Default)]
 struct Requests {
-    running: HashMap<Url, Running>,
+    /// With their numbers.
+    running: HashMap<Url, (u64, PhaseClock)>,
     /// The URL that each request was first sent to, by its number.
     urls: HashMap<u64, Url>,
 }
@@ -146,9 +141,9 @@ impl RequestTimer {
     /// What has been noted of the request for `url`, which is forgotten with this.
     pub fn take(&self, url: &Url) -> Timings {
         let mut requests = self.0.borrow_mut();
-        let Some(request) = requests.running.remove(url) else { return Timings::default() };
-        requests.urls.remove(&request.number);
-        request.clock.timings()
+        let Some((number, clock)) = requests.running.remove(url) else { return Timings::default() };
+        requests.urls.remove(&number);
+        clock.timings()
     }
 }
 
@@ -165,14 +160,13 @@ impl Requests {
             && !urls.contains_key(&request)
         {
             urls.insert(request, url.clone());
-            let request = Running { number: request, clock: PhaseClock::new(at) };
             // A page that is tried again: what the try before has taken is of no interest.
-            if let Some(before) = running.insert(url.clone(), request) {
-                urls.remove(&before.number);
+            if let Some(before) = running.insert(url.clone(), (request, PhaseClock::new(at))) {
+                urls.remove(&before.0);
             }
         }
-        if let Some(request) = urls.get(&request).and_then(|url| running.get_mut(url)) {
-            request.clock.note(at, kind);
+        if let Some((_, clock)) = urls.get(&request).and_then(|url| running.get_mut(url)) {
+            clock.note(at, kind);
         }
     }
 }

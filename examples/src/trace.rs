@@ -15,13 +15,11 @@ pub fn default_page() -> PathBuf {
 }
 
 /// The file for the trace that the environment asks for, as [`from_env`] has it.
-#[must_use]
 pub fn asked() -> Option<PathBuf> {
     set("MAINSPRING_TRACE").map(PathBuf::from)
 }
 
 /// Whether the environment asks for the live view, as [`from_env`] has it.
-#[must_use]
 pub fn asks_live() -> bool {
     set("MAINSPRING_LIVE").is_some_and(|value| value != "0")
 }

@@ -34,8 +34,8 @@ fn main() -> ExitCode {
 /// What is to be done.
 #[derive(Default)]
 struct Choice {
-    lists: bool,
-    helps: bool,
+    /// Nothing but to say this.
+    says: Option<String>,
     which: Vec<&'static Experiment>,
     asks: bool,
     real: bool,
@@ -47,8 +47,8 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "list" => choice.lists = true,
-            "-h" | "--help" => choice.helps = true,
+            "list" => choice.says = Some(list()),
+            "-h" | "--help" => choice.says = Some(USAGE.to_owned()),
             "--real" => choice.real = true,
             "--no-question" => choice.asks = false,
             "--out" => choice.out = Some(rest.next().ok_or("--out needs a file")?.clone()),
@@ -56,7 +56,7 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
         }
     }
     match choice.which.len() {
-        0 if !choice.lists && !choice.helps => Err(USAGE.trim_end().into()),
+        0 if choice.says.is_none() => Err(USAGE.trim_end().into()),
         2.. if choice.out.is_some() => {
             Err("--out names the page of one experiment, and these are several".into())
         }
@@ -80,8 +80,8 @@ fn numbered(text: &str) -> Result<&'static Experiment, String> {
 }
 
 fn run(choice: &Choice) -> Result<(), Failure> {
-    if choice.helps || choice.lists {
-        return if choice.helps { print(USAGE) } else { list() };
+    if let Some(text) = &choice.says {
+        return print(text);
     }
     keep_panics();
     for (n, experiment) in choice.which.iter().enumerate() {
@@ -93,12 +93,12 @@ fn run(choice: &Choice) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list() -> Result<(), Failure> {
+fn list() -> String {
     let line = |Experiment { words, programs }: &Experiment| {
         let (number, idea, finding) = (words.number, &words.idea, programs.finding.word());
         format!("{number:>2}  {idea:<72} {finding}\n")
     };
-    print(&ALL.iter().map(line).collect::<String>())
+    ALL.iter().map(line).collect()
 }
 
 fn perform(experiment: &Experiment, choice: &Choice) -> Result<(), Failure> {

@@ -164,7 +164,6 @@ pub struct Asking {
 
 impl Asking {
     /// Whether the loop is to be watched at work: the environment may ask for it, too.
-    #[must_use]
     pub fn watches(&self) -> bool {
         self.live || asks_live()
     }

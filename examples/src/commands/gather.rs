@@ -235,7 +235,7 @@ async fn carry_out(
     let progress = shows_progress.then(|| progress::show(watch.clone()));
     let fetch =
         |job: &Job| (format!("fetch {}", redact_url(&job.url)), fetcher.clone().fetch(job.clone()));
-    let earlier = writer.earlier();
+    let earlier = writer.earlier.len();
     let mut keep = |over| {
         match over {
             Over::Page(page) => {
@@ -247,7 +247,7 @@ async fn carry_out(
         let full = fetcher.bodies.as_ref().and_then(|bodies| bodies.trouble.take());
         let useless = fetcher.workers.as_ref().and_then(|workers| workers.trouble.take());
         full.into_iter().chain(useless).for_each(|reason| writer.give_up(reason));
-        if writer.is_in_trouble() {
+        if writer.trouble.is_some() {
             stop.abort();
         }
     };

@@ -28,11 +28,13 @@ pub struct ResultWriter {
     /// Print nothing before the end: the terminal shows something else.
     held: Option<String>,
     /// Pages of earlier runs.
-    earlier: Vec<Record>,
+    pub earlier: Vec<Record>,
     lines: InOrder,
     /// Pages of this run, by their places.
     records: BTreeMap<usize, Record>,
-    trouble: Option<Failure>,
+    /// What could not be kept or told. Fetching on would be for nothing then;
+    /// [`ResultWriter::finish`] says why.
+    pub trouble: Option<Failure>,
 }
 
 impl ResultWriter {
@@ -60,11 +62,6 @@ impl ResultWriter {
             records: BTreeMap::new(),
             trouble: None,
         })
-    }
-
-    /// How many pages are of earlier runs.
-    pub fn earlier(&self) -> usize {
-        self.earlier.len()
     }
 
     /// Keeps a page that is over, whose phases took as long as `timings` says.
@@ -116,12 +113,6 @@ impl ResultWriter {
         self.trouble.get_or_insert(Failure::Said(reason));
     }
 
-    /// Whether something could not be kept or told. Fetching on would be for nothing then;
-    /// [`ResultWriter::finish`] says why.
-    pub fn is_in_trouble(&self) -> bool {
-        self.trouble.is_some()
-    }
-
     fn print(&mut self, place: usize, lines: String) {
         let lines = self.lines.ready(place, lines);
         match &mut self.held {
@@ -147,12 +138,9 @@ impl ResultWriter {
             let line = |text: &String| format!("{}\n", Text(text, &STDOUT));
             return record.selected.iter().map(line).collect();
         }
-        format!(
-            "{status}  {:>9}  {:>8}  {}\n",
-            Size(record.bytes),
-            Took(Duration::from_secs_f64(record.took_ms / 1e3)),
-            Text(&redact_url(&record.url), &STDOUT),
-        )
+        let took = Took(Duration::from_secs_f64(record.took_ms / 1e3));
+        let (size, url) = (Size(record.bytes), redact_url(&record.url));
+        format!("{status}  {size:>9}  {took:>8}  {}\n", Text(&url, &STDOUT))
     }
 
     /// Prints what still waits for pages that never came, and writes the files; returns all

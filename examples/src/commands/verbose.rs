@@ -38,8 +38,9 @@ impl Hook for Verbose {
 }
 
 impl Verbose {
-    /// The head of a request, with whether a proxy gets a login if one gets the request. The request names all that goes on the wire
-    /// but where the body ends, what is said to a proxy, and the host.
+    /// The head of a request; `proxy` is whether the proxy that gets it, if one does, gets a login. The
+    /// request names all that goes on the wire but where the body ends, what is said to a proxy, and
+    /// the host.
     fn request_text(
         &self,
         method: &Method,
@@ -47,12 +48,10 @@ impl Verbose {
         headers: &HeaderMap,
         proxy: Option<bool>,
     ) -> Vec<u8> {
+        let mut whole = url.clone();
+        take_userinfo(&mut whole);
         let target = match proxy {
-            Some(_) => {
-                let mut url = url.clone();
-                take_userinfo(&mut url);
-                redact_url(&url)
-            }
+            Some(_) => redact_url(&whole),
             None => redact(&url[Position::BeforePath..Position::AfterQuery]),
         };
         let host =

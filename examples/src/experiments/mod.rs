@@ -152,14 +152,9 @@ impl Experiment {
 /// What happened in a run, for the terminal and for the page.
 pub fn told(title: &str, trace: &Trace, panics: &[String]) -> String {
     let totals = trace.model().totals;
-    let took = trace.events.last().map_or(0, |event| event.at);
-    let mut text = format!(
-        "{title}: {}, {} polls, {} wakes, {} turns\n",
-        Nanos(took),
-        totals.polls,
-        totals.wakes,
-        totals.turns
-    );
+    let (polls, wakes, turns) = (totals.polls, totals.wakes, totals.turns);
+    let took = Nanos(trace.events.last().map_or(0, |event| event.at));
+    let mut text = format!("{title}: {took}, {polls} polls, {wakes} wakes, {turns} turns\n");
     for panic in panics {
         text += &format!("  a panic, which is the lesson: {panic}\n");
     }

@@ -35,12 +35,10 @@ impl Standing {
             0 => String::new(),
             n => format!(", {} failed", Count(n)),
         };
+        let [over, known, in_flight] = [pages, self.known(), self.in_flight].map(Count);
+        let elapsed = brief(elapsed);
         format!(
-            "{} of {} pages{failed}{rate}, {} in flight{queue}{bytes}, {}",
-            Count(pages),
-            Count(self.known()),
-            Count(self.in_flight),
-            brief(elapsed),
+            "{over} of {known} pages{failed}{rate}, {in_flight} in flight{queue}{bytes}, {elapsed}"
         )
     }
 }
@@ -57,7 +55,6 @@ fn brief(duration: Duration) -> String {
 /// Shows a crawl's progress from a task of its own, on stderr, so that stdout holds results alone: on
 /// a terminal as a bar that renews itself ten times a second, in a pipe as a line a second, if anything
 /// has changed.
-#[must_use]
 pub fn show(watch: Watch) -> Shown {
     let bar = io::stderr().is_terminal().then(bar);
     let task = mainspring::spawn_named("progress", renew(watch, bar.clone()));

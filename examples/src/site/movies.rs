@@ -4,6 +4,7 @@
 //! can be served, and a test knows what a crawl must find. Titles, people and plots are put
 //! together from word lists made up for this project.
 
+use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 /// One movie, as the site knows it and as a crawl extracts it.
@@ -35,22 +36,22 @@ const OBJECTS: &str = include_str!("words/objects.txt");
 impl Movie {
     /// The movie with this number. The same number gives the same movie, always.
     pub fn with_id(id: u32) -> Movie {
-        let mut dice = Dice(u64::from(id));
-        let adjective = dice.pick(ADJECTIVES);
-        let noun = dice.pick(NOUNS);
-        let title = match dice.below(4) {
+        let mut dice = Rng::with_seed(u64::from(id));
+        let adjective = pick(&mut dice, ADJECTIVES);
+        let noun = pick(&mut dice, NOUNS);
+        let title = match dice.u8(..4) {
             0 => format!("{adjective} {noun}"),
-            1 => format!("The {noun}'s {}", dice.pick(NOUNS)),
-            2 => format!("{noun} & {}", dice.pick(NOUNS)),
+            1 => format!("The {noun}'s {}", pick(&mut dice, NOUNS)),
+            2 => format!("{noun} & {}", pick(&mut dice, NOUNS)),
             _ => format!("The {adjective} {noun}"),
         };
-        let director = format!("{} {}", dice.pick(FIRST_NAMES), dice.pick(LAST_NAMES));
-        let year = 1931 + dice.below(94) as u16;
-        let score = (45 + dice.below(53)) as f32 / 10.0;
-        let description = (dice.below(8) != 0).then(|| {
-            let (hero, verb) = (dice.pick(HEROES), dice.pick(VERBS));
+        let director = format!("{} {}", pick(&mut dice, FIRST_NAMES), pick(&mut dice, LAST_NAMES));
+        let year = 1931 + dice.u16(..94);
+        let score = f32::from(45 + dice.u8(..53)) / 10.0;
+        let description = (dice.u8(..8) != 0).then(|| {
+            let (hero, verb) = (pick(&mut dice, HEROES), pick(&mut dice, VERBS));
             let (first, rest) = hero.split_at(1);
-            format!("{}{rest} {verb} {}.", first.to_uppercase(), dice.pick(OBJECTS))
+            format!("{}{rest} {verb} {}.", first.to_uppercase(), pick(&mut dice, OBJECTS))
         });
         Movie { id, title, director, year, score, description }
     }
@@ -60,10 +61,10 @@ impl Movie {
     ///
     /// Fewer than three if the catalogue is too small, and never the movie itself.
     pub fn related(&self, count: u32) -> Vec<u32> {
-        let mut dice = Dice(u64::from(self.id) ^ 0x5eed_5eed);
+        let mut dice = Rng::with_seed(u64::from(self.id) ^ 0x5eed_5eed);
         let mut related: Vec<u32> = Vec::new();
         for _ in 0..3.min(count.saturating_sub(1)) {
-            let mut other = 1 + dice.below(u64::from(count)) as u32;
+            let mut other = dice.u32(1..=count);
             while other == self.id || related.contains(&other) {
                 other = other % count + 1;
             }
@@ -73,26 +74,10 @@ impl Movie {
     }
 }
 
-/// Splitmix64: a few lines that turn neighbouring ids into unrelated numbers.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick(&mut self, words: &'static str) -> &'static str {
-        let place = self.below(words.lines().count() as u64);
-        words.lines().nth(place as usize).expect("a place in the list")
-    }
+/// One of the words in a list.
+fn pick(dice: &mut Rng, words: &'static str) -> &'static str {
+    let place = dice.usize(..words.lines().count());
+    words.lines().nth(place).expect("a place in the list")
 }
 
 #[cfg(test)]

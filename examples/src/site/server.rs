@@ -124,10 +124,8 @@ async fn refuse(stream: &TcpStream, status: StatusCode) -> io::Result<()> {
         let mut buffer = vec![0; READ];
         let mut left = LINGER_BYTES;
         while left > 0 {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
+            let read = stream.read(&mut buffer).await?;
+            left = if read == 0 { 0 } else { left.saturating_sub(read) };
         }
         Ok(())
     };
