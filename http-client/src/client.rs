@@ -105,7 +105,9 @@ impl Client {
         let mut history = Vec::new();
         loop {
             let Request { method, url, headers, .. } = &*request;
-            let proxy = self.inner.proxy(settings, url).filter(|proxy| proxy.gets_requests(url));
+            // Of use to a hook alone.
+            let proxy = config.hook.as_ref().and_then(|_| self.inner.proxy(settings, url));
+            let proxy = proxy.filter(|proxy| proxy.gets_requests(url));
             let (to_proxy, proxy_login) = (proxy.is_some(), proxy.is_some_and(Proxy::has_login));
             let kind = SignalKind::RequestStart { method, url, headers, to_proxy, proxy_login };
             timer.tell(kind);
