@@ -31,8 +31,8 @@ pub struct Options {
     pub archive: bool,
     /// Whether to time each phase of each request: see [`Web::timings`](crate::web::Web::timings).
     pub timed: bool,
-    /// Whether to keep the cookies that sites set, and to send them back.
-    pub cookies: bool,
+    /// Where to keep the cookies that sites set, and to send them back from.
+    pub cookies: Option<CookieJar>,
     /// Whether any certificate is taken for good, which is dangerous.
     pub accept_invalid_certs: bool,
 }
@@ -49,7 +49,7 @@ impl Default for Options {
             proxy: None,
             archive: false,
             timed: false,
-            cookies: false,
+            cookies: None,
             accept_invalid_certs: false,
         }
     }
@@ -77,8 +77,8 @@ impl Options {
         if let Some(proxy) = &self.proxy {
             client = client.proxy(proxy.clone());
         }
-        if self.cookies {
-            client = client.cookies(CookieJar::new());
+        if let Some(jar) = &self.cookies {
+            client = client.cookies(jar.clone());
         }
         without(client, &self.removed)
     }

@@ -262,6 +262,12 @@ impl Web {
         }
     }
 
+    /// The client itself, for requests of another kind.
+    #[must_use]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The header fields that a request for this URL carries besides those that all have.
     #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {

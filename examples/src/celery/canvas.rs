@@ -3,15 +3,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::message::{Call, Fault, new_id};
 use super::outcome::Outcome;
 use super::scripts::Leaving;
-use super::time::parse_iso;
+use super::time::iso;
 
 /// Groups and chains inside of each other: more is no work that a person has laid out.
 const MAX_DEPTH: usize = 16;
+
+/// The longest wait: it ends before the year 9999, up to which moments are written.
+fn is_sane(wait: &Duration) -> bool {
+    wait.as_secs() < 1 << 37
+}
 
 /// Collects what follows one call.
 struct Following<'a> {
@@ -50,7 +55,11 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
                 following.fail(never, outcome);
             }
         }
-        Outcome::Retry(..) => {}
+        Outcome::Retry(_, after) => {
+            let (retries, eta) = (call.retries + 1, Some(SystemTime::now() + *after));
+            let again = Call { retries, eta, parent: Some(call.id.clone()), ..call.clone() };
+            following.leaving.sends.push((queue.to_owned(), again));
+        }
     }
     let Following { mut leaving, ids, .. } = following;
     leaving.success = matches!(outcome, Outcome::Success(_));
@@ -91,56 +100,49 @@ impl Following<'_> {
             ("celery.chord" | "celery.group", _) => return Err(unsupported("chord")),
             _ => {}
         }
-        let options = signature["options"].as_object().cloned().unwrap_or_default();
-        let immutable = signature["immutable"].as_bool().unwrap_or(false);
-        let mut call = self.call_of(task, &options)?;
-        call.args.extend(value.filter(|_| !immutable).cloned());
-        call.args.extend(signature["args"].as_array().cloned().unwrap_or_default());
-        call.kwargs = signature["kwargs"].as_object().cloned().unwrap_or_default();
-        call.chain = chain.to_vec();
-        let queue = ["queue", "routing_key"].iter().find_map(|name| options.get(*name)?.as_str());
-        let queue = queue.unwrap_or(self.queue);
-        self.leaving.sends.push((queue.to_owned(), call.priority, call.to_message(queue)));
-        self.ids.push(call.id);
-        Ok(())
-    }
-
-    fn call_of(&self, task: &str, options: &Map<String, Value>) -> Result<Call, Fault> {
-        let none = &Value::Null;
-        let option = |name: &str| options.get(name).unwrap_or(none);
-        let wrong =
-            |name: &str| Fault::new("ValueError", format!("the option {name} is no moment"));
-        let moment = |name: &str, in_seconds: &Value| match (option(name), in_seconds.as_f64()) {
-            (Value::String(text), _) => parse_iso(text).map(Some).ok_or_else(|| wrong(name)),
-            (_, Some(seconds)) => {
-                let wait = Duration::try_from_secs_f64(seconds).map_err(|_| wrong(name))?;
-                SystemTime::now().checked_add(wait).map(Some).ok_or_else(|| wrong(name))
+        let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
+        let queue = ["queue", "routing_key"].iter().find_map(|name| fields.get(*name)?.as_str());
+        let queue = queue.unwrap_or(self.queue).to_owned();
+        for (option, field) in [
+            ("task_id", "id"),
+            ("group_id", "group"),
+            ("link", "callbacks"),
+            ("link_error", "errbacks"),
+        ] {
+            let value = fields.remove(option);
+            fields.extend(value.map(|value| (field.to_owned(), value)));
+        }
+        for (option, field) in [("countdown", "eta"), ("expires", "expires")] {
+            if let Some(seconds) = fields.get(option).and_then(Value::as_f64) {
+                let wrong = || Fault::new("ValueError", format!("{option} is no time to wait"));
+                let wait = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+                let moment = SystemTime::now() + Some(wait).filter(is_sane).ok_or_else(wrong)?;
+                fields.insert(field.to_owned(), json!(iso(moment)));
             }
-            _ => Ok(None),
-        };
-        let list = |name: &str| match option(name) {
-            Value::Array(list) => list.clone(),
-            one @ Value::Object(_) => vec![one.clone()],
-            _ => Vec::new(),
-        };
-        let text = |name: &str| option(name).as_str().map(str::to_owned);
-        let priority = option("priority").as_u64().map_or(self.call.priority, |p| p.min(9) as u8);
-        Ok(Call {
-            id: text("task_id").unwrap_or_else(new_id),
-            task: task.to_owned(),
-            eta: moment("eta", option("countdown"))?,
-            expires: moment("expires", option("expires"))?,
-            timelimit: ["time_limit", "soft_time_limit"].map(|name| option(name).as_f64()),
-            ignore_result: option("ignore_result").as_bool().unwrap_or(false),
-            priority,
-            root: Some(self.call.root.clone().unwrap_or_else(|| self.call.id.clone())),
-            parent: Some(self.call.id.clone()),
-            group: text("group_id"),
-            callbacks: list("link"),
-            errbacks: list("link_error"),
-            chord: options.get("chord").filter(|chord| !chord.is_null()).cloned(),
-            ..Call::default()
-        })
+        }
+        let limits = ["time_limit", "soft_time_limit"].map(|name| fields.get(name).cloned());
+        let is_immutable = signature["immutable"].as_bool().unwrap_or(false);
+        let given = signature["args"].as_array().into_iter().flatten();
+        let args: Vec<&Value> = value.filter(|_| !is_immutable).into_iter().chain(given).collect();
+        let root = self.call.root.as_ref().unwrap_or(&self.call.id);
+        for (name, value) in [
+            ("task", json!(task)),
+            ("args", json!(args)),
+            ("kwargs", signature["kwargs"].clone()),
+            ("timelimit", json!(limits)),
+            ("chain", json!(chain)),
+            ("root_id", json!(root)),
+            ("parent_id", json!(self.call.id)),
+        ] {
+            fields.insert(name.to_owned(), value);
+        }
+        fields.entry("id").or_insert_with(|| json!(new_id()));
+        let priority = fields.get("priority").and_then(Value::as_u64);
+        let priority = priority.map_or(self.call.priority, |priority| priority.min(9) as u8);
+        let call = Call { priority, ..Call::of(fields)? };
+        self.ids.push(call.id.clone());
+        self.leaving.sends.push((queue, call));
+        Ok(())
     }
 
     /// Has those told who wait for a signature that will never run.
@@ -158,13 +160,13 @@ impl Following<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn ends(call: &Call, outcome: &Outcome) -> Vec<(String, Call)> {
         let leaving = leaving(call, outcome, "q").expect("it can be run");
-        let read =
-            |(queue, _, text): (String, u8, String)| (queue, Call::read(&text).expect("a call"));
-        leaving.sends.into_iter().map(read).collect()
+        leaving.sends
     }
 
     fn signature(task: &str, more: Value) -> Value {
@@ -242,5 +244,19 @@ mod tests {
         let ids: Vec<&str> = others.iter().map(|(id, _)| &**id).collect();
         assert_eq!(ids, ["C", "B", "body"]);
         assert!(others.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
+    }
+    #[test]
+    fn what_is_tried_again_is_the_same_call_at_a_later_moment() {
+        let call =
+            Call { retries: 1, group: Some("g".to_owned()), ..Call::new("a", vec![], Map::new()) };
+        let outcome = Outcome::Retry(Fault::new("ConnectionError", "no"), Duration::from_secs(9));
+        let now = SystemTime::now();
+        let [(queue, again)] = &ends(&call, &outcome)[..] else { panic!("one") };
+        assert!(again.eta > Some(now), "{again:?}");
+        let parent = Some(call.id.clone());
+        assert_eq!((&**queue, again), ("q", &Call { retries: 2, parent, eta: again.eta, ..call }));
+        let mut texts = [0; 2].map(|_| again.to_message("q"));
+        texts.sort();
+        assert_ne!(texts[0], texts[1], "each with a tag of its own");
     }
 }

@@ -10,9 +10,9 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use super::message::{Call, envelope, new_id, show, unpack};
-use super::redis::Heard;
+use super::redis::{Answer, Heard};
 use super::time::{iso, seconds};
-use super::worker::Worker;
+use super::worker::{Held, Worker};
 
 /// How often a worker says that it lives.
 const BEAT: Duration = Duration::from_secs(2);
@@ -49,21 +49,14 @@ impl Worker {
     }
 
     /// The channel of an exchange that all hear.
-    fn channel(&self, exchange: &str) -> String {
-        format!("{}/{}.{exchange}", self.settings.prefix, self.settings.address.db)
-    }
-
-    /// The channel on which all workers are spoken to, as a pattern that matches it alone.
-    pub(super) fn control_pattern(&self) -> String {
-        let special = ['*', '?', '[', ']', '\\', '^'];
-        let escape = |c: char| if special.contains(&c) { format!("\\{c}") } else { c.to_string() };
-        self.channel("celery.pidbox").chars().map(escape).collect()
+    pub(super) fn channel(&self, exchange: &str) -> String {
+        format!("{}/{}.{exchange}", self.settings.redis.prefix, self.address.db)
     }
 
     /// Hears what is said to all workers. What is no command is passed over.
     pub(super) fn hear(self: &Rc<Worker>, heard: Heard) {
         let text = match heard {
-            Heard::Listening => return self.event("online"),
+            Heard::Listening => return drop(self.event("online")),
             Heard::Published(text) => text,
         };
         let Ok(message) = serde_json::from_slice::<Value>(&text) else { return };
@@ -76,7 +69,7 @@ impl Worker {
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
             let headers = json!({"ticket": body["ticket"], "clock": self.tick()});
             let text = passing(&json!({&self.node: reply}), exchange, key, headers);
-            self.store.reply(exchange, key, &text);
+            self.store.reply(exchange, key, text);
         }
     }
 
@@ -103,22 +96,13 @@ impl Worker {
             "ping" => json!({"ok": "pong"}),
             "hello" => json!({"revoked": {}, "clock": self.tick()}),
             "registered" | "registered_tasks" => self.tasks.names().collect(),
-            "active" => self.describe(|started| started),
+            "active" => self.describe(true, |task| task),
             "scheduled" => {
-                let Value::Array(later) = self.describe(|started| !started) else {
-                    return json!([]);
-                };
-                let with_eta = |request: Value| {
-                    let eta = request["eta"].clone();
-                    json!({"eta": eta, "priority": 6, "request": request})
-                };
-                later.into_iter().map(with_eta).collect()
+                self.describe(false, |task| json!({"eta": task["eta"], "request": task}))
             }
             "revoked" => json!(self.revoked.borrow().order),
-            "conf" | "query_task" => json!({}),
-            "reserved" => json!([]),
             "stats" => self.stats(),
-            "active_queues" => self.settings.queues.iter().map(|queue| self.queue(queue)).collect(),
+            "active_queues" => self.settings.queue.iter().map(|queue| self.queue(queue)).collect(),
             "revoke" | "terminate" => {
                 let (ids, also_running) =
                     (ids(), method == "terminate" || arguments["terminate"] == true);
@@ -140,17 +124,17 @@ impl Worker {
     }
 
     /// The tasks in hand: those that have started, or the others.
-    fn describe(&self, which: fn(bool) -> bool) -> Value {
+    fn describe(&self, started: bool, shown: fn(Value) -> Value) -> Value {
         let held = self.held.borrow();
-        let wanted = held.values().filter(|held| which(held.started.is_some()));
+        let wanted = held.values().filter(|held| held.started.is_some() == started);
         let described = wanted.map(|held| {
             let Call { id, task, args, eta, .. } = &*held.call;
-            json!({
+            shown(json!({
                 "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
                 "hostname": self.node, "time_start": held.started.map(seconds),
                 "acknowledged": false, "worker_pid": std::process::id(), "eta": eta.map(iso),
                 "delivery_info": {"exchange": "", "routing_key": held.queue, "redelivered": null},
-            })
+            }))
         });
         described.collect()
     }
@@ -169,7 +153,7 @@ impl Worker {
             "total": *self.begun.borrow(), "pid": pid, "clock": self.tick().to_string(),
             "uptime": self.began.elapsed().unwrap_or_default().as_secs(), "prefetch_count": n,
             "pool": {"implementation": "mainspring", "max-concurrency": n, "processes": [pid]},
-            "broker": {"transport": "redis", "hostname": self.settings.address.to_string()},
+            "broker": {"transport": "redis", "hostname": self.address.to_string()},
             "rusage": {},
         })
     }
@@ -178,29 +162,28 @@ impl Worker {
     pub(super) async fn beat(self: Rc<Worker>) {
         loop {
             sleep(BEAT).await;
-            // What cannot be heard now is not worth keeping for later.
-            if self.store.link.unanswered() < 100 {
-                self.event("heartbeat");
-            }
+            // What cannot be heard now is not worth saying again.
+            self.event("heartbeat").await.map(drop).unwrap_or_default();
         }
     }
 
     /// Says that it is online, offline, or alive.
-    pub(super) fn event(&self, kind: &str) {
+    pub(super) fn event(&self, kind: &str) -> Answer {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
-        let done = self.done.get();
+        let done = self.done.borrow();
         let event = json!({
             "type": format!("worker-{kind}"), "hostname": self.node, "utcoffset": 0,
             "pid": std::process::id(), "clock": self.tick(), "timestamp": seconds(SystemTime::now()),
             "freq": BEAT.as_secs_f64(), "loadavg": load, "sw_ident": "mainspring",
-            "sw_ver": super::tasks::VERSION, "sw_sys": std::env::consts::OS,
-            "active": self.held.borrow().values().filter(|held| held.started.is_some()).count(),
+            "sw_ver": super::page::VERSION, "sw_sys": std::env::consts::OS,
+            "active": self.count(Held::is_running),
             "processed": done.succeeded + done.failed + done.retried,
         });
         let key = format!("worker.{kind}");
         let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));
-        drop(self.store.publish(&self.channel(&format!("celeryev/{key}")), &text));
+        let channel = self.channel(&format!("celeryev/{key}"));
+        self.store.link.call(&["PUBLISH", &channel, &text])
     }
 }
 

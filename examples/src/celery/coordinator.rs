@@ -2,22 +2,25 @@
 //! one stays with it: the frontier, robots.txt, manners, the journal and the files.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderMap, USER_AGENT};
-use http::{HeaderValue, StatusCode};
-use serde::de::DeserializeOwned;
+use http::header::{COOKIE, HeaderMap, USER_AGENT};
+use http::{HeaderName, HeaderValue, StatusCode};
+use mainspring_http::CookieJar;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 use url::Url;
 
 use super::message::Call;
+use super::page::{Told, VERSION};
 use super::producer::Producer;
-use super::tasks::{FETCH, OTHER_VERSION, VERSION};
+use super::tasks::{FETCH, OTHER_VERSION};
 use crate::answer::Answer;
 use crate::options::Options;
 use crate::reader::Read;
+use crate::timings::Timings;
 use crate::web::FetchError;
 
 /// The workers on a queue, as one crawl uses them.
@@ -26,23 +29,29 @@ pub struct Workers {
     /// What is asked of each page.
     asking: Map<String, Value>,
     agent: Option<HeaderValue>,
+    jar: Option<CookieJar>,
+    timings: RefCell<HashMap<Url, Timings>>,
     /// Why they are of no use.
     pub(crate) trouble: RefCell<Option<String>>,
 }
 
 impl Workers {
-    /// Workers that are asked through `producer`, for pages as `options` say, and what is in `read`:
-    /// whether assets are links, and what to select.
+    /// Workers that are asked through `producer`, for pages as `options` say, and what is in `more`:
+    /// how to connect, whether assets are links, and what to select.
     #[must_use]
-    pub(crate) fn new(producer: Producer, options: &Options, read: &Value) -> Workers {
+    pub(crate) fn new(producer: Producer, options: &Options, more: &Value) -> Workers {
+        let without: Vec<&str> = options.removed.iter().map(HeaderName::as_str).collect();
         let asking = json!({
-            "content_type": true, "final_url": true, "links": true, "redirects": 0,
-            "max_size": options.max_size, "version": VERSION,
+            "content_type": true, "links": true, "redirects": 0, "version": VERSION,
+            "cookies": options.cookies.is_some(), "insecure": options.accept_invalid_certs,
+            "max_size": options.max_size, "without": without,
             "timeout": options.timeout.map_or(1e6, |limit| limit.as_secs_f64()),
         });
         let mut asking = asking.as_object().cloned().unwrap_or_default();
-        asking.extend(read.as_object().cloned().unwrap_or_default());
-        Workers { producer, asking, agent: options.user_agent.clone(), trouble: RefCell::default() }
+        asking.extend(more.as_object().cloned().unwrap_or_default());
+        let (agent, jar) = (options.user_agent.clone(), options.cookies.clone());
+        let (timings, trouble) = (RefCell::default(), RefCell::default());
+        Workers { producer, asking, agent, jar, timings, trouble }
     }
 
     /// Has a page fetched and read; with `only_pages`, only if it may have links. Gives the bytes of
@@ -59,6 +68,11 @@ impl Workers {
         if let Some(agent) = &self.agent {
             fields.insert(USER_AGENT, agent.clone());
         }
+        // A request that sets the field itself knows better.
+        if let Some(cookies) = self.jar.as_ref().and_then(|jar| jar.get(url)) {
+            let cookies = HeaderValue::try_from(cookies).ok();
+            cookies.map(|cookies| fields.entry(COOKIE).or_insert(cookies));
+        }
         let text = |value: &HeaderValue| Some(Value::from(value.to_str().ok()?));
         let fields =
             fields.iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
@@ -66,41 +80,53 @@ impl Workers {
         asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
         asking.insert("only_pages".to_owned(), json!(only_pages));
         let call = Call::new(FETCH, vec![json!(url)], asking);
-        let mut told =
-            self.producer.run_once(call).await.map_err(|error| self.failed(url, error))?;
-        if told["version"] != VERSION {
+        let told = self.producer.run(call, false).await;
+        let told = told.map_err(|error| self.failed(url, error))?;
+        let told: Told = serde_json::from_value(told).unwrap_or_default();
+        if told.version.as_deref() != Some(VERSION) {
             let error = format!("TypeError: {OTHER_VERSION}another program");
             return Err(self.failed(url, error));
         }
-        let status = told["status"].as_u64().and_then(|n| StatusCode::from_u16(n as u16).ok());
-        let unclear = || FetchError::Failed("a worker tells of no status".to_owned());
-        let status = status.ok_or_else(unclear)?;
-        if let Some(to) = take(&mut told, "location") {
+        if let Some(jar) = &self.jar {
+            for cookie in told.set_cookie.iter().flatten() {
+                jar.set(url, cookie);
+            }
+        }
+        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
+        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
+        if let Some(to) = told.location {
             return Err(FetchError::Moved { status, to });
         }
-        if matches!(status.as_u16(), 429 | 503) {
-            let retry_after = told["retry_after"].as_u64().map(Duration::from_secs);
+        if let Some(timings) = told.timings {
+            self.timings.borrow_mut().insert(url.clone(), timings);
+        }
+        if matches!(told.status, 429 | 503) {
+            let retry_after = told.retry_after.map(Duration::from_secs);
             return Err(FetchError::Busy { status, retry_after });
         }
-        if !status.is_success() {
+        if status.is_client_error() || status.is_server_error() {
             return Err(FetchError::Refused(status));
         }
-        let content_type = take(&mut told, "content_type").unwrap_or_default();
-        if let Some(reason) = take(&mut told, "unread") {
+        let content_type = told.content_type.unwrap_or_default();
+        if let Some(reason) = told.unread {
             return Err(FetchError::Unread { status, content_type, reason });
         }
-        let body: String = take(&mut told, "body").unwrap_or_default();
-        let body = STANDARD.decode(body).unwrap_or_default().into();
+        let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
         let read = Read {
             left: 0,
-            links: take(&mut told, "links").unwrap_or_default(),
-            nofollow: take(&mut told, "nofollow").unwrap_or_default(),
-            selected: take(&mut told, "selected").unwrap_or_default(),
-            cut: take(&mut told, "cut"),
+            links: told.links.unwrap_or_default(),
+            nofollow: told.nofollow.unwrap_or_default(),
+            selected: told.selected.unwrap_or_default(),
+            cut: told.cut,
         };
         let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
         let answer = Answer { content_type, body, ..head };
-        Ok((answer, read, told["len"].as_u64().unwrap_or_default()))
+        Ok((answer, read, told.len as u64))
+    }
+
+    /// How long each phase of the latest request for `url` took; it is forgotten with this.
+    pub(crate) fn timings(&self, url: &Url) -> Timings {
+        self.timings.borrow_mut().remove(url).unwrap_or_default()
     }
 
     /// Waits until the last results are taken away.
@@ -118,9 +144,4 @@ impl Workers {
         let text = error.split_once(": ").map_or(&*error, |(_, text)| text);
         FetchError::Failed(text.strip_prefix(&format!("GET {url}: ")).unwrap_or(text).to_owned())
     }
-}
-
-/// One thing of what a worker tells, if it tells it.
-fn take<T: DeserializeOwned>(told: &mut Value, name: &str) -> Option<T> {
-    serde_json::from_value(told[name].take()).ok()
 }

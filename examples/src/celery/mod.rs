@@ -7,7 +7,6 @@
 //! its pages.
 
 mod address;
-mod bell;
 mod canvas;
 mod connection;
 mod control;
@@ -15,6 +14,7 @@ mod coordinator;
 mod guard;
 mod message;
 mod outcome;
+mod page;
 pub mod producer;
 mod redis;
 pub mod resp;
@@ -30,8 +30,8 @@ use std::io::Write as _;
 pub use address::{Address, Place};
 pub use coordinator::Workers;
 pub use message::Call;
-pub use tasks::{CRAWL, FETCH, Tasks, VERSION};
-pub use worker::{Done, Settings, work};
+pub use tasks::FETCH;
+pub use worker::work;
 
 /// The queue that Celery sends to unless it is told otherwise.
 pub const QUEUE: &str = "celery";

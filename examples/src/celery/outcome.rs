@@ -21,6 +21,12 @@ pub enum Outcome {
     Retry(Fault, Duration),
 }
 
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Outcome {
+        Outcome::Failure(fault)
+    }
+}
+
 impl Outcome {
     /// As Celery's result backend keeps it. The status comes first: the script that stores it looks
     /// there.

@@ -1,21 +1,18 @@
 //! What a worker does beside its tasks: it keeps what it holds, gives back what others have died with,
 //! and listens.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mainspring::future::race;
-use mainspring::time::{sleep, timeout};
+use mainspring::time::{now, sleep, timeout};
 use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
-use serde_json::Value;
 
 use super::address::Address;
-use super::bell::Bell;
-use super::connection::{Connection, Trouble};
-use super::message::{held, redelivered};
-use super::redis::{listen, watch};
+use super::connection::Connection;
+use super::redis::{as_pattern, listen, watch};
 use super::say;
-use super::worker::{Done, LOOK, Worker};
+use super::worker::Worker;
 use crate::stop::Stop;
 
 /// How often a worker looks for tasks that others have died with.
@@ -25,16 +22,14 @@ pub(super) const RESTORE: Duration = Duration::from_secs(1);
 pub(super) async fn reach(address: &Address, stop: &Stop) -> Result<bool, String> {
     let mut said = false;
     loop {
-        let stopped = async {
-            stop.asked().await;
-            Err(Trouble::Lost(String::new()))
-        };
-        match race(Connection::open(address), stopped).await {
-            Ok(_) => return Ok(true),
-            Err(_) if stop.is_asked() => return Ok(false),
-            Err(Trouble::Refused(text)) => return Err(text),
-            Err(Trouble::Lost(text)) if !said => say(&format!("{text}; trying again")),
-            Err(Trouble::Lost(_)) => {}
+        match stop.unless_asked(Connection::open(address)).await {
+            None => return Ok(false),
+            Some(Ok(_)) => return Ok(true),
+            Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(error.to_string());
+            }
+            Some(Err(error)) if !said => say(&format!("{error}; trying again")),
+            Some(Err(_)) => {}
         }
         said = true;
         timeout(RESTORE, stop.asked()).await.unwrap_or_default();
@@ -43,21 +38,19 @@ pub(super) async fn reach(address: &Address, stop: &Stop) -> Result<bool, String
 
 impl Worker {
     /// The tasks beside those that are asked for. They end when this is dropped.
-    pub(super) fn crew(self: &Rc<Worker>, listening: &Rc<Bell>) -> Vec<AbortOnDrop<()>> {
-        let address = || self.settings.address.clone();
+    pub(super) fn crew(self: &Rc<Worker>) -> Vec<AbortOnDrop<()>> {
+        let address = || self.address.clone();
         let mut crew = vec![
-            spawn_named("the link to Redis", self.store.link.clone().drive()),
-            spawn_named("renewing", self.clone().renew()),
-            spawn_named("restoring", self.clone().restore()),
+            spawn_named("upkeep", self.clone().upkeep()),
             spawn_named("heartbeat", self.clone().beat()),
         ];
-        let (worker, listening) = (self.clone(), listening.clone());
-        let control = listen(address(), self.control_pattern(), move |heard| {
+        let (worker, channel) = (self.clone(), as_pattern(&self.channel("celery.pidbox")));
+        let control = listen(address(), channel, move |heard| {
             worker.hear(heard);
-            listening.ring();
+            worker.changed.notify(usize::MAX);
         });
         crew.push(spawn_named("control", control));
-        for queue in &self.settings.queues {
+        for queue in &self.settings.queue {
             let list = self.store.list(queue, 0);
             let watching = watch(address(), list, self.idle.clone(), self.changed.clone());
             crew.push(spawn_named(format!("watching {queue}"), watching));
@@ -65,43 +58,20 @@ impl Worker {
         crew.into_iter().map(JoinHandle::abort_on_drop).collect()
     }
 
-    /// Keeps what is held from being taken for lost.
-    async fn renew(self: Rc<Worker>) {
+    /// Keeps what is held from being taken for lost, and gives back, to whatever queue, what others have
+    /// died with.
+    async fn upkeep(self: Rc<Worker>) {
+        let visibility = self.settings.visibility_timeout;
+        let (often, mut renewed) = (visibility / 4, now());
         loop {
-            sleep((self.settings.visibility / 3).max(LOOK)).await;
-            // While Redis is away, one renewal waits for it and not many.
-            if self.store.link.unanswered() < 1_000 {
-                let tags: Vec<String> = self.held.borrow().keys().cloned().collect();
-                self.store.renew(&tags);
+            sleep(RESTORE.min(often).mul_f64(0.5 + fastrand::f64())).await;
+            let mut tags = Vec::new();
+            if now().duration_since(renewed) >= often {
+                (tags, renewed) = (self.tags(|_| true), now());
             }
-        }
-    }
-
-    /// Gives back, to whatever queue, what others have died with.
-    async fn restore(self: Rc<Worker>) {
-        loop {
-            sleep(RESTORE.mul_f64(0.5 + fastrand::f64())).await;
-            let Ok(overdue) = self.store.overdue(self.settings.visibility).await else { continue };
-            for (tag, text) in overdue {
-                if self.held.borrow().contains_key(&tag) {
-                    continue;
-                }
-                let Some((message, exchange, key)) = held(&text) else { continue };
-                let queue = match &*exchange {
-                    "" => Some(key),
-                    _ => self.store.bound(&exchange, &key).await.unwrap_or_default(),
-                };
-                let Some(queue) = queue else { continue };
-                let parsed: Value = serde_json::from_str(message).unwrap_or_default();
-                let priority = parsed["properties"]["priority"].as_u64().unwrap_or(0).min(9) as u8;
-                let list = self.store.list(&queue, priority);
-                let message = redelivered(message, &queue);
-                let moved = self.store.give_back(&tag, &text, &list, &message).reply().await;
-                if moved == Ok(super::resp::Reply::Number(1)) {
-                    let done = self.done.get();
-                    self.done.set(Done { restored: done.restored + 1, ..done });
-                    say(&format!("a task is back in {queue} that a worker was lost with"));
-                }
+            for queue in self.store.upkeep(visibility, &tags).await.unwrap_or_default() {
+                self.done.borrow_mut().restored += 1;
+                say(&format!("a task is back in {queue} that a worker was lost with"));
             }
         }
     }

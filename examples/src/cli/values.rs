@@ -105,6 +105,8 @@ pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
 pub struct Via {
     /// The proxy.
     pub proxy: Proxy,
+    /// Its URL, name and password in it.
+    pub url: String,
     /// Whether it is given whole requests for `http`, and not asked for a tunnel.
     pub takes_requests: bool,
     /// Whether it is given a name and a password.
@@ -120,8 +122,8 @@ pub(super) fn proxy(text: &str) -> Result<Via, String> {
     }
     let takes_requests = url.scheme() == "http";
     let with_password = !url.username().is_empty() || url.password().is_some();
-    let proxy = Proxy::new(url).map_err(|error| error.to_string())?.named_by("--proxy");
-    Ok(Via { proxy, takes_requests, with_password })
+    let proxy = Proxy::new(&url).map_err(|error| error.to_string())?.named_by("--proxy");
+    Ok(Via { proxy, url: url.into(), takes_requests, with_password })
 }
 
 /// A limit of time as curl takes it: seconds, or with a unit; 0 is none.

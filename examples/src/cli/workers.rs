@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use mainspring::future::race;
 use url::Url;
 
 use super::values::{at_least_one, seed};
@@ -47,7 +46,7 @@ pub struct Sharing {
     /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
     /// REDIS_URL, which others cannot see
     #[arg(long, value_name = "URL")]
-    #[arg(conflicts_with_all = ["proxy", "cookies", "cacert", "danger_accept_invalid_certs", "har"])]
+    #[arg(conflicts_with = "har")]
     via: Option<String>,
     /// The queue of those workers
     #[arg(long, value_name = "Q", default_value = QUEUE, requires = "via")]
@@ -73,16 +72,26 @@ impl Sharing {
     /// # Errors
     /// One sentence: Redis cannot be reached, or does not let us in.
     pub async fn producer(&self, address: &Address, stop: &Stop) -> Result<Producer, String> {
-        let stopped = async {
-            stop.asked().await;
-            Err("stopped before Redis was reached".to_owned())
-        };
-        race(Producer::connect(address, &self.prefix, &self.queue), stopped).await
+        producer(address, &self.prefix, &self.queue, stop).await
     }
 }
 
+/// A way to send tasks, unless a stop is asked for first.
+///
+/// # Errors
+/// One sentence: Redis cannot be reached, or does not let us in.
+pub async fn producer(
+    address: &Address,
+    prefix: &str,
+    queue: &str,
+    stop: &Stop,
+) -> Result<Producer, String> {
+    let connected = stop.unless_asked(Producer::connect(address, prefix, queue)).await;
+    connected.ok_or("stopped before Redis was reached")?
+}
+
 /// `crawl worker`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Tasks:
   mainspring.fetch(url, **options)   {\"url\", \"status\", \"len\", \"crc32\"}, and as options ask for it:

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainspring::Runtime;
+use mainspring_http::CookieJar;
 use mainspring_microscope::Recorder;
 use scraper::selector::ToCss;
 use serde_json::json;
@@ -145,6 +146,8 @@ pub fn gather(
     let options = options(asking, credentials, concurrency);
     let via = asking.sharing.address()?;
     let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
+    // Read by now: it is a file with certificates.
+    let cacert = asking.cacert.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
@@ -156,10 +159,11 @@ pub fn gather(
         let plan = plan(&web).await?;
         let workers = producer.map(|producer| {
             let body = plan.out.is_some() && (asking.bodies || asking.json);
-            let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
-                "nofollow": asking.nofollow,
+            let more = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
+                "cacert": cacert, "nofollow": asking.nofollow,
+                "proxy": asking.proxy.as_ref().map(|via| &via.url),
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
-            Workers::new(producer, &options, &read)
+            Workers::new(producer, &options, &more)
         });
         Ok::<_, Failure>(carry_out(plan, asking, &web, workers, stop).await)
     });
@@ -187,7 +191,7 @@ fn options(asking: &Asking, credentials: Credentials, connections: usize) -> Opt
         proxy: asking.proxy.as_ref().map(|via| via.proxy.clone()),
         archive: asking.har.is_some(),
         timed: true,
-        cookies: asking.cookies,
+        cookies: asking.cookies.then(CookieJar::new),
         accept_invalid_certs: asking.danger_accept_invalid_certs,
     }
 }
@@ -228,7 +232,10 @@ async fn carry_out(
     let mut keep = |over| {
         match over {
             Over::Page(page) => {
-                let timings = web.timings(&page.job.url);
+                let timings = match &fetcher.workers {
+                    Some(workers) => workers.timings(&page.job.url),
+                    None => web.timings(&page.job.url),
+                };
                 writer.take(page, timings);
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::celery::{Settings, Tasks, work};
+use crate::celery::work;
 use crate::cli::Worker;
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
@@ -16,23 +16,11 @@ use crate::value::Count;
 /// One sentence: no such Redis, or it does not let us in.
 pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
     raise_descriptor_limit()?;
-    let settings = Settings {
-        address: args.redis.address()?,
-        prefix: args.redis.prefix.clone(),
-        queues: args.queue.clone(),
-        concurrency: args.concurrency,
-        visibility: args.visibility_timeout,
-        result_expires: args.result_expires,
-        verbose: args.verbose,
-    };
+    let address = args.redis.address()?;
     let (stop, now) = (Stop::new(), Stop::new());
     stop.on_ctrl_c_or(&now)?;
     let ready = |what: &str| tell(&format!("ready: {what}"));
-    let done = mainspring::run(async {
-        let Worker { task, site, allow_private, concurrency, max_size, .. } = args;
-        let tasks = Tasks::new(task, site.clone(), *allow_private, *concurrency, *max_size);
-        work(settings, tasks, &stop, &now, ready).await
-    })?;
+    let done = mainspring::run(work(args.clone(), address, &stop, &now, ready))?;
     let mut line = format!("{} tasks done", Count(done.succeeded));
     for (count, what) in [
         (done.failed, "failed"),

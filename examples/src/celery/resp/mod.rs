@@ -62,9 +62,9 @@ impl fmt::Display for Malformed {
 
 /// A command: an array of strings.
 #[must_use]
-pub fn command(words: &[&[u8]]) -> Vec<u8> {
+pub fn command<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
+    for word in words.iter().map(AsRef::as_ref) {
         bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
         bytes.extend_from_slice(word);
         bytes.extend_from_slice(b"\r\n");
