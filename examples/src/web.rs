@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::Answer;
@@ -51,20 +52,22 @@ impl Hook for Hooks {
 }
 
 /// Why a page was not to be had.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
+        #[serde(with = "code")]
         status: StatusCode,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
     /// Another status that is an error.
-    Refused(StatusCode),
+    Refused(#[serde(with = "code")] StatusCode),
     /// It is elsewhere.
     Moved {
         /// The status that says so.
+        #[serde(with = "code")]
         status: StatusCode,
         /// Where it is.
         to: Url,
@@ -72,6 +75,7 @@ pub enum FetchError {
     /// There is an answer, and its body is not read: it is too long, or not what was asked for.
     Unread {
         /// The status.
+        #[serde(with = "code")]
         status: StatusCode,
         /// Its `Content-Type`.
         content_type: String,
@@ -166,23 +170,7 @@ impl Web {
         url: &Url,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Answer, FetchError> {
-        let (head, response) = self.ask(url).await?;
-        let unread = |reason| {
-            let Answer { status, content_type, .. } = head.clone();
-            Err(FetchError::Unread { status, content_type, reason })
-        };
-        if !wanted(&head.content_type) {
-            return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
-        }
-        let max = self.max_size;
-        if let Some(bytes) = response.content_length().filter(|bytes| *bytes > max) {
-            return unread(format!("it announces {bytes} bytes, and {max} are read at most"));
-        }
-        let (body, is_whole) = read(response, max).await?;
-        if !is_whole {
-            return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
-        }
-        Ok(Answer { body, ..head })
+        page(self.ask(url).await?, url, self.max_size, wanted).await
     }
 
     /// Fetches what is no page, redirects followed as far as the scope allows them: at most `max`
@@ -199,7 +187,10 @@ impl Web {
     ) -> Result<(Answer, bool), FetchError> {
         let mut at = url.clone();
         for _ in 0..=redirects {
-            let asked = self.ask(&at).await;
+            let asked = match self.ask(&at).await {
+                Ok(response) => judged(&response, &at).map(|head| (head, response)),
+                Err(error) => Err(error),
+            };
             // It is no page: how long it took is not told.
             let _timings = self.timings(&at);
             match asked {
@@ -220,31 +211,15 @@ impl Web {
         Err(FetchError::Failed(why))
     }
 
-    /// Sends the request and looks at the status; the body is yet to be read.
-    async fn ask(&self, url: &Url) -> Result<(Answer, Response), FetchError> {
+    /// Sends the request; whatever the answer is, it is yet to be read.
+    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
         let mut request = self.client.get(url);
         let fields = self.credentials.fields_for(url);
         // Without fields of its own, a request takes those of the client in one copy.
         if !fields.is_empty() {
             request = request.headers(fields);
         }
-        let response = request.send().await.map_err(failed(url))?;
-        let (status, headers) = (response.status(), response.headers());
-        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(FetchError::Busy {
-                status,
-                retry_after: retry_after(headers, SystemTime::now()),
-            });
-        }
-        if status.is_client_error() || status.is_server_error() {
-            return Err(FetchError::Refused(status));
-        }
-        if let Some(target) = redirect::target(status, headers, url) {
-            return Err(
-                target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
-            );
-        }
-        Ok((Answer::without_body(url.clone(), status, headers), response))
+        request.send().await.map_err(failed(url))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
@@ -286,6 +261,67 @@ impl Web {
     pub fn connections(&self) -> Connections {
         let stats = self.client.stats();
         Connections { opened: stats.opened, reused: stats.reused }
+    }
+}
+
+/// Looks at the head of an answer to a request for `url`: that of a page.
+fn judged(response: &Response, url: &Url) -> Result<Answer, FetchError> {
+    let (status, headers) = (response.status(), response.headers());
+    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+        return Err(FetchError::Busy {
+            status,
+            retry_after: retry_after(headers, SystemTime::now()),
+        });
+    }
+    if status.is_client_error() || status.is_server_error() {
+        return Err(FetchError::Refused(status));
+    }
+    if let Some(target) = redirect::target(status, headers, url) {
+        return Err(target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to }));
+    }
+    Ok(Answer::without_body(url.clone(), status, headers))
+}
+
+/// Reads an answer to a request for `url`, if it is a page that is wanted and at most `max` bytes long.
+///
+/// # Errors
+/// As [`Web::get_if`].
+pub(crate) async fn page(
+    response: Response,
+    url: &Url,
+    max: u64,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Answer, FetchError> {
+    let head = judged(&response, url)?;
+    let unread = |reason| {
+        let Answer { status, content_type, .. } = head.clone();
+        Err(FetchError::Unread { status, content_type, reason })
+    };
+    if !wanted(&head.content_type) {
+        return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
+    }
+    if let Some(bytes) = response.content_length().filter(|bytes| *bytes > max) {
+        return unread(format!("it announces {bytes} bytes, and {max} are read at most"));
+    }
+    let (body, is_whole) = read(response, max).await?;
+    if !is_whole {
+        return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
+    }
+    Ok(Answer { body, ..head })
+}
+
+/// A status as a number, for one process to tell another.
+mod code {
+    use http::StatusCode;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u16(status.as_u16())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 

@@ -1,21 +1,93 @@
-//! What follows a call: the rest of its chain, what it is linked to, and what is told of a failure.
-//! Signatures are those of Celery's canvas.
+//! What comes of a call: its result, as Celery's result backend keeps it, and what follows: the rest of its
+//! chain, what it is linked to, and what is told of a failure. Signatures are those of Celery's canvas.
 
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::message::{Call, Fault, new_id};
-use super::outcome::Outcome;
+use super::message::{Call, Fault, iso, new_id, show};
 use super::scripts::Leaving;
-use super::time::iso;
 
-/// Groups and chains inside of each other: more is no work that a person has laid out.
-const MAX_DEPTH: usize = 16;
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With a value.
+    Success(Value),
+    /// With an error.
+    Failure(Fault),
+    /// It was not run, or not to its end, since that was no longer wanted.
+    Revoked(&'static str),
+    /// It will be tried again after this time.
+    Retry(Fault, Duration),
+}
 
-/// The longest wait: it ends before the year 9999, up to which moments are written.
-fn is_sane(wait: &Duration) -> bool {
-    wait.as_secs() < 1 << 37
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Outcome {
+        Outcome::Failure(fault)
+    }
+}
+
+impl Outcome {
+    /// As Celery's result backend keeps it. The status comes first: the script that stores it looks
+    /// there.
+    #[must_use]
+    pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
+        #[derive(Serialize)]
+        struct Meta<'a> {
+            status: &'static str,
+            result: &'a Value,
+            traceback: Option<()>,
+            children: Value,
+            date_done: Option<String>,
+            task_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            group_id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            parent_id: Option<&'a str>,
+        }
+        let revoked = |why: &&str| Fault::celery("TaskRevokedError", *why).to_value();
+        let (status, result) = match self {
+            Outcome::Success(value) => ("SUCCESS", value),
+            Outcome::Failure(fault) => ("FAILURE", &fault.to_value()),
+            Outcome::Retry(fault, _) => ("RETRY", &fault.to_value()),
+            Outcome::Revoked(why) => ("REVOKED", &revoked(why)),
+        };
+        let over = !matches!(self, Outcome::Retry(..));
+        let meta = Meta {
+            status,
+            result,
+            traceback: None,
+            children: children.iter().map(|id| json!([[id, null], null])).collect(),
+            date_done: over.then(|| iso(SystemTime::now())),
+            task_id: &call.id,
+            group_id: call.group.as_deref(),
+            parent_id: call.parent.as_deref(),
+        };
+        serde_json::to_string(&meta).expect("no key but texts, no number but finite ones")
+    }
+
+    /// Reads what a worker stored: the id, and the outcome if that is the end of it.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<(String, Option<Result<Value, String>>)> {
+        let mut meta: Value = serde_json::from_slice(text).ok()?;
+        let id = meta["task_id"].as_str()?.to_owned();
+        let result = meta["result"].take();
+        let end = match meta["status"].as_str()? {
+            "SUCCESS" => Some(Ok(result)),
+            "FAILURE" | "REVOKED" => {
+                let class = result["exc_type"].as_str().unwrap_or("error");
+                let said = match &result["exc_message"] {
+                    Value::Array(parts) => parts.iter().map(show).collect::<Vec<_>>().join(", "),
+                    other => show(other),
+                };
+                Some(Err(format!("{class}: {said}")))
+            }
+            // Started, to be tried again, or a state of the task's own: it goes on.
+            _ => None,
+        };
+        Some((id, end))
+    }
 }
 
 /// Collects what follows one call.
@@ -23,7 +95,6 @@ struct Following<'a> {
     call: &'a Call,
     queue: &'a str,
     leaving: Leaving,
-    ids: Vec<String>,
 }
 
 /// What a call leaves that came from `queue` and ended so: its result, and the messages that follow.
@@ -32,23 +103,23 @@ struct Following<'a> {
 /// What follows cannot be run: a chord, or what is no signature. The call must then fail.
 pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, Fault> {
     if call.chord.is_some() && matches!(outcome, Outcome::Success(_)) {
-        return Err(unsupported("chord"));
+        return Err(no_chord());
     }
-    let mut following = Following { call, queue, leaving: Leaving::default(), ids: Vec::new() };
+    let mut following = Following { call, queue, leaving: Leaving::default() };
     match outcome {
         Outcome::Success(value) => {
             let mut chain = call.chain.clone();
             if let Some(next) = chain.pop() {
-                following.apply(&next, Some(value), &chain, 0)?;
+                following.apply(&next, Some(value), &chain)?;
             }
             for callback in &call.callbacks {
-                following.apply(callback, Some(value), &[], 0)?;
+                following.apply(callback, Some(value), &[])?;
             }
         }
         Outcome::Failure(_) | Outcome::Revoked(_) => {
             for errback in &call.errbacks {
                 // Nothing is left to fail: an errback that is none is passed over.
-                drop(following.apply(errback, Some(&json!(call.id)), &[], 0));
+                drop(following.apply(errback, Some(&json!(call.id)), &[]));
             }
             // The rest of a chain never comes, and those who wait for it are told so.
             for never in call.chain.iter().chain(&call.chord) {
@@ -61,15 +132,15 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
             following.leaving.sends.push((queue.to_owned(), again));
         }
     }
-    let Following { mut leaving, ids, .. } = following;
-    leaving.success = matches!(outcome, Outcome::Success(_));
-    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &ids));
+    let mut leaving = following.leaving;
+    let others = leaving.sends.iter().filter(|(_, sent)| sent.id != call.id);
+    let children: Vec<&str> = others.map(|(_, sent)| &*sent.id).collect();
+    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
     Ok(leaving)
 }
 
-fn unsupported(what: &str) -> Fault {
-    let text = format!("this worker runs chains, groups and links, not a {what}");
-    Fault::new("NotImplementedError", text)
+fn no_chord() -> Fault {
+    Fault::new("NotImplementedError", "this worker runs chains, groups and links, not a chord")
 }
 
 impl Following<'_> {
@@ -79,25 +150,21 @@ impl Following<'_> {
         signature: &Value,
         value: Option<&Value>,
         chain: &[Value],
-        depth: usize,
     ) -> Result<(), Fault> {
         let no_signature = || Fault::new("ValueError", "what follows the task is no signature");
         let task = signature["task"].as_str().ok_or_else(no_signature)?;
         let members = signature["kwargs"]["tasks"].as_array();
         match (task, members) {
-            ("celery.chain" | "celery.group", _) if depth == MAX_DEPTH => {
-                return Err(unsupported("canvas nested so deep"));
-            }
             ("celery.chain", Some(members)) => {
                 let Some((first, rest)) = members.split_first() else { return Ok(()) };
                 let rest: Vec<Value> = chain.iter().chain(rest.iter().rev()).cloned().collect();
-                return self.apply(first, value, &rest, depth + 1);
+                return self.apply(first, value, &rest);
             }
             ("celery.group", Some(members)) if chain.is_empty() => {
-                return members.iter().try_for_each(|one| self.apply(one, value, &[], depth + 1));
+                return members.iter().try_for_each(|one| self.apply(one, value, &[]));
             }
             // A group that something follows waits for all of its members.
-            ("celery.chord" | "celery.group", _) => return Err(unsupported("chord")),
+            ("celery.chord" | "celery.group", _) => return Err(no_chord()),
             _ => {}
         }
         let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
@@ -115,32 +182,28 @@ impl Following<'_> {
         for (option, field) in [("countdown", "eta"), ("expires", "expires")] {
             if let Some(seconds) = fields.get(option).and_then(Value::as_f64) {
                 let wrong = || Fault::new("ValueError", format!("{option} is no time to wait"));
-                let wait = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
-                let moment = SystemTime::now() + Some(wait).filter(is_sane).ok_or_else(wrong)?;
-                fields.insert(field.to_owned(), json!(iso(moment)));
+                // Moments are written up to the year 9999.
+                let wait = Duration::try_from_secs_f64(seconds).ok();
+                let wait = wait.filter(|wait| wait.as_secs() < 1 << 37).ok_or_else(wrong)?;
+                fields.insert(field.to_owned(), json!(iso(SystemTime::now() + wait)));
             }
         }
-        let limits = ["time_limit", "soft_time_limit"].map(|name| fields.get(name).cloned());
-        let is_immutable = signature["immutable"].as_bool().unwrap_or(false);
-        let given = signature["args"].as_array().into_iter().flatten();
-        let args: Vec<&Value> = value.filter(|_| !is_immutable).into_iter().chain(given).collect();
-        let root = self.call.root.as_ref().unwrap_or(&self.call.id);
-        for (name, value) in [
-            ("task", json!(task)),
-            ("args", json!(args)),
-            ("kwargs", signature["kwargs"].clone()),
-            ("timelimit", json!(limits)),
-            ("chain", json!(chain)),
-            ("root_id", json!(root)),
-            ("parent_id", json!(self.call.id)),
-        ] {
-            fields.insert(name.to_owned(), value);
-        }
         fields.entry("id").or_insert_with(|| json!(new_id()));
-        let priority = fields.get("priority").and_then(Value::as_u64);
-        let priority = priority.map_or(self.call.priority, |priority| priority.min(9) as u8);
-        let call = Call { priority, ..Call::of(fields)? };
-        self.ids.push(call.id.clone());
+        let option = |name: &str| &signature["options"][name];
+        let priority = option("priority").as_u64();
+        let given = signature["args"].as_array().into_iter().flatten();
+        let value = value.filter(|_| signature["immutable"] != true);
+        let call = Call {
+            task: task.to_owned(),
+            args: value.into_iter().chain(given).cloned().collect(),
+            kwargs: signature["kwargs"].as_object().cloned().unwrap_or_default(),
+            timelimit: ["time_limit", "soft_time_limit"].map(|name| option(name).as_f64()),
+            priority: priority.map_or(self.call.priority, |priority| priority.min(9) as u8),
+            root: Some(self.call.root.clone().unwrap_or_else(|| self.call.id.clone())),
+            parent: Some(self.call.id.clone()),
+            chain: chain.to_vec(),
+            ..Call::of(fields)?
+        };
         self.leaving.sends.push((queue, call));
         Ok(())
     }
@@ -206,10 +269,6 @@ mod tests {
         let sent = ends(&call(group.clone()), &Outcome::Success(json!(1)));
         assert_eq!(sent.iter().map(|(_, sent)| &*sent.task).collect::<Vec<_>>(), ["x", "y"]);
         assert_eq!(sent[1].1.chain[0]["task"], "z");
-        let mut deep = group.clone();
-        for _ in 0..100 {
-            deep = signature("celery.group", json!({"kwargs": {"tasks": [deep]}}));
-        }
         for refused in [
             signature("celery.chord", json!({})),
             signature(
@@ -220,7 +279,6 @@ mod tests {
             signature("x", json!({"options": {"eta": "soon"}})),
             signature("x", json!({"options": {"countdown": -1}})),
             signature("x", json!({"options": {"countdown": 1e300}})),
-            deep,
         ] {
             assert!(leaving(&call(refused), &Outcome::Success(json!(1)), "q").is_err());
         }

@@ -1,5 +1,7 @@
-//! One connection to Redis: by TCP, TLS or a socket in the file system.
+//! Where Redis is, as Celery's users write it, and one connection to it: by TCP, TLS or a socket in the
+//! file system.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -12,11 +14,99 @@ use futures_util::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _}
 use mainspring::net::{TcpStream, UnixStream};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
-use super::address::{Address, Place};
 use super::resp::{Decoder, Reply, command};
+
+/// Where Redis is, and the user to be there. Shown, it tells no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The machine or the socket.
+    pub place: Place,
+    /// The user; without one, a password is that of the user `default`.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The number of the database.
+    pub db: u32,
+    shown: String,
+}
+
+/// How Redis is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By TCP.
+    Host {
+        /// Its name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether through TLS, and then whose certificates are trusted besides the system's.
+        tls: Option<Option<PathBuf>>,
+    },
+    /// By a socket in the file system.
+    Socket(PathBuf),
+}
+
+impl Address {
+    /// Reads `redis://user:password@host:port/db`, `rediss://` (with `?ssl_ca_certs=FILE` for
+    /// certificates of one's own), `redis+socket:///path?virtual_host=db`, or `host:port`.
+    ///
+    /// # Errors
+    /// Half a sentence that names no part of the text: it may hold a password.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let whole = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
+        let url = Url::parse(&whole).map_err(|error| format!("no URL of Redis: {error}"))?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let option =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
+        let checked = option("ssl_cert_reqs").unwrap_or_default().to_ascii_lowercase();
+        if checked.trim_start_matches("cert_") == "none" {
+            let instead = "name its certificate by ssl_ca_certs=FILE instead";
+            return Err(format!("a certificate that is not checked protects little; {instead}"));
+        }
+        let scheme = url.scheme();
+        let is_socket = matches!(scheme, "redis+socket" | "unix");
+        if !is_socket && !matches!(scheme, "redis" | "rediss") {
+            return Err(format!("{scheme} is not redis, rediss or redis+socket"));
+        }
+        let db = match is_socket {
+            true => option("virtual_host").or_else(|| option("db")).unwrap_or_default(),
+            false => url.path().into(),
+        };
+        let db = match db.trim_matches('/') {
+            "" => 0,
+            db => db.parse().map_err(|_| "the database is a number, as in redis://host/0")?,
+        };
+        let (place, shown) = if is_socket {
+            (Place::Socket(decoded(url.path()).into()), format!("redis+socket://{}", url.path()))
+        } else {
+            let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+            let port = url.port().unwrap_or(6379);
+            let shown = format!("{scheme}://{host}:{port}/{db}");
+            let host = decoded(host.trim_start_matches('[').trim_end_matches(']'));
+            let roots = option("ssl_ca_certs").map(|file| PathBuf::from(file.as_ref()));
+            (Place::Host { host, port, tls: (scheme == "rediss").then_some(roots) }, shown)
+        };
+        let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
+        Ok(Address { place, user, password: url.password().map(decoded), db, shown })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
 
 /// How long Redis may take to be connected to and to let us in.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -96,10 +186,7 @@ impl Connection {
     /// The next reply. Dropping it midway loses nothing.
     pub(super) async fn next_reply(&mut self) -> io::Result<Reply> {
         loop {
-            let reply = self.decoder.next_reply();
-            let reply =
-                reply.map_err(|error| io::Error::new(ErrorKind::InvalidData, error.to_string()))?;
-            if let Some(reply) = reply {
+            if let Some(reply) = self.decoder.next_reply().map_err(io::Error::other)? {
                 return Ok(reply);
             }
             match self.stream.read(&mut self.buffer).await? {
@@ -152,7 +239,7 @@ async fn trusting(roots: Option<PathBuf>) -> io::Result<Arc<ClientConfig>> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = roots {
-            let bad = |error: &dyn std::fmt::Display| {
+            let bad = |error: &dyn fmt::Display| {
                 let path = path.display();
                 io::Error::other(format!("cannot take certificates from {path}: {error}"))
             };
@@ -177,4 +264,48 @@ pub(super) fn passes(refusal: &str) -> bool {
         TRYAGAIN UNBLOCKED";
     let code = refusal.split(' ').next().unwrap_or_default();
     PASSING.split(' ').any(|passing| passing == code) || refusal.contains("max number of clients")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_celery_reads_them() {
+        for (text, shown, user, password) in [
+            ("redis://h", "redis://h:6379/0", None, None),
+            ("h:1", "redis://h:1/0", None, None),
+            ("127.0.0.1", "redis://127.0.0.1:6379/0", None, None),
+            ("redis://", "redis://localhost:6379/0", None, None),
+            ("redis://:p%40ss@h:7/3", "redis://h:7/3", None, Some("p@ss")),
+            ("rediss://me:x@h/1", "rediss://h:6379/1", Some("me"), Some("x")),
+            ("rediss://h/?ssl_cert_reqs=CERT_REQUIRED", "rediss://h:6379/0", None, None),
+            ("redis://[::1]:9/", "redis://[::1]:9/0", None, None),
+            ("redis+socket:///run/r.sock?virtual_host=2", "redis+socket:///run/r.sock", None, None),
+            ("unix:///run/r.sock?db=2", "redis+socket:///run/r.sock", None, None),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(address.to_string(), shown);
+            assert_eq!((address.user.as_deref(), address.password.as_deref()), (user, password));
+            assert!(!format!("{address:?}").contains("ss@"));
+        }
+        let socket = Address::parse("redis+socket:///run/r.sock?virtual_host=2").expect("one");
+        assert_eq!(socket.db, 2);
+    }
+
+    #[test]
+    fn what_is_none_is_told_without_its_password() {
+        for (text, said) in [
+            ("redis://:secret@h/x", "the database is a number, as in redis://host/0"),
+            ("http://:secret@h", "http is not redis, rediss or redis+socket"),
+            ("redis://:secret@h:99999", "no URL of Redis: invalid port number"),
+            (
+                "rediss://:secret@h/?ssl_cert_reqs=none",
+                "a certificate that is not checked protects little; \
+                 name its certificate by ssl_ca_certs=FILE instead",
+            ),
+        ] {
+            assert_eq!(Address::parse(text), Err(said.to_owned()));
+        }
+    }
 }

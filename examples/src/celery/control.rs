@@ -1,47 +1,66 @@
-//! What is said to all workers, and what they say of themselves: `celery inspect` and `control`, and
-//! the events that monitors such as Flower listen to.
+//! What a worker does beside its tasks: it keeps what it holds, gives back what others have died with,
+//! hears what is said to all workers (`celery inspect` and `control`), and says of itself that it lives,
+//! for monitors such as Flower.
 
-use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use mainspring::time::sleep;
-use regex_lite::Regex;
+use mainspring::time::{now, sleep};
+use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::{Value, json};
 
-use super::message::{Call, envelope, new_id, show, unpack};
-use super::redis::{Answer, Heard};
-use super::time::{iso, seconds};
-use super::worker::{Held, Worker};
+use super::message::{Call, envelope, iso, new_id, seconds, show, unpack};
+use super::redis::{Answer, Heard, as_pattern, listen, watch};
+use super::say;
+use super::worker::{AGAIN, DONE, FAILED, Held, RESTORED, Worker};
 
+/// How often a worker looks for tasks that others have died with.
+pub(super) const RESTORE: Duration = Duration::from_secs(1);
 /// How often a worker says that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 /// How many ids of revoked tasks are remembered, the latest: Celery's number.
 const MOST_REVOKED: usize = 50_000;
 
-/// The tasks that are not to be run.
-#[derive(Default)]
-pub(super) struct Revoked {
-    ids: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Revoked {
-    fn add(&mut self, id: &str) {
-        if self.ids.insert(id.to_owned()) {
-            self.order.push_back(id.to_owned());
-        }
-        if self.order.len() > MOST_REVOKED {
-            self.order.pop_front().map(|oldest| self.ids.remove(&oldest));
-        }
-    }
-
-    pub(super) fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
-    }
-}
-
 impl Worker {
+    /// The tasks beside those that are asked for. They end when this is dropped.
+    pub(super) fn crew(self: &Rc<Worker>) -> Vec<AbortOnDrop<()>> {
+        let address = || self.address.clone();
+        let mut crew = vec![
+            spawn_named("upkeep", self.clone().upkeep()),
+            spawn_named("heartbeat", self.clone().beat()),
+        ];
+        let (worker, channel) = (self.clone(), as_pattern(&self.channel("celery.pidbox")));
+        let control = listen(address(), channel, move |heard| {
+            worker.hear(heard);
+            worker.changed.notify(usize::MAX);
+        });
+        crew.push(spawn_named("control", control));
+        for queue in &self.settings.queue {
+            let list = self.store.list(queue, 0);
+            let watching = watch(address(), list, self.idle.clone(), self.changed.clone());
+            crew.push(spawn_named(format!("watching {queue}"), watching));
+        }
+        crew.into_iter().map(JoinHandle::abort_on_drop).collect()
+    }
+
+    /// Keeps what is held from being taken for lost, and gives back, to whatever queue, what others have
+    /// died with.
+    async fn upkeep(self: Rc<Worker>) {
+        let visibility = self.settings.visibility_timeout;
+        let (often, mut renewed) = (visibility / 4, now());
+        loop {
+            sleep(RESTORE.min(often).mul_f64(0.5 + fastrand::f64())).await;
+            let mut tags = Vec::new();
+            if now().duration_since(renewed) >= often {
+                (tags, renewed) = (self.tags(|_| true), now());
+            }
+            for queue in self.store.upkeep(visibility, &tags).await.unwrap_or_default() {
+                self.add(RESTORED);
+                say(&format!("a task is back in {queue} that a worker was lost with"));
+            }
+        }
+    }
+
     /// Celery's clock: it goes on with every message.
     fn tick(&self) -> u64 {
         self.clock.set(self.clock.get() + 1);
@@ -49,21 +68,22 @@ impl Worker {
     }
 
     /// The channel of an exchange that all hear.
-    pub(super) fn channel(&self, exchange: &str) -> String {
+    fn channel(&self, exchange: &str) -> String {
         format!("{}/{}.{exchange}", self.settings.redis.prefix, self.address.db)
     }
 
     /// Hears what is said to all workers. What is no command is passed over.
-    pub(super) fn hear(self: &Rc<Worker>, heard: Heard) {
-        let text = match heard {
-            Heard::Listening => return drop(self.event("online")),
-            Heard::Published(text) => text,
+    fn hear(self: &Rc<Worker>, heard: Heard) {
+        let Heard::Published(text) = heard else { return drop(self.event("online")) };
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+        let body = read(&unpack(&read(&text)).unwrap_or_default());
+        let nodes = body["destination"].as_array().filter(|nodes| !nodes.is_empty());
+        let is_meant = match nodes {
+            Some(nodes) => nodes.iter().any(|node| node == self.node.as_str()),
+            // A pattern of names is not read: rather none than those that it does not mean.
+            None => body["pattern"].is_null() || body["matcher"].is_null(),
         };
-        let Ok(message) = serde_json::from_slice::<Value>(&text) else { return };
-        let body =
-            unpack(&message).ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok());
-        let Some(body) = body.filter(|body| self.is_meant(body)) else { return };
-        let Some(method) = body["method"].as_str() else { return };
+        let Some(method) = body["method"].as_str().filter(|_| is_meant) else { return };
         let reply = self.carry_out(method, &body["arguments"]);
         let to = &body["reply_to"];
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
@@ -73,43 +93,24 @@ impl Worker {
         }
     }
 
-    fn is_meant(&self, body: &Value) -> bool {
-        if let Some(nodes) = body["destination"].as_array().filter(|nodes| !nodes.is_empty()) {
-            return nodes.iter().any(|node| node == self.node.as_str());
-        }
-        let Some(pattern) = body["pattern"].as_str() else { return true };
-        let regex = match body["matcher"].as_str() {
-            Some("pcre") => pattern.to_owned(),
-            Some(_) => regex_lite::escape(pattern).replace("\\*", ".*").replace("\\?", "."),
-            None => return true,
-        };
-        Regex::new(&format!("^(?:{regex})$")).is_ok_and(|regex| regex.is_match(&self.node))
-    }
-
     fn carry_out(self: &Rc<Worker>, method: &str, arguments: &Value) -> Value {
-        let ids = || match &arguments["task_id"] {
-            Value::Array(ids) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Value::String(id) => vec![id.clone()],
-            _ => Vec::new(),
-        };
         match method {
             "ping" => json!({"ok": "pong"}),
             "hello" => json!({"revoked": {}, "clock": self.tick()}),
-            "registered" | "registered_tasks" => self.tasks.names().collect(),
-            "active" => self.describe(true, |task| task),
-            "scheduled" => {
-                self.describe(false, |task| json!({"eta": task["eta"], "request": task}))
-            }
-            "revoked" => json!(self.revoked.borrow().order),
+            "registered" | "registered_tasks" => json!(self.tasks.names()),
+            "active" => self.active(),
+            "revoked" => json!(self.revoked.borrow().keys().collect::<Vec<_>>()),
             "stats" => self.stats(),
-            "active_queues" => self.settings.queue.iter().map(|queue| self.queue(queue)).collect(),
+            "active_queues" => {
+                let exchange = json!({"name": "", "type": "direct"});
+                let queue = |name| json!({"name": name, "routing_key": name, "exchange": exchange});
+                self.settings.queue.iter().map(queue).collect()
+            }
             "revoke" | "terminate" => {
-                let (ids, also_running) =
-                    (ids(), method == "terminate" || arguments["terminate"] == true);
-                for id in &ids {
-                    self.revoked.borrow_mut().add(id);
-                    self.terminate(id, also_running);
-                }
+                let one = [arguments["task_id"].clone()];
+                let ids = arguments["task_id"].as_array().map_or(&one[..], Vec::as_slice);
+                let also_running = method == "terminate" || arguments["terminate"] == true;
+                ids.iter().filter_map(Value::as_str).for_each(|id| self.revoke(id, also_running));
                 let verb = if also_running { "terminated" } else { "revoked" };
                 json!({"ok": format!("tasks {} flagged as {verb}", show(&json!(ids)))})
             }
@@ -123,27 +124,34 @@ impl Worker {
         }
     }
 
-    /// The tasks in hand: those that have started, or the others.
-    fn describe(&self, started: bool, shown: fn(Value) -> Value) -> Value {
+    /// Has a task not begun any more, and one that runs end, if that is wanted.
+    fn revoke(self: &Rc<Worker>, id: &str, also_running: bool) {
+        let mut revoked = self.revoked.borrow_mut();
+        revoked.insert(id.to_owned(), SystemTime::now());
+        if revoked.len() > MOST_REVOKED {
+            let oldest = revoked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.map(|oldest| revoked.remove(&oldest));
+        }
+        drop(revoked);
+        for tag in self.tags(|task| task.call.id == id && (also_running || !task.is_running())) {
+            self.end_now(&tag);
+        }
+    }
+
+    /// The tasks that have started.
+    fn active(&self) -> Value {
         let held = self.held.borrow();
-        let wanted = held.values().filter(|held| held.started.is_some() == started);
-        let described = wanted.map(|held| {
+        let started = held.values().filter(|held| held.started.is_some());
+        let described = started.map(|held| {
             let Call { id, task, args, eta, .. } = &*held.call;
-            shown(json!({
+            json!({
                 "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
                 "hostname": self.node, "time_start": held.started.map(seconds),
                 "acknowledged": false, "worker_pid": std::process::id(), "eta": eta.map(iso),
                 "delivery_info": {"exchange": "", "routing_key": held.queue, "redelivered": null},
-            }))
+            })
         });
         described.collect()
-    }
-
-    fn queue(&self, name: &str) -> Value {
-        json!({
-            "name": name, "routing_key": name, "durable": true, "auto_delete": false,
-            "exchange": {"name": "", "type": "direct", "durable": true, "auto_delete": false},
-        })
     }
 
     fn stats(&self) -> Value {
@@ -151,15 +159,14 @@ impl Worker {
         let n = self.settings.concurrency;
         json!({
             "total": *self.begun.borrow(), "pid": pid, "clock": self.tick().to_string(),
-            "uptime": self.began.elapsed().unwrap_or_default().as_secs(), "prefetch_count": n,
+            "prefetch_count": n, "rusage": {},
             "pool": {"implementation": "mainspring", "max-concurrency": n, "processes": [pid]},
             "broker": {"transport": "redis", "hostname": self.address.to_string()},
-            "rusage": {},
         })
     }
 
     /// Says that it lives, for ever.
-    pub(super) async fn beat(self: Rc<Worker>) {
+    async fn beat(self: Rc<Worker>) {
         loop {
             sleep(BEAT).await;
             // What cannot be heard now is not worth saying again.
@@ -171,14 +178,15 @@ impl Worker {
     pub(super) fn event(&self, kind: &str) -> Answer {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
-        let done = self.done.borrow();
+        let counts = self.counts.borrow();
+        let processed = [DONE, FAILED, AGAIN].iter().filter_map(|what| counts.get(what));
         let event = json!({
             "type": format!("worker-{kind}"), "hostname": self.node, "utcoffset": 0,
             "pid": std::process::id(), "clock": self.tick(), "timestamp": seconds(SystemTime::now()),
             "freq": BEAT.as_secs_f64(), "loadavg": load, "sw_ident": "mainspring",
             "sw_ver": super::page::VERSION, "sw_sys": std::env::consts::OS,
             "active": self.count(Held::is_running),
-            "processed": done.succeeded + done.failed + done.retried,
+            "processed": processed.sum::<u64>(),
         });
         let key = format!("worker.{kind}");
         let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -92,25 +91,15 @@ impl Workers {
                 jar.set(url, cookie);
             }
         }
-        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
-        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
-        if let Some(to) = told.location {
-            return Err(FetchError::Moved { status, to });
-        }
-        if let Some(timings) = told.timings {
+        let is_redirect = matches!(told.error, Some(FetchError::Moved { .. }));
+        if let Some(timings) = told.timings.filter(|_| !is_redirect) {
             self.timings.borrow_mut().insert(url.clone(), timings);
         }
-        if matches!(told.status, 429 | 503) {
-            let retry_after = told.retry_after.map(Duration::from_secs);
-            return Err(FetchError::Busy { status, retry_after });
+        if let Some(error) = told.error {
+            return Err(error);
         }
-        if status.is_client_error() || status.is_server_error() {
-            return Err(FetchError::Refused(status));
-        }
-        let content_type = told.content_type.unwrap_or_default();
-        if let Some(reason) = told.unread {
-            return Err(FetchError::Unread { status, content_type, reason });
-        }
+        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
+        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
         let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
         let read = Read {
             left: 0,
@@ -120,6 +109,7 @@ impl Workers {
             cut: told.cut,
         };
         let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
+        let content_type = told.content_type.unwrap_or_default();
         let answer = Answer { content_type, body, ..head };
         Ok((answer, read, told.len as u64))
     }
@@ -131,7 +121,7 @@ impl Workers {
 
     /// Waits until the last results are taken away.
     pub(crate) async fn settled(&self) {
-        self.producer.settled().await;
+        self.producer.store.link.settled().await;
     }
 
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +11,6 @@ use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-
-use super::time::{iso, parse_iso};
 
 /// A body is not unpacked further than this, in bytes.
 const MAX_UNPACKED: u64 = 32 << 20;
@@ -205,12 +203,12 @@ impl Call {
         Ok(Call { priority, ..call })
     }
 
-    /// The arguments by name, for others to see: header fields may hold secrets.
+    /// The arguments by name, for others to see: some may hold secrets.
     #[must_use]
     pub fn shown_kwargs(&self) -> Value {
         let mut shown = self.kwargs.clone();
-        if let Some(headers) = shown.get_mut("headers") {
-            *headers = json!("***");
+        for name in ["headers", "proxy"] {
+            shown.get_mut(name).into_iter().for_each(|secret| *secret = json!("***"));
         }
         shown.into()
     }
@@ -278,6 +276,47 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
         return Err("the body is too long unpacked".to_owned());
     }
     Ok(unpacked)
+}
+
+/// A moment as Python's `isoformat` writes it, in UTC.
+#[must_use]
+pub fn iso(moment: SystemTime) -> String {
+    let text = humantime::format_rfc3339_micros(moment).to_string();
+    text.trim_end_matches('Z').to_owned() + "+00:00"
+}
+
+/// Reads a moment; one without an offset is in UTC, as by Celery's default. `None` for what is none,
+/// and for those before 1970.
+#[must_use]
+pub fn parse_iso(text: &str) -> Option<SystemTime> {
+    let text = text.trim();
+    let (date, rest) = text.split_at_checked(10)?;
+    let offset_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (time, offset) = rest.split_at(offset_at);
+    let time = time.trim_start_matches(['T', 't', ' ']).trim_end();
+    let time = match time.len() {
+        0 => "00:00:00".to_owned(),
+        5 => format!("{time}:00"),
+        _ => time.to_owned(),
+    };
+    let local = humantime::parse_rfc3339_weak(&format!("{date}T{time}")).ok()?;
+    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+    let (hours, minutes): (u64, u64) = match digits.len() {
+        0 => (0, 0),
+        2 | 4 => (digits[..2].parse().ok()?, digits[2..].parse().unwrap_or(0)),
+        _ => return None,
+    };
+    let offset_by = Duration::from_secs(hours * 3_600 + minutes * 60);
+    match offset.starts_with('-') {
+        true => local.checked_add(offset_by),
+        false => local.checked_sub(offset_by),
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn seconds(moment: SystemTime) -> f64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// A random UUID (RFC 9562, version 4).

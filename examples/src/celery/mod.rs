@@ -6,14 +6,12 @@
 //! there; `redis.rs` and `resp.rs` are the way to it. `coordinator.rs` is where a crawl asks workers for
 //! its pages.
 
-mod address;
 mod canvas;
 mod connection;
 mod control;
 mod coordinator;
 mod guard;
 mod message;
-mod outcome;
 mod page;
 pub mod producer;
 mod redis;
@@ -21,13 +19,11 @@ pub mod resp;
 mod running;
 mod scripts;
 mod tasks;
-mod time;
-mod upkeep;
 mod worker;
 
 use std::io::Write as _;
 
-pub use address::{Address, Place};
+pub use connection::{Address, Place};
 pub use coordinator::Workers;
 pub use message::Call;
 pub use tasks::FETCH;

@@ -1,6 +1,5 @@
 //! One page, fetched as a call asks for it.
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
@@ -9,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
-use mainspring_http::{Client, Proxy};
+use mainspring_http::{Client, Proxy, Redirect};
 use scraper::Selector;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,115 +16,88 @@ use url::Url;
 
 use super::guard;
 use super::message::Fault;
+use super::tasks::Tasks;
 use crate::answer::Answer;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::links::Nofollow;
 use crate::options::Options;
 use crate::reader::Reader;
-use crate::text::shortened;
 use crate::timings::Timings;
-use crate::web::{FetchError, Web, read, retry_after};
+use crate::web::{FetchError, Web, page, read, retry_after};
 
 /// What coordinator and workers must have in common: it changes with what they tell each other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The most ways of connecting that are kept ready at once.
 const MOST_WEBS: usize = 16;
 
-/// Fetches pages.
-pub struct Pages {
-    /// Clients, by how calls ask to connect.
-    pub webs: RefCell<HashMap<String, Web>>,
-    /// Whether private addresses are fetched from.
-    pub allow_private: bool,
-    /// Connections at once.
-    pub connections: usize,
-    /// The longest body that is read, in bytes.
-    pub max_size: u64,
-}
-
-impl Pages {
+impl Tasks {
     /// Gets a page, redirects followed as far as the call says, each judged as the first URL is.
-    pub async fn get(
+    pub(super) async fn get(
         &self,
         url: &Url,
         limit: Duration,
         asked: &Asked,
-    ) -> Result<(Told, Answer), Fault> {
+    ) -> Result<(Told, Option<Answer>), Fault> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(value_error(&format!("{} is not http or https", url.scheme())));
+            return Err(value_error(format!("{} is not http or https", url.scheme())));
         }
         self.check(url)?;
         let web = self.web(asked)?;
         let most = asked.redirects.unwrap_or(MAX_REDIRECTS);
-        let headers = HeaderMap::try_from(&asked.headers).map_err(|error| value_error(&error))?;
-        let request = web.client().get(url).headers(headers).timeout(limit).redirects(most);
-        let allow_private = self.allow_private;
-        let mut request =
-            request.redirect_policy(move |hop| allow_private || guard::check(hop.to).is_ok());
+        let headers = HeaderMap::try_from(&asked.headers).map_err(value_error)?;
+        let request = web.client().get(url).headers(headers);
+        let mut request = request.timeout(limit).redirects(most);
         if let Some(proxy) = &asked.proxy {
-            self.check(&Url::parse(proxy).map_err(|error| value_error(&error))?)?;
-            request = request.proxy(Some(Proxy::new(proxy).map_err(|error| value_error(&error))?));
+            self.check(&Url::parse(proxy).map_err(value_error)?)?;
+            request = request.proxy(Some(Proxy::new(proxy).map_err(value_error)?));
         }
         let got = async {
-            let response = request.send().await.map_err(|error| no_answer(&error))?;
+            let response = request.send().await.map_err(no_answer)?;
             let (status, fields, at) = (response.status(), response.headers(), response.url());
-            let moved =
-                target(status, fields, at).transpose().map_err(|text| value_error(&text))?;
-            if let Some(to) = moved.as_ref().filter(|_| most > 0) {
-                self.check(to)?;
+            // Of the redirects that are followed, one is left only where it leads to what is refused.
+            if let Some(Ok(to)) = target(status, fields, at).filter(|_| most > 0) {
+                self.check(&to)?;
+            }
+            let retry_after = retry_after(fields, SystemTime::now());
+            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+            let cookies = fields.get_all(SET_COOKIE).iter().map(text).collect();
+            let set_cookie = asked.cookies.then_some(cookies);
+            let told = Told { status: status.as_u16(), retry_after, set_cookie, ..Told::default() };
+            let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
+            if asked.version.is_some() {
+                let reader = Reader { assets: asked.assets, ..Reader::default() };
+                let wanted = |kind: &str| !asked.only_pages || reader.is_for(kind);
+                return Ok((told, page(response, url, max, wanted).await));
             }
             let head = Answer::without_body(at.clone(), status, fields);
-            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-            let retry_after = retry_after(fields, SystemTime::now());
-            let mut told = Told {
-                status: status.as_u16(),
-                final_url: asked.final_url.then(|| at.clone()),
-                content_type: asked.content_type.then(|| head.content_type.clone()),
-                location: moved,
-                retry_after: retry_after.map(|after| after.as_secs()),
-                set_cookie: asked
-                    .cookies
-                    .then(|| fields.get_all(SET_COOKIE).iter().map(text).collect()),
-                version: asked.version.as_ref().map(|_| VERSION.to_owned()),
-                ..Told::default()
-            };
-            let max = asked.max_size.unwrap_or(self.max_size).min(self.max_size);
-            if asked.version.is_some() {
-                let kind = &head.content_type;
-                let reader = Reader { assets: asked.assets, ..Reader::default() };
-                let announced = response.content_length().filter(|bytes| *bytes > max);
-                if asked.only_pages && !reader.is_for(kind) {
-                    told.unread = Some(format!("nothing asks for {}", shortened(kind, 80)));
-                } else if let Some(bytes) = announced {
-                    let text = format!("it announces {bytes} bytes, and {max} are read at most");
-                    told.unread = Some(text);
-                }
-                let is_error = status.is_client_error() || status.is_server_error();
-                if is_error || told.location.is_some() || told.unread.is_some() {
-                    return Ok((told, head));
-                }
-            }
             let failed = |error: FetchError| Fault::new("ConnectionError", error.to_string());
             let (body, is_whole) = read(response, max).await.map_err(failed)?;
             if !is_whole {
-                return Err(value_error(&format!("its body is larger than {max} bytes")));
+                return Err(value_error(format!("its body is larger than {max} bytes")));
             }
-            let mut crc = flate2::Crc::new();
-            crc.update(&body);
-            (told.len, told.crc32) = (body.len(), crc.sum());
-            told.body = asked.body.then(|| STANDARD.encode(&body));
-            Ok((told, Answer { body, ..head }))
+            Ok((told, Ok(Answer { body, ..head })))
         };
-        let got = got.await;
-        let timings = web.timings(url);
-        got.map(|(told, answer)| {
-            (Told { timings: asked.version.as_ref().map(|_| timings), ..told }, answer)
-        })
+        let (got, timings) = (got.await, web.timings(url));
+        let (mut told, answer) = got?;
+        if asked.version.is_some() {
+            (told.version, told.timings) = (Some(VERSION.to_owned()), Some(timings));
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok((Told { error: Some(error), ..told }, None)),
+        };
+        let mut crc = flate2::Crc::new();
+        crc.update(&answer.body);
+        (told.len, told.crc32) = (answer.body.len(), crc.sum());
+        told.body = asked.body.then(|| STANDARD.encode(&answer.body));
+        told.final_url = asked.final_url.then(|| answer.url.clone());
+        told.content_type = asked.content_type.then(|| answer.content_type.clone());
+        Ok((told, Some(answer)))
     }
 
     fn check(&self, url: &Url) -> Result<(), Fault> {
         let refused = |text| Fault::new("PermissionError", text);
-        if self.allow_private { Ok(()) } else { guard::check(url).map_err(refused) }
+        if self.settings.allow_private { Ok(()) } else { guard::check(url).map_err(refused) }
     }
 
     /// A client that connects as a call asks.
@@ -136,22 +108,21 @@ impl Pages {
             return Ok(web.clone());
         }
         let mut client = Client::builder();
-        if !self.allow_private {
-            client = client.resolver(guard::PublicOnly);
+        if !self.settings.allow_private {
+            let is_public = |hop: &Redirect<'_>| guard::check(hop.to).is_ok();
+            client = client.resolver(guard::PublicOnly).redirect_policy(is_public);
         }
         if let Some(pem) = cacert {
-            client = client.add_root_certificates(pem.as_bytes()).map_err(|e| value_error(&e))?;
+            client = client.add_root_certificates(pem.as_bytes()).map_err(value_error)?;
         }
-        let web = Web::with(
-            client,
-            &Options {
-                connections: self.connections,
-                removed: without.iter().filter_map(|name| name.parse().ok()).collect(),
-                timed: version.is_some(),
-                accept_invalid_certs: *insecure,
-                ..Options::default()
-            },
-        );
+        let options = Options {
+            connections: self.settings.concurrency,
+            removed: without.iter().filter_map(|name| name.parse().ok()).collect(),
+            timed: version.is_some(),
+            accept_invalid_certs: *insecure,
+            ..Options::default()
+        };
+        let web = Web::with(client, &options);
         let mut webs = self.webs.borrow_mut();
         if webs.len() == MOST_WEBS {
             webs.clear();
@@ -196,7 +167,7 @@ pub struct Asked {
 impl Asked {
     /// What is to be read from the page, if anything is.
     pub fn reader(&self) -> Result<Option<Reader>, Fault> {
-        let bad = |css: &str, error| value_error(&format!("{css} is no CSS selector: {error}"));
+        let bad = |css: &str, error| value_error(format!("{css} is no CSS selector: {error}"));
         let select =
             self.select.as_deref().map(|css| Selector::parse(css).map_err(|e| bad(css, e)));
         let (select, attribute, assets) = (select.transpose()?, self.attr.clone(), self.assets);
@@ -215,12 +186,10 @@ pub struct Told {
     pub crc32: u32,
     pub final_url: Option<Url>,
     pub content_type: Option<String>,
-    /// Where it leads, if it is a redirect that was not followed.
-    pub location: Option<Url>,
-    /// In seconds.
-    pub retry_after: Option<u64>,
-    /// Why it was not read.
-    pub unread: Option<String>,
+    /// Why a coordinator cannot have it.
+    pub error: Option<FetchError>,
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
     /// In base64.
     pub body: Option<String>,
     pub set_cookie: Option<Vec<String>>,
@@ -232,11 +201,11 @@ pub struct Told {
     pub cut: Option<String>,
 }
 
-pub fn value_error(text: &dyn Display) -> Fault {
+pub fn value_error(text: impl Display) -> Fault {
     Fault::new("ValueError", text.to_string())
 }
 
-fn no_answer(error: &mainspring_http::Error) -> Fault {
+fn no_answer(error: mainspring_http::Error) -> Fault {
     let text = error.to_string();
     let class = match error {
         _ if text.contains(guard::REFUSED) => "PermissionError",

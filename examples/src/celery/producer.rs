@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use event_listener::Event;
 use mainspring::future::{Sender, oneshot, race};
-use mainspring::time::{sleep, timeout};
+use mainspring::time::sleep;
 use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::Value;
 
-use super::address::Address;
-use super::connection::Connection;
+use super::canvas::Outcome;
+use super::connection::{Address, Connection};
 use super::message::{Call, id_of};
-use super::outcome::Outcome;
 use super::redis::{Heard, Link, as_pattern, listen};
 use super::resp::Reply;
 use super::scripts::Store;
@@ -26,7 +25,7 @@ type Waiting = Rc<RefCell<HashMap<String, Sender<Result<Value, String>>>>>;
 
 /// A sender of tasks.
 pub struct Producer {
-    store: Store,
+    pub(super) store: Store,
     queue: String,
     waiting: Waiting,
     /// What the ids of this producer's tasks have in common.
@@ -92,12 +91,6 @@ impl Producer {
             drop(store.link.call(&["DEL", &store.result_key(&call.id)]));
         }
         result.unwrap_or_else(|_| Err("the wait for it was given up".to_owned()))
-    }
-
-    /// Waits until Redis has carried out what was sent, for a second at most.
-    pub async fn settled(&self) {
-        let settled = self.store.link.settled();
-        timeout(Duration::from_secs(1), settled).await.unwrap_or_default();
     }
 }
 

@@ -15,13 +15,14 @@ use futures_util::future::LocalBoxFuture;
 use mainspring::future::{self, oneshot};
 use mainspring::time::{sleep, timeout};
 
-use super::address::Address;
-use super::connection::{ANSWER, Connection, passes};
+use super::connection::{ANSWER, Address, Connection, passes};
 use super::resp::{Reply, command};
 use super::say;
 
 /// The longest wait between two tries.
 const MOST_BACK_OFF: Duration = Duration::from_secs(5);
+/// How long Redis may take for what is left at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The most commands that are sent at once.
 const BATCH: usize = 512;
 
@@ -102,9 +103,9 @@ impl Link {
         async move { receiver.await.unwrap_or_else(gone) }.boxed_local()
     }
 
-    /// Waits until every command up to now has its answer.
-    pub async fn settled(&self) {
-        drop(self.call(&["PING"]).await);
+    /// Waits until every command up to now has its answer, for a second at most; says whether it has.
+    pub async fn settled(&self) -> bool {
+        timeout(LAST_WORDS, self.call(&["PING"])).await.is_ok()
     }
 }
 

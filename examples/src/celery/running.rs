@@ -9,10 +9,10 @@ use mainspring::spawn_named;
 use mainspring::time::timeout;
 use serde_json::Value;
 
+use super::canvas::{Outcome, leaving};
 use super::message::{Call, Fault};
-use super::outcome::Outcome;
-use super::worker::Worker;
-use super::{canvas, say, tell};
+use super::worker::{AGAIN, DONE, FAILED, REVOKED, Worker};
+use super::{say, tell};
 use crate::text::Printable;
 use crate::value::Took;
 
@@ -35,7 +35,7 @@ impl Worker {
     /// Runs a task to its end, or to its limit of time.
     async fn run(&self, call: &Call, queue: &str) -> Outcome {
         // What cannot be followed by what it asks for is not begun.
-        if let Err(fault) = canvas::leaving(call, &Outcome::Success(Value::Null), queue) {
+        if let Err(fault) = leaving(call, &Outcome::Success(Value::Null), queue) {
             return Outcome::Failure(fault);
         }
         let work = self.tasks.run(call);
@@ -56,16 +56,15 @@ impl Worker {
     pub(super) fn close(self: &Rc<Worker>, tag: &str, outcome: Outcome) {
         let mut all = self.held.borrow_mut();
         let Some(task) = all.get_mut(tag).filter(|task| !task.is_over) else { return };
-        task.is_over = true;
-        let (call, queue) = (&task.call, &task.queue);
-        let (outcome, leaving) = match canvas::leaving(call, &outcome, queue) {
-            Ok(leaving) => (outcome, leaving),
+        let leaving = match leaving(&task.call, &outcome, &task.queue) {
+            Ok(leaving) => leaving,
             Err(fault) => {
-                let outcome = Outcome::Failure(fault);
-                let leaving = canvas::leaving(call, &outcome, queue).unwrap_or_default();
-                (outcome, leaving)
+                drop(all);
+                return self.close(tag, Outcome::Failure(fault));
             }
         };
+        task.is_over = true;
+        let call = &task.call;
         self.tell(call, task.started, &outcome);
         let answer = self.store.finish(tag, &call.id, self.settings.result_expires, leaving);
         let (worker, tag) = (self.clone(), tag.to_owned());
@@ -82,24 +81,19 @@ impl Worker {
 
     /// Counts an outcome, and says what is to be said of it.
     fn tell(&self, call: &Call, started: Option<SystemTime>, outcome: &Outcome) {
-        let done = &mut *self.done.borrow_mut();
-        let (count, said) = match outcome {
-            Outcome::Success(_) => (&mut done.succeeded, None),
-            Outcome::Failure(fault) => (&mut done.failed, Some(format!("failed: {fault}"))),
-            Outcome::Revoked(why) => (&mut done.revoked, Some((*why).to_owned())),
-            Outcome::Retry(fault, _) => {
-                (&mut done.retried, Some(format!("to be tried again: {fault}")))
-            }
+        let took = || Took(started.and_then(|at| at.elapsed().ok()).unwrap_or_default());
+        let (what, said) = match outcome {
+            Outcome::Success(_) => (DONE, format!("done in {}", took())),
+            Outcome::Failure(fault) => (FAILED, format!("failed: {fault}")),
+            Outcome::Revoked(why) => (REVOKED, (*why).to_owned()),
+            Outcome::Retry(fault, _) => (AGAIN, format!("to be tried again: {fault}")),
         };
-        *count += 1;
-        let shown = format!("{} {}", Printable(&call.task), Printable(&call.id));
-        match said {
-            Some(said) => say(&format!("{shown} {}", Printable(&said))),
-            None if self.settings.verbose => {
-                let took = started.and_then(|at| at.elapsed().ok()).unwrap_or_default();
-                tell(&format!("{shown} done in {}", Took(took)));
-            }
-            None => {}
+        self.add(what);
+        let (task, id, said) = (Printable(&call.task), Printable(&call.id), Printable(&said));
+        match outcome {
+            Outcome::Success(_) if !self.settings.verbose => {}
+            Outcome::Success(_) => tell(&format!("{task} {id} {said}")),
+            _ => say(&format!("{task} {id} {said}")),
         }
     }
 }

@@ -31,8 +31,6 @@ pub struct Store {
 pub struct Leaving {
     /// Its result, if any is to be stored.
     pub result: Option<String>,
-    /// Whether that is a success.
-    pub success: bool,
     /// Results of tasks that will never run, by their ids.
     pub others: Vec<(String, String)>,
     /// Calls to send, with the queue of each.
@@ -102,10 +100,9 @@ impl Store {
 
     /// Stores what came of a task and lets go of it. May be done twice.
     pub fn finish(&self, tag: &str, id: &str, expires: Duration, leaving: Leaving) -> Answer {
-        let Leaving { result, success, others, sends } = leaving;
+        let Leaving { result, others, sends } = leaving;
         let (expires, more) = (expires.as_secs().to_string(), others.len().to_string());
-        let mut words = vec![tag.to_owned(), result.unwrap_or_default(), expires];
-        words.extend([success.to_string(), more]);
+        let mut words = vec![tag.to_owned(), result.unwrap_or_default(), expires, more];
         words.extend(others.into_iter().flat_map(|(id, text)| [self.result_key(&id), text]));
         for (queue, call) in sends {
             words.extend([self.list(&queue, call.priority), call.to_message(&queue)]);

@@ -1,7 +1,7 @@
 //! What a worker can be asked to do: fetch a page, or a movie of the demo site.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use mainspring::spawn_blocking;
@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::canvas::Outcome;
 use super::message::{Call, Fault, show};
-use super::outcome::Outcome;
-use super::page::{Asked, Pages, VERSION, value_error};
+use super::page::{Asked, VERSION, value_error};
+use crate::cli::Worker as Settings;
 use crate::extract::{self, MAX_STEPS};
 use crate::options::Options;
 use crate::polite::pace::back_off;
@@ -29,33 +30,28 @@ const FETCHING: Duration = Duration::from_secs(30);
 
 /// The tasks of one worker.
 pub struct Tasks {
-    pages: Pages,
+    /// Clients for pages, by how calls ask to connect.
+    pub(super) webs: RefCell<HashMap<String, Web>>,
+    pub(super) settings: Settings,
     /// Asks the demo site alone, which may be anywhere.
     demo: Web,
-    site: Url,
     /// What a fetch is called by.
     names: BTreeSet<String>,
 }
 
 impl Tasks {
-    /// Fetches under its name and under these, `connections` at once, pages up to `max_size` bytes.
+    /// The tasks that a command line asks for.
     #[must_use]
-    pub fn new(
-        names: &[String],
-        site: Url,
-        allow_private: bool,
-        connections: usize,
-        max_size: u64,
-    ) -> Tasks {
-        let options = Options { connections, timeout: Some(FETCHING), ..Options::default() };
-        let pages = Pages { webs: RefCell::default(), allow_private, connections, max_size };
-        let names = names.iter().map(String::as_str).chain([FETCH]).map(str::to_owned).collect();
-        Tasks { pages, demo: Web::new(&options), site, names }
+    pub fn new(settings: &Settings) -> Tasks {
+        let (connections, timeout) = (settings.concurrency, Some(FETCHING));
+        let demo = Web::new(&Options { connections, timeout, ..Options::default() });
+        let names = settings.task.iter().cloned().chain([FETCH.to_owned()]).collect();
+        Tasks { webs: RefCell::default(), settings: settings.clone(), demo, names }
     }
 
     /// The names of the tasks.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str).chain([CRAWL])
+    pub fn names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).chain([CRAWL]).collect()
     }
 
     /// Does what a call asks for.
@@ -75,12 +71,12 @@ impl Tasks {
         let (id, Nothing {}) = bind(call, "id")?;
         let wrong = || type_error(call, "argument 'id' must be a whole number");
         let id = id.as_u64().ok_or_else(wrong)?;
-        let url = self.site.join(&format!("/detail/{id}")).map_err(|error| value_error(&error))?;
+        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(value_error)?;
         let answer = self.demo.get(&url).await;
         let failed = |error| Fault::new("ConnectionError", format!("{url}: {error}"));
         let page = answer.map_err(failed)?.text();
         let movie = extract::movie(&extract::html(&page, MAX_STEPS).0);
-        movie.map(|movie| Value::String(movie.title)).map_err(|error| value_error(&error))
+        movie.map(|movie| Value::String(movie.title)).map_err(value_error)
     }
 
     async fn fetch(&self, call: &Call) -> Result<Value, Outcome> {
@@ -96,21 +92,21 @@ impl Tasks {
         let limit = asked.timeout.map_or(Ok(FETCHING), Duration::try_from_secs_f64);
         let wrong = |_| type_error(call, "argument 'timeout' must be a number of seconds");
         let limit = limit.map_err(wrong)?;
-        let url = Url::parse(text).map_err(|error| value_error(&format!("{text}: {error}")))?;
+        let url = Url::parse(text).map_err(|error| value_error(format!("{text}: {error}")))?;
         let may_retry = call.retries < asked.max_retries;
         let again =
             |fault, after| Outcome::Retry(fault, back_off(call.retries.min(10) as u32, after));
-        let got = self.pages.get(&url, limit, &asked).await;
+        let got = self.get(&url, limit, &asked).await;
         let (mut told, answer) = got.map_err(|fault| match fault.class {
             "ConnectionError" | "TimeoutError" if may_retry => again(fault, None),
             _ => Outcome::Failure(fault),
         })?;
         if matches!(told.status, 429 | 503) && may_retry {
-            let fault = Fault::new("ConnectionError", answer.status.to_string());
-            return Err(again(fault, told.retry_after.map(Duration::from_secs)));
+            let fault = Fault::new("ConnectionError", format!("status {}", told.status));
+            return Err(again(fault, told.retry_after));
         }
         text.clone_into(&mut told.url);
-        if let Some(reader) = reader {
+        if let (Some(reader), Some(answer)) = (reader, answer) {
             // Never on the loop, which a single page could hold up.
             let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
             let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
@@ -159,13 +155,21 @@ fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Valu
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        worker: Settings,
+    }
 
     fn faults(task: &str, args: Value, kwargs: Value) -> String {
         let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else { panic!("both") };
         let call = Call::new(task, args, kwargs);
-        let site = Url::parse("http://127.0.0.1:1/").expect("a URL");
-        let tasks = Tasks::new(&["other".to_owned()], site, false, 1, 1 << 20);
+        let line = Line::try_parse_from(["worker", "--task", "other"]).expect("a command line");
+        let tasks = Tasks::new(&line.worker);
         match mainspring::run(tasks.run(&call)) {
             Outcome::Failure(fault) => fault.to_string(),
             other => panic!("{other:?}"),

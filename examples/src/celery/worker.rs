@@ -13,6 +13,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -21,43 +22,34 @@ use mainspring::future::race;
 use mainspring::time::{sleep, timeout};
 use mainspring::{JoinHandle, spawn_named};
 
-use super::address::Address;
-use super::control::Revoked;
+use super::canvas::Outcome;
+use super::connection::{Address, Connection};
+use super::control::RESTORE;
 use super::message::{Call, new_id};
-use super::outcome::Outcome;
 use super::redis::Link;
 use super::scripts::Store;
 use super::tasks::Tasks;
-use super::upkeep::{RESTORE, reach};
 use super::{say, tell};
 use crate::cli::Worker as Settings;
 use crate::stop::Stop;
+use crate::value::Count;
 
 /// The most tasks that are held for a later moment. With more, nothing is taken until some are due.
 const MOST_LATER: usize = 10_000;
 /// How long an idle worker waits before it looks without being told: into lists of other priorities,
 /// and into all of them where Redis is too old to tell.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long Redis may take, once the worker is to end, to answer a take and then all the rest.
+/// How long Redis may take to answer a take once the worker is to end.
 const LAST_TAKE: Duration = Duration::from_millis(700);
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What a worker has done.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// Tasks with a value.
-    pub succeeded: u64,
-    /// Tasks with an error.
-    pub failed: u64,
-    /// Tasks that were no longer wanted.
-    pub revoked: u64,
-    /// Tasks to be tried again.
-    pub retried: u64,
-    /// Tasks given back unfinished.
-    pub given_back: u64,
-    /// Tasks of others that were given back for them.
-    pub restored: u64,
-}
+/// What is counted of tasks that are not done, as the last line tells it.
+pub(super) const FAILED: &str = "failed";
+pub(super) const REVOKED: &str = "revoked";
+pub(super) const AGAIN: &str = "to be tried again";
+pub(super) const RESTORED: &str = "restored that others were lost with";
+const GIVEN_BACK: &str = "given back";
+/// And of those that are.
+pub(super) const DONE: &str = "done";
 
 /// A worker.
 pub struct Worker {
@@ -67,14 +59,15 @@ pub struct Worker {
     pub(super) tasks: Tasks,
     /// What it is called among the workers.
     pub(super) node: String,
-    pub(super) began: SystemTime,
     pub(super) clock: Cell<u64>,
     pub(super) stop: Stop,
     pub(super) held: RefCell<HashMap<String, Held>>,
-    pub(super) revoked: RefCell<Revoked>,
-    pub(super) done: RefCell<Done>,
+    /// The tasks that are not to be run, and since when.
+    pub(super) revoked: RefCell<HashMap<String, SystemTime>>,
     /// How often each task was begun.
     pub(super) begun: RefCell<HashMap<String, u64>>,
+    /// How often what has become of tasks.
+    pub(super) counts: RefCell<HashMap<&'static str, u64>>,
     /// Something has changed for those who wait for room, a message or the end.
     pub(super) changed: Rc<Event>,
     /// There is room and nothing to run.
@@ -100,7 +93,7 @@ impl Held {
 }
 
 /// Works until `stop` is asked for, then finishes what runs and gives back what waits; with `now`,
-/// gives back what runs, too. `ready` is told what the worker listens to.
+/// gives back what runs, too.
 ///
 /// # Errors
 /// One sentence: Redis does not let us in.
@@ -109,49 +102,55 @@ pub async fn work(
     address: Address,
     stop: &Stop,
     now: &Stop,
-    ready: impl FnOnce(&str),
-) -> Result<Done, String> {
-    if !reach(&address, stop).await? {
-        return Ok(Done::default());
+) -> Result<(), String> {
+    // What is refused now is a mistake; what cannot be reached now may be later.
+    let reached = stop.unless_asked(Connection::open(&address)).await;
+    if let Some(Err(error)) = reached
+        && error.kind() == ErrorKind::PermissionDenied
+    {
+        return Err(error.to_string());
     }
-    let Settings { task, site, allow_private, concurrency, max_size, redis, .. } = &settings;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
     let (link, driver) = Link::new(address.clone());
     let worker = Rc::new(Worker {
-        store: Store { link, prefix: redis.prefix.clone() },
-        tasks: Tasks::new(task, site.clone(), *allow_private, *concurrency, *max_size),
+        store: Store { link, prefix: settings.redis.prefix.clone() },
+        tasks: Tasks::new(&settings),
         settings,
         address,
         node: format!("mainspring-{}@{host}", std::process::id()),
-        began: SystemTime::now(),
         clock: Cell::default(),
         stop: stop.clone(),
         held: RefCell::default(),
         revoked: RefCell::default(),
-        done: RefCell::default(),
         begun: RefCell::default(),
+        counts: RefCell::default(),
         changed: Rc::default(),
         idle: Rc::default(),
     });
     let driver = spawn_named("the link to Redis", driver).abort_on_drop();
     let listening = worker.changed.listen();
     let crew = worker.crew();
-    // The first commands that are sent to all workers are not to be missed, and not to be waited for.
-    timeout(LAST_WORDS, listening).await.unwrap_or_default();
-    let known: Vec<&str> = worker.tasks.names().collect();
+    // The first commands that are sent to all workers are not to be missed.
+    stop.unless_asked(listening).await;
     let Settings { queue, concurrency, .. } = &worker.settings;
-    ready(&format!(
-        "listening to {} at {} as {}, {concurrency} at once: {}",
+    tell(&format!(
+        "ready: listening to {} at {} as {}, {concurrency} at once: {}",
         queue.join(", "),
         worker.address,
         worker.node,
-        known.join(", ")
+        worker.tasks.names().join(", ")
     ));
     worker.take_all().await;
     worker.end(now).await;
     drop((crew, driver));
-    Ok(worker.done.take())
+    let counts = worker.counts.take();
+    let mut line = format!("{} tasks done", Count(counts.get(DONE).copied().unwrap_or(0)));
+    for what in [FAILED, REVOKED, AGAIN, GIVEN_BACK, RESTORED] {
+        counts.get(what).iter().for_each(|count| line += &format!(", {} {what}", Count(**count)));
+    }
+    tell(&line);
+    Ok(())
 }
 
 impl Worker {
@@ -207,33 +206,31 @@ impl Worker {
             // It was given back for us, and has come back: we are at it.
             return;
         }
-        match Call::read(&message) {
+        let (call, ended) = match Call::read(&message) {
             Ok(call) => {
-                let wait = call.eta.and_then(|eta| eta.duration_since(SystemTime::now()).ok());
-                self.hold(&tag, queue, call);
-                match (self.unwanted(&tag), wait) {
-                    (Some(reason), _) => self.close(&tag, Outcome::Revoked(reason)),
-                    (None, _) if self.stop.is_asked() => self.give_back(&tag),
-                    (None, Some(wait)) => self.begin_later(tag, wait),
-                    (None, None) => self.begin(tag),
-                }
+                let unwanted = self.unwanted(&call);
+                (call, unwanted)
             }
             Err((Some(id), fault)) => {
                 let task = "a message that is no call".to_owned();
-                self.hold(&tag, queue, Call { id, task, ..Call::default() });
-                self.close(&tag, Outcome::Failure(fault));
+                (Call { id, task, ..Call::default() }, Some(Outcome::Failure(fault)))
             }
             Err((None, fault)) => {
                 say(&format!("a message is no task, {fault}; see {queue}.dead"));
                 drop(self.store.move_to(&self.store.key(&(queue + ".dead")), &tag, "dead"));
+                return;
             }
-        }
-    }
-
-    fn hold(&self, tag: &str, queue: String, call: Call) {
+        };
+        let wait = call.eta.and_then(|eta| eta.duration_since(SystemTime::now()).ok());
         let call = Rc::new(call);
         let held = Held { queue, call, started: None, is_over: false, task: None };
-        self.held.borrow_mut().insert(tag.to_owned(), held);
+        self.held.borrow_mut().insert(tag.clone(), held);
+        match (ended, wait) {
+            (Some(outcome), _) => self.close(&tag, outcome),
+            (None, _) if self.stop.is_asked() => self.let_go(&tag, "back"),
+            (None, Some(wait)) => self.begin_later(tag, wait),
+            (None, None) => self.begin(tag),
+        }
     }
 
     /// Holds a task until its moment. Then it is the next in its queue, for any that has room for it.
@@ -241,34 +238,29 @@ impl Worker {
         let (worker, name) = (self.clone(), tag.clone());
         let waiting = spawn_named("a task for later", async move {
             sleep(wait).await;
-            worker.move_back(&name, "due");
+            worker.let_go(&name, "due");
             worker.changed.notify(usize::MAX);
         });
         self.held.borrow_mut().get_mut(&tag).expect("it is held").task = Some(waiting);
     }
 
-    /// Why a task that is held is no longer wanted, if it is not.
-    fn unwanted(&self, tag: &str) -> Option<&'static str> {
-        let held = self.held.borrow();
-        let call = &held.get(tag)?.call;
+    /// How a task ends that is no longer wanted.
+    fn unwanted(&self, call: &Call) -> Option<Outcome> {
+        if self.revoked.borrow().contains_key(&call.id) {
+            return Some(Outcome::Revoked("revoked"));
+        }
         let expired = call.expires.is_some_and(|moment| moment <= SystemTime::now());
-        let revoked = self.revoked.borrow().contains(&call.id);
-        if revoked { Some("revoked") } else { expired.then_some("expired") }
+        expired.then_some(Outcome::Revoked("expired"))
     }
 
-    /// Lets go of a task that is held: it is the next in its queue.
-    fn move_back(&self, tag: &str, how: &str) -> Option<Held> {
-        let task = self.held.borrow_mut().remove(tag)?;
-        let list = self.store.list(&task.queue, task.call.priority);
+    /// Lets go of a task: it is the next in its queue, since it is `due` or is given `back` unfinished.
+    fn let_go(&self, tag: &str, how: &str) {
+        let Some(held) = self.held.borrow_mut().remove(tag) else { return };
+        let list = self.store.list(&held.queue, held.call.priority);
         drop(self.store.move_to(&list, tag, how));
-        Some(task)
-    }
-
-    /// Gives a task back unfinished.
-    fn give_back(&self, tag: &str) {
-        if let Some(task) = self.move_back(tag, "back") {
-            task.task.inspect(JoinHandle::cancel);
-            self.done.borrow_mut().given_back += 1;
+        if how == "back" {
+            held.task.inspect(JoinHandle::cancel);
+            self.add(GIVEN_BACK);
         }
     }
 
@@ -277,7 +269,7 @@ impl Worker {
     async fn end(self: &Rc<Worker>, now: &Stop) {
         self.tags(|task| task.started.is_none() && !task.is_over)
             .iter()
-            .for_each(|tag| self.give_back(tag));
+            .for_each(|tag| self.let_go(tag, "back"));
         let running = self.count(Held::is_running);
         tell(&format!("ending: {running} tasks run; a second signal gives them back"));
         let finished = async {
@@ -286,12 +278,17 @@ impl Worker {
             }
         };
         race(finished, now.asked()).await;
-        self.tags(Held::is_running).iter().for_each(|tag| self.give_back(tag));
+        self.tags(Held::is_running).iter().for_each(|tag| self.let_go(tag, "back"));
         drop(self.event("offline"));
-        if timeout(LAST_WORDS, self.store.link.settled()).await.is_err() {
+        if !self.store.link.settled().await {
             let what = "what it was not told comes back after the visibility timeout";
             say(&format!("Redis does not answer: {what}"));
         }
+    }
+
+    /// Counts what has become of a task.
+    pub(super) fn add(&self, what: &'static str) {
+        *self.counts.borrow_mut().entry(what).or_default() += 1;
     }
 
     /// How many tasks of a kind there are.
@@ -305,18 +302,12 @@ impl Worker {
         held.iter().filter(|(_, task)| which(task)).map(|(tag, _)| tag.clone()).collect()
     }
 
-    /// Has a task that is held for later end as revoked, and one that runs too, if that is wanted.
-    pub(super) fn terminate(self: &Rc<Worker>, id: &str, also_running: bool) {
-        for tag in self.tags(|task| task.call.id == id && !task.is_over) {
-            let held = self.held.borrow();
-            let task = &held[&tag];
-            let runs = task.is_running();
-            if !runs || also_running {
-                task.task.iter().for_each(JoinHandle::cancel);
-                drop(held);
-                let why = if runs { "terminated" } else { "revoked" };
-                self.close(&tag, Outcome::Revoked(why));
-            }
-        }
+    /// Has a task that was revoked end.
+    pub(super) fn end_now(self: &Rc<Worker>, tag: &str) {
+        let held = self.held.borrow();
+        held[tag].task.iter().for_each(JoinHandle::cancel);
+        let why = if held[tag].started.is_some() { "terminated" } else { "revoked" };
+        drop(held);
+        self.close(tag, Outcome::Revoked(why));
     }
 }

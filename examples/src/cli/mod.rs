@@ -18,7 +18,7 @@ pub use gathering::{Asking, Fetch, Reach, Site};
 pub use get::Get;
 pub use values::{Seeds, Via, seed};
 use values::{at_least_one, page_count};
-pub use workers::{Redis, Send, Sharing, Worker, producer};
+pub use workers::{Redis, Send, Sharing, Worker};
 
 /// What may hold a secret shows nothing of itself.
 macro_rules! opaque {

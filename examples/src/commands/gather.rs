@@ -144,7 +144,6 @@ pub fn gather(
 ) -> Result<Gathered, Failure> {
     check(asking.trace.iter().chain(&asking.har))?;
     let options = options(asking, credentials, concurrency);
-    let via = asking.sharing.address()?;
     let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
     // Read by now: it is a file with certificates.
     let cacert = asking.cacert.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
@@ -152,10 +151,7 @@ pub fn gather(
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
-        let producer = match &via {
-            Some(address) => Some(asking.sharing.producer(address, stop).await?),
-            None => None,
-        };
+        let producer = asking.sharing.producer(stop).await?;
         let plan = plan(&web).await?;
         let workers = producer.map(|producer| {
             let body = plan.out.is_some() && (asking.bodies || asking.json);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::celery::Call;
 use crate::celery::producer::Producer;
-use crate::cli::{Send, producer};
+use crate::cli::Send;
 use crate::failure::{Failure, print};
 use crate::stop::Stop;
 use crate::text::Printable;
@@ -22,11 +22,10 @@ use crate::text::Printable;
 /// # Errors
 /// One sentence: an item that is none, no such Redis, or it refuses.
 pub fn run(args: &Send) -> Result<ExitCode, Failure> {
-    let address = args.redis.address()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     mainspring::run(async {
-        let producer = producer(&address, &args.redis.prefix, &args.queue, &stop).await?;
+        let producer = args.redis.producer(&args.queue, &stop).await?;
         let items = stream::iter(&args.items).flat_map(|item| match item.as_str() {
             "-" => lines().boxed_local(),
             item => stream::iter([Ok(item.to_owned())]).boxed_local(),
