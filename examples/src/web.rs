@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal};
+use http::header::{CONTENT_ENCODING, COOKIE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, StatusCode};
+use mainspring_http::{Client, ClientBuilder, CookieJar, Hook, Response, Signal};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, code};
 use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
@@ -30,6 +30,8 @@ pub struct Web {
     client: Client,
     hooks: Hooks,
     credentials: Rc<Credentials>,
+    jar: Option<CookieJar>,
+    user_agent: Option<HeaderValue>,
     max_size: u64,
 }
 
@@ -139,7 +141,8 @@ impl Web {
             client = client.hook(hooks.clone());
         }
         let credentials = Rc::new(options.credentials.clone());
-        Web { client: client.build(), hooks, credentials, max_size: options.max_size }
+        let Options { cookies: jar, user_agent, max_size, .. } = options.clone();
+        Web { client: client.build(), hooks, credentials, jar, user_agent, max_size }
     }
 
     /// Writes the archive to a file, if there is both.
@@ -243,10 +246,30 @@ impl Web {
         &self.client
     }
 
-    /// The header fields that a request for this URL carries besides those that all have.
+    /// The header fields that a request for this URL carries, but those that every client sends.
     #[must_use]
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
-        self.credentials.fields_for(url)
+        let mut fields = self.credentials.fields_for(url);
+        let cookies = self.jar.as_ref().and_then(|jar| jar.get(url));
+        let cookies = cookies.and_then(|cookies| HeaderValue::try_from(cookies).ok());
+        for (name, value) in [(USER_AGENT, self.user_agent.clone()), (COOKIE, cookies)] {
+            // A request that sets the field itself knows better.
+            value.map(|value| fields.entry(name).or_insert(value));
+        }
+        fields
+    }
+
+    /// Takes note of what another process tells of its request for `url`: the cookies that were set, and
+    /// how long each phase took.
+    pub fn note(&self, url: &Url, cookies: &[String], timings: Timings) {
+        if let Some(jar) = &self.jar {
+            for cookie in cookies {
+                jar.set(url, cookie);
+            }
+        }
+        if let Some(timer) = &self.hooks.timer {
+            timer.put(url, timings);
+        }
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
@@ -310,21 +333,6 @@ pub(crate) async fn page(
     Ok(Answer { body, ..head })
 }
 
-/// A status as a number, for one process to tell another.
-mod code {
-    use http::StatusCode;
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u16(status.as_u16())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {
-        StatusCode::from_u16(u16::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
 /// The client's words on a request for `url` that failed, without the request: what shows them says
 /// which page it was.
 fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
@@ -380,7 +388,6 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

@@ -240,7 +240,7 @@ fn whatever_is_in_a_queue_the_worker_goes_on() {
         redis.cli(&["LPUSH", "celery", message]);
         redis.until(&["EXISTS", "celery-task-meta-an-id"], "1");
         let result = redis.cli(&["GET", "celery-task-meta-an-id"]);
-        assert!(result.starts_with(r#"{"status":"FAILURE""#), "{message}: {result}");
+        assert!(result.contains(r#""status":"FAILURE""#), "{message}: {result}");
     }
     let without = [
         "",

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::message::{Call, Fault, iso, new_id, show};
@@ -29,42 +28,25 @@ impl From<Fault> for Outcome {
 }
 
 impl Outcome {
-    /// As Celery's result backend keeps it. The status comes first: the script that stores it looks
-    /// there.
+    /// As Celery's result backend keeps it.
     #[must_use]
     pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
-        #[derive(Serialize)]
-        struct Meta<'a> {
-            status: &'static str,
-            result: &'a Value,
-            traceback: Option<()>,
-            children: Value,
-            date_done: Option<String>,
-            task_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            group_id: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parent_id: Option<&'a str>,
-        }
-        let revoked = |why: &&str| Fault::celery("TaskRevokedError", *why).to_value();
         let (status, result) = match self {
-            Outcome::Success(value) => ("SUCCESS", value),
-            Outcome::Failure(fault) => ("FAILURE", &fault.to_value()),
-            Outcome::Retry(fault, _) => ("RETRY", &fault.to_value()),
-            Outcome::Revoked(why) => ("REVOKED", &revoked(why)),
+            Outcome::Success(value) => ("SUCCESS", value.clone()),
+            Outcome::Failure(fault) => ("FAILURE", fault.to_value()),
+            Outcome::Retry(fault, _) => ("RETRY", fault.to_value()),
+            Outcome::Revoked(why) => {
+                ("REVOKED", Fault::celery("TaskRevokedError", *why).to_value())
+            }
         };
         let over = !matches!(self, Outcome::Retry(..));
-        let meta = Meta {
-            status,
-            result,
-            traceback: None,
-            children: children.iter().map(|id| json!([[id, null], null])).collect(),
-            date_done: over.then(|| iso(SystemTime::now())),
-            task_id: &call.id,
-            group_id: call.group.as_deref(),
-            parent_id: call.parent.as_deref(),
-        };
-        serde_json::to_string(&meta).expect("no key but texts, no number but finite ones")
+        let children: Vec<Value> = children.iter().map(|id| json!([[id, null], null])).collect();
+        json!({
+            "status": status, "result": result, "traceback": null, "children": children,
+            "date_done": over.then(|| iso(SystemTime::now())), "task_id": call.id,
+            "group_id": call.group, "parent_id": call.parent,
+        })
+        .to_string()
     }
 
     /// Reads what a worker stored: the id, and the outcome if that is the end of it.
@@ -77,10 +59,8 @@ impl Outcome {
             "SUCCESS" => Some(Ok(result)),
             "FAILURE" | "REVOKED" => {
                 let class = result["exc_type"].as_str().unwrap_or("error");
-                let said = match &result["exc_message"] {
-                    Value::Array(parts) => parts.iter().map(show).collect::<Vec<_>>().join(", "),
-                    other => show(other),
-                };
+                let parts = result["exc_message"].as_array().map_or(&[][..], Vec::as_slice);
+                let said = parts.iter().map(show).collect::<Vec<_>>().join(", ");
                 Some(Err(format!("{class}: {said}")))
             }
             // Started, to be tried again, or a state of the task's own: it goes on.

@@ -32,7 +32,8 @@ pub struct Address {
     pub password: Option<String>,
     /// The number of the database.
     pub db: u32,
-    shown: String,
+    /// All that may be shown of it.
+    pub shown: String,
 }
 
 /// How Redis is reached.
@@ -96,12 +97,6 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
@@ -138,12 +133,14 @@ impl Connection {
             Ok(connection)
         };
         let late = |_| Err(io::Error::other("it does not answer"));
-        timeout(CONNECT, opening).await.unwrap_or_else(late).map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied => {
-                let text = format!("Redis at {address} refuses: {error}");
-                io::Error::new(ErrorKind::PermissionDenied, text)
-            }
-            _ => io::Error::other(format!("cannot reach Redis at {address}: {error}")),
+        timeout(CONNECT, opening).await.unwrap_or_else(late).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    format!("Redis at {} refuses: {error}", address.shown)
+                }
+                _ => format!("cannot reach Redis at {}: {error}", address.shown),
+            };
+            io::Error::new(error.kind(), what)
         })
     }
 
@@ -158,9 +155,7 @@ impl Connection {
         for words in [user, vec!["SELECT", &db]] {
             match self.call(&command(&words)).await? {
                 Reply::Error(text) if passes(&text) => return Err(io::Error::other(text)),
-                Reply::Error(text) => {
-                    return Err(io::Error::new(ErrorKind::PermissionDenied, text));
-                }
+                Reply::Error(text) => return Err(refused(text)),
                 _ => {}
             }
         }
@@ -217,20 +212,24 @@ async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
     let name = host.clone();
     let lookup = spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
     let addresses: Vec<SocketAddr> = lookup.await.map_err(io::Error::other)??;
-    let mut last = io::Error::other("its name has no address");
+    let mut connected = Err(io::Error::other("its name has no address"));
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                let Some(roots) = tls else { return Ok(Box::new(stream)) };
-                let connector = TlsConnector::from(trusting(roots.clone()).await?);
-                let name = ServerName::try_from(host).map_err(io::Error::other)?;
-                return Ok(Box::new(connector.connect(name, stream).await?));
-            }
-            Err(error) => last = error,
+        connected = TcpStream::connect(address).await;
+        if connected.is_ok() {
+            break;
         }
     }
-    Err(last)
+    let stream = connected?;
+    stream.set_nodelay(true)?;
+    let Some(roots) = tls else { return Ok(Box::new(stream)) };
+    let connector = TlsConnector::from(trusting(roots.clone()).await?);
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+/// An error that says that Redis refuses, and why.
+pub(super) fn refused(why: String) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
 }
 
 /// What to trust: the system's certificates, and those in this file.
@@ -285,7 +284,7 @@ mod tests {
             ("unix:///run/r.sock?db=2", "redis+socket:///run/r.sock", None, None),
         ] {
             let address = Address::parse(text).expect(text);
-            assert_eq!(address.to_string(), shown);
+            assert_eq!(address.shown, shown);
             assert_eq!((address.user.as_deref(), address.password.as_deref()), (user, password));
             assert!(!format!("{address:?}").contains("ss@"));
         }

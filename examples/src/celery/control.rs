@@ -9,10 +9,11 @@ use mainspring::time::{now, sleep};
 use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::{Value, json};
 
+use super::canvas::Outcome;
 use super::message::{Call, envelope, iso, new_id, seconds, show, unpack};
-use super::redis::{Answer, Heard, as_pattern, listen, watch};
+use super::redis::{Answer, as_pattern, listen, watch};
 use super::say;
-use super::worker::{AGAIN, DONE, FAILED, Held, RESTORED, Worker};
+use super::worker::{Held, Worker};
 
 /// How often a worker looks for tasks that others have died with.
 pub(super) const RESTORE: Duration = Duration::from_secs(1);
@@ -24,23 +25,22 @@ const MOST_REVOKED: usize = 50_000;
 impl Worker {
     /// The tasks beside those that are asked for. They end when this is dropped.
     pub(super) fn crew(self: &Rc<Worker>) -> Vec<AbortOnDrop<()>> {
-        let address = || self.address.clone();
-        let mut crew = vec![
-            spawn_named("upkeep", self.clone().upkeep()),
-            spawn_named("heartbeat", self.clone().beat()),
-        ];
         let (worker, channel) = (self.clone(), as_pattern(&self.channel("celery.pidbox")));
-        let control = listen(address(), channel, move |heard| {
+        let control = listen(self.address.clone(), channel, move |heard| {
             worker.hear(heard);
             worker.changed.notify(usize::MAX);
         });
-        crew.push(spawn_named("control", control));
-        for queue in &self.settings.queue {
-            let list = self.store.list(queue, 0);
-            let watching = watch(address(), list, self.idle.clone(), self.changed.clone());
-            crew.push(spawn_named(format!("watching {queue}"), watching));
-        }
-        crew.into_iter().map(JoinHandle::abort_on_drop).collect()
+        let watching = self.settings.queue.iter().map(|queue| {
+            let (address, list) = (self.address.clone(), self.store.list(queue, 0));
+            let watching = watch(address, list, self.idle.clone(), self.changed.clone());
+            spawn_named(format!("watching {queue}"), watching)
+        });
+        let crew = [
+            spawn_named("upkeep", self.clone().upkeep()),
+            spawn_named("heartbeat", self.clone().beat()),
+            spawn_named("control", control),
+        ];
+        crew.into_iter().chain(watching).map(JoinHandle::abort_on_drop).collect()
     }
 
     /// Keeps what is held from being taken for lost, and gives back, to whatever queue, what others have
@@ -55,16 +55,10 @@ impl Worker {
                 (tags, renewed) = (self.tags(|_| true), now());
             }
             for queue in self.store.upkeep(visibility, &tags).await.unwrap_or_default() {
-                self.add(RESTORED);
+                self.add("restored that others were lost with");
                 say(&format!("a task is back in {queue} that a worker was lost with"));
             }
         }
-    }
-
-    /// Celery's clock: it goes on with every message.
-    fn tick(&self) -> u64 {
-        self.clock.set(self.clock.get() + 1);
-        self.clock.get()
     }
 
     /// The channel of an exchange that all hear.
@@ -73,8 +67,8 @@ impl Worker {
     }
 
     /// Hears what is said to all workers. What is no command is passed over.
-    fn hear(self: &Rc<Worker>, heard: Heard) {
-        let Heard::Published(text) = heard else { return drop(self.event("online")) };
+    fn hear(self: &Rc<Worker>, heard: Option<Vec<u8>>) {
+        let Some(text) = heard else { return drop(self.event("online")) };
         let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
         let body = read(&unpack(&read(&text)).unwrap_or_default());
         let nodes = body["destination"].as_array().filter(|nodes| !nodes.is_empty());
@@ -87,7 +81,7 @@ impl Worker {
         let reply = self.carry_out(method, &body["arguments"]);
         let to = &body["reply_to"];
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
-            let headers = json!({"ticket": body["ticket"], "clock": self.tick()});
+            let headers = json!({"ticket": body["ticket"]});
             let text = passing(&json!({&self.node: reply}), exchange, key, headers);
             self.store.reply(exchange, key, text);
         }
@@ -96,7 +90,7 @@ impl Worker {
     fn carry_out(self: &Rc<Worker>, method: &str, arguments: &Value) -> Value {
         match method {
             "ping" => json!({"ok": "pong"}),
-            "hello" => json!({"revoked": {}, "clock": self.tick()}),
+            "hello" => json!({"revoked": {}}),
             "registered" | "registered_tasks" => json!(self.tasks.names()),
             "active" => self.active(),
             "revoked" => json!(self.revoked.borrow().keys().collect::<Vec<_>>()),
@@ -133,8 +127,11 @@ impl Worker {
             oldest.map(|oldest| revoked.remove(&oldest));
         }
         drop(revoked);
+        let why = if also_running { "terminated" } else { "revoked" };
         for tag in self.tags(|task| task.call.id == id && (also_running || !task.is_running())) {
-            self.end_now(&tag);
+            let task = self.held.borrow_mut().get_mut(&tag).and_then(|held| held.task.take());
+            task.inspect(JoinHandle::cancel);
+            self.close(&tag, Outcome::Revoked(why));
         }
     }
 
@@ -158,10 +155,10 @@ impl Worker {
         let pid = std::process::id();
         let n = self.settings.concurrency;
         json!({
-            "total": *self.begun.borrow(), "pid": pid, "clock": self.tick().to_string(),
+            "total": *self.begun.borrow(), "pid": pid,
             "prefetch_count": n, "rusage": {},
             "pool": {"implementation": "mainspring", "max-concurrency": n, "processes": [pid]},
-            "broker": {"transport": "redis", "hostname": self.address.to_string()},
+            "broker": {"transport": "redis", "hostname": self.address.shown},
         })
     }
 
@@ -178,15 +175,13 @@ impl Worker {
     pub(super) fn event(&self, kind: &str) -> Answer {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
-        let counts = self.counts.borrow();
-        let processed = [DONE, FAILED, AGAIN].iter().filter_map(|what| counts.get(what));
         let event = json!({
             "type": format!("worker-{kind}"), "hostname": self.node, "utcoffset": 0,
-            "pid": std::process::id(), "clock": self.tick(), "timestamp": seconds(SystemTime::now()),
+            "pid": std::process::id(), "timestamp": seconds(SystemTime::now()),
             "freq": BEAT.as_secs_f64(), "loadavg": load, "sw_ident": "mainspring",
-            "sw_ver": super::page::VERSION, "sw_sys": std::env::consts::OS,
+            "sw_ver": super::tasks::VERSION, "sw_sys": std::env::consts::OS,
             "active": self.count(Held::is_running),
-            "processed": processed.sum::<u64>(),
+            "processed": self.begun.borrow().values().sum::<u64>(),
         });
         let key = format!("worker.{kind}");
         let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));

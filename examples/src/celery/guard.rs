@@ -8,6 +8,8 @@ use mainspring::spawn_blocking;
 use mainspring_http::{Lookup, Resolve};
 use url::{Host, Url};
 
+use super::message::Fault;
+
 /// What is said of an address that is not fetched from.
 pub const REFUSED: &str = "is a private address; the worker's --allow-private lets it be fetched";
 
@@ -38,13 +40,14 @@ pub fn is_private(address: IpAddr) -> bool {
 ///
 /// # Errors
 /// One sentence.
-pub fn check(url: &Url) -> Result<(), String> {
+pub fn check(url: &Url) -> Result<(), Fault> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => address.into(),
         Some(Host::Ipv6(address)) => address.into(),
         _ => return Ok(()),
     };
-    if is_private(address) { Err(format!("{address} {REFUSED}")) } else { Ok(()) }
+    let refused = || Fault::new("PermissionError", format!("{address} {REFUSED}"));
+    if is_private(address) { Err(refused()) } else { Ok(()) }
 }
 
 /// The system's resolver, without the private addresses that it finds.

@@ -129,9 +129,6 @@ fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Value>, D::Error> {
     }
 }
 
-/// A message that is no call: the id to answer to, if it has one, and what is wrong.
-pub type Unreadable = (Option<String>, Fault);
-
 impl Call {
     /// A call with an id of its own.
     #[must_use]
@@ -152,8 +149,8 @@ impl Call {
     /// Reads a message.
     ///
     /// # Errors
-    /// What is wrong with it, in Python's words.
-    pub fn read(message: &str) -> Result<Call, Unreadable> {
+    /// The id to answer to, if it has one, and what is wrong with it.
+    pub fn read(message: &str) -> Result<Call, (Option<String>, Fault)> {
         let no_json = |error| Fault::new("ValueError", format!("the message is no JSON: {error}"));
         let message: Value =
             serde_json::from_str(message).map_err(|error| (None, no_json(error)))?;

@@ -12,8 +12,6 @@ mod control;
 mod coordinator;
 mod guard;
 mod message;
-mod page;
-pub mod producer;
 mod redis;
 pub mod resp;
 mod running;
@@ -24,7 +22,7 @@ mod worker;
 use std::io::Write as _;
 
 pub use connection::{Address, Place};
-pub use coordinator::Workers;
+pub use coordinator::{Producer, Workers};
 pub use message::Call;
 pub use tasks::FETCH;
 pub use worker::work;

@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use mainspring::future::{self, oneshot};
 use mainspring::time::{sleep, timeout};
 
-use super::connection::{ANSWER, Address, Connection, passes};
+use super::connection::{ANSWER, Address, Connection, passes, refused};
 use super::resp::{Reply, command};
 use super::say;
 
@@ -46,7 +46,6 @@ impl Teller {
 /// while, the longer the more there were, never two workers alike.
 async fn connected(
     address: &Address,
-    is_told: bool,
     mut session: impl AsyncFnMut(&mut Connection, &mut Teller) -> io::Result<Infallible>,
 ) {
     let mut teller = Teller::default();
@@ -62,7 +61,7 @@ async fn connected(
             }
         };
         // The first loss is mended before it is worth a word.
-        if is_told && teller.tries > 0 && teller.said.as_ref() != Some(&what) {
+        if teller.tries > 0 && teller.said.as_ref() != Some(&what) {
             say(&format!("{what}; trying again"));
             teller.said = Some(what);
         }
@@ -125,7 +124,7 @@ async fn drive(address: Address, requests: Receiver<Request>) {
         exchange(connection, &mut batch).await?;
         teller.over();
     };
-    connected(&address, true, session).await;
+    connected(&address, session).await;
 }
 
 /// Sends all of a batch and takes out what is answered.
@@ -147,33 +146,22 @@ async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) ->
     Ok(())
 }
 
-fn refused(text: String) -> io::Error {
-    io::Error::new(ErrorKind::PermissionDenied, text)
-}
-
 /// A pattern of channels that matches this one alone.
 pub fn as_pattern(channel: &str) -> String {
     let special = |c| ['*', '?', '[', ']', '\\', '^'].contains(&c);
     channel.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What is heard of a pattern of channels.
-pub enum Heard {
-    /// From now on nothing is missed; until now, something may have been.
-    Listening,
-    /// What was published.
-    Published(Vec<u8>),
-}
-
-/// Listens to channels that match a pattern, for ever; after a loss again.
-pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Heard)) {
+/// Listens to channels that match a pattern, for ever; after a loss again. `on` is told what was
+/// published, and nothing whenever from now on nothing is missed: until then, something may have been.
+pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option<Vec<u8>>)) {
     let subscribe = command(&["PSUBSCRIBE", &pattern]);
     let session = async |connection: &mut Connection, teller: &mut Teller| {
         if let Reply::Error(text) = connection.call(&subscribe).await? {
             return Err(refused(text));
         }
         teller.over();
-        on(Heard::Listening);
+        on(None);
         loop {
             // A connection that only listens would not notice that the other side is gone.
             let reply = match timeout(ANSWER, connection.next_reply()).await {
@@ -184,11 +172,11 @@ pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Heard)
             if parts.len() == 4
                 && let Some(Reply::Text(Some(text))) = parts.pop()
             {
-                on(Heard::Published(text));
+                on(Some(text));
             }
         }
     };
-    connected(&address, true, session).await;
+    connected(&address, session).await;
 }
 
 /// Says so to `waiting` when there is something in a list, each time that `idle` asks; takes nothing.
@@ -209,6 +197,5 @@ pub async fn watch(address: Address, list: String, idle: Rc<Event>, waiting: Rc<
         teller.over();
         waiting.notify(usize::MAX);
     };
-    // The link tells of trouble, if there is any to tell of.
-    connected(&address, false, session).await;
+    connected(&address, session).await;
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::canvas::{Outcome, leaving};
 use super::message::{Call, Fault};
-use super::worker::{AGAIN, DONE, FAILED, REVOKED, Worker};
+use super::worker::Worker;
 use super::{say, tell};
 use crate::text::Printable;
 use crate::value::Took;
@@ -83,17 +83,20 @@ impl Worker {
     fn tell(&self, call: &Call, started: Option<SystemTime>, outcome: &Outcome) {
         let took = || Took(started.and_then(|at| at.elapsed().ok()).unwrap_or_default());
         let (what, said) = match outcome {
-            Outcome::Success(_) => (DONE, format!("done in {}", took())),
-            Outcome::Failure(fault) => (FAILED, format!("failed: {fault}")),
-            Outcome::Revoked(why) => (REVOKED, (*why).to_owned()),
-            Outcome::Retry(fault, _) => (AGAIN, format!("to be tried again: {fault}")),
+            Outcome::Success(_) => ("done", format!("done in {}", took())),
+            Outcome::Failure(fault) => ("failed", format!("failed: {fault}")),
+            Outcome::Revoked(why) => ("revoked", (*why).to_owned()),
+            Outcome::Retry(fault, _) => {
+                ("to be tried again", format!("to be tried again: {fault}"))
+            }
         };
         self.add(what);
         let (task, id, said) = (Printable(&call.task), Printable(&call.id), Printable(&said));
+        let line = format!("{task} {id} {said}");
         match outcome {
-            Outcome::Success(_) if !self.settings.verbose => {}
-            Outcome::Success(_) => tell(&format!("{task} {id} {said}")),
-            _ => say(&format!("{task} {id} {said}")),
+            Outcome::Success(_) if self.settings.verbose => tell(&line),
+            Outcome::Success(_) => {}
+            _ => say(&line),
         }
     }
 }

@@ -9,13 +9,6 @@ use std::time::Duration;
 
 use super::message::Call;
 use super::redis::{Answer, Link};
-use super::resp::Reply;
-
-macro_rules! script {
-    ($name:literal) => {
-        concat!(include_str!("scripts/common.lua"), include_str!(concat!("scripts/", $name)))
-    };
-}
 
 /// The names of things in Redis, and what is done to them.
 #[derive(Clone)]
@@ -36,9 +29,6 @@ pub struct Leaving {
     /// Calls to send, with the queue of each.
     pub sends: Vec<(String, Call)>,
 }
-
-/// What was taken: its tag, the message, and its queue.
-pub type Taken = [String; 3];
 
 impl Store {
     /// The name of a key.
@@ -68,12 +58,14 @@ impl Store {
     /// Has a script run, with a key and words of its own.
     fn run(&self, script: &str, key: &str, words: &[String]) -> Answer {
         let keys = [self.key("unacked"), self.key("unacked_index"), key.to_owned()];
-        let start = ["EVAL".to_owned(), script.to_owned(), keys.len().to_string()];
+        let script = [include_str!("scripts/common.lua"), script].concat();
+        let start = ["EVAL".to_owned(), script, keys.len().to_string()];
         self.link.call(&[&start[..], &keys, words].concat())
     }
 
     /// Takes up to `count` messages from `queues`, urgent ones first, and whatever the take of this
-    /// number took before. Gives how many were none, which are in `{queue}.dead`, and the others.
+    /// number took before. Gives of each its tag, the message and the queue; one without a tag is no
+    /// task, and in `{queue}.dead` now.
     ///
     /// # Errors
     /// What Redis refuses.
@@ -84,18 +76,13 @@ impl Store {
         count: usize,
         queues: &[String],
         kept: Duration,
-    ) -> Result<(i64, Vec<Taken>), String> {
+    ) -> Result<Vec<[String; 3]>, String> {
         let kept = kept.as_secs().max(60).to_string();
         let (worker, prefix) = (worker.to_owned(), self.prefix.clone());
         let words = [worker, number.to_string(), count.to_string(), kept, prefix];
         let note = self.key(&format!("mainspring-take-{}", words[0]));
-        let answer = self.run(script!("take.lua"), &note, &[&words, queues].concat());
-        let mut parts = answer.await?.parts().into_iter();
-        let Some(Reply::Number(dead)) = parts.next() else {
-            return Err("Redis answers a take with something else".to_owned());
-        };
-        let texts: Vec<String> = parts.filter_map(Reply::text).collect();
-        Ok((dead, texts.as_chunks().0.to_vec()))
+        let answer = self.run(include_str!("scripts/take.lua"), &note, &[&words, queues].concat());
+        Ok(answer.await?.texts().as_chunks().0.to_vec())
     }
 
     /// Stores what came of a task and lets go of it. May be done twice.
@@ -107,7 +94,7 @@ impl Store {
         for (queue, call) in sends {
             words.extend([self.list(&queue, call.priority), call.to_message(&queue)]);
         }
-        self.run(script!("finish.lua"), &self.result_key(id), &words)
+        self.run(include_str!("scripts/finish.lua"), &self.result_key(id), &words)
     }
 
     /// Says of tasks that they are still being worked on, and gives those back that were taken more
@@ -121,21 +108,21 @@ impl Store {
         tags: &[String],
     ) -> Result<Vec<String>, String> {
         let words = [visibility.as_secs_f64().to_string(), self.prefix.clone()];
-        let answer = self.run(script!("upkeep.lua"), "", &[&words, tags].concat());
-        Ok(answer.await?.parts().into_iter().filter_map(Reply::text).collect())
+        let answer = self.run(include_str!("scripts/upkeep.lua"), "", &[&words, tags].concat());
+        Ok(answer.await?.texts())
     }
 
     /// Moves a task that is held to a list: `back` to where it is the next, the same where it is
     /// `due`, or to where the `dead` go.
     pub fn move_to(&self, list: &str, tag: &str, how: &str) -> Answer {
-        self.run(script!("move.lua"), list, &[tag.to_owned(), how.to_owned()])
+        self.run(include_str!("scripts/move.lua"), list, &[tag.to_owned(), how.to_owned()])
     }
 
     /// Sends a reply to the queues that are bound for it.
     pub fn reply(&self, exchange: &str, routing_key: &str, message: String) {
         let bindings = self.key(&format!("_kombu.binding.{exchange}"));
         let words = [routing_key.to_owned(), self.prefix.clone(), message];
-        drop(self.run(script!("reply.lua"), &bindings, &words));
+        drop(self.run(include_str!("scripts/reply.lua"), &bindings, &words));
     }
 
     /// Sends a call to a queue.

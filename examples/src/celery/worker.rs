@@ -11,8 +11,8 @@
 //! `unacked` while a worker holds it. The worker renews that; what is not renewed in time is given back
 //! to its queue by any other. So a task runs at least once, whatever dies.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -42,15 +42,6 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long Redis may take to answer a take once the worker is to end.
 const LAST_TAKE: Duration = Duration::from_millis(700);
 
-/// What is counted of tasks that are not done, as the last line tells it.
-pub(super) const FAILED: &str = "failed";
-pub(super) const REVOKED: &str = "revoked";
-pub(super) const AGAIN: &str = "to be tried again";
-pub(super) const RESTORED: &str = "restored that others were lost with";
-const GIVEN_BACK: &str = "given back";
-/// And of those that are.
-pub(super) const DONE: &str = "done";
-
 /// A worker.
 pub struct Worker {
     pub(super) settings: Settings,
@@ -59,7 +50,6 @@ pub struct Worker {
     pub(super) tasks: Tasks,
     /// What it is called among the workers.
     pub(super) node: String,
-    pub(super) clock: Cell<u64>,
     pub(super) stop: Stop,
     pub(super) held: RefCell<HashMap<String, Held>>,
     /// The tasks that are not to be run, and since when.
@@ -67,7 +57,7 @@ pub struct Worker {
     /// How often each task was begun.
     pub(super) begun: RefCell<HashMap<String, u64>>,
     /// How often what has become of tasks.
-    pub(super) counts: RefCell<HashMap<&'static str, u64>>,
+    counts: RefCell<BTreeMap<&'static str, u64>>,
     /// Something has changed for those who wait for room, a message or the end.
     pub(super) changed: Rc<Event>,
     /// There is room and nothing to run.
@@ -97,12 +87,8 @@ impl Held {
 ///
 /// # Errors
 /// One sentence: Redis does not let us in.
-pub async fn work(
-    settings: Settings,
-    address: Address,
-    stop: &Stop,
-    now: &Stop,
-) -> Result<(), String> {
+pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), String> {
+    let address = settings.redis.address()?;
     // What is refused now is a mistake; what cannot be reached now may be later.
     let reached = stop.unless_asked(Connection::open(&address)).await;
     if let Some(Err(error)) = reached
@@ -119,7 +105,6 @@ pub async fn work(
         settings,
         address,
         node: format!("mainspring-{}@{host}", std::process::id()),
-        clock: Cell::default(),
         stop: stop.clone(),
         held: RefCell::default(),
         revoked: RefCell::default(),
@@ -128,27 +113,24 @@ pub async fn work(
         changed: Rc::default(),
         idle: Rc::default(),
     });
-    let driver = spawn_named("the link to Redis", driver).abort_on_drop();
+    let _driver = spawn_named("the link to Redis", driver).abort_on_drop();
     let listening = worker.changed.listen();
-    let crew = worker.crew();
+    let _crew = worker.crew();
     // The first commands that are sent to all workers are not to be missed.
     stop.unless_asked(listening).await;
     let Settings { queue, concurrency, .. } = &worker.settings;
     tell(&format!(
         "ready: listening to {} at {} as {}, {concurrency} at once: {}",
         queue.join(", "),
-        worker.address,
+        worker.address.shown,
         worker.node,
         worker.tasks.names().join(", ")
     ));
     worker.take_all().await;
     worker.end(now).await;
-    drop((crew, driver));
-    let counts = worker.counts.take();
-    let mut line = format!("{} tasks done", Count(counts.get(DONE).copied().unwrap_or(0)));
-    for what in [FAILED, REVOKED, AGAIN, GIVEN_BACK, RESTORED] {
-        counts.get(what).iter().for_each(|count| line += &format!(", {} {what}", Count(**count)));
-    }
+    let mut counts = worker.counts.take();
+    let mut line = format!("{} tasks done", Count(counts.remove("done").unwrap_or_default()));
+    counts.iter().for_each(|(what, count)| line += &format!(", {} {what}", Count(*count)));
     tell(&line);
     Ok(())
 }
@@ -174,12 +156,8 @@ impl Worker {
                     Err(String::new())
                 };
                 match race(take, last).await {
-                    Ok((dead, taken)) => {
-                        if dead > 0 {
-                            let which = "see the lists that end in .dead";
-                            say(&format!("{dead} messages are no task; {which}"));
-                        }
-                        let some = dead > 0 || !taken.is_empty();
+                    Ok(taken) => {
+                        let some = !taken.is_empty();
                         taken.into_iter().for_each(|taken| self.accept(taken));
                         // Each has its turn to be the first that is looked into.
                         queues.rotate_left(1);
@@ -202,8 +180,11 @@ impl Worker {
 
     /// Deals with a message that was taken.
     fn accept(self: &Rc<Worker>, [tag, message, queue]: [String; 3]) {
+        if tag.is_empty() {
+            return say(&format!("a message is no task; see {queue}.dead"));
+        }
+        // What was given back for us may come back: we are at it.
         if self.held.borrow().contains_key(&tag) {
-            // It was given back for us, and has come back: we are at it.
             return;
         }
         let (call, ended) = match Call::read(&message) {
@@ -260,16 +241,15 @@ impl Worker {
         drop(self.store.move_to(&list, tag, how));
         if how == "back" {
             held.task.inspect(JoinHandle::cancel);
-            self.add(GIVEN_BACK);
+            self.add("given back");
         }
     }
 
     /// Ends: gives back what waits, finishes what runs or, once `now` is asked for, gives that back
     /// too, and lets Redis know, if it will.
     async fn end(self: &Rc<Worker>, now: &Stop) {
-        self.tags(|task| task.started.is_none() && !task.is_over)
-            .iter()
-            .for_each(|tag| self.let_go(tag, "back"));
+        let waits = |task: &Held| task.started.is_none() && !task.is_over;
+        self.tags(waits).iter().for_each(|tag| self.let_go(tag, "back"));
         let running = self.count(Held::is_running);
         tell(&format!("ending: {running} tasks run; a second signal gives them back"));
         let finished = async {
@@ -281,8 +261,7 @@ impl Worker {
         self.tags(Held::is_running).iter().for_each(|tag| self.let_go(tag, "back"));
         drop(self.event("offline"));
         if !self.store.link.settled().await {
-            let what = "what it was not told comes back after the visibility timeout";
-            say(&format!("Redis does not answer: {what}"));
+            say("Redis does not answer: the rest comes back after the visibility timeout");
         }
     }
 
@@ -300,14 +279,5 @@ impl Worker {
     pub(super) fn tags(&self, which: impl Fn(&Held) -> bool) -> Vec<String> {
         let held = self.held.borrow();
         held.iter().filter(|(_, task)| which(task)).map(|(tag, _)| tag.clone()).collect()
-    }
-
-    /// Has a task that was revoked end.
-    pub(super) fn end_now(self: &Rc<Worker>, tag: &str) {
-        let held = self.held.borrow();
-        held[tag].task.iter().for_each(JoinHandle::cancel);
-        let why = if held[tag].started.is_some() { "terminated" } else { "revoked" };
-        drop(held);
-        self.close(tag, Outcome::Revoked(why));
     }
 }

@@ -6,8 +6,7 @@ use clap::Args;
 use url::Url;
 
 use super::values::{at_least_one, seed};
-use crate::celery::producer::Producer;
-use crate::celery::{Address, FETCH, QUEUE};
+use crate::celery::{Address, FETCH, Producer, QUEUE};
 use crate::stop::Stop;
 use crate::value::{bytes, duration};
 

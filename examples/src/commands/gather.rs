@@ -228,10 +228,7 @@ async fn carry_out(
     let mut keep = |over| {
         match over {
             Over::Page(page) => {
-                let timings = match &fetcher.workers {
-                    Some(workers) => workers.timings(&page.job.url),
-                    None => web.timings(&page.job.url),
-                };
+                let timings = web.timings(&page.job.url);
                 writer.take(page, timings);
             }
             Over::Left { job, place, why } => writer.leave(&job, place, &why),

@@ -1,6 +1,5 @@
 //! `crawl send`: has tasks run by workers, and prints what comes of them.
 
-use std::future::ready;
 use std::io::Write as _;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -10,8 +9,7 @@ use mainspring::spawn_blocking;
 use mainspring::time::timeout;
 use serde_json::{Map, Value, json};
 
-use crate::celery::Call;
-use crate::celery::producer::Producer;
+use crate::celery::{Call, Producer};
 use crate::cli::Send;
 use crate::failure::{Failure, print};
 use crate::stop::Stop;
@@ -48,14 +46,13 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
 
 /// The lines of standard input but empty ones, read where that may take its time.
 fn lines() -> impl Stream<Item = Result<String, Failure>> {
-    let lines = stream::unfold((), async |()| {
-        let read = spawn_blocking(|| std::io::stdin().lines().next().transpose()).await;
-        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    stream::unfold((), async |()| {
+        let is_empty =
+            |line: &Result<String, _>| matches!(line, Ok(line) if line.trim().is_empty());
+        let read = spawn_blocking(move || std::io::stdin().lines().find(|line| !is_empty(line)));
+        let read = read.await.unwrap_or_else(|error| Some(Err(std::io::Error::other(error))));
         let failed = |error| Failure::from(format!("cannot read standard input: {error}"));
-        Some((read.map_err(failed).transpose()?, ()))
-    });
-    lines.filter(|line| {
-        ready(line.as_ref().is_ok_and(|line| !line.trim().is_empty()) || line.is_err())
+        Some((read?.map_err(failed), ()))
     })
 }
 
@@ -68,7 +65,7 @@ async fn one(
     let item = item.trim();
     let call = call(args, item)?;
     let result = if args.no_wait {
-        producer.send(&call).await.map(|id| format!("{id} {item}\n"))
+        producer.send(&call).await.map(|()| format!("{} {item}\n", call.id))
     } else {
         let late = |_| Err(format!("no result within {:?}; is a worker there?", args.timeout));
         let result = timeout(args.timeout, producer.run(call, true)).await.unwrap_or_else(late);

@@ -14,9 +14,8 @@ use crate::stop::Stop;
 /// One sentence: no such Redis, or it does not let us in.
 pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
     raise_descriptor_limit()?;
-    let address = args.redis.address()?;
     let (stop, now) = (Stop::new(), Stop::new());
     stop.on_ctrl_c_or(&now)?;
-    mainspring::run(work(args.clone(), address, &stop, &now))?;
+    mainspring::run(work(args.clone(), &stop, &now))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -80,7 +80,6 @@ fn every_end_is_read_and_nothing_else_is_one() {
         (Outcome::Retry(fault, Duration::ZERO), None),
     ] {
         let text = outcome.to_text(&call, &[]);
-        assert!(text.starts_with("{\"status\":\""), "{text}");
         assert_eq!(Outcome::read(text.as_bytes()), Some((call.id.clone(), end)));
     }
     for state in ["STARTED", "PENDING", "FETCHING"] {

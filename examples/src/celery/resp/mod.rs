@@ -35,17 +35,14 @@ impl Reply {
         }
     }
 
-    /// A string, as text; what is no UTF-8 becomes U+FFFD. `None` for anything else.
+    /// The strings of an array, as texts; what is no UTF-8 becomes U+FFFD.
     #[must_use]
-    pub fn text(self) -> Option<String> {
-        let Reply::Text(Some(text)) = self else { return None };
-        let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-        Some(String::from_utf8(text).unwrap_or_else(|error| lossy(error.as_bytes())))
+    pub fn texts(self) -> Vec<String> {
+        let bytes = |part| if let Reply::Text(text) = part { text } else { None };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        self.parts().into_iter().filter_map(bytes).map(text).collect()
     }
 }
-
-/// What is no reply of Redis's, or one beyond the limits here: half a sentence.
-pub type Malformed = String;
 
 /// A command: an array of strings.
 #[must_use]
@@ -84,7 +81,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The bytes are no reply. Nothing after them can be understood.
-    pub fn next_reply(&mut self) -> Result<Option<Reply>, Malformed> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, String> {
         while let Some(mut reply) = self.step()? {
             // Each that ends may end the array that it is part of.
             loop {
@@ -101,7 +98,7 @@ impl Decoder {
     }
 
     /// A reply that is no array, or an array without parts; an array with some is opened.
-    fn step(&mut self) -> Result<Option<Reply>, Malformed> {
+    fn step(&mut self) -> Result<Option<Reply>, String> {
         loop {
             let Some(end) = self.line_end()? else { return Ok(None) };
             let line = &self.bytes[self.at..end];
@@ -149,7 +146,7 @@ impl Decoder {
     }
 
     /// Where the line that begins here ends, if it does.
-    fn line_end(&self) -> Result<Option<usize>, Malformed> {
+    fn line_end(&self) -> Result<Option<usize>, String> {
         let rest = &self.bytes[self.at..];
         let end = rest.windows(2).take(MAX_LINE + 1).position(|two| two == b"\r\n");
         if end.is_none() && rest.len() > MAX_LINE + 1 {

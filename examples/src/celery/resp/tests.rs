@@ -7,7 +7,7 @@ use redis_protocol::resp2::types::OwnedFrame;
 use super::*;
 
 /// All replies in these bytes, fed in pieces of this size; and what is wrong with the rest.
-fn read(bytes: &[u8], piece: usize) -> (Vec<Reply>, Option<Malformed>) {
+fn read(bytes: &[u8], piece: usize) -> (Vec<Reply>, Option<String>) {
     let (mut decoder, mut replies) = (Decoder::default(), Vec::new());
     for piece in bytes.chunks(piece.max(1)) {
         decoder.feed(piece);

@@ -7,11 +7,12 @@ local tag, result, expires, more = unpack(ARGV, 1, 4)
 local is_held = redis.call('HEXISTS', held, tag) == 1
 
 local function is_success(text)
-  return string.find(string.sub(text, 1, 40), '"status": ?"SUCCESS"')
+  local good, read = pcall(cjson.decode, text)
+  return good and type(read) == 'table' and read.status == 'SUCCESS'
 end
 
 local function store(key, text)
-  if is_success(redis.call('GETRANGE', key, 0, 40)) then return end
+  if is_success(redis.call('GET', key) or '') then return end
   if expires == '0' then
     redis.call('SET', key, text)
   else

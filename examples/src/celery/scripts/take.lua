@@ -3,10 +3,10 @@
 -- KEYS[3]: the note of the last take.
 -- ARGV: this worker, the number of this take, how many, for how long the note is kept, what all names
 -- begin with, and queues.
--- Gives how many were no task, and of each other its tag, the message and the queue.
+-- Gives of each its tag, the message and the queue; of one that is no task, the queue alone.
 local note = KEYS[3]
 local worker, number, count, kept, prefix = unpack(ARGV, 1, 5)
-local taken, size, noted = {0}, 0, {number}
+local taken, size, noted = {}, 0, {number}
 
 local function give(tag, message, queue)
   size = size + #message
@@ -34,7 +34,7 @@ for _, priority in ipairs(PRIORITIES) do
   for i = 6, #ARGV do
     local queue = ARGV[i]
     local list = prefix .. queue .. priority
-    while #noted + taken[1] <= tonumber(count) and size < MOST do
+    while #taken < 3 * count and size < MOST do
       local raw = redis.call('LINDEX', list, -1)
       if not raw then break end
       local good, message = pcall(cjson.decode, raw)
@@ -54,7 +54,7 @@ for _, priority in ipairs(PRIORITIES) do
         give(tag, raw, queue)
       else
         bury(raw, prefix .. queue .. '.dead')
-        taken[1] = taken[1] + 1
+        give('', '', queue)
       end
       redis.call('RPOP', list)
     end
