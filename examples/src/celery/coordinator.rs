@@ -179,8 +179,7 @@ impl Workers {
         asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
         asking.insert("only_pages".to_owned(), json!(only_pages));
         let call = Call::new(FETCH, vec![json!(url)], asking);
-        let told = self.producer.run(call, false).await;
-        let told = told.map_err(|error| self.failed(url, error))?;
+        let told = self.producer.run(call, false).await.map_err(|error| self.failed(url, error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();
         if told.version.as_deref() != Some(VERSION) {
             let error = format!("TypeError: {OTHER_VERSION}another program");

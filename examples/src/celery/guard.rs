@@ -58,8 +58,7 @@ impl Resolve for PublicOnly {
         let host = host.to_owned();
         let lookup = spawn_blocking(move || {
             let found = (host.as_str(), 0).to_socket_addrs()?.map(|address| address.ip());
-            let (private, mut public): (Vec<_>, Vec<_>) = found.partition(|ip| is_private(*ip));
-            public.dedup();
+            let (private, public): (Vec<_>, Vec<_>) = found.partition(|ip| is_private(*ip));
             match private.first() {
                 Some(address) if public.is_empty() => {
                     Err(io::Error::new(ErrorKind::PermissionDenied, format!("{address} {REFUSED}")))

@@ -29,10 +29,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// One of Python's own, with one sentence.
+    /// One of Python's own, with one sentence, cut where it gets long.
     #[must_use]
     pub fn new(class: &'static str, sentence: impl Into<String>) -> Fault {
-        Fault { class, module: "builtins", arguments: vec![Value::String(sentence.into())] }
+        let sentence = show(&Value::String(sentence.into()));
+        Fault { class, module: "builtins", arguments: vec![sentence.into()] }
     }
 
     /// One of Celery's.

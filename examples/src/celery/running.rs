@@ -64,9 +64,9 @@ impl Worker {
             }
         };
         task.is_over = true;
-        let call = &task.call;
-        self.tell(call, task.started, &outcome);
-        let answer = self.store.finish(tag, &call.id, self.settings.result_expires, leaving);
+        self.tell(&task.call, task.started, &outcome);
+        let expires = self.settings.result_expires;
+        let answer = self.store.finish(tag, &task.call.id, expires, leaving);
         let (worker, tag) = (self.clone(), tag.to_owned());
         let stored = async move {
             if let Err(refused) = answer.await {

@@ -41,10 +41,8 @@ impl Store {
     /// (celery, `backends/base.py`).
     #[must_use]
     pub fn result_key(&self, id: &str) -> String {
-        let joint = match self.prefix.chars().last() {
-            None | Some(':' | '_' | '-' | '.') => "",
-            Some(_) => "_",
-        };
+        let is_joined = self.prefix.is_empty() || self.prefix.ends_with([':', '_', '-', '.']);
+        let joint = if is_joined { "" } else { "_" };
         format!("{}{joint}celery-task-meta-{id}", self.prefix)
     }
 

@@ -117,7 +117,9 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
     let listening = worker.changed.listen();
     let _crew = worker.crew();
     // The first commands that are sent to all workers are not to be missed.
-    stop.unless_asked(listening).await;
+    if stop.unless_asked(listening).await.is_none() {
+        return Ok(());
+    }
     let Settings { queue, concurrency, .. } = &worker.settings;
     tell(&format!(
         "ready: listening to {} at {} as {}, {concurrency} at once: {}",
@@ -169,7 +171,8 @@ impl Worker {
                     Err(_) if self.stop.is_asked() => break,
                     Err(refused) => {
                         say(&refused);
-                        wait = RESTORE;
+                        timeout(RESTORE, self.stop.asked()).await.unwrap_or_default();
+                        continue;
                     }
                 }
                 self.idle.notify(usize::MAX);
