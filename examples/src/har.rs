@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,6 +11,8 @@ use http::{HeaderMap, HeaderName, Method};
 use mainspring_http::{Hook, ResponseView, Signal, SignalKind, redact_field, redact_url};
 use serde_json::{Value, json};
 use url::Url;
+
+use crate::output::Draft;
 
 /// Requests remembered; what comes after the last of them is left out.
 const MAX_ENTRIES: usize = 100_000;
@@ -30,6 +34,8 @@ struct Archive {
     /// The entry that a request is at, by its number.
     current: HashMap<u64, usize>,
     entries: Vec<Entry>,
+    /// Entries of other processes.
+    told: Vec<Value>,
 }
 
 #[derive(Debug)]
@@ -65,20 +71,48 @@ impl HarRecorder {
     #[must_use]
     pub fn new() -> Self {
         let began = (Instant::now(), SystemTime::now());
-        let archive = Archive { began, current: HashMap::new(), entries: Vec::new() };
+        let archive =
+            Archive { began, current: HashMap::new(), entries: Vec::new(), told: Vec::new() };
         Self { archive: Rc::new(RefCell::new(archive)) }
+    }
+
+    /// What it holds so far.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Value> {
+        let archive = self.archive.borrow();
+        let own = archive.entries.iter().map(|entry| entry.to_json(archive.began));
+        own.chain(archive.told.iter().cloned()).collect()
+    }
+
+    /// Adds what another process holds.
+    pub fn add(&self, entries: Vec<Value>) {
+        let told = &mut self.archive.borrow_mut().told;
+        told.extend(entries);
+        told.truncate(MAX_ENTRIES);
     }
 
     /// The archive so far, as JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let archive = self.archive.borrow();
-        let entries: Vec<Value> =
-            archive.entries.iter().map(|entry| entry.to_json(archive.began)).collect();
+        let mut entries = self.entries();
+        // ISO 8601 sorts as the moments do.
+        entries.sort_by_cached_key(|entry| entry["startedDateTime"].to_string());
         let creator = json!({ "name": "mainspring-crawl", "version": env!("CARGO_PKG_VERSION") });
         let log = json!({ "version": "1.2", "creator": creator, "entries": entries });
         json!({ "log": log }).to_string()
     }
+}
+
+/// Writes an archive to a file, which appears once it is whole.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
+    let written = Draft::create(path).and_then(|mut file| {
+        file.write_all(archive.to_json().as_bytes())?;
+        file.publish()
+    });
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 impl Hook for HarRecorder {
@@ -283,7 +317,7 @@ fn iso_date(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
 
     use mainspring_http::Client;
 

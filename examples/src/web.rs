@@ -1,6 +1,5 @@
 //! How the crawl talks HTTP: the client set up once, and its answers in the words of the crawl.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -10,6 +9,7 @@ use http::header::{CONTENT_ENCODING, COOKIE, HeaderMap, RETRY_AFTER, USER_AGENT}
 use http::{HeaderValue, StatusCode};
 use mainspring_http::{Client, ClientBuilder, CookieJar, Hook, Response, Signal};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use crate::answer::{Answer, code};
@@ -17,9 +17,8 @@ use crate::crawl::engine::Fetched;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, SHOWN};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
-use crate::har::HarRecorder;
+use crate::har::{HarRecorder, write_har};
 use crate::options::Options;
-use crate::output::Draft;
 use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
 use crate::timings::{RequestTimer, Timings};
@@ -259,16 +258,31 @@ impl Web {
         fields
     }
 
-    /// Takes note of what another process tells of its request for `url`: the cookies that were set, and
-    /// how long each phase took.
-    pub fn note(&self, url: &Url, cookies: &[String], timings: Timings) {
+    /// What there is for an archive, if there is to be one.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Value> {
+        self.hooks.archive.as_ref().map(HarRecorder::entries).unwrap_or_default()
+    }
+
+    /// Takes note of what another process tells of its request for `url`: the cookies that were set, how
+    /// long each phase took, and what there is for an archive.
+    pub fn note(
+        &self,
+        url: &Url,
+        cookies: Option<Vec<String>>,
+        timings: Option<Timings>,
+        entries: Option<Vec<Value>>,
+    ) {
         if let Some(jar) = &self.jar {
-            for cookie in cookies {
+            for cookie in cookies.iter().flatten() {
                 jar.set(url, cookie);
             }
         }
-        if let Some(timer) = &self.hooks.timer {
+        if let (Some(timer), Some(timings)) = (&self.hooks.timer, timings) {
             timer.put(url, timings);
+        }
+        if let (Some(archive), Some(entries)) = (&self.hooks.archive, entries) {
+            archive.add(entries);
         }
     }
 
@@ -335,7 +349,7 @@ pub(crate) async fn page(
 
 /// The client's words on a request for `url` that failed, without the request: what shows them says
 /// which page it was.
-fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
+pub(crate) fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
     let request = format!("GET {url}: ");
     move |error| {
         let reason = error.to_string();
@@ -359,18 +373,6 @@ pub(crate) async fn read(mut response: Response, max: u64) -> Result<(Bytes, boo
         }
     }
     Ok((body.freeze(), true))
-}
-
-/// Writes an archive to a file, which appears once it is whole.
-///
-/// # Errors
-/// One sentence that names the file.
-pub fn write_har(path: &Path, archive: &HarRecorder) -> Result<(), String> {
-    let written = Draft::create(path).and_then(|mut file| {
-        file.write_all(archive.to_json().as_bytes())?;
-        file.publish()
-    });
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).

@@ -78,6 +78,28 @@ fn workers_bring_home_what_one_alone_does() {
     assert_eq!(redis.cli(&["KEYS", "celery*"]), "", "nothing is left behind");
 }
 
+/// What an archive tells of each request and its answer, without times and without the order of fields.
+fn archived(path: &str) -> Vec<Vec<String>> {
+    let archive: Value =
+        serde_json::from_str(&fs::read_to_string(path).expect("an archive")).expect("JSON");
+    let entries = archive["log"]["entries"].as_array().expect("entries").iter();
+    let mut entries: Vec<Vec<String>> = entries
+        .map(|entry| {
+            assert!(entry["timings"]["wait"].as_f64().is_some_and(|wait| wait > 0.0), "{entry}");
+            let (request, response) = (&entry["request"], &entry["response"]);
+            let fields =
+                request["headers"].as_array().expect("fields").iter().map(Value::to_string);
+            let others = [&request["url"], &response["status"], &response["headers"]];
+            let mut told: Vec<String> =
+                others.map(Value::to_string).into_iter().chain(fields).collect();
+            told.sort_unstable();
+            told
+        })
+        .collect();
+    entries.sort_unstable();
+    entries
+}
+
 /// Answers with all that it was asked with, sets a cookie, and links to two pages; it is a proxy as much as
 /// a site. With a certificate, it speaks TLS. Gives its port.
 fn mirror(tls: Option<Arc<ServerConfig>>) -> u16 {
@@ -155,12 +177,11 @@ fn workers_ask_for_pages_as_one_alone_does() {
     {
         let args = [&own[..], how].concat();
         let (alone, shared) = (scratch.path(&format!("a{n}")), scratch.path(&format!("s{n}")));
-        ended(site(url, &alone, &args).output().expect("it runs"));
-        ended(
-            site(url, &shared, &[&args[..], &["--via", &redis.url()]].concat())
-                .output()
-                .expect("it runs"),
-        );
+        for (out, via) in [(&alone, &[][..]), (&shared, &["--via", &redis.url()])] {
+            let har = format!("{out}.har");
+            let args = [&args[..], &["--har", &har], via].concat();
+            ended(site(url, out, &args).output().expect("it runs"));
+        }
         let kept_alone = kept(&alone);
         assert_eq!(kept(&shared), kept_alone);
         assert_eq!(kept_alone.len(), 3);
@@ -177,6 +198,7 @@ fn workers_ask_for_pages_as_one_alone_does() {
         ] {
             assert_eq!(bodies.to_lowercase().matches(said).count(), count, "{said}: {bodies}");
         }
+        assert_eq!(archived(&format!("{shared}.har")), archived(&format!("{alone}.har")));
         let records = fs::read_to_string(format!("{shared}/pages.jsonl")).expect("records");
         assert!(records.lines().all(|line| line.contains("\"wait_ms\":")), "{records}");
     }

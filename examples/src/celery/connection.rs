@@ -205,12 +205,11 @@ impl Connection {
 }
 
 async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
-    let (host, port, tls) = match place {
+    let (host, at, tls) = match place {
         Place::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-        Place::Host { host, port, tls } => (host.clone(), *port, tls),
+        Place::Host { host, port, tls } => (host.clone(), (host.clone(), *port), tls),
     };
-    let name = host.clone();
-    let lookup = spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
+    let lookup = spawn_blocking(move || at.to_socket_addrs().map(Vec::from_iter));
     let addresses: Vec<SocketAddr> = lookup.await.map_err(io::Error::other)??;
     let mut connected = Err(io::Error::other("its name has no address"));
     for address in addresses {

@@ -152,8 +152,7 @@ impl Worker {
     }
 
     fn stats(&self) -> Value {
-        let pid = std::process::id();
-        let n = self.settings.concurrency;
+        let (pid, n) = (std::process::id(), self.settings.concurrency);
         json!({
             "total": *self.begun.borrow(), "pid": pid,
             "prefetch_count": n, "rusage": {},

@@ -151,7 +151,7 @@ impl Workers {
         let asking = json!({
             "content_type": true, "links": true, "redirects": 0, "version": VERSION,
             "cookies": options.cookies.is_some(), "insecure": options.accept_invalid_certs,
-            "max_size": options.max_size, "without": without,
+            "max_size": options.max_size, "without": without, "har": options.archive,
             "timeout": options.timeout.map_or(1e6, |limit| limit.as_secs_f64()),
         });
         let mut asking = asking.as_object().cloned().unwrap_or_default();
@@ -179,13 +179,13 @@ impl Workers {
         asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
         asking.insert("only_pages".to_owned(), json!(only_pages));
         let call = Call::new(FETCH, vec![json!(url)], asking);
-        let told = self.producer.run(call, false).await.map_err(|error| self.failed(url, error))?;
+        let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();
         if told.version.as_deref() != Some(VERSION) {
             let error = format!("TypeError: {OTHER_VERSION}another program");
-            return Err(self.failed(url, error));
+            return Err(self.failed(error));
         }
-        web.note(url, &told.set_cookie.unwrap_or_default(), told.timings.unwrap_or_default());
+        web.note(url, told.set_cookie, told.timings, told.har);
         if let Some(error) = told.error {
             return Err(error);
         }
@@ -211,13 +211,12 @@ impl Workers {
     }
 
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.
-    fn failed(&self, url: &Url, error: String) -> FetchError {
+    fn failed(&self, error: String) -> FetchError {
         if error.contains(OTHER_VERSION) || error.contains("unexpected keyword argument") {
             let text =
                 format!("coordinator and workers must be of one version, {VERSION}: {error}");
             *self.trouble.borrow_mut() = Some(text);
         }
-        let text = error.split_once(": ").map_or(&*error, |(_, text)| text);
-        FetchError::Failed(text.strip_prefix(&format!("GET {url}: ")).unwrap_or(text).to_owned())
+        FetchError::Failed(error.split_once(": ").map_or(&*error, |(_, text)| text).to_owned())
     }
 }

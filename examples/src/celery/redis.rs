@@ -21,8 +21,6 @@ use super::say;
 
 /// The longest wait between two tries.
 const MOST_BACK_OFF: Duration = Duration::from_secs(5);
-/// How long Redis may take for what is left at the end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The most commands that are sent at once.
 const BATCH: usize = 512;
 
@@ -71,10 +69,8 @@ async fn connected(
     }
 }
 
-struct Request {
-    bytes: Vec<u8>,
-    reply: future::Sender<Result<Reply, String>>,
-}
+/// The bytes of a command, and where its reply goes.
+type Request = (Vec<u8>, future::Sender<Result<Reply, String>>);
 
 /// A way to send commands that are carried out sooner or later, in their order: after a lost connection
 /// and after a refusal that passes, those without an answer are sent again. Clones share it.
@@ -96,15 +92,15 @@ impl Link {
     /// Has a command sent. What is returned gives its reply; dropping that takes nothing back.
     pub fn call(&self, words: &[impl AsRef<[u8]>]) -> Answer {
         let (reply, receiver) = oneshot();
-        // What is not sent since nothing carries commands out any more drops its `reply`.
-        drop(self.0.try_send(Request { bytes: command(words), reply }));
+        // What is not sent since nothing carries commands out any more drops `reply`.
+        drop(self.0.try_send((command(words), reply)));
         let gone = |_| Err("the connection to Redis is given up".to_owned());
         async move { receiver.await.unwrap_or_else(gone) }.boxed_local()
     }
 
     /// Waits until every command up to now has its answer, for a second at most; says whether it has.
     pub async fn settled(&self) -> bool {
-        timeout(LAST_WORDS, self.call(&["PING"])).await.is_ok()
+        timeout(Duration::from_secs(1), self.call(&["PING"])).await.is_ok()
     }
 }
 
@@ -129,7 +125,7 @@ async fn drive(address: Address, requests: Receiver<Request>) {
 
 /// Sends all of a batch and takes out what is answered.
 async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) -> io::Result<()> {
-    connection.send(batch.iter().map(|request| &*request.bytes)).await?;
+    connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
     while !batch.is_empty() {
         let reply = match connection.answer().await? {
             // A password that was changed meanwhile is asked for, and told, at the next greeting.
@@ -139,9 +135,9 @@ async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) ->
             Reply::Error(text) => Err(format!("Redis refuses: {text}")),
             reply => Ok(reply),
         };
-        let request = batch.pop_front().expect("it is not empty");
+        let (_, waiting) = batch.pop_front().expect("it is not empty");
         // Not every answer is waited for.
-        drop(request.reply.set(reply));
+        drop(waiting.set(reply));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ use crate::options::Options;
 use crate::polite::pace::back_off;
 use crate::reader::Reader;
 use crate::timings::Timings;
-use crate::web::{FetchError, Web, page, read, retry_after};
+use crate::web::{FetchError, Web, failed, page, read, retry_after};
 
 /// Fetches a page.
 pub const FETCH: &str = "mainspring.fetch";
@@ -155,7 +155,12 @@ impl Tasks {
             request = request.proxy(Some(Proxy::new(proxy).map_err(value_error)?));
         }
         let got = async {
-            let response = request.send().await.map_err(no_answer)?;
+            let response = match request.send().await {
+                Err(error) if asked.version.is_some() => {
+                    return Ok((Told::default(), Err(failed(url)(error))));
+                }
+                got => got.map_err(no_answer)?,
+            };
             let (status, fields, at) = (response.status(), response.headers(), response.url());
             // Of the redirects that are followed, one is left only where it leads to what is refused.
             if let Some(Ok(to)) = target(status, fields, at).filter(|_| most > 0) {
@@ -173,8 +178,8 @@ impl Tasks {
                 return Ok((told, page(response, url, max, wanted).await));
             }
             let head = Answer::without_body(at.clone(), status, fields);
-            let failed = |error: FetchError| Fault::new("ConnectionError", error.to_string());
-            let (body, is_whole) = read(response, max).await.map_err(failed)?;
+            let broken = |error: FetchError| Fault::new("ConnectionError", error.to_string());
+            let (body, is_whole) = read(response, max).await.map_err(broken)?;
             if !is_whole {
                 return Err(value_error(format!("its body is larger than {max} bytes")));
             }
@@ -184,6 +189,7 @@ impl Tasks {
         let (mut told, answer) = got?;
         if asked.version.is_some() {
             (told.version, told.timings) = (Some(VERSION.to_owned()), Some(timings));
+            told.har = Some(web.entries());
         }
         let answer = match answer {
             Ok(answer) => answer,
@@ -204,9 +210,9 @@ impl Tasks {
 
     /// A client that connects as a call asks.
     fn web(&self, asked: &Asked) -> Result<Web, Fault> {
-        let Asked { cacert, insecure, version, without, .. } = asked;
-        let key = json!([cacert, insecure, version, without]).to_string();
-        if let Some(web) = self.webs.borrow().get(&key) {
+        let Asked { cacert, har, insecure, version, without, .. } = asked;
+        let key = json!([cacert, har, insecure, version, without]).to_string();
+        if let Some(web) = self.webs.borrow().get(&key).filter(|_| !har) {
             return Ok(web.clone());
         }
         let mut client = Client::builder();
@@ -222,6 +228,7 @@ impl Tasks {
             max_size: self.settings.max_size,
             removed: without.iter().filter_map(|name| name.parse().ok()).collect(),
             timed: version.is_some(),
+            archive: *har,
             accept_invalid_certs: *insecure,
             ..Options::default()
         };
@@ -248,6 +255,8 @@ struct Asked {
     /// Whether cookies that are set are told.
     cookies: bool,
     final_url: bool,
+    /// Whether entries of an archive are told. It then has a connection of its own.
+    har: bool,
     headers: HashMap<String, String>,
     /// Whether any certificate is taken for good.
     insecure: bool,
@@ -298,6 +307,7 @@ pub struct Told {
     pub set_cookie: Option<Vec<String>>,
     pub version: Option<String>,
     pub timings: Option<Timings>,
+    pub har: Option<Vec<Value>>,
     pub links: Option<Vec<Url>>,
     pub selected: Option<Vec<String>>,
     pub nofollow: Option<usize>,

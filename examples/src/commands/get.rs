@@ -15,12 +15,12 @@ use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
 use crate::credentials::{Field, basic, shown_url, take_userinfo};
 use crate::failure::{Failure, print, print_bytes};
-use crate::har::HarRecorder;
+use crate::har::{HarRecorder, write_har};
+use crate::options;
 use crate::output::{Draft, check};
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
 use crate::value::{Size, Took};
-use crate::{options, web};
 
 /// Redirects that `-L` follows, as with curl.
 const REDIRECTS: usize = 50;
@@ -69,7 +69,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let request = request(args, &client, body)?;
     let outcome = exchange(args, &client, request, &timer).await;
     if let Some(path) = &args.har {
-        web::write_har(path, &archive)?;
+        write_har(path, &archive)?;
     }
     outcome
 }
