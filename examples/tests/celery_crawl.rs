@@ -87,8 +87,11 @@ fn archived(path: &str) -> Vec<Vec<String>> {
         .map(|entry| {
             assert!(entry["timings"]["wait"].as_f64().is_some_and(|wait| wait > 0.0), "{entry}");
             let (request, response) = (&entry["request"], &entry["response"]);
-            let fields =
-                request["headers"].as_array().expect("fields").iter().map(Value::to_string);
+            // What a client adds by itself is not told; a worker is told to send the crawl's.
+            let is_told =
+                |field: &&Value| field["name"] != "user-agent" && field["name"] != "cookie";
+            let fields = request["headers"].as_array().expect("fields").iter().filter(is_told);
+            let fields = fields.map(Value::to_string);
             let others = [&request["url"], &response["status"], &response["headers"]];
             let mut told: Vec<String> =
                 others.map(Value::to_string).into_iter().chain(fields).collect();
