@@ -212,7 +212,7 @@ fn connections_that_are_closed_since_they_were_idle_are_opened_again() {
     if !can_run() {
         return;
     }
-    let redis = Redis::with("idle", &["--port", "0", "--save", "", "--timeout", "1"]);
+    let redis = Redis::start("idle");
     let site = Site::start();
     site.shut(true);
     let _worker = Worker::start(&redis, &["--concurrency", "1"]);
@@ -222,6 +222,7 @@ fn connections_that_are_closed_since_they_were_idle_are_opened_again() {
     // The producer waits for its pages, and the worker waits for no message while it has one.
     let idle = clients(&redis, false, &["eval", "publish", "psubscribe", "client"]);
     assert_eq!(idle.len(), 2, "{}", redis.cli(&["CLIENT", "LIST"]));
+    redis.cli(&["CONFIG", "SET", "timeout", "1"]);
     let is_gone = |said: &str, id: &String| !said.contains(&format!("id={id} "));
     redis.ask_until(&["CLIENT", "LIST"], |said| idle.iter().all(|id| is_gone(said, id)));
     site.shut(false);

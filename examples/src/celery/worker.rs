@@ -90,8 +90,7 @@ impl Held {
 pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), String> {
     let address = settings.redis.address()?;
     // What is refused now is a mistake; what cannot be reached now may be later.
-    let reached = stop.unless_asked(Connection::open(&address)).await;
-    if let Some(Err(error)) = reached
+    if let Some(Err(error)) = stop.unless_asked(Connection::open(&address)).await
         && error.kind() == ErrorKind::PermissionDenied
     {
         return Err(error.to_string());
