@@ -1,10 +1,10 @@
 //! Celery's side of the crawl: tasks that any Celery producer sends, on workers on any machine, with
 //! Redis between them. Python's Celery may stand on either side.
 //!
-//! What to read, in this order: `worker.rs` takes tasks and runs them; `scripts.rs` is what is done in
-//! Redis at one stroke, so that nothing is lost; `message.rs` and `canvas.rs` are what is written
-//! there; `redis.rs` and `resp.rs` are the way to it. `coordinator.rs` is where a crawl asks workers for
-//! its pages.
+//! What to read, in this order: `worker.rs` takes tasks, `running.rs` and `tasks.rs` run them;
+//! `scripts.rs` and `scripts/` are what is done in Redis at one stroke, so that nothing is lost;
+//! `message.rs` and `canvas.rs` are what is written there; `redis.rs`, `connection.rs` and `resp` are the
+//! way to it. `coordinator.rs` is where tasks are sent, and where a crawl asks workers for its pages.
 
 mod canvas;
 mod connection;

@@ -101,7 +101,7 @@ pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
 }
 
 /// A proxy of the command line.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Via {
     /// The proxy.
     pub proxy: Proxy,

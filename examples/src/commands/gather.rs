@@ -146,7 +146,8 @@ pub fn gather(
     let options = options(asking, credentials, concurrency);
     let web = Web::with(trusting(asking.cacert.as_deref())?, &options);
     // Read by now: it is a file with certificates.
-    let cacert = asking.cacert.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let cacert = asking.cacert.as_ref().and_then(|path| std::fs::read(path).ok());
+    let cacert = cacert.map(|pem| String::from_utf8_lossy(&pem).into_owned());
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.live, title, stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
