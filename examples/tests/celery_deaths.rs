@@ -260,6 +260,28 @@ fn a_failover_is_waited_out() {
 }
 
 #[test]
+fn a_refusal_that_does_not_pass_is_told_now_and_then_and_lived_through() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("wrong-type");
+    let site = Site::start();
+    let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    redis.cli(&["SET", "unacked_index", "no index"]);
+    let sending = sending(&redis, &site, 10);
+    let count = |said: &str| -> usize {
+        let count = said.split("errorstat_WRONGTYPE:count=").nth(1).unwrap_or_default();
+        count.split_whitespace().next().unwrap_or_default().parse().unwrap_or_default()
+    };
+    redis.ask_until(&["INFO", "errorstats"], |said| count(said) >= 4);
+    // Not as often as it can, though the queue has something for it.
+    let refused = count(&redis.cli(&["INFO", "errorstats"]));
+    assert!(refused < 20, "{refused}");
+    redis.cli(&["DEL", "unacked_index"]);
+    complete(&redis, &site, sending, 10, 0);
+}
+
+#[test]
 fn what_others_have_died_with_is_back_in_its_queue_as_it_was() {
     if !can_run() {
         return;
