@@ -35,6 +35,8 @@ struct Archive {
     /// The entry that a request is at, by its number.
     current: HashMap<u64, usize>,
     entries: Vec<Entry>,
+    /// Entries of other processes.
+    told: Vec<Value>,
 }
 
 /// A request, and what has come of it so far.
@@ -49,7 +51,8 @@ struct Entry {
 impl Default for HarRecorder {
     fn default() -> Self {
         let began = (Instant::now(), SystemTime::now());
-        let archive = Archive { began, current: HashMap::new(), entries: Vec::new() };
+        let (current, entries, told) = Default::default();
+        let archive = Archive { began, current, entries, told };
         Self(Rc::new(RefCell::new(archive)))
     }
 }
@@ -67,11 +70,25 @@ impl HarRecorder {
         written.map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 
+    /// What it holds so far.
+    pub fn entries(&self) -> Vec<Value> {
+        let archive = self.0.borrow();
+        let own = archive.entries.iter().map(|entry| entry.to_json(archive.began));
+        own.chain(archive.told.iter().cloned()).collect()
+    }
+
+    /// Adds what another process holds.
+    pub fn add(&self, entries: Vec<Value>) {
+        let told = &mut self.0.borrow_mut().told;
+        told.extend(entries);
+        told.truncate(MAX_ENTRIES);
+    }
+
     /// The archive so far, as JSON text.
     pub fn to_json(&self) -> String {
-        let archive = self.0.borrow();
-        let entries: Vec<Value> =
-            archive.entries.iter().map(|entry| entry.to_json(archive.began)).collect();
+        let mut entries = self.entries();
+        // ISO 8601 sorts as the moments do.
+        entries.sort_by_cached_key(|entry| entry["startedDateTime"].to_string());
         let creator = json!({ "name": "mainspring-crawl", "version": env!("CARGO_PKG_VERSION") });
         let log = json!({ "version": "1.2", "creator": creator, "entries": entries });
         json!({ "log": log }).to_string()

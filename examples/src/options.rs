@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use mainspring_http::ClientBuilder;
+use mainspring_http::{ClientBuilder, CookieJar};
 
 use crate::crawl::sitemap::MAX_UNPACKED;
 use crate::credentials::Credentials;
@@ -26,13 +26,15 @@ pub struct Options {
     pub user_agent: Option<HeaderValue>,
     /// Header fields to send, and where each may go.
     pub credentials: Credentials,
+    /// Where to keep the cookies that sites set, and to send them back from.
+    pub cookies: Option<CookieJar>,
 }
 
 impl Options {
     /// So many connections at once, no limit of time, and the usual one of size.
     pub fn new(connections: usize) -> Options {
-        let (timeout, user_agent, credentials) = (None, None, Credentials::default());
-        Options { connections, timeout, max_size: 10 << 20, user_agent, credentials }
+        let (timeout, user_agent, credentials, cookies) = Default::default();
+        Options { connections, timeout, max_size: 10 << 20, user_agent, credentials, cookies }
     }
 
     /// Sets a client up as the options say, on top of what it is told already.
@@ -48,6 +50,9 @@ impl Options {
             .max_body_bytes(self.max_size.max(MAX_UNPACKED as u64));
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout);
+        }
+        if let Some(jar) = &self.cookies {
+            client = client.cookies(jar.clone());
         }
         client
     }

@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use mainspring::future::race;
+
 /// A switch that can be thrown once. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<Mutex<State>>);
@@ -61,6 +63,15 @@ impl Stop {
         let mut state = self.state();
         state.given += 1;
         Asked { stop: self.clone(), number: state.given }
+    }
+
+    /// Does this unless a stop is asked for first.
+    pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let stopped = async {
+            self.asked().await;
+            None
+        };
+        race(async { Some(work.await) }, stopped).await
     }
 
     /// Throws the switch on Ctrl-C, on SIGTERM and on SIGHUP, unless the process was started with

@@ -135,12 +135,22 @@ struct Requests {
     running: HashMap<Url, (u64, PhaseClock)>,
     /// The URL that each request was first sent to, by its number.
     urls: HashMap<u64, Url>,
+    /// What others tell of theirs.
+    told: HashMap<Url, Timings>,
 }
 
 impl RequestTimer {
+    /// Notes what was told of a request for `url`.
+    pub fn put(&self, url: &Url, timings: Timings) {
+        self.0.borrow_mut().told.insert(url.clone(), timings);
+    }
+
     /// What has been noted of the request for `url`, which is forgotten with this.
     pub fn take(&self, url: &Url) -> Timings {
         let mut requests = self.0.borrow_mut();
+        if let Some(told) = requests.told.remove(url) {
+            return told;
+        }
         let Some((number, clock)) = requests.running.remove(url) else { return Timings::default() };
         requests.urls.remove(&number);
         clock.timings()
@@ -155,7 +165,7 @@ impl Hook for RequestTimer {
 
 impl Requests {
     fn note(&mut self, request: u64, at: Instant, kind: &SignalKind<'_>) {
-        let Requests { running, urls } = self;
+        let Requests { running, urls, .. } = self;
         if let SignalKind::RequestStart { url, .. } = *kind
             && !urls.contains_key(&request)
         {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
-use mainspring_http::{Client, ClientBuilder, Hook, Response, Signal, Stats};
+use http::header::{CONTENT_ENCODING, COOKIE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, StatusCode};
+use mainspring_http::{Client, ClientBuilder, CookieJar, Hook, Response, Signal, Stats};
+use serde_json::Value;
 use url::Url;
 
 use crate::answer::Answer;
@@ -15,6 +16,7 @@ pub use crate::crawl::job::FetchError;
 use crate::crawl::redirect::{self, MAX_ROBOTS_REDIRECTS, shown};
 use crate::crawl::scope::Scope;
 use crate::credentials::Credentials;
+use crate::har::HarRecorder;
 use crate::options::{NAME, Options};
 use crate::polite::robots::{self, Robots};
 use crate::text::shortened;
@@ -24,9 +26,20 @@ use crate::timings::{RequestTimer, Timings};
 #[derive(Clone)]
 pub struct Web {
     client: Client,
-    timer: Option<RequestTimer>,
+    notes: Notes,
     credentials: Rc<Credentials>,
+    jar: Option<CookieJar>,
+    user_agent: Option<HeaderValue>,
     max_size: u64,
+}
+
+/// What takes note of requests.
+#[derive(Clone, Default)]
+pub struct Notes {
+    /// How long each phase takes.
+    pub timer: Option<RequestTimer>,
+    /// What is asked and answered.
+    pub archive: Option<HarRecorder>,
 }
 
 /// All who are told what happens to requests.
@@ -41,13 +54,23 @@ impl Hook for Hooks {
 impl Web {
     /// A client of its own for one crawl.
     pub fn new(options: &Options) -> Web {
-        Web::with(Client::builder().user_agent(NAME), options, None)
+        Web::with(Client::builder().user_agent(NAME), options, Notes::default())
     }
 
-    /// The same from a client that has been set up in part, and has its requests timed by `timer`.
-    pub fn with(client: ClientBuilder, options: &Options, timer: Option<RequestTimer>) -> Web {
-        let (client, credentials) = (options.set_up(client).build(), options.credentials.clone());
-        Web { client, timer, credentials: Rc::new(credentials), max_size: options.max_size }
+    /// The same from a client that has been set up in part.
+    pub fn with(client: ClientBuilder, options: &Options, notes: Notes) -> Web {
+        let mut client = options.set_up(client);
+        let Notes { timer, archive } = &notes;
+        let timer = timer.iter().map(|timer| Rc::new(timer.clone()) as Rc<dyn Hook>);
+        let archive = archive.iter().map(|archive| Rc::new(archive.clone()) as Rc<dyn Hook>);
+        let hooks: Vec<_> = timer.chain(archive).collect();
+        // A client without a hook has no moments to note.
+        if !hooks.is_empty() {
+            client = client.hook(Hooks(hooks));
+        }
+        let Options { cookies: jar, user_agent, max_size, credentials, .. } = options.clone();
+        let credentials = Rc::new(credentials);
+        Web { client: client.build(), notes, credentials, jar, user_agent, max_size }
     }
 
     /// Fetches a page of whatever type.
@@ -67,23 +90,12 @@ impl Web {
         url: &Url,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Answer, FetchError> {
-        let (head, response) = self.ask(url).await?;
-        let unread = |reason| {
-            let Answer { status, content_type, .. } = head.clone();
-            Err(FetchError::Unread { status, content_type, reason })
-        };
-        if !wanted(&head.content_type) {
-            return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
+        let got = page(self.ask(url).await?, url, self.max_size, wanted).await;
+        if let Err(FetchError::Moved { .. }) = got {
+            // What is told of a page is how long it takes where it is.
+            let _timings = self.timings(url);
         }
-        let max = self.max_size;
-        if let Some(bytes) = response.content_length().filter(|bytes| *bytes > max) {
-            return unread(format!("it announces {bytes} bytes, and {max} are read at most"));
-        }
-        let (body, is_whole) = read(response, max).await?;
-        if !is_whole {
-            return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
-        }
-        Ok(Answer { body, ..head })
+        got
     }
 
     /// Fetches what is no page, redirects followed as far as the scope allows them: at most `max`
@@ -101,6 +113,7 @@ impl Web {
         let mut at = url.clone();
         for _ in 0..=redirects {
             let asked = self.ask(&at).await;
+            let asked = asked.and_then(|response| Ok((judged(&response, &at)?, response)));
             // It is no page: how long it took is not told.
             let _timings = self.timings(&at);
             match asked {
@@ -121,33 +134,15 @@ impl Web {
         Err(FetchError::Failed(why))
     }
 
-    /// Sends the request and looks at the status; the body is yet to be read.
-    async fn ask(&self, url: &Url) -> Result<(Answer, Response), FetchError> {
+    /// Sends the request; whatever the answer is, it is yet to be read.
+    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
         let mut request = self.client.get(url);
         let fields = self.credentials.fields_for(url);
         // Without fields of its own, a request takes those of the client in one copy.
         if !fields.is_empty() {
             request = request.headers(fields);
         }
-        let response = request.send().await.map_err(failed(url))?;
-        let (status, headers) = (response.status(), response.headers());
-        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(FetchError::Busy {
-                status,
-                retry_after: retry_after(headers, SystemTime::now()),
-            });
-        }
-        if status.as_u16() >= 400 {
-            return Err(FetchError::Refused(status));
-        }
-        if let Some(target) = redirect::target(status, headers, url) {
-            // What is told of a page is how long it takes where it is.
-            let _timings = self.timings(url);
-            return Err(
-                target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to })
-            );
-        }
-        Ok((Answer::without_body(url.clone(), status, headers), response))
+        request.send().await.map_err(failed(url))
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):
@@ -165,15 +160,54 @@ impl Web {
         }
     }
 
-    /// The header fields that a request for this URL carries besides those that all have.
+    /// The client itself, for requests of another kind.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The header fields that a request for this URL carries, but those that every client sends.
     pub fn fields_for(&self, url: &Url) -> HeaderMap {
-        self.credentials.fields_for(url)
+        let mut fields = self.credentials.fields_for(url);
+        let cookies = self.jar.as_ref().and_then(|jar| jar.get(url));
+        let cookies = cookies.and_then(|cookies| HeaderValue::try_from(cookies).ok());
+        for (name, value) in [(USER_AGENT, self.user_agent.clone()), (COOKIE, cookies)] {
+            // A request that sets the field itself knows better.
+            value.map(|value| fields.entry(name).or_insert(value));
+        }
+        fields
+    }
+
+    /// What there is for an archive, if there is to be one.
+    pub fn entries(&self) -> Vec<Value> {
+        self.notes.archive.as_ref().map(HarRecorder::entries).unwrap_or_default()
+    }
+
+    /// Takes note of what another process tells of its request for `url`: the cookies that were set, how
+    /// long each phase took, and what there is for an archive.
+    pub fn note(
+        &self,
+        url: &Url,
+        cookies: Option<Vec<String>>,
+        timings: Option<Timings>,
+        entries: Option<Vec<Value>>,
+    ) {
+        if let Some(jar) = &self.jar {
+            for cookie in cookies.iter().flatten() {
+                jar.set(url, cookie);
+            }
+        }
+        if let (Some(timer), Some(timings)) = (&self.notes.timer, timings) {
+            timer.put(url, timings);
+        }
+        if let (Some(archive), Some(entries)) = (&self.notes.archive, entries) {
+            archive.add(entries);
+        }
     }
 
     /// How long each phase of the latest request for `url` took, if requests are timed; the
     /// client forgets it.
     pub fn timings(&self, url: &Url) -> Timings {
-        self.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
+        self.notes.timer.as_ref().map(|timer| timer.take(url)).unwrap_or_default()
     }
 
     /// How connections were used so far.
@@ -182,9 +216,55 @@ impl Web {
     }
 }
 
+/// Looks at the head of an answer to a request for `url`: that of a page.
+fn judged(response: &Response, url: &Url) -> Result<Answer, FetchError> {
+    let (status, headers) = (response.status(), response.headers());
+    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+        return Err(FetchError::Busy {
+            status,
+            retry_after: retry_after(headers, SystemTime::now()),
+        });
+    }
+    if status.as_u16() >= 400 {
+        return Err(FetchError::Refused(status));
+    }
+    if let Some(target) = redirect::target(status, headers, url) {
+        return Err(target.map_or_else(FetchError::Failed, |to| FetchError::Moved { status, to }));
+    }
+    Ok(Answer::without_body(url.clone(), status, headers))
+}
+
+/// Reads an answer to a request for `url`, if it is a page that is wanted and at most `max` bytes long.
+///
+/// # Errors
+/// As [`Web::get_if`].
+pub(crate) async fn page(
+    response: Response,
+    url: &Url,
+    max: u64,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Answer, FetchError> {
+    let head = judged(&response, url)?;
+    let unread = |reason| {
+        let Answer { status, content_type, .. } = head.clone();
+        Err(FetchError::Unread { status, content_type, reason })
+    };
+    if !wanted(&head.content_type) {
+        return unread(format!("nothing asks for {}", shortened(&head.content_type, 80)));
+    }
+    if let Some(bytes) = response.content_length().filter(|bytes| *bytes > max) {
+        return unread(format!("it announces {bytes} bytes, and {max} are read at most"));
+    }
+    let (body, is_whole) = read(response, max).await?;
+    if !is_whole {
+        return Err(FetchError::Failed(format!("its body is larger than {max} bytes")));
+    }
+    Ok(Answer { body, ..head })
+}
+
 /// The client's words on a request for `url` that failed, without the request: what shows them says
 /// which page it was.
-fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
+pub(crate) fn failed(url: &Url) -> impl Fn(mainspring_http::Error) -> FetchError + use<> {
     let request = format!("GET {url}: ");
     move |error| {
         let reason = error.to_string();

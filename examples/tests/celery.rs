@@ -136,7 +136,7 @@ assert [queue['name'] for queue in inspect().active_queues()[node]] == ['celery'
 running = app.send_task(f, [site + '/'], queue='other')
 waiting = app.send_task(f, [site + '/'], countdown=1000)
 import urllib.request
-while not inspect().active()[node] or not inspect().scheduled()[node]:
+while not inspect().active()[node] or app.backend.client.hlen('unacked') < 2:
     pass
 assert inspect().active()[node][0]['id'] == running.id
 assert inspect().stats()[node]['total'] == {{f: 1}}
@@ -240,7 +240,7 @@ fn whatever_is_in_a_queue_the_worker_goes_on() {
         redis.cli(&["LPUSH", "celery", message]);
         redis.until(&["EXISTS", "celery-task-meta-an-id"], "1");
         let result = redis.cli(&["GET", "celery-task-meta-an-id"]);
-        assert!(result.starts_with(r#"{"status":"FAILURE""#), "{message}: {result}");
+        assert!(result.contains(r#""status":"FAILURE""#), "{message}: {result}");
     }
     let without = [
         "",

@@ -6,10 +6,17 @@ mod cli_support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use celery_support::{Redis, Site, Worker, can_run, python_worker};
 use cli_support::{Scratch, crawl};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 const PAGES: usize = 120;
@@ -69,6 +76,135 @@ fn workers_bring_home_what_one_alone_does() {
     assert_eq!(kept(&shared), kept(&alone));
     assert!(site_.asked().values().all(|asked| *asked == 2), "{:?}", site_.asked());
     assert_eq!(redis.cli(&["KEYS", "celery*"]), "", "nothing is left behind");
+}
+
+/// What an archive tells of each request and its answer, without times and without the order of fields.
+fn archived(path: &str) -> Vec<Vec<String>> {
+    let archive: Value =
+        serde_json::from_str(&fs::read_to_string(path).expect("an archive")).expect("JSON");
+    let entries = archive["log"]["entries"].as_array().expect("entries").iter();
+    let mut entries: Vec<Vec<String>> = entries
+        .map(|entry| {
+            assert!(entry["timings"]["wait"].as_f64().is_some_and(|wait| wait > 0.0), "{entry}");
+            let (request, response) = (&entry["request"], &entry["response"]);
+            // What a client adds by itself is not told; a worker is told to send the crawl's.
+            let is_told =
+                |field: &&Value| field["name"] != "user-agent" && field["name"] != "cookie";
+            let fields = request["headers"].as_array().expect("fields").iter().filter(is_told);
+            let fields = fields.map(Value::to_string);
+            let others = [&request["url"], &response["status"], &response["headers"]];
+            let mut told: Vec<String> =
+                others.map(Value::to_string).into_iter().chain(fields).collect();
+            told.sort_unstable();
+            told
+        })
+        .collect();
+    entries.sort_unstable();
+    entries
+}
+
+/// Answers with all that it was asked with, sets a cookie, and links to two pages; it is a proxy as much as
+/// a site. With a certificate, it speaks TLS. Gives its port.
+fn mirror(tls: Option<Arc<ServerConfig>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let tls = tls.clone();
+            std::thread::spawn(move || match tls {
+                None => reflect(stream),
+                Some(tls) => {
+                    let connection = ServerConnection::new(tls).map_err(std::io::Error::other)?;
+                    reflect(StreamOwned::new(connection, stream))
+                }
+            });
+        }
+    });
+    port
+}
+
+fn reflect(stream: impl Read + Write) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head)? == 0 {
+                return Ok(());
+            }
+        }
+        // The order of fields says nothing.
+        let mut head: Vec<&str> = head.lines().collect();
+        head.sort_unstable();
+        let head = head.join("\n");
+        let body = format!("<title>x</title><a href=/1>1</a><a href=/2>2</a><pre>{head}</pre>");
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: visit=1\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        reader.get_mut().write_all(answer.as_bytes())?;
+        reader.get_mut().flush()?;
+    }
+}
+
+#[test]
+fn workers_ask_for_pages_as_one_alone_does() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("asking");
+    let scratch = Scratch::new("asking");
+    let (cert, key) = celery_support::certificate(&scratch);
+    let der = CertificateDer::from_pem_file(&cert).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![der], PrivateKeyDer::from_pem_file(&key).expect("a key"))
+        .expect("its key");
+    let (secure, plain) = (mirror(Some(Arc::new(config))), mirror(None));
+    let (secure, proxy) =
+        (format!("https://localhost:{secure}/"), format!("http://127.0.0.1:{plain}"));
+    let _worker = Worker::start(&redis, &[]);
+    let own = ["-H", "X-Own: 1", "-H", "Accept:", "-A", "me", "-u", "me:secret", "--cookies"];
+    // One page after the other: it is the first that sets the cookie.
+    let own = [&own[..], &["--concurrency", "1"]].concat();
+    let elsewhere = "http://elsewhere.invalid/";
+    for (n, (url, how)) in [
+        (&*secure, &["--cacert", &cert][..]),
+        (&*secure, &["--danger-accept-invalid-certs"]),
+        (elsewhere, &["--proxy", &proxy]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let args = [&own[..], how].concat();
+        let (alone, shared) = (scratch.path(&format!("a{n}")), scratch.path(&format!("s{n}")));
+        for (out, via) in [(&alone, &[][..]), (&shared, &["--via", &redis.url()])] {
+            let har = format!("{out}.har");
+            let args = [&args[..], &["--har", &har], via].concat();
+            ended(site(url, out, &args).output().expect("it runs"));
+        }
+        let kept_alone = kept(&alone);
+        assert_eq!(kept(&shared), kept_alone);
+        assert_eq!(kept_alone.len(), 3);
+        let bodies: String = kept_alone
+            .values()
+            .map(|(_, body)| String::from_utf8_lossy(body).into_owned())
+            .collect();
+        for (said, count) in [
+            ("x-own: 1", 3),
+            ("user-agent: me", 3),
+            ("\naccept: ", 0),
+            ("visit=1", 2),
+            ("authorization: ", 3),
+        ] {
+            assert_eq!(bodies.to_lowercase().matches(said).count(), count, "{said}: {bodies}");
+        }
+        assert_eq!(archived(&format!("{shared}.har")), archived(&format!("{alone}.har")));
+        let records = fs::read_to_string(format!("{shared}/pages.jsonl")).expect("records");
+        assert!(records.lines().all(|line| line.contains("\"wait_ms\":")), "{records}");
+    }
 }
 
 #[test]

@@ -5,15 +5,21 @@
 mod celery_support;
 mod cli_support;
 
+use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
-use celery_support::{Redis, Site, Worker, can_run, python_worker, said, send};
-use cli_support::signal;
+use celery_support::{Forwarder, Redis, Site, Worker, can_run, python_worker, said, send};
+use cli_support::{crawl, signal};
 
 /// Sends so many pages of a site and waits for all of them.
 fn sending(redis: &Redis, site: &Site, count: usize) -> Child {
+    sending_at(&redis.url(), site, count)
+}
+
+fn sending_at(url: &str, site: &Site, count: usize) -> Child {
     let urls: Vec<String> = (0..count).map(|n| site.url(&format!("/{n}"))).collect();
-    let mut child = send(redis, &["--timeout", "10m", "--at-once", "100000", "-"])
+    let mut child = crawl(&["send", "--timeout", "10m", "--at-once", "100000", "-"])
+        .env("REDIS_URL", url)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -167,6 +173,144 @@ fn refusals_that_pass_are_waited_out() {
     }
     site.shut(false);
     complete(&redis, &site, sending, 40, 0);
+}
+
+/// The ids of the connections whose latest command is one of these, or is none of them.
+fn clients(redis: &Redis, are: bool, commands: &[&str]) -> Vec<String> {
+    let list = redis.cli(&["CLIENT", "LIST"]);
+    let is = |line: &str, command: &&str| line.contains(&format!(" cmd={command}"));
+    let wanted = |line: &&str| commands.iter().any(|command| is(line, command)) == are;
+    let id = |line: &str| Some(line.strip_prefix("id=")?.split(' ').next()?.to_owned());
+    list.lines().filter(wanted).filter_map(id).collect()
+}
+
+#[test]
+fn a_wait_that_is_broken_off_is_begun_anew() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("unblock");
+    let site = Site::start();
+    let _worker = Worker::start(&redis, &["--queue", "celery,other", "--concurrency", "4"]);
+    let list = ["CLIENT", "LIST"];
+    let waits = |said: &str, count| {
+        said.lines().filter(|line| line.contains("cmd=blmove")).count() == count
+    };
+    for _ in 0..3 {
+        redis.ask_until(&list, |said| waits(said, 2));
+        for id in clients(&redis, true, &["blmove"]) {
+            assert_eq!(redis.cli(&["CLIENT", "UNBLOCK", &id, "ERROR"]), "1");
+            redis.ask_until(&list, |said| !said.contains(&format!("id={id} ")));
+        }
+    }
+    redis.until_it_has(&["INFO", "errorstats"], "errorstat_UNBLOCKED:count=6");
+    complete(&redis, &site, sending(&redis, &site, 10), 10, 0);
+}
+
+#[test]
+fn connections_that_are_closed_since_they_were_idle_are_opened_again() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("idle");
+    let site = Site::start();
+    site.shut(true);
+    let _worker = Worker::start(&redis, &["--concurrency", "1"]);
+    let sending = sending(&redis, &site, 3);
+    site.until(1, 0);
+    redis.until(&["LLEN", "celery"], "2");
+    // The producer waits for its pages, and the worker waits for no message while it has one.
+    let idle = clients(&redis, false, &["eval", "publish", "psubscribe", "client"]);
+    assert_eq!(idle.len(), 2, "{}", redis.cli(&["CLIENT", "LIST"]));
+    redis.cli(&["CONFIG", "SET", "timeout", "1"]);
+    let is_gone = |said: &str, id: &String| !said.contains(&format!("id={id} "));
+    redis.ask_until(&["CLIENT", "LIST"], |said| idle.iter().all(|id| is_gone(said, id)));
+    site.shut(false);
+    complete(&redis, &site, sending, 3, 0);
+}
+
+#[test]
+fn a_failover_is_waited_out() {
+    if !can_run() {
+        return;
+    }
+    // Replicas find their master by its port: one that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").expect("one").local_addr().expect("it").port();
+    let port = port.to_string();
+    let mut master = Redis::with("master", &["--port", &port, "--save", ""]);
+    let replica = Redis::start("replica");
+    replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
+    let forwarder = Forwarder::start(&master);
+    let site = Site::start();
+    site.shut(true);
+    let _worker = Worker::at(&forwarder.url(), &["--concurrency", "4"]);
+    let sending = sending_at(&forwarder.url(), &site, 40);
+    site.until(4, 0);
+    replica.until(&["LLEN", "celery"], "36");
+    replica.until(&["HLEN", "unacked"], "4");
+    // The old master is a replica before it is gone, and takes no results.
+    master.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    site.shut(false);
+    master.until_it_has(&["INFO", "errorstats"], "errorstat_READONLY");
+    forwarder.lead_to(None);
+    master.crash();
+    forwarder.lead_to(Some(&replica));
+    complete(&replica, &site, sending, 40, 0);
+}
+
+#[test]
+fn a_refusal_that_does_not_pass_is_told_now_and_then_and_lived_through() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("wrong-type");
+    let site = Site::start();
+    let _worker = Worker::start(&redis, &["--concurrency", "4"]);
+    redis.cli(&["SET", "unacked_index", "no index"]);
+    let sending = sending(&redis, &site, 10);
+    let count = |said: &str| -> usize {
+        let count = said.split("errorstat_WRONGTYPE:count=").nth(1).unwrap_or_default();
+        count.split_whitespace().next().unwrap_or_default().parse().unwrap_or_default()
+    };
+    redis.ask_until(&["INFO", "errorstats"], |said| count(said) >= 4);
+    // Not as often as it can, though the queue has something for it.
+    let refused = count(&redis.cli(&["INFO", "errorstats"]));
+    assert!(refused < 20, "{refused}");
+    redis.cli(&["DEL", "unacked_index"]);
+    complete(&redis, &site, sending, 10, 0);
+}
+
+#[test]
+fn what_others_have_died_with_is_back_in_its_queue_as_it_was() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("restore");
+    let message = |mark: &str| {
+        format!(
+            r#"{{"body": "W10=", "headers": {{{mark}"big": 123456789012345678901234567890, "f": 1.10,
+                "id": "i", "task": "t"}}, "properties": {{"priority": 3, "delivery_tag": "old",
+                "delivery_info": {{{mark}"exchange": "e", "routing_key": "r"}}}}, "extra": [ 1 ]}}"#
+        )
+    };
+    // More than are looked at together cannot be given back to any queue.
+    let odd =
+        (0..150).map(|n| format!("HSET unacked odd{n} \"[{n}\"\nZADD unacked_index 1 odd{n}\n"));
+    redis.pipe(&odd.collect::<String>());
+    redis.cli(&["HSET", "unacked", "old", &format!(r#"[{}, "e", "r"]"#, message(""))]);
+    redis.cli(&["ZADD", "unacked_index", "2", "old"]);
+    redis.cli(&["SADD", "_kombu.binding.e", "r\u{6}\u{16}\u{6}\u{16}q"]);
+    let _worker = Worker::start(&redis, &["--queue", "other", "--visibility-timeout", "1s"]);
+    redis.until(&["LLEN", "q\u{6}\u{16}3"], "1");
+    let marked = message("\"redelivered\": true, ");
+    assert_eq!(redis.cli(&["LINDEX", "q\u{6}\u{16}3", "0"]), marked);
+    assert_eq!(redis.cli(&["HLEN", "unacked"]), "150");
+    // And once more: one mark is enough.
+    redis.cli(&["HSET", "unacked", "old", &format!(r#"[{marked}, "", "q"]"#)]);
+    redis.cli(&["ZADD", "unacked_index", "2", "old"]);
+    redis.until(&["LLEN", "q\u{6}\u{16}3"], "2");
+    assert_eq!(redis.cli(&["LINDEX", "q\u{6}\u{16}3", "-1"]), marked);
 }
 
 #[test]

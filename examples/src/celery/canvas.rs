@@ -1,24 +1,80 @@
-//! What follows a call: the rest of its chain, what it is linked to, and what is told of a failure.
-//! Signatures are those of Celery's canvas.
+//! What comes of a call: its result, as Celery's result backend keeps it, and what follows: the rest of its
+//! chain, what it is linked to, and what is told of a failure. Signatures are those of Celery's canvas.
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::message::{Call, Fault, new_id};
-use super::outcome::Outcome;
+use super::message::{Call, Fault, iso, new_id, show};
 use super::scripts::Leaving;
-use super::time::parse_iso;
 
-/// Groups and chains inside of each other: more is no work that a person has laid out.
-const MAX_DEPTH: usize = 16;
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With a value.
+    Success(Value),
+    /// With an error.
+    Failure(Fault),
+    /// It was not run, or not to its end, since that was no longer wanted.
+    Revoked(&'static str),
+    /// It will be tried again after this time.
+    Retry(Fault, Duration),
+}
+
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Outcome {
+        Outcome::Failure(fault)
+    }
+}
+
+impl Outcome {
+    /// As Celery's result backend keeps it.
+    #[must_use]
+    pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
+        let (status, result) = match self {
+            Outcome::Success(value) => ("SUCCESS", value.clone()),
+            Outcome::Failure(fault) => ("FAILURE", fault.to_value()),
+            Outcome::Retry(fault, _) => ("RETRY", fault.to_value()),
+            Outcome::Revoked(why) => {
+                ("REVOKED", Fault::celery("TaskRevokedError", *why).to_value())
+            }
+        };
+        let over = !matches!(self, Outcome::Retry(..));
+        let children: Vec<Value> = children.iter().map(|id| json!([[id, null], null])).collect();
+        json!({
+            "status": status, "result": result, "traceback": null, "children": children,
+            "date_done": over.then(|| iso(SystemTime::now())), "task_id": call.id,
+            "group_id": call.group, "parent_id": call.parent,
+        })
+        .to_string()
+    }
+
+    /// Reads what a worker stored: the id, and the outcome if that is the end of it.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<(String, Option<Result<Value, String>>)> {
+        let mut meta: Value = serde_json::from_slice(text).ok()?;
+        let id = meta["task_id"].as_str()?.to_owned();
+        let result = meta["result"].take();
+        let end = match meta["status"].as_str()? {
+            "SUCCESS" => Some(Ok(result)),
+            "FAILURE" | "REVOKED" => {
+                let class = result["exc_type"].as_str().unwrap_or("error");
+                let parts = result["exc_message"].as_array().map_or(&[][..], Vec::as_slice);
+                let said = parts.iter().map(show).collect::<Vec<_>>().join(", ");
+                Some(Err(format!("{class}: {said}")))
+            }
+            // Started, to be tried again, or a state of the task's own: it goes on.
+            _ => None,
+        };
+        Some((id, end))
+    }
+}
 
 /// Collects what follows one call.
 struct Following<'a> {
     call: &'a Call,
     queue: &'a str,
     leaving: Leaving,
-    ids: Vec<String>,
 }
 
 /// What a call leaves that came from `queue` and ended so: its result, and the messages that follow.
@@ -27,40 +83,44 @@ struct Following<'a> {
 /// What follows cannot be run: a chord, or what is no signature. The call must then fail.
 pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, Fault> {
     if call.chord.is_some() && matches!(outcome, Outcome::Success(_)) {
-        return Err(unsupported("chord"));
+        return Err(no_chord());
     }
-    let mut following = Following { call, queue, leaving: Leaving::default(), ids: Vec::new() };
+    let mut following = Following { call, queue, leaving: Leaving::default() };
     match outcome {
         Outcome::Success(value) => {
             let mut chain = call.chain.clone();
             if let Some(next) = chain.pop() {
-                following.apply(&next, Some(value), &chain, 0)?;
+                following.apply(&next, Some(value), &chain)?;
             }
             for callback in &call.callbacks {
-                following.apply(callback, Some(value), &[], 0)?;
+                following.apply(callback, Some(value), &[])?;
             }
         }
         Outcome::Failure(_) | Outcome::Revoked(_) => {
             for errback in &call.errbacks {
                 // Nothing is left to fail: an errback that is none is passed over.
-                drop(following.apply(errback, Some(&json!(call.id)), &[], 0));
+                drop(following.apply(errback, Some(&json!(call.id)), &[]));
             }
             // The rest of a chain never comes, and those who wait for it are told so.
             for never in call.chain.iter().chain(&call.chord) {
                 following.fail(never, outcome);
             }
         }
-        Outcome::Retry(..) => {}
+        Outcome::Retry(_, after) => {
+            let (retries, eta) = (call.retries + 1, Some(SystemTime::now() + *after));
+            let again = Call { retries, eta, parent: Some(call.id.clone()), ..call.clone() };
+            following.leaving.sends.push((queue.to_owned(), again));
+        }
     }
-    let Following { mut leaving, ids, .. } = following;
-    leaving.success = matches!(outcome, Outcome::Success(_));
-    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &ids));
+    let mut leaving = following.leaving;
+    let others = leaving.sends.iter().filter(|(_, sent)| sent.id != call.id);
+    let children: Vec<&str> = others.map(|(_, sent)| &*sent.id).collect();
+    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
     Ok(leaving)
 }
 
-fn unsupported(what: &str) -> Fault {
-    let text = format!("this worker runs chains, groups and links, not a {what}");
-    Fault::new("NotImplementedError", text)
+fn no_chord() -> Fault {
+    Fault::new("NotImplementedError", "this worker runs chains, groups and links, not a chord")
 }
 
 impl Following<'_> {
@@ -70,77 +130,62 @@ impl Following<'_> {
         signature: &Value,
         value: Option<&Value>,
         chain: &[Value],
-        depth: usize,
     ) -> Result<(), Fault> {
         let no_signature = || Fault::new("ValueError", "what follows the task is no signature");
         let task = signature["task"].as_str().ok_or_else(no_signature)?;
         let members = signature["kwargs"]["tasks"].as_array();
         match (task, members) {
-            ("celery.chain" | "celery.group", _) if depth == MAX_DEPTH => {
-                return Err(unsupported("canvas nested so deep"));
-            }
             ("celery.chain", Some(members)) => {
                 let Some((first, rest)) = members.split_first() else { return Ok(()) };
                 let rest: Vec<Value> = chain.iter().chain(rest.iter().rev()).cloned().collect();
-                return self.apply(first, value, &rest, depth + 1);
+                return self.apply(first, value, &rest);
             }
             ("celery.group", Some(members)) if chain.is_empty() => {
-                return members.iter().try_for_each(|one| self.apply(one, value, &[], depth + 1));
+                return members.iter().try_for_each(|one| self.apply(one, value, &[]));
             }
             // A group that something follows waits for all of its members.
-            ("celery.chord" | "celery.group", _) => return Err(unsupported("chord")),
+            ("celery.chord" | "celery.group", _) => return Err(no_chord()),
             _ => {}
         }
-        let options = signature["options"].as_object().cloned().unwrap_or_default();
-        let immutable = signature["immutable"].as_bool().unwrap_or(false);
-        let mut call = self.call_of(task, &options)?;
-        call.args.extend(value.filter(|_| !immutable).cloned());
-        call.args.extend(signature["args"].as_array().cloned().unwrap_or_default());
-        call.kwargs = signature["kwargs"].as_object().cloned().unwrap_or_default();
-        call.chain = chain.to_vec();
-        let queue = ["queue", "routing_key"].iter().find_map(|name| options.get(*name)?.as_str());
-        let queue = queue.unwrap_or(self.queue);
-        self.leaving.sends.push((queue.to_owned(), call.priority, call.to_message(queue)));
-        self.ids.push(call.id);
-        Ok(())
-    }
-
-    fn call_of(&self, task: &str, options: &Map<String, Value>) -> Result<Call, Fault> {
-        let none = &Value::Null;
-        let option = |name: &str| options.get(name).unwrap_or(none);
-        let wrong =
-            |name: &str| Fault::new("ValueError", format!("the option {name} is no moment"));
-        let moment = |name: &str, in_seconds: &Value| match (option(name), in_seconds.as_f64()) {
-            (Value::String(text), _) => parse_iso(text).map(Some).ok_or_else(|| wrong(name)),
-            (_, Some(seconds)) => {
-                let wait = Duration::try_from_secs_f64(seconds).map_err(|_| wrong(name))?;
-                SystemTime::now().checked_add(wait).map(Some).ok_or_else(|| wrong(name))
+        let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
+        let queue = ["queue", "routing_key"].iter().find_map(|name| fields.get(*name)?.as_str());
+        let queue = queue.unwrap_or(self.queue).to_owned();
+        for (option, field) in [
+            ("task_id", "id"),
+            ("group_id", "group"),
+            ("link", "callbacks"),
+            ("link_error", "errbacks"),
+        ] {
+            let value = fields.remove(option);
+            fields.extend(value.map(|value| (field.to_owned(), value)));
+        }
+        for (option, field) in [("countdown", "eta"), ("expires", "expires")] {
+            if let Some(seconds) = fields.get(option).and_then(Value::as_f64) {
+                let wrong = || Fault::new("ValueError", format!("{option} is no time to wait"));
+                // Moments are written up to the year 9999.
+                let wait = Duration::try_from_secs_f64(seconds).ok();
+                let wait = wait.filter(|wait| wait.as_secs() < 1 << 37).ok_or_else(wrong)?;
+                fields.insert(field.to_owned(), json!(iso(SystemTime::now() + wait)));
             }
-            _ => Ok(None),
-        };
-        let list = |name: &str| match option(name) {
-            Value::Array(list) => list.clone(),
-            one @ Value::Object(_) => vec![one.clone()],
-            _ => Vec::new(),
-        };
-        let text = |name: &str| option(name).as_str().map(str::to_owned);
-        let priority = option("priority").as_u64().map_or(self.call.priority, |p| p.min(9) as u8);
-        Ok(Call {
-            id: text("task_id").unwrap_or_else(new_id),
+        }
+        fields.entry("id").or_insert_with(|| json!(new_id()));
+        let option = |name: &str| &signature["options"][name];
+        let priority = option("priority").as_u64();
+        let given = signature["args"].as_array().into_iter().flatten();
+        let value = value.filter(|_| signature["immutable"] != true);
+        let call = Call {
             task: task.to_owned(),
-            eta: moment("eta", option("countdown"))?,
-            expires: moment("expires", option("expires"))?,
+            args: value.into_iter().chain(given).cloned().collect(),
+            kwargs: signature["kwargs"].as_object().cloned().unwrap_or_default(),
             timelimit: ["time_limit", "soft_time_limit"].map(|name| option(name).as_f64()),
-            ignore_result: option("ignore_result").as_bool().unwrap_or(false),
-            priority,
+            priority: priority.map_or(self.call.priority, |priority| priority.min(9) as u8),
             root: Some(self.call.root.clone().unwrap_or_else(|| self.call.id.clone())),
             parent: Some(self.call.id.clone()),
-            group: text("group_id"),
-            callbacks: list("link"),
-            errbacks: list("link_error"),
-            chord: options.get("chord").filter(|chord| !chord.is_null()).cloned(),
-            ..Call::default()
-        })
+            chain: chain.to_vec(),
+            ..Call::of(fields)?
+        };
+        self.leaving.sends.push((queue, call));
+        Ok(())
     }
 
     /// Has those told who wait for a signature that will never run.
@@ -158,13 +203,13 @@ impl Following<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn ends(call: &Call, outcome: &Outcome) -> Vec<(String, Call)> {
         let leaving = leaving(call, outcome, "q").expect("it can be run");
-        let read =
-            |(queue, _, text): (String, u8, String)| (queue, Call::read(&text).expect("a call"));
-        leaving.sends.into_iter().map(read).collect()
+        leaving.sends
     }
 
     fn signature(task: &str, more: Value) -> Value {
@@ -204,10 +249,6 @@ mod tests {
         let sent = ends(&call(group.clone()), &Outcome::Success(json!(1)));
         assert_eq!(sent.iter().map(|(_, sent)| &*sent.task).collect::<Vec<_>>(), ["x", "y"]);
         assert_eq!(sent[1].1.chain[0]["task"], "z");
-        let mut deep = group.clone();
-        for _ in 0..100 {
-            deep = signature("celery.group", json!({"kwargs": {"tasks": [deep]}}));
-        }
         for refused in [
             signature("celery.chord", json!({})),
             signature(
@@ -218,7 +259,6 @@ mod tests {
             signature("x", json!({"options": {"eta": "soon"}})),
             signature("x", json!({"options": {"countdown": -1}})),
             signature("x", json!({"options": {"countdown": 1e300}})),
-            deep,
         ] {
             assert!(leaving(&call(refused), &Outcome::Success(json!(1)), "q").is_err());
         }
@@ -242,5 +282,19 @@ mod tests {
         let ids: Vec<&str> = others.iter().map(|(id, _)| &**id).collect();
         assert_eq!(ids, ["C", "B", "body"]);
         assert!(others.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
+    }
+    #[test]
+    fn what_is_tried_again_is_the_same_call_at_a_later_moment() {
+        let call =
+            Call { retries: 1, group: Some("g".to_owned()), ..Call::new("a", vec![], Map::new()) };
+        let outcome = Outcome::Retry(Fault::new("ConnectionError", "no"), Duration::from_secs(9));
+        let now = SystemTime::now();
+        let [(queue, again)] = &ends(&call, &outcome)[..] else { panic!("one") };
+        assert!(again.eta > Some(now), "{again:?}");
+        let parent = Some(call.id.clone());
+        assert_eq!((&**queue, again), ("q", &Call { retries: 2, parent, eta: again.eta, ..call }));
+        let mut texts = [0; 2].map(|_| again.to_message("q"));
+        texts.sort();
+        assert_ne!(texts[0], texts[1], "each with a tag of its own");
     }
 }

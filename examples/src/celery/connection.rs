@@ -1,41 +1,112 @@
-//! One connection to Redis: by TCP, TLS or a socket in the file system.
+//! Where Redis is, as Celery's users write it, and one connection to it: by TCP, TLS or a socket in the
+//! file system.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::TlsConnector;
+use futures_util::io::BufWriter;
 use futures_util::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use mainspring::net::{TcpStream, UnixStream};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
-use super::address::{Address, Place};
 use super::resp::{Decoder, Reply, command};
+
+/// Where Redis is, and the user to be there. Shown, it tells no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The machine or the socket.
+    pub place: Place,
+    /// The user; without one, a password is that of the user `default`.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The number of the database.
+    pub db: u32,
+    /// All that may be shown of it.
+    pub shown: String,
+}
+
+/// How Redis is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By TCP.
+    Host {
+        /// Its name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether through TLS, and then whose certificates are trusted besides the system's.
+        tls: Option<Option<PathBuf>>,
+    },
+    /// By a socket in the file system.
+    Socket(PathBuf),
+}
+
+impl Address {
+    /// Reads `redis://user:password@host:port/db`, `rediss://` (with `?ssl_ca_certs=FILE` for
+    /// certificates of one's own), `redis+socket:///path?virtual_host=db`, or `host:port`.
+    ///
+    /// # Errors
+    /// Half a sentence that names no part of the text: it may hold a password.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let whole = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
+        let url = Url::parse(&whole).map_err(|error| format!("no URL of Redis: {error}"))?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let option =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
+        let checked = option("ssl_cert_reqs").unwrap_or_default().to_ascii_lowercase();
+        if checked.trim_start_matches("cert_") == "none" {
+            let instead = "name its certificate by ssl_ca_certs=FILE instead";
+            return Err(format!("a certificate that is not checked protects little; {instead}"));
+        }
+        let scheme = url.scheme();
+        let is_socket = matches!(scheme, "redis+socket" | "unix");
+        if !is_socket && !matches!(scheme, "redis" | "rediss") {
+            return Err(format!("{scheme} is not redis, rediss or redis+socket"));
+        }
+        let db = match is_socket {
+            true => option("virtual_host").or_else(|| option("db")).unwrap_or_default(),
+            false => url.path().into(),
+        };
+        let db = match db.trim_matches('/') {
+            "" => 0,
+            db => db.parse().map_err(|_| "the database is a number, as in redis://host/0")?,
+        };
+        let (place, shown) = if is_socket {
+            (Place::Socket(decoded(url.path()).into()), format!("redis+socket://{}", url.path()))
+        } else {
+            let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+            let port = url.port().unwrap_or(6379);
+            let shown = format!("{scheme}://{host}:{port}/{db}");
+            let host = decoded(host.trim_start_matches('[').trim_end_matches(']'));
+            let roots = option("ssl_ca_certs").map(|file| PathBuf::from(file.as_ref()));
+            (Place::Host { host, port, tls: (scheme == "rediss").then_some(roots) }, shown)
+        };
+        let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
+        Ok(Address { place, user, password: url.password().map(decoded), db, shown })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
 
 /// How long Redis may take to be connected to and to let us in.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long Redis may take for an answer before the connection is given up for another.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-/// What goes wrong between us and Redis.
-#[derive(Debug)]
-pub enum Trouble {
-    /// There is no connection any more, or none yet.
-    Lost(String),
-    /// Redis does not let us in.
-    Refused(String),
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Trouble::Lost(text) | Trouble::Refused(text)) = self;
-        f.write_str(text)
-    }
-}
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
@@ -51,106 +122,113 @@ impl Connection {
     /// Connects and is let in.
     ///
     /// # Errors
-    /// One sentence that names the place and no password.
-    pub async fn open(address: &Address) -> Result<Connection, Trouble> {
+    /// One sentence that names the place and no password; `PermissionDenied` if Redis does not let us
+    /// in.
+    pub async fn open(address: &Address) -> io::Result<Connection> {
         let opening = async {
-            let stream = stream(&address.place).await.map_err(|error| cannot(address, &error))?;
+            let stream = stream(&address.place).await?;
             let buffer = vec![0; 16 << 10].into();
             let mut connection = Connection { stream, decoder: Decoder::default(), buffer };
             connection.greet(address).await?;
             Ok(connection)
         };
-        let late = || Err(cannot(address, &"it does not answer"));
-        timeout(CONNECT, opening).await.unwrap_or_else(|_| late())
+        let late = |_| Err(io::Error::other("it does not answer"));
+        timeout(CONNECT, opening).await.unwrap_or_else(late).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    format!("Redis at {} refuses: {error}", address.shown)
+                }
+                _ => format!("cannot reach Redis at {}: {error}", address.shown),
+            };
+            io::Error::new(error.kind(), what)
+        })
     }
 
-    async fn greet(&mut self, address: &Address) -> Result<(), Trouble> {
+    async fn greet(&mut self, address: &Address) -> io::Result<()> {
         let db = address.db.to_string();
-        let mut greeting: Vec<Vec<&str>> = Vec::new();
-        match (&address.user, &address.password) {
-            (Some(user), password) => {
-                greeting.push(vec!["AUTH", user, password.as_deref().unwrap_or_default()]);
-            }
-            (None, Some(password)) => greeting.push(vec!["AUTH", password]),
-            (None, None) => {}
-        }
-        // Without a password, it is this that tells that one is needed.
-        greeting.push(vec!["SELECT", &db]);
-        for words in greeting {
-            let words: Vec<&[u8]> = words.into_iter().map(str::as_bytes).collect();
-            let reply = self.call(&command(&words)).await;
-            match reply.map_err(|error| cannot(address, &error))? {
-                Reply::Error(text) if passes(&text) => return Err(cannot(address, &text)),
-                Reply::Error(text) => {
-                    return Err(Trouble::Refused(format!("Redis at {address} refuses: {text}")));
-                }
+        let user = match (&address.user, &address.password) {
+            (Some(user), password) => vec!["AUTH", user, password.as_deref().unwrap_or_default()],
+            (None, Some(password)) => vec!["AUTH", password],
+            // It is this that tells that a password is needed.
+            (None, None) => vec!["PING"],
+        };
+        for words in [user, vec!["SELECT", &db]] {
+            match self.call(&command(&words)).await? {
+                Reply::Error(text) if passes(&text) => return Err(io::Error::other(text)),
+                Reply::Error(text) => return Err(refused(text)),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Sends a command, or several.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
+    /// Sends commands.
+    pub(super) async fn send(
+        &mut self,
+        commands: impl IntoIterator<Item = &[u8]>,
+    ) -> io::Result<()> {
+        let sending = async {
+            let mut buffered = BufWriter::new(&mut self.stream);
+            for command in commands {
+                buffered.write_all(command).await?;
+            }
+            buffered.flush().await
+        };
+        let late = |_| Err(io::Error::other("Redis takes nothing more"));
+        timeout(ANSWER, sending).await.unwrap_or_else(late)
     }
 
     /// The next reply. Dropping it midway loses nothing.
     pub(super) async fn next_reply(&mut self) -> io::Result<Reply> {
         loop {
-            let reply = self.decoder.next_reply();
-            let reply =
-                reply.map_err(|error| io::Error::new(ErrorKind::InvalidData, error.to_string()))?;
-            if let Some(reply) = reply {
+            if let Some(reply) = self.decoder.next_reply().map_err(io::Error::other)? {
                 return Ok(reply);
             }
             match self.stream.read(&mut self.buffer).await? {
-                0 => return Err(io::Error::other("Redis has closed the connection")),
+                0 => return Err(io::Error::other("it was closed")),
                 count => self.decoder.feed(&self.buffer[..count]),
             }
         }
     }
 
     /// The same, which must come in time.
-    pub(super) async fn answer(&mut self, limit: Duration) -> io::Result<Reply> {
+    pub(super) async fn answer(&mut self) -> io::Result<Reply> {
         let late = |_| Err(io::Error::new(ErrorKind::TimedOut, "Redis does not answer"));
-        timeout(limit, self.next_reply()).await.unwrap_or_else(late)
+        timeout(ANSWER, self.next_reply()).await.unwrap_or_else(late)
     }
 
     /// Sends one command and waits for its reply. Once dropped midway, a connection is of no use.
-    pub(super) async fn call(&mut self, bytes: &[u8]) -> io::Result<Reply> {
-        self.send(bytes).await?;
-        self.answer(ANSWER).await
+    pub(super) async fn call(&mut self, command: &[u8]) -> io::Result<Reply> {
+        self.send([command]).await?;
+        self.answer().await
     }
-}
-
-fn cannot(address: &Address, why: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Lost(format!("cannot reach Redis at {address}: {why}"))
 }
 
 async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
-    let (host, port, tls) = match place {
+    let (host, at, tls) = match place {
         Place::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-        Place::Host { host, port, tls } => (host.clone(), *port, tls),
+        Place::Host { host, port, tls } => (host.clone(), (host.clone(), *port), tls),
     };
-    let name = host.clone();
-    let lookup = spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
+    let lookup = spawn_blocking(move || at.to_socket_addrs().map(Vec::from_iter));
     let addresses: Vec<SocketAddr> = lookup.await.map_err(io::Error::other)??;
-    let mut last = io::Error::other("its name has no address");
+    let mut connected = Err(io::Error::other("its name has no address"));
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                let Some(roots) = tls else { return Ok(Box::new(stream)) };
-                let connector = TlsConnector::from(trusting(roots.clone()).await?);
-                let name = ServerName::try_from(host).map_err(io::Error::other)?;
-                return Ok(Box::new(connector.connect(name, stream).await?));
-            }
-            Err(error) => last = error,
+        connected = TcpStream::connect(address).await;
+        if connected.is_ok() {
+            break;
         }
     }
-    Err(last)
+    let stream = connected?;
+    stream.set_nodelay(true)?;
+    let Some(roots) = tls else { return Ok(Box::new(stream)) };
+    let connector = TlsConnector::from(trusting(roots.clone()).await?);
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+/// An error that says that Redis refuses, and why.
+pub(super) fn refused(why: String) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
 }
 
 /// What to trust: the system's certificates, and those in this file.
@@ -158,20 +236,20 @@ async fn trusting(roots: Option<PathBuf>) -> io::Result<Arc<ClientConfig>> {
     let read = move || {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let bad = |path: &Path, error: &dyn std::fmt::Display| {
-            io::Error::other(format!("cannot take certificates from {}: {error}", path.display()))
-        };
         if let Some(path) = roots {
-            let pem = std::fs::read(&path).map_err(|error| bad(&path, &error))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| bad(&path, &error))?;
-                store.add(certificate).map_err(|error| bad(&path, &error))?;
+            let bad = |error: &dyn fmt::Display| {
+                let path = path.display();
+                io::Error::other(format!("cannot take certificates from {path}: {error}"))
+            };
+            for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| bad(&error))? {
+                let certificate = certificate.map_err(|error| bad(&error))?;
+                store.add(certificate).map_err(|error| bad(&error))?;
             }
         }
-        let config =
-            ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .map_err(io::Error::other)?;
+        let provider = rustls::crypto::ring::default_provider();
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
         Ok(Arc::new(config.with_root_certificates(store).with_no_client_auth()))
     };
     spawn_blocking(read).await.map_err(io::Error::other)?
@@ -180,19 +258,52 @@ async fn trusting(roots: Option<PathBuf>) -> io::Result<Arc<ClientConfig>> {
 /// Whether a refusal passes by itself: such a command is sent again, on a connection of its own, for
 /// after a failover the address may lead elsewhere. The codes are those of Redis's source.
 pub(super) fn passes(refusal: &str) -> bool {
+    const PASSING: &str = "BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY \
+        TRYAGAIN UNBLOCKED";
     let code = refusal.split(' ').next().unwrap_or_default();
-    [
-        "BUSY",
-        "CLUSTERDOWN",
-        "LOADING",
-        "MASTERDOWN",
-        "MISCONF",
-        "NOREPLICAS",
-        "OOM",
-        "READONLY",
-        "TRYAGAIN",
-        "UNBLOCKED",
-    ]
-    .contains(&code)
-        || refusal.contains("max number of clients")
+    PASSING.split(' ').any(|passing| passing == code) || refusal.contains("max number of clients")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_celery_reads_them() {
+        for (text, shown, user, password) in [
+            ("redis://h", "redis://h:6379/0", None, None),
+            ("h:1", "redis://h:1/0", None, None),
+            ("127.0.0.1", "redis://127.0.0.1:6379/0", None, None),
+            ("redis://", "redis://localhost:6379/0", None, None),
+            ("redis://:p%40ss@h:7/3", "redis://h:7/3", None, Some("p@ss")),
+            ("rediss://me:x@h/1", "rediss://h:6379/1", Some("me"), Some("x")),
+            ("rediss://h/?ssl_cert_reqs=CERT_REQUIRED", "rediss://h:6379/0", None, None),
+            ("redis://[::1]:9/", "redis://[::1]:9/0", None, None),
+            ("redis+socket:///run/r.sock?virtual_host=2", "redis+socket:///run/r.sock", None, None),
+            ("unix:///run/r.sock?db=2", "redis+socket:///run/r.sock", None, None),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(address.shown, shown);
+            assert_eq!((address.user.as_deref(), address.password.as_deref()), (user, password));
+            assert!(!format!("{address:?}").contains("ss@"));
+        }
+        let socket = Address::parse("redis+socket:///run/r.sock?virtual_host=2").expect("one");
+        assert_eq!(socket.db, 2);
+    }
+
+    #[test]
+    fn what_is_none_is_told_without_its_password() {
+        for (text, said) in [
+            ("redis://:secret@h/x", "the database is a number, as in redis://host/0"),
+            ("http://:secret@h", "http is not redis, rediss or redis+socket"),
+            ("redis://:secret@h:99999", "no URL of Redis: invalid port number"),
+            (
+                "rediss://:secret@h/?ssl_cert_reqs=none",
+                "a certificate that is not checked protects little; \
+                 name its certificate by ssl_ca_certs=FILE instead",
+            ),
+        ] {
+            assert_eq!(Address::parse(text), Err(said.to_owned()));
+        }
+    }
 }

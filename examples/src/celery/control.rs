@@ -1,131 +1,110 @@
-//! What is said to all workers, and what they say of themselves: `celery inspect` and `control`, and
-//! the events that monitors such as Flower listen to.
+//! What a worker does beside its tasks: it keeps what it holds, gives back what others have died with,
+//! hears what is said to all workers (`celery inspect` and `control`), and says of itself that it lives,
+//! for monitors such as Flower.
 
-use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use mainspring::time::sleep;
-use regex_lite::Regex;
+use mainspring::time::{now, sleep};
+use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::{Value, json};
 
-use super::message::{Call, envelope, new_id, show, unpack};
-use super::redis::Heard;
-use super::time::{iso, seconds};
-use super::worker::Worker;
+use super::canvas::Outcome;
+use super::message::{Call, envelope, iso, new_id, seconds, show, unpack};
+use super::redis::{Answer, as_pattern, listen, watch};
+use super::say;
+use super::worker::{Held, Worker};
 
+/// How often a worker looks for tasks that others have died with.
+pub(super) const RESTORE: Duration = Duration::from_secs(1);
 /// How often a worker says that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 /// How many ids of revoked tasks are remembered, the latest: Celery's number.
 const MOST_REVOKED: usize = 50_000;
 
-/// The tasks that are not to be run.
-#[derive(Default)]
-pub(super) struct Revoked {
-    ids: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Revoked {
-    fn add(&mut self, id: &str) {
-        if self.ids.insert(id.to_owned()) {
-            self.order.push_back(id.to_owned());
-        }
-        if self.order.len() > MOST_REVOKED {
-            self.order.pop_front().map(|oldest| self.ids.remove(&oldest));
-        }
-    }
-
-    pub(super) fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
-    }
-}
-
 impl Worker {
-    /// Celery's clock: it goes on with every message.
-    fn tick(&self) -> u64 {
-        self.clock.set(self.clock.get() + 1);
-        self.clock.get()
+    /// The tasks beside those that are asked for. They end when this is dropped.
+    pub(super) fn crew(self: &Rc<Worker>) -> Vec<AbortOnDrop<()>> {
+        let (worker, channel) = (self.clone(), as_pattern(&self.channel("celery.pidbox")));
+        let control = listen(self.address.clone(), channel, move |heard| {
+            worker.hear(heard);
+            worker.changed.notify(usize::MAX);
+        });
+        let watching = self.settings.queue.iter().map(|queue| {
+            let (address, list) = (self.address.clone(), self.store.list(queue, 0));
+            let watching = watch(address, list, self.idle.clone(), self.changed.clone());
+            spawn_named(format!("watching {queue}"), watching)
+        });
+        let crew = [
+            spawn_named("upkeep", self.clone().upkeep()),
+            spawn_named("heartbeat", self.clone().beat()),
+            spawn_named("control", control),
+        ];
+        crew.into_iter().chain(watching).map(JoinHandle::abort_on_drop).collect()
+    }
+
+    /// Keeps what is held from being taken for lost, and gives back, to whatever queue, what others have
+    /// died with.
+    async fn upkeep(self: Rc<Worker>) {
+        let visibility = self.settings.visibility_timeout;
+        let (often, mut renewed) = (visibility / 4, now());
+        loop {
+            sleep(RESTORE.min(often).mul_f64(0.5 + fastrand::f64())).await;
+            let mut tags = Vec::new();
+            if now().duration_since(renewed) >= often {
+                (tags, renewed) = (self.tags(|_| true), now());
+            }
+            for queue in self.store.upkeep(visibility, &tags).await.unwrap_or_default() {
+                self.add("restored that others were lost with");
+                say(&format!("a task is back in {queue} that a worker was lost with"));
+            }
+        }
     }
 
     /// The channel of an exchange that all hear.
     fn channel(&self, exchange: &str) -> String {
-        format!("{}/{}.{exchange}", self.settings.prefix, self.settings.address.db)
-    }
-
-    /// The channel on which all workers are spoken to, as a pattern that matches it alone.
-    pub(super) fn control_pattern(&self) -> String {
-        let special = ['*', '?', '[', ']', '\\', '^'];
-        let escape = |c: char| if special.contains(&c) { format!("\\{c}") } else { c.to_string() };
-        self.channel("celery.pidbox").chars().map(escape).collect()
+        format!("{}/{}.{exchange}", self.settings.redis.prefix, self.address.db)
     }
 
     /// Hears what is said to all workers. What is no command is passed over.
-    pub(super) fn hear(self: &Rc<Worker>, heard: Heard) {
-        let text = match heard {
-            Heard::Listening => return self.event("online"),
-            Heard::Published(text) => text,
+    fn hear(self: &Rc<Worker>, heard: Option<Vec<u8>>) {
+        let Some(text) = heard else { return drop(self.event("online")) };
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+        let body = read(&unpack(&read(&text)).unwrap_or_default());
+        let nodes = body["destination"].as_array().filter(|nodes| !nodes.is_empty());
+        let is_meant = match nodes {
+            Some(nodes) => nodes.iter().any(|node| node == self.node.as_str()),
+            // A pattern of names is not read: rather none than those that it does not mean.
+            None => body["pattern"].is_null() || body["matcher"].is_null(),
         };
-        let Ok(message) = serde_json::from_slice::<Value>(&text) else { return };
-        let body =
-            unpack(&message).ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok());
-        let Some(body) = body.filter(|body| self.is_meant(body)) else { return };
-        let Some(method) = body["method"].as_str() else { return };
+        let Some(method) = body["method"].as_str().filter(|_| is_meant) else { return };
         let reply = self.carry_out(method, &body["arguments"]);
         let to = &body["reply_to"];
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
-            let headers = json!({"ticket": body["ticket"], "clock": self.tick()});
+            let headers = json!({"ticket": body["ticket"]});
             let text = passing(&json!({&self.node: reply}), exchange, key, headers);
-            self.store.reply(exchange, key, &text);
+            self.store.reply(exchange, key, text);
         }
-    }
-
-    fn is_meant(&self, body: &Value) -> bool {
-        if let Some(nodes) = body["destination"].as_array().filter(|nodes| !nodes.is_empty()) {
-            return nodes.iter().any(|node| node == self.node.as_str());
-        }
-        let Some(pattern) = body["pattern"].as_str() else { return true };
-        let regex = match body["matcher"].as_str() {
-            Some("pcre") => pattern.to_owned(),
-            Some(_) => regex_lite::escape(pattern).replace("\\*", ".*").replace("\\?", "."),
-            None => return true,
-        };
-        Regex::new(&format!("^(?:{regex})$")).is_ok_and(|regex| regex.is_match(&self.node))
     }
 
     fn carry_out(self: &Rc<Worker>, method: &str, arguments: &Value) -> Value {
-        let ids = || match &arguments["task_id"] {
-            Value::Array(ids) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Value::String(id) => vec![id.clone()],
-            _ => Vec::new(),
-        };
         match method {
             "ping" => json!({"ok": "pong"}),
-            "hello" => json!({"revoked": {}, "clock": self.tick()}),
-            "registered" | "registered_tasks" => self.tasks.names().collect(),
-            "active" => self.describe(|started| started),
-            "scheduled" => {
-                let Value::Array(later) = self.describe(|started| !started) else {
-                    return json!([]);
-                };
-                let with_eta = |request: Value| {
-                    let eta = request["eta"].clone();
-                    json!({"eta": eta, "priority": 6, "request": request})
-                };
-                later.into_iter().map(with_eta).collect()
-            }
-            "revoked" => json!(self.revoked.borrow().order),
-            "conf" | "query_task" => json!({}),
-            "reserved" => json!([]),
+            "hello" => json!({"revoked": {}}),
+            "registered" | "registered_tasks" => json!(self.tasks.names()),
+            "active" => self.active(),
+            "revoked" => json!(self.revoked.borrow().keys().collect::<Vec<_>>()),
             "stats" => self.stats(),
-            "active_queues" => self.settings.queues.iter().map(|queue| self.queue(queue)).collect(),
+            "active_queues" => {
+                let exchange = json!({"name": "", "type": "direct"});
+                let queue = |name| json!({"name": name, "routing_key": name, "exchange": exchange});
+                self.settings.queue.iter().map(queue).collect()
+            }
             "revoke" | "terminate" => {
-                let (ids, also_running) =
-                    (ids(), method == "terminate" || arguments["terminate"] == true);
-                for id in &ids {
-                    self.revoked.borrow_mut().add(id);
-                    self.terminate(id, also_running);
-                }
+                let one = [arguments["task_id"].clone()];
+                let ids = arguments["task_id"].as_array().map_or(&one[..], Vec::as_slice);
+                let also_running = method == "terminate" || arguments["terminate"] == true;
+                ids.iter().filter_map(Value::as_str).for_each(|id| self.revoke(id, also_running));
                 let verb = if also_running { "terminated" } else { "revoked" };
                 json!({"ok": format!("tasks {} flagged as {verb}", show(&json!(ids)))})
             }
@@ -139,11 +118,28 @@ impl Worker {
         }
     }
 
-    /// The tasks in hand: those that have started, or the others.
-    fn describe(&self, which: fn(bool) -> bool) -> Value {
+    /// Has a task not begun any more, and one that runs end, if that is wanted.
+    fn revoke(self: &Rc<Worker>, id: &str, also_running: bool) {
+        let mut revoked = self.revoked.borrow_mut();
+        revoked.insert(id.to_owned(), SystemTime::now());
+        if revoked.len() > MOST_REVOKED {
+            let oldest = revoked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.map(|oldest| revoked.remove(&oldest));
+        }
+        drop(revoked);
+        let why = if also_running { "terminated" } else { "revoked" };
+        for tag in self.tags(|task| task.call.id == id && (also_running || !task.is_running())) {
+            let task = self.held.borrow_mut().get_mut(&tag).and_then(|held| held.task.take());
+            task.inspect(JoinHandle::cancel);
+            self.close(&tag, Outcome::Revoked(why));
+        }
+    }
+
+    /// The tasks that have started.
+    fn active(&self) -> Value {
         let held = self.held.borrow();
-        let wanted = held.values().filter(|held| which(held.started.is_some()));
-        let described = wanted.map(|held| {
+        let started = held.values().filter(|held| held.started.is_some());
+        let described = started.map(|held| {
             let Call { id, task, args, eta, .. } = &*held.call;
             json!({
                 "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
@@ -155,52 +151,41 @@ impl Worker {
         described.collect()
     }
 
-    fn queue(&self, name: &str) -> Value {
-        json!({
-            "name": name, "routing_key": name, "durable": true, "auto_delete": false,
-            "exchange": {"name": "", "type": "direct", "durable": true, "auto_delete": false},
-        })
-    }
-
     fn stats(&self) -> Value {
-        let pid = std::process::id();
-        let n = self.settings.concurrency;
+        let (pid, n) = (std::process::id(), self.settings.concurrency);
         json!({
-            "total": *self.begun.borrow(), "pid": pid, "clock": self.tick().to_string(),
-            "uptime": self.began.elapsed().unwrap_or_default().as_secs(), "prefetch_count": n,
+            "total": *self.begun.borrow(), "pid": pid,
+            "prefetch_count": n, "rusage": {},
             "pool": {"implementation": "mainspring", "max-concurrency": n, "processes": [pid]},
-            "broker": {"transport": "redis", "hostname": self.settings.address.to_string()},
-            "rusage": {},
+            "broker": {"transport": "redis", "hostname": self.address.shown},
         })
     }
 
     /// Says that it lives, for ever.
-    pub(super) async fn beat(self: Rc<Worker>) {
+    async fn beat(self: Rc<Worker>) {
         loop {
             sleep(BEAT).await;
-            // What cannot be heard now is not worth keeping for later.
-            if self.store.link.unanswered() < 100 {
-                self.event("heartbeat");
-            }
+            // What cannot be heard now is not worth saying again.
+            self.event("heartbeat").await.map(drop).unwrap_or_default();
         }
     }
 
     /// Says that it is online, offline, or alive.
-    pub(super) fn event(&self, kind: &str) {
+    pub(super) fn event(&self, kind: &str) -> Answer {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
-        let done = self.done.get();
         let event = json!({
             "type": format!("worker-{kind}"), "hostname": self.node, "utcoffset": 0,
-            "pid": std::process::id(), "clock": self.tick(), "timestamp": seconds(SystemTime::now()),
+            "pid": std::process::id(), "timestamp": seconds(SystemTime::now()),
             "freq": BEAT.as_secs_f64(), "loadavg": load, "sw_ident": "mainspring",
             "sw_ver": super::tasks::VERSION, "sw_sys": std::env::consts::OS,
-            "active": self.held.borrow().values().filter(|held| held.started.is_some()).count(),
-            "processed": done.succeeded + done.failed + done.retried,
+            "active": self.count(Held::is_running),
+            "processed": self.begun.borrow().values().sum::<u64>(),
         });
         let key = format!("worker.{kind}");
         let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));
-        drop(self.store.publish(&self.channel(&format!("celeryev/{key}")), &text));
+        let channel = self.channel(&format!("celeryev/{key}"));
+        self.store.link.call(&["PUBLISH", &channel, &text])
     }
 }
 

@@ -1,48 +1,160 @@
-//! The coordinator's side of a shared crawl: pages that workers fetch and read for it. What must be
-//! one stays with it: the frontier, robots.txt, manners, the journal and the files.
+//! The asking side: sends tasks to workers and waits for what comes of them; and a shared crawl, whose
+//! pages workers fetch and read. What must be one stays with its coordinator: the frontier, robots.txt,
+//! manners, the journal and the files.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderMap, USER_AGENT};
-use http::{HeaderValue, StatusCode};
-use serde::de::DeserializeOwned;
+use event_listener::Event;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use mainspring::future::{Sender, oneshot, race};
+use mainspring::time::sleep;
+use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 use url::Url;
 
-use super::message::Call;
-use super::producer::Producer;
-use super::tasks::{FETCH, OTHER_VERSION, VERSION};
+use super::canvas::Outcome;
+use super::connection::{Address, Connection};
+use super::message::{Call, id_of};
+use super::redis::{Link, as_pattern, listen};
+use super::resp::Reply;
+use super::scripts::Store;
+use super::tasks::{FETCH, OTHER_VERSION, Told, VERSION};
 use crate::answer::Answer;
 use crate::options::Options;
 use crate::reader::Read;
-use crate::web::FetchError;
+use crate::web::{FetchError, Web};
+
+/// How often results are looked for that may have been missed.
+const LOOK: Duration = Duration::from_secs(5);
+
+type Waiting = Rc<RefCell<HashMap<String, Sender<Result<Value, String>>>>>;
+
+/// A sender of tasks.
+pub struct Producer {
+    store: Store,
+    queue: String,
+    waiting: Waiting,
+    /// What the ids of this producer's tasks have in common.
+    family: u128,
+    _crew: [AbortOnDrop<()>; 3],
+}
+
+impl Producer {
+    /// Connects to Redis, and listens for results from now on.
+    ///
+    /// # Errors
+    /// One sentence: Redis cannot be reached, or does not let us in.
+    pub async fn connect(address: &Address, prefix: &str, queue: &str) -> Result<Producer, String> {
+        drop(Connection::open(address).await.map_err(|error| error.to_string())?);
+        let (link, driver) = Link::new(address.clone());
+        let store = Store { link, prefix: prefix.to_owned() };
+        let (waiting, heard) = (Waiting::default(), Rc::new(Event::new()));
+        let listening = heard.listen();
+        // Results are published under the ids of their tasks. Ids of one family need one pattern, that
+        // of the half that they have in common; the other half is as random as ever.
+        let family = fastrand::u128(..) & !u128::from(u64::MAX);
+        let key = store.result_key(&id_of(family)[..19]);
+        let pattern = as_pattern(&key) + "*";
+        let missed = look(store.clone(), waiting.clone(), heard.clone());
+        let ears = waiting.clone();
+        let on = move |message: Option<Vec<u8>>| match message {
+            Some(text) => settle(&ears, &text),
+            None => drop(heard.notify(usize::MAX)),
+        };
+        let _crew = [
+            spawn_named("the link to Redis", driver),
+            spawn_named("results", listen(address.clone(), pattern, on)),
+            spawn_named("missed results", missed),
+        ]
+        .map(JoinHandle::abort_on_drop);
+        listening.await;
+        Ok(Producer { store, queue: queue.to_owned(), waiting, family, _crew })
+    }
+
+    /// Sends a task, and waits until Redis has it.
+    ///
+    /// # Errors
+    /// What Redis refuses.
+    pub async fn send(&self, call: &Call) -> Result<(), String> {
+        self.store.send(&self.queue, call).await.map(drop)
+    }
+
+    /// Sends a task and waits for its end, however often it is tried on the way; its result stays in
+    /// Redis or does not.
+    ///
+    /// # Errors
+    /// The error that it ended with, as `class: message`; what Redis refuses.
+    pub async fn run(&self, mut call: Call, stays: bool) -> Result<Value, String> {
+        let Producer { store, waiting, family, .. } = self;
+        call.id = id_of(family | u128::from(fastrand::u64(..)));
+        let (sender, receiver) = oneshot();
+        // Waiting first: the result may be there before the answer to the sending is.
+        waiting.borrow_mut().insert(call.id.clone(), sender);
+        self.send(&call).await?;
+        let result = receiver.await;
+        if !stays {
+            drop(store.link.call(&["DEL", &store.result_key(&call.id)]));
+        }
+        result.unwrap_or_else(|_| Err("the wait for it was given up".to_owned()))
+    }
+}
+
+fn settle(waiting: &Waiting, text: &[u8]) {
+    if let Some((id, Some(end))) = Outcome::read(text) {
+        let sender = waiting.borrow_mut().remove(&id);
+        if let Some(sender) = sender {
+            // What asked may be gone.
+            drop(sender.set(end));
+        }
+    }
+}
+
+/// Looks for results that were published between two connections.
+async fn look(store: Store, waiting: Waiting, heard: Rc<Event>) {
+    loop {
+        race(heard.listen(), sleep(LOOK)).await;
+        // The wait for some may have been given up.
+        waiting.borrow_mut().retain(|_, sender| !sender.is_closed());
+        let ids: Vec<String> = waiting.borrow().keys().cloned().collect();
+        for ids in ids.chunks(100) {
+            let keys = ids.iter().map(|id| store.result_key(id));
+            let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
+            for part in store.link.call(&words).await.map(Reply::parts).unwrap_or_default() {
+                if let Reply::Text(Some(text)) = part {
+                    settle(&waiting, &text);
+                }
+            }
+        }
+    }
+}
 
 /// The workers on a queue, as one crawl uses them.
 pub struct Workers {
     producer: Producer,
     /// What is asked of each page.
     asking: Map<String, Value>,
-    agent: Option<HeaderValue>,
     /// Why they are of no use.
     pub(crate) trouble: RefCell<Option<String>>,
 }
 
 impl Workers {
-    /// Workers that are asked through `producer`, for pages as `options` say, and what is in `read`:
-    /// whether assets are links, and what to select.
+    /// Workers that are asked through `producer`, for pages as `options` say, and what is in `more`:
+    /// how to connect, whether assets are links, and what to select.
     #[must_use]
-    pub(crate) fn new(producer: Producer, options: &Options, read: &Value) -> Workers {
+    pub(crate) fn new(producer: Producer, options: &Options, more: &Value) -> Workers {
         let asking = json!({
-            "content_type": true, "final_url": true, "links": true, "redirects": 0,
-            "max_size": options.max_size, "version": VERSION,
+            "content_type": true, "links": true, "redirects": 0, "version": VERSION,
+            "cookies": options.cookies.is_some(), "max_size": options.max_size,
             "timeout": options.timeout.map_or(1e6, |limit| limit.as_secs_f64()),
         });
         let mut asking = asking.as_object().cloned().unwrap_or_default();
-        asking.extend(read.as_object().cloned().unwrap_or_default());
-        Workers { producer, asking, agent: options.user_agent.clone(), trouble: RefCell::default() }
+        asking.extend(more.as_object().cloned().unwrap_or_default());
+        Workers { producer, asking, trouble: RefCell::default() }
     }
 
     /// Has a page fetched and read; with `only_pages`, only if it may have links. Gives the bytes of
@@ -53,74 +165,56 @@ impl Workers {
     pub(crate) async fn get(
         &self,
         url: &Url,
-        mut fields: HeaderMap,
+        web: &Web,
         only_pages: bool,
     ) -> Result<(Answer, Read, u64), FetchError> {
-        if let Some(agent) = &self.agent {
-            fields.insert(USER_AGENT, agent.clone());
-        }
-        let text = |value: &HeaderValue| Some(Value::from(value.to_str().ok()?));
-        let fields =
-            fields.iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+        let fields = web.fields_for(url);
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.into()))
+        };
+        let fields = fields.iter().filter_map(text);
         let mut asking = self.asking.clone();
         asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
         asking.insert("only_pages".to_owned(), json!(only_pages));
         let call = Call::new(FETCH, vec![json!(url)], asking);
-        let mut told =
-            self.producer.run_once(call).await.map_err(|error| self.failed(url, error))?;
-        if told["version"] != VERSION {
+        let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
+        let told: Told = serde_json::from_value(told).unwrap_or_default();
+        if told.version.as_deref() != Some(VERSION) {
             let error = format!("TypeError: {OTHER_VERSION}another program");
-            return Err(self.failed(url, error));
+            return Err(self.failed(error));
         }
-        let status = told["status"].as_u64().and_then(|n| StatusCode::from_u16(n as u16).ok());
-        let unclear = || FetchError::Failed("a worker tells of no status".to_owned());
-        let status = status.ok_or_else(unclear)?;
-        if let Some(to) = take(&mut told, "location") {
-            return Err(FetchError::Moved { status, to });
+        web.note(url, told.set_cookie, told.timings, told.har);
+        if let Some(error) = told.error {
+            return Err(error);
         }
-        if matches!(status.as_u16(), 429 | 503) {
-            let retry_after = told["retry_after"].as_u64().map(Duration::from_secs);
-            return Err(FetchError::Busy { status, retry_after });
-        }
-        if !status.is_success() {
-            return Err(FetchError::Refused(status));
-        }
-        let content_type = take(&mut told, "content_type").unwrap_or_default();
-        if let Some(reason) = take(&mut told, "unread") {
-            return Err(FetchError::Unread { status, content_type, reason });
-        }
-        let body: String = take(&mut told, "body").unwrap_or_default();
-        let body = STANDARD.decode(body).unwrap_or_default().into();
+        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
+        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
+        let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
         let read = Read {
             left: 0,
-            links: take(&mut told, "links").unwrap_or_default(),
-            nofollow: take(&mut told, "nofollow").unwrap_or_default(),
-            selected: take(&mut told, "selected").unwrap_or_default(),
-            cut: take(&mut told, "cut"),
+            links: told.links.unwrap_or_default(),
+            nofollow: told.nofollow.unwrap_or_default(),
+            selected: told.selected.unwrap_or_default(),
+            cut: told.cut,
         };
         let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
+        let content_type = told.content_type.unwrap_or_default();
         let answer = Answer { content_type, body, ..head };
-        Ok((answer, read, told["len"].as_u64().unwrap_or_default()))
+        Ok((answer, read, told.len as u64))
     }
 
     /// Waits until the last results are taken away.
     pub(crate) async fn settled(&self) {
-        self.producer.settled().await;
+        self.producer.store.link.settled().await;
     }
 
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.
-    fn failed(&self, url: &Url, error: String) -> FetchError {
+    fn failed(&self, error: String) -> FetchError {
         if error.contains(OTHER_VERSION) || error.contains("unexpected keyword argument") {
             let text =
                 format!("coordinator and workers must be of one version, {VERSION}: {error}");
             *self.trouble.borrow_mut() = Some(text);
         }
-        let text = error.split_once(": ").map_or(&*error, |(_, text)| text);
-        FetchError::Failed(text.strip_prefix(&format!("GET {url}: ")).unwrap_or(text).to_owned())
+        FetchError::Failed(error.split_once(": ").map_or(&*error, |(_, text)| text).to_owned())
     }
-}
-
-/// One thing of what a worker tells, if it tells it.
-fn take<T: DeserializeOwned>(told: &mut Value, name: &str) -> Option<T> {
-    serde_json::from_value(told[name].take()).ok()
 }

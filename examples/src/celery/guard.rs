@@ -2,11 +2,13 @@
 //! guard, from behind the firewall.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 
 use mainspring::spawn_blocking;
 use mainspring_http::{Lookup, Resolve};
 use url::{Host, Url};
+
+use super::message::Fault;
 
 /// What is said of an address that is not fetched from.
 pub const REFUSED: &str = "is a private address; the worker's --allow-private lets it be fetched";
@@ -14,13 +16,18 @@ pub const REFUSED: &str = "is a private address; the worker's --allow-private le
 /// Whether an address is not of the public internet, by IANA's special-purpose registries (RFC 6890).
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_private_v4(v4),
-        IpAddr::V6(v6) => is_private_v6(v6),
-    }
-}
-
-fn is_private_v4(address: Ipv4Addr) -> bool {
+    let address = match address {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => match address.segments() {
+            // Addresses of version 4 in the clothes of version 6: mapped, compatible, translated, 6to4.
+            [0, 0, 0, 0, 0, 0xffff | 0, high, low]
+            | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+            | [0x2002, high, low, ..] => Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)),
+            // What is global is in 2000::/3; of that, Teredo, benchmarks and documentation are not.
+            [0x2001, 0 | 2 | 0xdb8, ..] => return true,
+            [first, ..] => return first & 0xe000 != 0x2000,
+        },
+    };
     let [a, b, c, _] = address.octets();
     address.is_private()
         || address.is_link_local()
@@ -29,35 +36,18 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         || matches!((a, b, c), (192, 0, 0) | (192, 88, 99))
 }
 
-fn is_private_v6(address: Ipv6Addr) -> bool {
-    let parts = address.segments();
-    let inner = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_private_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match parts {
-        // Addresses of version 4 in the clothes of version 6: mapped, compatible, translated, 6to4.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            inner(high, low)
-        }
-        [0x2002, high, low, ..] => inner(high, low),
-        // What is global is in 2000::/3; of that, Teredo, benchmarks and documentation are not.
-        [0x2001, 0 | 2 | 0xdb8, ..] => true,
-        [first, ..] => first & 0xe000 != 0x2000,
-    }
-}
-
 /// Whether a URL names a private address outright; names are judged as they are looked up.
 ///
 /// # Errors
 /// One sentence.
-pub fn check(url: &Url) -> Result<(), String> {
+pub fn check(url: &Url) -> Result<(), Fault> {
     let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Ipv4(address)) => address.into(),
+        Some(Host::Ipv6(address)) => address.into(),
         _ => return Ok(()),
     };
-    if is_private(address) { Err(format!("{address} {REFUSED}")) } else { Ok(()) }
+    let refused = || Fault::new("PermissionError", format!("{address} {REFUSED}"));
+    if is_private(address) { Err(refused()) } else { Ok(()) }
 }
 
 /// The system's resolver, without the private addresses that it finds.
@@ -68,8 +58,7 @@ impl Resolve for PublicOnly {
         let host = host.to_owned();
         let lookup = spawn_blocking(move || {
             let found = (host.as_str(), 0).to_socket_addrs()?.map(|address| address.ip());
-            let (private, mut public): (Vec<_>, Vec<_>) = found.partition(|ip| is_private(*ip));
-            public.dedup();
+            let (private, public): (Vec<_>, Vec<_>) = found.partition(|ip| is_private(*ip));
             match private.first() {
                 Some(address) if public.is_empty() => {
                     Err(io::Error::new(ErrorKind::PermissionDenied, format!("{address} {REFUSED}")))

@@ -1,18 +1,16 @@
 //! A call of a task, as Celery writes it: protocol 2 (docs.celeryq.dev,
 //! "Message Protocol") in the envelope of kombu's Redis transport. Protocol 1 is read too.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read as _;
-use std::time::SystemTime;
+use std::io::Read;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use serde_json::value::RawValue;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-
-use super::time::{iso, parse_iso};
 
 /// A body is not unpacked further than this, in bytes.
 const MAX_UNPACKED: u64 = 32 << 20;
@@ -31,10 +29,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// One of Python's own, with one sentence.
+    /// One of Python's own, with one sentence, cut where it gets long.
     #[must_use]
     pub fn new(class: &'static str, sentence: impl Into<String>) -> Fault {
-        Fault { class, module: "builtins", arguments: vec![Value::String(sentence.into())] }
+        let sentence = show(&Value::String(sentence.into()));
+        Fault { class, module: "builtins", arguments: vec![sentence.into()] }
     }
 
     /// One of Celery's.
@@ -67,8 +66,10 @@ pub fn show(value: &Value) -> String {
     }
 }
 
-/// One call of a task.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One call of a task. Its fields have the names of the headers of a message, of what stands beside the
+/// arguments in its body, and of a signature.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct Call {
     /// Its id, under which the result is stored.
     pub id: String,
@@ -79,8 +80,10 @@ pub struct Call {
     /// Arguments by name.
     pub kwargs: Map<String, Value>,
     /// Not before this moment.
+    #[serde(deserialize_with = "moment")]
     pub eta: Option<SystemTime>,
     /// Not after this one.
+    #[serde(deserialize_with = "moment")]
     pub expires: Option<SystemTime>,
     /// Seconds until it is stopped: the hard limit, and the soft one.
     pub timelimit: [Option<f64>; 2],
@@ -89,16 +92,21 @@ pub struct Call {
     /// Whether its result is not wanted.
     pub ignore_result: bool,
     /// From 0, the most urgent, to 9.
+    #[serde(skip)]
     pub priority: u8,
     /// The call that all this began with.
+    #[serde(rename = "root_id")]
     pub root: Option<String>,
     /// The call that has sent this one.
+    #[serde(rename = "parent_id")]
     pub parent: Option<String>,
     /// The group it belongs to.
     pub group: Option<String>,
     /// To be called with its result.
+    #[serde(deserialize_with = "list")]
     pub callbacks: Vec<Value>,
     /// To be called with its id should it fail.
+    #[serde(deserialize_with = "list")]
     pub errbacks: Vec<Value>,
     /// What comes after it, last things first.
     pub chain: Vec<Value>,
@@ -106,13 +114,20 @@ pub struct Call {
     pub chord: Option<Value>,
 }
 
-/// A message that is no call: the id to answer to, if it has one, and what is wrong.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unreadable {
-    /// The id to answer to.
-    pub id: Option<String>,
-    /// What.
-    pub fault: Fault,
+/// A moment in ISO 8601.
+fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemTime>, D::Error> {
+    let text = String::deserialize(from)?;
+    let none = || D::Error::custom(format!("{} is no moment in ISO 8601", show(&json!(text))));
+    parse_iso(&text).map(Some).ok_or_else(none)
+}
+
+/// Several things, or one without a list around it.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Value>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Array(list) => Ok(list),
+        one @ Value::Object(_) => Ok(vec![one]),
+        _ => Err(D::Error::custom("what follows the task is no list")),
+    }
 }
 
 impl Call {
@@ -122,126 +137,76 @@ impl Call {
         Call { id: new_id(), task: task.to_owned(), args, kwargs, ..Call::default() }
     }
 
+    /// A call with these fields; what is null is as if it were not there.
+    ///
+    /// # Errors
+    /// Which is none.
+    pub fn of(mut fields: Map<String, Value>) -> Result<Call, Fault> {
+        fields.retain(|_, value| !value.is_null());
+        let wrong = |error| Fault::new("ValueError", format!("it is no call of a task: {error}"));
+        Call::deserialize(Value::Object(fields)).map_err(wrong)
+    }
+
     /// Reads a message.
     ///
     /// # Errors
-    /// What is wrong with it, in Python's words.
-    pub fn read(message: &str) -> Result<Call, Unreadable> {
-        let fault = |text: String| Fault::new("ValueError", text);
-        let message: Value = serde_json::from_str(message).map_err(|error| Unreadable {
-            id: None,
-            fault: fault(format!("the message is not JSON: {error}")),
-        })?;
-        let headers = &message["headers"];
-        let id = headers["id"].as_str().filter(|id| !id.is_empty());
-        let outcome = Call::read_parts(&message, headers, id);
-        outcome.map_err(|(found, fault)| Unreadable { id: id.map(str::to_owned).or(found), fault })
+    /// The id to answer to, if it has one, and what is wrong with it.
+    pub fn read(message: &str) -> Result<Call, (Option<String>, Fault)> {
+        let no_json = |error| Fault::new("ValueError", format!("the message is no JSON: {error}"));
+        let message: Value =
+            serde_json::from_str(message).map_err(|error| (None, no_json(error)))?;
+        let mut id = message["headers"]["id"].as_str().map(str::to_owned);
+        let call = Call::read_parts(&message, &mut id);
+        call.map_err(|fault| (id.filter(|id| !id.is_empty()), fault))
     }
 
-    fn read_parts(
-        message: &Value,
-        headers: &Value,
-        id: Option<&str>,
-    ) -> Result<Call, (Option<String>, Fault)> {
-        let wrong = |text: &str| (None, Fault::new("ValueError", text));
+    fn read_parts(message: &Value, id: &mut Option<String>) -> Result<Call, Fault> {
+        let wrong = |text: String| Fault::new("ValueError", text);
         if let Some(bytes) = message["too_long"].as_u64() {
-            return Err(wrong(&format!("the message is too long: {bytes} bytes")));
+            return Err(wrong(format!("the message is too long: {bytes} bytes")));
         }
         let kind = message["content-type"].as_str().unwrap_or("application/json");
         if kind != "application/json" {
             let text = format!("this worker reads application/json, not {kind}");
-            return Err((
-                None,
-                Fault { module: "kombu.exceptions", ..Fault::new("ContentDisallowed", text) },
-            ));
+            let fault = Fault::new("ContentDisallowed", text);
+            return Err(Fault { module: "kombu.exceptions", ..fault });
         }
-        let body = unpack(message).map_err(|text| wrong(&text))?;
+        let body = unpack(message).map_err(wrong)?;
         let body: Value = serde_json::from_slice(&body)
-            .map_err(|error| wrong(&format!("the body is not JSON: {error}")))?;
-        let mut call = match (&body, headers["task"].as_str()) {
-            (Value::Array(parts), Some(task)) if parts.len() == 3 => {
-                let mut call = Call::with_parts(&parts[0], &parts[1], &parts[2]).map_err(wrong)?;
-                task.clone_into(&mut call.task);
-                call.take_headers(headers).map_err(wrong)?;
-                call
-            }
-            (Value::Object(old), None) => {
-                let found = body["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-                let wrong = |text: &str| (found.clone(), Fault::new("ValueError", text));
-                let embedded = Value::Object(old.clone());
-                let mut call = Call::with_parts(&body["args"], &body["kwargs"], &embedded);
-                if let Ok(call) = &mut call {
-                    call.id = found.clone().unwrap_or_default();
-                    call.task = body["task"].as_str().unwrap_or_default().to_owned();
-                    call.take_headers(&body).map_err(wrong)?;
+            .map_err(|error| wrong(format!("the body is not JSON: {error}")))?;
+        let fields = match (message["headers"].clone(), body) {
+            (Value::Object(mut fields), Value::Array(parts)) if fields.contains_key("task") => {
+                let none = |_| wrong("the body has not three parts".to_owned());
+                let [args, kwargs, more] = <[Value; 3]>::try_from(parts).map_err(none)?;
+                fields.extend([("args".to_owned(), args), ("kwargs".to_owned(), kwargs)]);
+                match more {
+                    Value::Object(more) => fields.extend(more),
+                    Value::Null => {}
+                    _ => return Err(wrong("what follows the task is no object".to_owned())),
                 }
-                call.map_err(wrong)?
+                fields
             }
-            _ => return Err(wrong("the body is no call of a task")),
+            // Protocol 1 has all of it in the body.
+            (_, Value::Object(fields)) => {
+                *id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
+                fields
+            }
+            _ => return Err(wrong("the body is no call of a task".to_owned())),
         };
-        if let Some(id) = id {
-            id.clone_into(&mut call.id);
-        }
+        let call = Call::of(fields)?;
         if call.id.is_empty() || call.task.is_empty() {
-            return Err(wrong("the message has no id or no task"));
+            return Err(wrong("the message has no id or no task".to_owned()));
         }
-        call.priority = message["properties"]["priority"].as_u64().unwrap_or(0).min(9) as u8;
-        Ok(call)
+        let priority = message["properties"]["priority"].as_u64().unwrap_or(0).min(9) as u8;
+        Ok(Call { priority, ..call })
     }
 
-    fn with_parts(args: &Value, kwargs: &Value, embedded: &Value) -> Result<Call, &'static str> {
-        let list = |value: &Value| match value {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(list) => Ok(list.clone()),
-            one @ Value::Object(_) => Ok(vec![one.clone()]),
-            _ => Err("what follows the task is no list"),
-        };
-        let args = match args {
-            Value::Null => Vec::new(),
-            Value::Array(args) => args.clone(),
-            _ => return Err("the arguments are no list"),
-        };
-        let kwargs = match kwargs {
-            Value::Null => Map::new(),
-            Value::Object(kwargs) => kwargs.clone(),
-            _ => return Err("the arguments by name are no object"),
-        };
-        Ok(Call {
-            args,
-            kwargs,
-            callbacks: list(&embedded["callbacks"])?,
-            errbacks: list(&embedded["errbacks"])?,
-            chain: list(&embedded["chain"])?,
-            chord: Some(embedded["chord"].clone()).filter(|chord| !chord.is_null()),
-            ..Call::default()
-        })
-    }
-
-    fn take_headers(&mut self, headers: &Value) -> Result<(), &'static str> {
-        let moment = |value: &Value| match value {
-            Value::Null => Ok(None),
-            Value::String(text) => parse_iso(text).map(Some).ok_or("no moment in ISO 8601"),
-            _ => Err("a moment that is no text"),
-        };
-        let text = |name: &str| headers[name].as_str().map(str::to_owned);
-        self.eta = moment(&headers["eta"])?;
-        self.expires = moment(&headers["expires"])?;
-        let limit = |n: usize| headers["timelimit"][n].as_f64().filter(|limit| *limit > 0.0);
-        self.timelimit = [limit(0), limit(1)];
-        self.retries = headers["retries"].as_u64().unwrap_or(0);
-        self.ignore_result = headers["ignore_result"].as_bool().unwrap_or(false);
-        self.root = text("root_id");
-        self.parent = text("parent_id");
-        self.group = text("group");
-        Ok(())
-    }
-
-    /// The arguments by name, for others to see: header fields may hold secrets.
+    /// The arguments by name, for others to see: some may hold secrets.
     #[must_use]
     pub fn shown_kwargs(&self) -> Value {
         let mut shown = self.kwargs.clone();
-        if let Some(headers) = shown.get_mut("headers") {
-            *headers = json!("***");
+        for name in ["headers", "proxy"] {
+            shown.get_mut(name).into_iter().for_each(|secret| *secret = json!("***"));
         }
         shown.into()
     }
@@ -249,10 +214,9 @@ impl Call {
     /// As Celery sends it to a queue.
     #[must_use]
     pub fn to_message(&self, queue: &str) -> String {
-        let list = |list: &Vec<Value>| (!list.is_empty()).then(|| list.clone());
         let embedded = json!({
-            "callbacks": list(&self.callbacks), "errbacks": list(&self.errbacks),
-            "chain": list(&self.chain), "chord": self.chord,
+            "callbacks": self.callbacks, "errbacks": self.errbacks, "chain": self.chain,
+            "chord": self.chord,
         });
         let body = json!([self.args, self.kwargs, embedded]).to_string();
         let root = self.root.as_ref().unwrap_or(&self.id);
@@ -295,17 +259,16 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
         Some(other) => return Err(format!("a body in {} is not read", show(&json!(other)))),
     };
     let mut unpacked = Vec::new();
-    let read = match message["headers"]["compression"].as_str() {
+    let packed: Box<dyn Read> = match message["headers"]["compression"].as_str() {
         None => return Ok(body),
         // kombu calls gzip what are bytes of zlib.
         Some("application/x-gzip" | "gzip" | "zlib") if body.starts_with(&[0x1f, 0x8b]) => {
-            MultiGzDecoder::new(&*body).take(MAX_UNPACKED + 1).read_to_end(&mut unpacked)
+            Box::new(MultiGzDecoder::new(&*body))
         }
-        Some("application/x-gzip" | "gzip" | "zlib") => {
-            ZlibDecoder::new(&*body).take(MAX_UNPACKED + 1).read_to_end(&mut unpacked)
-        }
+        Some("application/x-gzip" | "gzip" | "zlib") => Box::new(ZlibDecoder::new(&*body)),
         Some(other) => return Err(format!("compression {} is not read", show(&json!(other)))),
     };
+    let read = packed.take(MAX_UNPACKED + 1).read_to_end(&mut unpacked);
     read.map_err(|error| format!("the body cannot be unpacked: {error}"))?;
     if unpacked.len() as u64 > MAX_UNPACKED {
         return Err("the body is too long unpacked".to_owned());
@@ -313,47 +276,45 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
     Ok(unpacked)
 }
 
-/// What is held of a message that was taken: itself, and the exchange and routing key to give it back
-/// by. `None` if it is no such thing.
+/// A moment as Python's `isoformat` writes it, in UTC.
 #[must_use]
-pub fn held(text: &str) -> Option<(&str, String, String)> {
-    let (message, exchange, key): (&RawValue, String, String) = serde_json::from_str(text).ok()?;
-    Some((message.get(), exchange, key))
+pub fn iso(moment: SystemTime) -> String {
+    let text = humantime::format_rfc3339_micros(moment).to_string();
+    text.trim_end_matches('Z').to_owned() + "+00:00"
 }
 
-/// A message with some headers and properties changed, and all else as it was to the last byte.
-fn changed(message: &str, headers: Value, properties: Value) -> Option<String> {
-    type Parts = BTreeMap<String, Box<RawValue>>;
-    let merge = |part: Option<&RawValue>, changes: Value| -> Option<Box<RawValue>> {
-        let mut part: Parts = serde_json::from_str(part.map_or("{}", RawValue::get)).ok()?;
-        for (name, value) in changes.as_object()? {
-            part.insert(name.clone(), serde_json::value::to_raw_value(value).ok()?);
-        }
-        serde_json::value::to_raw_value(&part).ok()
+/// Reads a moment; one without an offset is in UTC, as by Celery's default. `None` for what is none,
+/// and for those before 1970.
+#[must_use]
+pub fn parse_iso(text: &str) -> Option<SystemTime> {
+    let text = text.trim();
+    let (date, rest) = text.split_at_checked(10)?;
+    let offset_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (time, offset) = rest.split_at(offset_at);
+    let time = time.trim_start_matches(['T', 't', ' ']).trim_end();
+    let time = match time.len() {
+        0 => "00:00:00".to_owned(),
+        5 => format!("{time}:00"),
+        _ => time.to_owned(),
     };
-    let mut parts: Parts = serde_json::from_str(message).ok()?;
-    for (name, changes) in [("headers", headers), ("properties", properties)] {
-        let part = merge(parts.get(name).map(|part| &**part), changes)?;
-        parts.insert(name.to_owned(), part);
+    let local = humantime::parse_rfc3339_weak(&format!("{date}T{time}")).ok()?;
+    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+    let (hours, minutes): (u64, u64) = match digits.len() {
+        0 => (0, 0),
+        2 | 4 => (digits[..2].parse().ok()?, digits[2..].parse().unwrap_or(0)),
+        _ => return None,
+    };
+    let offset_by = Duration::from_secs(hours * 3_600 + minutes * 60);
+    match offset.starts_with('-') {
+        true => local.checked_add(offset_by),
+        false => local.checked_sub(offset_by),
     }
-    serde_json::to_string(&parts).ok()
 }
 
-/// A message that is given back, marked as such in the way of kombu. One that cannot be marked stays as
-/// it is.
+/// Seconds since 1970.
 #[must_use]
-pub fn redelivered(message: &str, queue: &str) -> String {
-    let info = json!({"exchange": "", "routing_key": queue, "redelivered": true});
-    let marked = changed(message, json!({"redelivered": true}), json!({"delivery_info": info}));
-    marked.unwrap_or_else(|| message.to_owned())
-}
-
-/// A message of a call that is to be tried again at a moment.
-#[must_use]
-pub fn retried(message: &str, call: &Call, eta: SystemTime, queue: &str) -> Option<String> {
-    let headers = json!({"retries": call.retries + 1, "eta": iso(eta), "parent_id": call.id});
-    let info = json!({"exchange": "", "routing_key": queue});
-    changed(message, headers, json!({"delivery_tag": new_id(), "delivery_info": info}))
+pub fn seconds(moment: SystemTime) -> f64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// A random UUID (RFC 9562, version 4).

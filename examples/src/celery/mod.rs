@@ -1,37 +1,31 @@
 //! Celery's side of the crawl: tasks that any Celery producer sends, on workers on any machine, with
 //! Redis between them. Python's Celery may stand on either side.
 //!
-//! What to read, in this order: `worker.rs` takes tasks and runs them; `scripts.rs` is what is done in
-//! Redis at one stroke, so that nothing is lost; `message.rs` and `canvas.rs` are what is written
-//! there; `redis.rs` and `resp.rs` are the way to it. `coordinator.rs` is where a crawl asks workers for
-//! its pages.
+//! What to read, in this order: `worker.rs` takes tasks, `running.rs` and `tasks.rs` run them;
+//! `scripts.rs` and `scripts/` are what is done in Redis at one stroke, so that nothing is lost;
+//! `message.rs` and `canvas.rs` are what is written there; `redis.rs`, `connection.rs` and `resp` are the
+//! way to it. `coordinator.rs` is where tasks are sent, and where a crawl asks workers for its pages.
 
-mod address;
-mod bell;
 mod canvas;
 mod connection;
 mod control;
 mod coordinator;
 mod guard;
 mod message;
-mod outcome;
-pub mod producer;
 mod redis;
 pub mod resp;
 mod running;
 mod scripts;
 mod tasks;
-mod time;
-mod upkeep;
 mod worker;
 
 use std::io::Write as _;
 
-pub use address::{Address, Place};
-pub use coordinator::Workers;
+pub use connection::{Address, Place};
+pub use coordinator::{Producer, Workers};
 pub use message::Call;
-pub use tasks::{CRAWL, FETCH, Tasks, VERSION};
-pub use worker::{Done, Settings, work};
+pub use tasks::FETCH;
+pub use worker::work;
 
 /// The queue that Celery sends to unless it is told otherwise.
 pub const QUEUE: &str = "celery";

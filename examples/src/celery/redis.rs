@@ -1,31 +1,28 @@
 //! Connections to Redis that outlive what happens to them: commands in batches, publications, and
 //! the wait for a queue.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
+use std::convert::Infallible;
+use std::future::pending;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mainspring::future::{Receiver, Sender, oneshot};
+use async_channel::{Receiver, Sender};
+use event_listener::Event;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use mainspring::future::{self, oneshot};
 use mainspring::time::{sleep, timeout};
 
-use super::address::Address;
-use super::bell::Bell;
-use super::connection::{ANSWER, Connection, passes};
+use super::connection::{ANSWER, Address, Connection, passes, refused};
 use super::resp::{Reply, command};
 use super::say;
 
 /// The longest wait between two tries.
 const MOST_BACK_OFF: Duration = Duration::from_secs(5);
-/// The most commands, and bytes of them, that are sent at once.
-const BATCH: (usize, usize) = (512, 16 << 20);
-
-/// Waits before another try, the longer the more there were, never two workers alike.
-async fn back_off(tries: u32) {
-    let most = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(tries.min(10)));
-    sleep(most.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-}
+/// The most commands that are sent at once.
+const BATCH: usize = 512;
 
 /// Tells of trouble once, however often it is met in a row, and that it is over.
 #[derive(Default)]
@@ -35,16 +32,6 @@ struct Teller {
 }
 
 impl Teller {
-    async fn trouble(&mut self, what: String) {
-        // The first loss is mended before it is worth a word.
-        if self.tries > 0 && self.said.as_ref() != Some(&what) {
-            say(&format!("{what}; trying again"));
-            self.said = Some(what);
-        }
-        back_off(self.tries).await;
-        self.tries = self.tries.saturating_add(1);
-    }
-
     fn over(&mut self) {
         self.tries = 0;
         if self.said.take().is_some() {
@@ -53,220 +40,158 @@ impl Teller {
     }
 }
 
-struct Request {
-    bytes: Vec<u8>,
-    reply: Sender<Result<Reply, String>>,
+/// Has a connection for `session` for ever: when it ends, for whatever reason, there is another after a
+/// while, the longer the more there were, never two workers alike.
+async fn connected(
+    address: &Address,
+    mut session: impl AsyncFnMut(&mut Connection, &mut Teller) -> io::Result<Infallible>,
+) {
+    let mut teller = Teller::default();
+    loop {
+        let what = match Connection::open(address).await {
+            Err(error) => error.to_string(),
+            Ok(mut connection) => {
+                let Err(error) = session(&mut connection, &mut teller).await;
+                let is_refusal = error.kind() == ErrorKind::PermissionDenied;
+                let what =
+                    if is_refusal { "Redis refuses" } else { "lost the connection to Redis" };
+                format!("{what}: {error}")
+            }
+        };
+        // The first loss is mended before it is worth a word.
+        if teller.tries > 0 && teller.said.as_ref() != Some(&what) {
+            say(&format!("{what}; trying again"));
+            teller.said = Some(what);
+        }
+        let wait = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(teller.tries.min(10)));
+        sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        teller.tries = teller.tries.saturating_add(1);
+    }
 }
 
-/// A way to send commands that are carried out sooner or later: after a lost connection and after a
-/// refusal that passes, those without an answer are sent again. Clones share it.
+/// The bytes of a command, and where its reply goes.
+type Request = (Vec<u8>, future::Sender<Result<Reply, String>>);
+
+/// A way to send commands that are carried out sooner or later, in their order: after a lost connection
+/// and after a refusal that passes, those without an answer are sent again. Clones share it.
 ///
 /// So each must be one that may be carried out twice.
 #[derive(Clone)]
-pub struct Link(Rc<Shared>);
+pub struct Link(Sender<Request>);
 
-struct Shared {
-    address: Address,
-    queue: RefCell<VecDeque<Request>>,
-    unanswered: Cell<usize>,
-    asked: Bell,
-    answered: Bell,
-}
+/// The reply to a command; the error is what Redis refuses for good.
+pub type Answer = LocalBoxFuture<'static, Result<Reply, String>>;
 
 impl Link {
-    /// A link, which does nothing until it is [driven](Link::drive).
-    #[must_use]
-    pub fn new(address: Address) -> Link {
-        Link(Rc::new(Shared {
-            address,
-            queue: RefCell::default(),
-            unanswered: Cell::new(0),
-            asked: Bell::default(),
-            answered: Bell::default(),
-        }))
+    /// A link, and what carries its commands out, for ever.
+    pub fn new(address: Address) -> (Link, impl Future<Output = ()>) {
+        let (sender, requests) = async_channel::unbounded();
+        (Link(sender), drive(address, requests))
     }
 
     /// Has a command sent. What is returned gives its reply; dropping that takes nothing back.
-    pub fn call(&self, words: &[&[u8]]) -> Answer {
+    pub fn call(&self, words: &[impl AsRef<[u8]>]) -> Answer {
         let (reply, receiver) = oneshot();
-        self.0.unanswered.set(self.0.unanswered.get() + 1);
-        self.0.queue.borrow_mut().push_back(Request { bytes: command(words), reply });
-        self.0.asked.ring();
-        Answer(receiver)
+        // What is not sent since nothing carries commands out any more drops `reply`.
+        drop(self.0.try_send((command(words), reply)));
+        let gone = |_| Err("the connection to Redis is given up".to_owned());
+        async move { receiver.await.unwrap_or_else(gone) }.boxed_local()
     }
 
-    /// How many commands are without an answer.
-    #[must_use]
-    pub fn unanswered(&self) -> usize {
-        self.0.unanswered.get()
-    }
-
-    /// Waits until every command has its answer.
-    pub async fn settled(&self) {
-        let mut heard = 0;
-        while self.unanswered() > 0 {
-            self.0.answered.heard(&mut heard).await;
-        }
-    }
-
-    /// Carries the commands out, for ever.
-    pub async fn drive(self) {
-        let shared = &self.0;
-        let (mut teller, mut heard) = (Teller::default(), 0);
-        let mut connection: Option<Connection> = None;
-        let mut batch: VecDeque<Request> = VecDeque::new();
-        loop {
-            while batch.is_empty() {
-                batch = take_batch(&mut shared.queue.borrow_mut());
-                if batch.is_empty() {
-                    shared.asked.heard(&mut heard).await;
-                }
-            }
-            let outcome = match &mut connection {
-                Some(connection) => self.exchange(connection, &mut batch).await,
-                None => match Connection::open(&shared.address).await {
-                    Ok(opened) => {
-                        connection = Some(opened);
-                        continue;
-                    }
-                    Err(trouble) => Err(trouble.to_string()),
-                },
-            };
-            match outcome {
-                Ok(()) => teller.over(),
-                Err(trouble) => {
-                    connection = None;
-                    teller.trouble(trouble).await;
-                }
-            }
-        }
-    }
-
-    /// Sends all of a batch and takes out what is answered.
-    async fn exchange(
-        &self,
-        connection: &mut Connection,
-        batch: &mut VecDeque<Request>,
-    ) -> Result<(), String> {
-        let bytes: Vec<u8> = batch.iter().flat_map(|request| &request.bytes).copied().collect();
-        let sent = timeout(ANSWER, connection.send(&bytes)).await;
-        sent.map_err(|_| "Redis takes nothing more".to_owned())?.map_err(lost)?;
-        while !batch.is_empty() {
-            let reply = match connection.answer(ANSWER).await.map_err(lost)? {
-                // A password that was changed meanwhile is asked for, and told, at the next greeting.
-                Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
-                    return Err(format!("Redis refuses: {text}"));
-                }
-                Reply::Error(text) => Err(format!("Redis refuses: {text}")),
-                reply => Ok(reply),
-            };
-            let request = batch.pop_front().expect("it is not empty");
-            self.0.unanswered.set(self.0.unanswered.get() - 1);
-            // Not every answer is waited for.
-            drop(request.reply.set(reply));
-            self.0.answered.ring();
-        }
-        Ok(())
+    /// Waits until every command up to now has its answer, for a second at most; says whether it has.
+    pub async fn settled(&self) -> bool {
+        timeout(Duration::from_secs(1), self.call(&["PING"])).await.is_ok()
     }
 }
 
-fn lost(error: io::Error) -> String {
-    format!("lost the connection to Redis: {error}")
-}
-
-fn take_batch(queue: &mut VecDeque<Request>) -> VecDeque<Request> {
-    let (most, most_bytes) = BATCH;
-    let mut bytes = 0;
-    let fits = |request: &&Request| {
-        bytes += request.bytes.len();
-        bytes <= most_bytes
+async fn drive(address: Address, requests: Receiver<Request>) {
+    let mut batch: VecDeque<Request> = VecDeque::new();
+    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+        if batch.is_empty() {
+            // No link is left, no command will come.
+            let Ok(first) = requests.recv().await else { return pending().await };
+            batch.push_back(first);
+        }
+        while batch.len() < BATCH
+            && let Ok(more) = requests.try_recv()
+        {
+            batch.push_back(more);
+        }
+        exchange(connection, &mut batch).await?;
+        teller.over();
     };
-    let count = queue.iter().take(most).take_while(fits).count().max(1).min(queue.len());
-    queue.drain(..count).collect()
+    connected(&address, session).await;
 }
 
-/// The reply to a command of a [`Link`].
-pub struct Answer(Receiver<Result<Reply, String>>);
-
-impl Answer {
-    /// Waits for it.
-    ///
-    /// # Errors
-    /// What Redis refuses for good.
-    pub async fn reply(self) -> Result<Reply, String> {
-        self.0.await.unwrap_or_else(|_| Err("the connection to Redis is given up".to_owned()))
-    }
-}
-
-/// What is heard of a pattern of channels.
-pub enum Heard {
-    /// From now on nothing is missed; until now, something may have been.
-    Listening,
-    /// What was published.
-    Published(Vec<u8>),
-}
-
-/// Listens to channels that match a pattern, for ever; after a loss again.
-pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Heard)) {
-    let subscribe = command(&[b"PSUBSCRIBE", pattern.as_bytes()]);
-    let mut teller = Teller::default();
-    loop {
-        let listening = async {
-            let mut connection = Connection::open(&address).await.map_err(|e| e.to_string())?;
-            let reply = connection.call(&subscribe).await.map_err(lost)?;
-            if let Reply::Error(text) = reply {
-                return Err(format!("Redis refuses: {text}"));
+/// Sends all of a batch and takes out what is answered.
+async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) -> io::Result<()> {
+    connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
+    while !batch.is_empty() {
+        let reply = match connection.answer().await? {
+            // A password that was changed meanwhile is asked for, and told, at the next greeting.
+            Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
+                return Err(refused(text));
             }
-            teller.over();
-            on(Heard::Listening);
-            loop {
-                // A connection that only listens would not notice that the other side is gone.
-                let reply = match timeout(ANSWER, connection.next_reply()).await {
-                    Ok(reply) => reply,
-                    Err(_) => connection.call(&command(&[b"PING"])).await,
-                };
-                let mut parts = reply.map_err(lost)?.parts();
-                if parts.len() == 4
-                    && let Some(Reply::Text(Some(text))) = parts.pop()
-                {
-                    on(Heard::Published(text));
-                }
-            }
+            Reply::Error(text) => Err(format!("Redis refuses: {text}")),
+            reply => Ok(reply),
         };
-        let ended: Result<(), String> = listening.await;
-        teller.trouble(ended.err().unwrap_or_default()).await;
+        let (_, waiting) = batch.pop_front().expect("it is not empty");
+        // Not every answer is waited for.
+        drop(waiting.set(reply));
     }
+    Ok(())
 }
 
-/// Rings `waiting` when there is something in a list, each time that `idle` rings; takes nothing.
+/// A pattern of channels that matches this one alone.
+pub fn as_pattern(channel: &str) -> String {
+    let special = |c| ['*', '?', '[', ']', '\\', '^'].contains(&c);
+    channel.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Listens to channels that match a pattern, for ever; after a loss again. `on` is told what was
+/// published, and nothing whenever from now on nothing is missed: until then, something may have been.
+pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option<Vec<u8>>)) {
+    let subscribe = command(&["PSUBSCRIBE", &pattern]);
+    let session = async |connection: &mut Connection, teller: &mut Teller| {
+        if let Reply::Error(text) = connection.call(&subscribe).await? {
+            return Err(refused(text));
+        }
+        teller.over();
+        on(None);
+        loop {
+            // A connection that only listens would not notice that the other side is gone.
+            let reply = match timeout(ANSWER, connection.next_reply()).await {
+                Ok(reply) => reply?,
+                Err(_) => connection.call(&command(&["PING"])).await?,
+            };
+            let mut parts = reply.parts();
+            if parts.len() == 4
+                && let Some(Reply::Text(Some(text))) = parts.pop()
+            {
+                on(Some(text));
+            }
+        }
+    };
+    connected(&address, session).await;
+}
+
+/// Says so to `waiting` when there is something in a list, each time that `idle` asks; takes nothing.
 ///
 /// To wait is to move the last element to where it is: the list stays as it was, and a worker that
-/// dies here holds nothing. Redis has had the command since 6.2; without it, the bell is silent.
-pub async fn watch(address: Address, list: String, idle: Rc<Bell>, waiting: Rc<Bell>) {
-    const LONGEST: Duration = Duration::from_secs(5);
-    let seconds = LONGEST.as_secs().to_string();
-    let words = ["BLMOVE", &list, &list, "RIGHT", "RIGHT", &seconds].map(str::as_bytes);
-    let (wait, mut heard, mut tries) = (command(&words), 0, 0);
-    loop {
-        let watching = async {
-            let mut connection = Connection::open(&address).await.ok()?;
-            loop {
-                idle.heard(&mut heard).await;
-                loop {
-                    connection.send(&wait).await.ok()?;
-                    match connection.answer(LONGEST + ANSWER).await.ok()? {
-                        Reply::Text(Some(_)) => break,
-                        Reply::Error(_) => return None,
-                        _ => {}
-                    }
-                    tries = 0;
-                }
-                waiting.ring();
-            }
-        };
-        // The link tells of it, if there is something to tell.
-        let _gone: Option<()> = watching.await;
-        back_off(tries).await;
-        tries = tries.saturating_add(1);
-    }
+/// dies here holds nothing. Redis has had the command since 6.2; without it, nothing is said.
+pub async fn watch(address: Address, list: String, idle: Rc<Event>, waiting: Rc<Event>) {
+    let wait = command(&["BLMOVE", &list, &list, "RIGHT", "RIGHT", "5"]);
+    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+        idle.listen().await;
+        let mut found = Reply::Text(None);
+        while found == Reply::Text(None) {
+            found = connection.call(&wait).await?;
+        }
+        if let Reply::Error(text) = found {
+            return Err(refused(text));
+        }
+        teller.over();
+        waiting.notify(usize::MAX);
+    };
+    connected(&address, session).await;
 }

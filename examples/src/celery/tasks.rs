@@ -1,345 +1,327 @@
 //! What a worker can be asked to do: fetch a page, or a movie of the demo site.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 use mainspring::spawn_blocking;
-use mainspring::time::timeout;
-use mainspring_http::Client;
+use mainspring_http::{Client, Proxy, Redirect};
 use scraper::Selector;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::canvas::Outcome;
 use super::guard;
 use super::message::{Call, Fault, show};
 use crate::answer::Answer;
+use crate::cli::Worker as Settings;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::extract::{self, MAX_STEPS};
+use crate::har::HarRecorder;
 use crate::links::Nofollow;
+use crate::options::{NAME, Options};
 use crate::polite::pace::back_off;
 use crate::reader::Reader;
-use crate::web::{read, retry_after};
+use crate::timings::{RequestTimer, Timings};
+use crate::web::{FetchError, Notes, Web, failed, page, read, retry_after};
 
 /// Fetches a page.
 pub const FETCH: &str = "mainspring.fetch";
 /// Fetches page `id` of the demo site, and returns the movie's title.
-pub const CRAWL: &str = "tasks.crawl";
-/// What coordinator and workers must have in common: it changes with what they tell each other.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+const CRAWL: &str = "tasks.crawl";
 /// How the error begins that tells of two versions.
 pub const OTHER_VERSION: &str = "the worker is of version ";
-
 /// How long a page may take, unless the call says otherwise.
 const FETCHING: Duration = Duration::from_secs(30);
 
-/// Why a task has no value.
-#[derive(Debug)]
-pub enum NoValue {
-    /// It failed.
-    Failed(Fault),
-    /// It failed, and asks to be tried again after this time.
-    Again(Fault, Duration),
-}
-
-impl From<Fault> for NoValue {
-    fn from(fault: Fault) -> NoValue {
-        NoValue::Failed(fault)
-    }
-}
+/// What coordinator and workers must have in common: it changes with what they tell each other.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The most ways of connecting that are kept ready at once.
+const MOST_WEBS: usize = 16;
 
 /// The tasks of one worker.
 pub struct Tasks {
-    /// Refuses private addresses, unless they are allowed.
-    web: Client,
+    /// Clients for pages, by how calls ask to connect.
+    webs: RefCell<HashMap<String, Web>>,
+    settings: Settings,
     /// Asks the demo site alone, which may be anywhere.
-    demo: Client,
-    site: Url,
-    allow_private: bool,
-    max_size: u64,
-    /// What a fetch is called by.
-    names: BTreeSet<String>,
+    demo: Web,
 }
 
 impl Tasks {
-    /// Fetches under its name and under these, `connections` at once, pages up to `max_size` bytes.
+    /// The tasks that a command line asks for.
     #[must_use]
-    pub fn new(
-        names: &[String],
-        site: Url,
-        allow_private: bool,
-        connections: usize,
-        max_size: u64,
-    ) -> Tasks {
-        let builder = || {
-            let ours = concat!("mainspring-crawl/", env!("CARGO_PKG_VERSION"));
-            let builder = Client::builder().max_connections(connections).max_redirects(0);
-            builder.max_connections_per_host(connections).user_agent(HeaderValue::from_static(ours))
-        };
-        let web = if allow_private { builder() } else { builder().resolver(guard::PublicOnly) };
-        let names = names.iter().map(String::as_str).chain([FETCH]).map(str::to_owned).collect();
-        Tasks { web: web.build(), demo: builder().build(), site, allow_private, max_size, names }
+    pub fn new(settings: &Settings) -> Tasks {
+        let (connections, timeout) = (settings.concurrency, Some(FETCHING));
+        let demo = Web::new(&Options { timeout, ..Options::new(connections) });
+        Tasks { webs: RefCell::default(), settings: settings.clone(), demo }
     }
 
     /// The names of the tasks.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str).chain([CRAWL])
+    pub fn names(&self) -> Vec<&str> {
+        self.settings.task.iter().map(String::as_str).chain([FETCH, CRAWL]).collect()
     }
 
     /// Does what a call asks for.
-    ///
-    /// # Errors
-    /// Why there is no value, in Python's words.
-    pub async fn run(&self, call: &Call) -> Result<Value, NoValue> {
-        match &*call.task {
-            name if self.names.contains(name) => self.fetch(call).await,
-            CRAWL => Ok(self.crawl(call).await?),
-            name => Err(Fault::celery("NotRegistered", name).into()),
-        }
+    pub async fn run(&self, call: &Call) -> Outcome {
+        let done = match &*call.task {
+            CRAWL => self.crawl(call).await.map_err(Outcome::Failure),
+            name if self.names().contains(&name) => self.fetch(call).await,
+            name => Err(Outcome::Failure(Fault::celery("NotRegistered", name))),
+        };
+        done.map_or_else(|outcome| outcome, Outcome::Success)
     }
 
     async fn crawl(&self, call: &Call) -> Result<Value, Fault> {
-        let arguments = Arguments::of(call, "id", &[])?;
-        let id = arguments.first.as_u64().ok_or_else(|| arguments.wrong("id", "a whole number"))?;
-        let url = self.site.join(&format!("/detail/{id}")).map_err(|error| value_error(&error))?;
-        let answer = self.demo.get(&url).timeout(FETCHING).send().await;
-        let response = answer.map_err(|error| no_answer(&error))?;
-        if !response.status().is_success() {
-            return Err(value_error(&format!("{url}: {}", response.status())));
-        }
-        let page = response.text().await.map_err(|error| no_answer(&error))?;
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let (id, Nothing {}) = bind(call, "id")?;
+        let wrong = || type_error(call, "argument 'id' must be a whole number");
+        let id = id.as_u64().ok_or_else(wrong)?;
+        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(value_error)?;
+        let answer = self.demo.get(&url).await;
+        let failed = |error| Fault::new("ConnectionError", format!("{url}: {error}"));
+        let page = answer.map_err(failed)?.text();
         let movie = extract::movie(&extract::html(&page, MAX_STEPS).0);
-        movie.map(|movie| Value::String(movie.title)).map_err(|error| value_error(&error))
+        movie.map(|movie| Value::String(movie.title)).map_err(value_error)
     }
 
-    async fn fetch(&self, call: &Call) -> Result<Value, NoValue> {
-        let arguments = Arguments::of(call, "url", &OPTIONS)?;
-        let asked = arguments.first.as_str().ok_or_else(|| arguments.wrong("url", "a string"))?;
-        let options = Options::read(&arguments)?;
-        if let Some(theirs) = options.version.as_deref().filter(|theirs| *theirs != VERSION) {
+    async fn fetch(&self, call: &Call) -> Result<Value, Outcome> {
+        let (url, asked): (_, Asked) = bind(call, "url")?;
+        let text =
+            url.as_str().ok_or_else(|| type_error(call, "argument 'url' must be a string"))?;
+        if let Some(theirs) = asked.version.as_ref().filter(|theirs| *theirs != VERSION) {
             let theirs = show(&json!(theirs));
             let text = format!("{OTHER_VERSION}{VERSION}, the coordinator of {theirs}");
             return Err(Fault::new("RuntimeError", text).into());
         }
-        let reader = options.reader()?;
-        let limit = options
-            .timeout
-            .map_or(Ok(FETCHING), Duration::try_from_secs_f64)
-            .map_err(|_| arguments.wrong("timeout", "a number of seconds"))?;
-        let url = Url::parse(asked).map_err(|error| value_error(&format!("{asked}: {error}")))?;
-        let again = |fault: Fault, after: Option<Duration>| match options.max_retries {
-            most if call.retries < most => {
-                NoValue::Again(fault, back_off(call.retries.min(30) as u32, after))
-            }
-            _ => NoValue::Failed(fault),
-        };
-        let page = timeout(limit, self.get(url, &options)).await;
-        let late = |_| Err(Fault::new("TimeoutError", format!("no answer within {limit:?}")));
-        let page = page.unwrap_or_else(late).map_err(|fault| match fault.class {
-            "ConnectionError" | "TimeoutError" => again(fault, None),
-            _ => NoValue::Failed(fault),
+        let reader = asked.reader()?;
+        let limit = asked.timeout.map_or(Ok(FETCHING), Duration::try_from_secs_f64);
+        let wrong = |_| type_error(call, "argument 'timeout' must be a number of seconds");
+        let limit = limit.map_err(wrong)?;
+        let url = Url::parse(text).map_err(|error| value_error(format!("{text}: {error}")))?;
+        let may_retry = call.retries < asked.max_retries;
+        let again =
+            |fault, after| Outcome::Retry(fault, back_off(call.retries.min(10) as u32, after));
+        let got = self.get(&url, limit, &asked).await;
+        let (mut told, answer) = got.map_err(|fault| match fault.class {
+            "ConnectionError" | "TimeoutError" if may_retry => again(fault, None),
+            _ => Outcome::Failure(fault),
         })?;
-        let status = page.answer.status;
-        if matches!(status.as_u16(), 429 | 503) && call.retries < options.max_retries {
-            return Err(again(Fault::new("ConnectionError", status.to_string()), page.retry_after));
+        if matches!(told.status, 429 | 503) && may_retry {
+            let fault = Fault::new("ConnectionError", format!("status {}", told.status));
+            return Err(again(fault, told.retry_after));
         }
-        Ok(options.value(asked, page, reader).await?)
+        text.clone_into(&mut told.url);
+        if let (Some(reader), Some(answer)) = (reader, answer) {
+            // Never on the loop, which a single page could hold up.
+            let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
+            let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
+            told.links = (asked.links || asked.assets).then_some(read.links);
+            told.selected = asked.select.is_some().then_some(read.selected);
+            told.nofollow = Some(read.nofollow).filter(|count| *count > 0);
+            told.cut = read.cut;
+        }
+        let mut told = json!(told);
+        told.as_object_mut().expect("it is one").retain(|_, value| !value.is_null());
+        Ok(told)
     }
 
-    /// Gets a page, redirects followed as far as the options say, each judged as the first URL is.
-    async fn get(&self, mut url: Url, options: &Options) -> Result<Page, Fault> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &options.headers {
-            let field =
-                name.parse::<http::HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
-            let bad = || value_error(&format!("{} is no header field", show(&json!(name))));
-            let (name, value) = field.ok_or_else(bad)?;
-            headers.append(name, value);
+    /// Gets a page, redirects followed as far as the call says, each judged as the first URL is.
+    async fn get(
+        &self,
+        url: &Url,
+        limit: Duration,
+        asked: &Asked,
+    ) -> Result<(Told, Option<Answer>), Fault> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(value_error(format!("{} is not http or https", url.scheme())));
         }
-        let most = options.redirects.unwrap_or(MAX_REDIRECTS);
-        for redirects in 0.. {
-            if !matches!(url.scheme(), "http" | "https") {
-                return Err(value_error(&format!("{} is not http or https", url.scheme())));
-            }
-            if !self.allow_private {
-                guard::check(&url).map_err(|text| Fault::new("PermissionError", text))?;
-            }
-            let request = self.web.get(&url).headers(headers.clone()).send();
-            let response = request.await.map_err(|error| no_answer(&error))?;
-            let (status, fields) = (response.status(), response.headers());
-            let moved =
-                target(status, fields, &url).transpose().map_err(|text| value_error(&text))?;
-            if let Some(to) = &moved
-                && redirects < most
-            {
-                if to.origin() != url.origin() {
-                    for secret in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
-                        headers.remove(secret);
-                    }
+        self.check(url)?;
+        let web = self.web(asked)?;
+        let most = asked.redirects.unwrap_or(MAX_REDIRECTS);
+        let headers = HeaderMap::try_from(&asked.headers).map_err(value_error)?;
+        let request = web.client().get(url).headers(headers);
+        let mut request = request.timeout(limit).redirects(most);
+        if let Some(proxy) = &asked.proxy {
+            let whole = if proxy.contains("://") { proxy } else { &format!("http://{proxy}") };
+            self.check(&Url::parse(whole).map_err(value_error)?)?;
+            request = request.proxy(Some(Proxy::new(proxy).map_err(value_error)?));
+        }
+        let got = async {
+            let response = match request.send().await {
+                Err(error) if asked.version.is_some() => {
+                    return Ok((Told::default(), Err(failed(url)(error))));
                 }
-                url = to.clone();
-                continue;
-            }
-            if moved.is_some() && most > 0 {
-                let text = format!("it redirects more than {redirects} times, at last to {url}");
-                return Err(Fault::new("OSError", text));
+                got => got.map_err(no_answer)?,
+            };
+            let (status, fields, at) = (response.status(), response.headers(), response.url());
+            // Of the redirects that are followed, one is left only where it leads to what is refused.
+            if let Some(Ok(to)) = target(status, fields, at).filter(|_| most > 0) {
+                self.check(&to)?;
             }
             let retry_after = retry_after(fields, SystemTime::now());
-            let head = Answer::without_body(url.clone(), status, fields);
-            let content_type = &head.content_type;
-            let max = options.max_size.unwrap_or(self.max_size).min(self.max_size);
-            let announced = response.content_length().filter(|bytes| *bytes > max);
-            let unwanted =
-                options.only_pages && status.is_success() && !options.is_for(content_type);
-            let unread = match announced {
-                _ if unwanted => Some(format!("nothing asks for {}", show(&json!(content_type)))),
-                Some(bytes) => {
-                    Some(format!("it announces {bytes} bytes, and {max} are read at most"))
-                }
-                None => None,
-            };
-            let (mut body, mut whole) = (Bytes::new(), true);
-            if unread.is_none() {
-                let failed = |error: crate::web::FetchError| {
-                    Fault::new("ConnectionError", error.to_string())
-                };
-                (body, whole) = read(response, max).await.map_err(failed)?;
+            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+            let cookies = fields.get_all(SET_COOKIE).iter().map(text).collect();
+            let set_cookie = asked.cookies.then_some(cookies);
+            let told = Told { status: status.as_u16(), retry_after, set_cookie, ..Told::default() };
+            let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
+            if asked.version.is_some() {
+                let reader = Reader { assets: asked.assets, ..Reader::default() };
+                let wanted = |kind: &str| !asked.only_pages || reader.is_for(kind);
+                return Ok((told, page(response, url, max, wanted).await));
             }
-            if !whole || (unread.is_some() && options.version.is_none()) {
-                return Err(value_error(&format!("its body is larger than {max} bytes")));
+            let head = Answer::without_body(at.clone(), status, fields);
+            let broken = |error: FetchError| Fault::new("ConnectionError", error.to_string());
+            let (body, is_whole) = read(response, max).await.map_err(broken)?;
+            if !is_whole {
+                return Err(value_error(format!("its body is larger than {max} bytes")));
             }
-            let answer = Answer { body, ..head };
-            return Ok(Page { answer, moved, retry_after, unread });
+            Ok((told, Ok(Answer { body, ..head })))
+        };
+        let (got, timings) = (got.await, web.timings(url));
+        let (mut told, answer) = got?;
+        if asked.version.is_some() {
+            (told.version, told.timings) = (Some(VERSION.to_owned()), Some(timings));
+            told.har = Some(web.entries());
         }
-        unreachable!("a page redirects not for ever")
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok((Told { error: Some(error), ..told }, None)),
+        };
+        let mut crc = flate2::Crc::new();
+        crc.update(&answer.body);
+        (told.len, told.crc32) = (answer.body.len(), crc.sum());
+        told.body = asked.body.then(|| STANDARD.encode(&answer.body));
+        told.final_url = asked.final_url.then(|| answer.url.clone());
+        told.content_type = asked.content_type.then(|| answer.content_type.clone());
+        Ok((told, Some(answer)))
     }
-}
 
-/// A page, where it leads if it is a redirect that was not followed, and why it was not read.
-struct Page {
-    answer: Answer,
-    moved: Option<Url>,
-    retry_after: Option<Duration>,
-    unread: Option<String>,
+    fn check(&self, url: &Url) -> Result<(), Fault> {
+        if self.settings.allow_private { Ok(()) } else { guard::check(url) }
+    }
+
+    /// A client that connects as a call asks.
+    fn web(&self, asked: &Asked) -> Result<Web, Fault> {
+        let Asked { cacert, har, insecure, version, without, .. } = asked;
+        let key = json!([cacert, har, insecure, version, without]).to_string();
+        if let Some(web) = self.webs.borrow().get(&key).filter(|_| !har) {
+            return Ok(web.clone());
+        }
+        let client = Client::builder().user_agent(NAME);
+        let mut client = client.danger_accept_invalid_certs(*insecure);
+        for name in without.iter().filter_map(|name| name.parse().ok()) {
+            client = client.without_default_header(&name);
+        }
+        if !self.settings.allow_private {
+            let is_public = |hop: &Redirect<'_>| guard::check(hop.to).is_ok();
+            client = client.resolver(guard::PublicOnly).redirect_policy(is_public);
+        }
+        if let Some(pem) = cacert {
+            client = client.add_root_certificates(pem.as_bytes()).map_err(value_error)?;
+        }
+        let max_size = self.settings.max_size;
+        let options = Options { max_size, ..Options::new(self.settings.concurrency) };
+        let notes = Notes {
+            timer: version.as_ref().map(|_| RequestTimer::default()),
+            archive: har.then(HarRecorder::default),
+        };
+        let web = Web::with(client, &options, notes);
+        let mut webs = self.webs.borrow_mut();
+        if webs.len() == MOST_WEBS {
+            webs.clear();
+        }
+        webs.insert(key, web.clone());
+        Ok(web)
+    }
 }
 
 /// What a call may ask of a fetch.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Options {
+#[serde(default, deny_unknown_fields)]
+struct Asked {
     assets: bool,
     attr: Option<String>,
     body: bool,
+    /// Certificates to trust besides the system's, in PEM.
+    cacert: Option<String>,
     content_type: bool,
+    /// Whether cookies that are set are told.
+    cookies: bool,
     final_url: bool,
-    headers: BTreeMap<String, String>,
+    /// Whether entries of an archive are told. It then has a connection of its own.
+    har: bool,
+    headers: HashMap<String, String>,
+    /// Whether any certificate is taken for good.
+    insecure: bool,
     links: bool,
     max_retries: u64,
     max_size: Option<u64>,
     nofollow: Nofollow,
-    /// A coordinator's: bodies of other kinds, and those that are too long, are left unread.
+    /// Bodies of other kinds are left unread.
     only_pages: bool,
+    proxy: Option<String>,
     redirects: Option<usize>,
     select: Option<String>,
     timeout: Option<f64>,
+    /// A coordinator's: it is told more, and bodies that are too long are no failure to it.
     version: Option<String>,
+    /// Header fields that are not sent by themselves.
+    without: BTreeSet<String>,
 }
 
-/// The names of those.
-const OPTIONS: [&str; 15] = [
-    "assets",
-    "attr",
-    "body",
-    "content_type",
-    "final_url",
-    "headers",
-    "links",
-    "max_retries",
-    "max_size",
-    "nofollow",
-    "only_pages",
-    "redirects",
-    "select",
-    "timeout",
-    "version",
-];
-
-impl Options {
-    fn read(arguments: &Arguments<'_>) -> Result<Options, Fault> {
-        let given =
-            arguments.named.iter().filter(|(name, value)| *name != "url" && !value.is_null());
-        let mut all = Map::new();
-        for (name, value) in given {
-            all.insert(name.clone(), value.clone());
-            // Read again with each, it is known which one is wrong.
-            if let Err(error) = Options::deserialize(Value::Object(all.clone())) {
-                let text = format!("argument '{name}': {}", show(&json!(error.to_string())));
-                return Err(arguments.fault(&text));
-            }
-        }
-        Ok(Options::deserialize(Value::Object(all)).unwrap_or_default())
-    }
-
+impl Asked {
+    /// What is to be read from the page, if anything is.
     fn reader(&self) -> Result<Option<Reader>, Fault> {
-        let bad = |css: &str, error| value_error(&format!("{css} is no CSS selector: {error}"));
-        let select =
-            self.select.as_deref().map(|css| Selector::parse(css).map_err(|e| bad(css, e)));
-        let (select, attribute, assets) = (select.transpose()?, self.attr.clone(), self.assets);
+        let bad = |css: &str, error| value_error(format!("{css} is no CSS selector: {error}"));
+        let parse = |css| Selector::parse(css).map_err(|error| bad(css, error));
+        let select = self.select.as_deref().map(parse).transpose()?;
+        let (attribute, assets) = (self.attr.clone(), self.assets);
         let reads = self.links || assets || select.is_some();
         Ok(reads.then_some(Reader { select, attribute, assets, nofollow: self.nofollow }))
     }
-
-    fn is_for(&self, content_type: &str) -> bool {
-        Reader { assets: self.assets, ..Reader::default() }.is_for(content_type)
-    }
-
-    /// What is told of a page.
-    async fn value(&self, asked: &str, page: Page, reader: Option<Reader>) -> Result<Value, Fault> {
-        let Page { answer, moved, retry_after, unread } = page;
-        let mut crc = flate2::Crc::new();
-        crc.update(&answer.body);
-        let mut value = json!({
-            "url": asked, "status": answer.status.as_u16(), "len": answer.body.len(),
-            "crc32": crc.sum(),
-        });
-        let mut add = |name: &str, wanted: bool, what: Value| {
-            if wanted && !what.is_null() {
-                value[name] = what;
-            }
-        };
-        add("final_url", self.final_url, json!(answer.url));
-        add("content_type", self.content_type, json!(answer.content_type));
-        add("location", true, json!(moved));
-        add("retry_after", true, json!(retry_after.map(|after| after.as_secs())));
-        add("unread", true, json!(unread));
-        add("body", self.body, json!(STANDARD.encode(&answer.body)));
-        add("version", self.version.is_some(), json!(VERSION));
-        if let Some(reader) = reader {
-            let (select, answer) = (self.select.is_some(), Arc::new(answer));
-            // Never on the loop, which a single page could hold up.
-            let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
-            let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
-            add("links", self.links || self.assets, json!(read.links));
-            add("selected", select, json!(read.selected));
-            add("nofollow", read.nofollow > 0, json!(read.nofollow));
-            add("cut", true, json!(read.cut));
-        }
-        Ok(value)
-    }
 }
 
-fn value_error(text: &dyn Display) -> Fault {
+/// What is told of a page: what the call asked for, and what there is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    pub url: String,
+    pub status: u16,
+    pub len: usize,
+    pub crc32: u32,
+    pub final_url: Option<Url>,
+    pub content_type: Option<String>,
+    /// Why a coordinator cannot have it.
+    pub error: Option<FetchError>,
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+    /// In base64.
+    pub body: Option<String>,
+    pub set_cookie: Option<Vec<String>>,
+    pub version: Option<String>,
+    pub timings: Option<Timings>,
+    pub har: Option<Vec<Value>>,
+    pub links: Option<Vec<Url>>,
+    pub selected: Option<Vec<String>>,
+    pub nofollow: Option<usize>,
+    pub cut: Option<String>,
+}
+
+fn value_error(text: impl Display) -> Fault {
     Fault::new("ValueError", text.to_string())
 }
 
-fn no_answer(error: &mainspring_http::Error) -> Fault {
+fn no_answer(error: mainspring_http::Error) -> Fault {
     let text = error.to_string();
     let class = match error {
         _ if text.contains(guard::REFUSED) => "PermissionError",
@@ -349,51 +331,57 @@ fn no_answer(error: &mainspring_http::Error) -> Fault {
     Fault::new(class, text)
 }
 
-/// The arguments of a call, as Python binds them: one by position or by name, the others by name.
-struct Arguments<'a> {
-    task: &'a str,
-    first: &'a Value,
-    named: &'a Map<String, Value>,
+fn type_error(call: &Call, text: &str) -> Fault {
+    Fault::new("TypeError", format!("{}() {text}", call.task))
 }
 
-impl<'a> Arguments<'a> {
-    fn of(call: &'a Call, first: &str, names: &[&str]) -> Result<Arguments<'a>, Fault> {
-        let Call { task, args, kwargs, .. } = call;
-        let bound = Arguments { task, first: &Value::Null, named: kwargs };
-        let unexpected = |name: &&String| *name != first && !names.contains(&name.as_str());
-        if let Some(name) = kwargs.keys().find(unexpected) {
-            let name = show(&json!(name));
-            return Err(bound.fault(&format!("got an unexpected keyword argument '{name}'")));
+/// Binds the arguments of a call as Python does: the first by position or by name, others by name.
+fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Value, O), Fault> {
+    let mut named = call.kwargs.clone();
+    let by_name = named.remove(first);
+    // One by one, it is known which of them is wrong.
+    for (name, value) in &named {
+        let one = Map::from_iter([(name.clone(), value.clone())]);
+        let Err(error) = O::deserialize(Value::Object(one)) else { continue };
+        let (name, error) = (show(&json!(name)), error.to_string());
+        if error.starts_with("unknown field") {
+            let text = format!("got an unexpected keyword argument '{name}'");
+            return Err(type_error(call, &text));
+        } else if !value.is_null() {
+            return Err(type_error(call, &format!("argument '{name}': {}", show(&json!(error)))));
         }
-        let wrong = match (&args[..], kwargs.get(first)) {
-            ([one], None) | ([], Some(one)) => return Ok(Arguments { first: one, ..bound }),
-            ([], None) => format!("missing 1 required positional argument: '{first}'"),
-            ([_], Some(_)) => format!("got multiple values for argument '{first}'"),
-            (many, _) => format!("takes 1 positional argument but {} were given", many.len()),
-        };
-        Err(bound.fault(&wrong))
     }
-
-    fn wrong(&self, name: &str, kind: &str) -> Fault {
-        self.fault(&format!("argument '{name}' must be {kind}"))
-    }
-
-    fn fault(&self, text: &str) -> Fault {
-        Fault::new("TypeError", format!("{}() {text}", self.task))
-    }
+    named.retain(|_, value| !value.is_null());
+    let options = O::deserialize(Value::Object(named)).unwrap_or_default();
+    let wrong = match (&call.args[..], by_name) {
+        ([one], None) => return Ok((one.clone(), options)),
+        ([], Some(one)) => return Ok((one, options)),
+        ([], None) => format!("missing 1 required positional argument: '{first}'"),
+        ([_], Some(_)) => format!("got multiple values for argument '{first}'"),
+        (many, _) => format!("takes 1 positional argument but {} were given", many.len()),
+    };
+    Err(type_error(call, &wrong))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        worker: Settings,
+    }
 
     fn faults(task: &str, args: Value, kwargs: Value) -> String {
         let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else { panic!("both") };
         let call = Call::new(task, args, kwargs);
-        let site = Url::parse("http://127.0.0.1:1/").expect("a URL");
-        let tasks = Tasks::new(&["other".to_owned()], site, false, 1, 1 << 20);
+        let line = Line::try_parse_from(["worker", "--task", "other"]).expect("a command line");
+        let tasks = Tasks::new(&line.worker);
         match mainspring::run(tasks.run(&call)) {
-            Err(NoValue::Failed(fault)) => fault.to_string(),
+            Outcome::Failure(fault) => fault.to_string(),
             other => panic!("{other:?}"),
         }
     }

@@ -16,9 +16,10 @@ pub struct Proxies {
     pub noproxy: Option<String>,
 }
 
-/// What the command line says of the proxy; `None` for none, whatever the environment says.
+/// What the command line says of the proxy, also as it says it; `None` for none, whatever the environment
+/// says.
 #[derive(Clone)]
-pub struct Choice(Option<Proxy>);
+pub struct Choice(Option<(Proxy, String)>);
 
 /// A proxy; without a scheme it is one for HTTP, and then without a port at 1080, as with curl.
 fn proxy(text: &str) -> Result<Choice, String> {
@@ -26,7 +27,7 @@ fn proxy(text: &str) -> Result<Choice, String> {
         return Ok(Choice(None));
     }
     let proxy = Proxy::new(text).map_err(|error| error.to_string())?;
-    Ok(Choice(Some(proxy.named_by("--proxy"))))
+    Ok(Choice(Some((proxy.named_by("--proxy"), text.to_owned()))))
 }
 
 impl Proxies {
@@ -46,9 +47,14 @@ impl Proxies {
         };
         let client = client.proxy_from(variable).map_err(|error| error.to_string())?;
         Ok(match &self.proxy {
-            Some(Choice(Some(proxy))) => client.proxy(proxy.clone()),
+            Some(Choice(Some((proxy, _)))) => client.proxy(proxy.clone()),
             _ => client,
         })
+    }
+
+    /// The proxy that the command line names, for workers.
+    pub fn named(&self) -> Option<&String> {
+        self.proxy.as_ref()?.0.as_ref().map(|(_, text)| text)
     }
 
     /// What to say of a variable that names a proxy and is ignored, if there is one.

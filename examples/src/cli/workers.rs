@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use mainspring::future::race;
 use url::Url;
 
 use super::values::{at_least_one, seed};
-use crate::celery::producer::Producer;
-use crate::celery::{Address, FETCH, QUEUE};
+use crate::celery::{Address, FETCH, Producer, QUEUE};
 use crate::stop::Stop;
 use crate::value::{bytes, duration};
 
@@ -31,13 +29,22 @@ impl Redis {
     /// # Errors
     /// One sentence without the text, in which a password may be.
     pub fn address(&self) -> Result<Address, String> {
-        match (&self.redis, std::env::var("REDIS_URL")) {
-            (Some(text), _) => Address::parse(text).map_err(|error| format!("--redis: {error}")),
-            (None, Ok(text)) => {
-                Address::parse(&text).map_err(|error| format!("REDIS_URL: {error}"))
-            }
-            (None, Err(_)) => Address::parse("redis://localhost"),
-        }
+        let (from, text) = match (&self.redis, std::env::var("REDIS_URL")) {
+            (Some(text), _) => ("--redis", text.clone()),
+            (None, Ok(text)) => ("REDIS_URL", text),
+            (None, Err(_)) => ("", "redis://localhost".to_owned()),
+        };
+        Address::parse(&text).map_err(|error| format!("{from}: {error}"))
+    }
+
+    /// A way to send tasks, unless a stop is asked for first.
+    ///
+    /// # Errors
+    /// One sentence: Redis cannot be reached, or does not let us in.
+    pub async fn producer(&self, queue: &str, stop: &Stop) -> Result<Producer, String> {
+        let address = self.address()?;
+        let connected = stop.unless_asked(Producer::connect(&address, &self.prefix, queue)).await;
+        connected.ok_or("stopped before Redis was reached")?
     }
 }
 
@@ -45,9 +52,9 @@ impl Redis {
 #[derive(Clone, Debug, Args)]
 pub struct Sharing {
     /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
-    /// REDIS_URL, which others cannot see
+    /// REDIS_URL, which others cannot see. Credentials, cookies and a proxy's password go through that
+    /// Redis: all who may read it may use them
     #[arg(long, value_name = "URL")]
-    #[arg(conflicts_with_all = ["proxy", "cookies", "cacert", "danger_accept_invalid_certs", "har"])]
     via: Option<String>,
     /// The queue of those workers
     #[arg(long, value_name = "Q", default_value = QUEUE, requires = "via")]
@@ -58,52 +65,21 @@ pub struct Sharing {
 }
 
 impl Sharing {
-    /// Where Redis is, if pages are fetched by workers.
+    /// A way to send tasks to workers, if they fetch the pages.
     ///
     /// # Errors
-    /// As [`Redis::address`].
-    pub fn address(&self) -> Result<Option<Address>, String> {
-        let given = |redis: &String| Some(redis.clone()).filter(|redis| redis != "env");
-        let via = |redis| Redis { redis: given(redis), prefix: String::new() }.address();
-        self.via.as_ref().map(via).transpose()
-    }
-
-    /// A way to send them tasks, unless a stop is asked for first.
-    ///
-    /// # Errors
-    /// One sentence: Redis cannot be reached, or does not let us in.
-    pub async fn producer(&self, address: &Address, stop: &Stop) -> Result<Producer, String> {
-        let stopped = async {
-            stop.asked().await;
-            Err("stopped before Redis was reached".to_owned())
-        };
-        race(Producer::connect(address, &self.prefix, &self.queue), stopped).await
+    /// As [`Redis::producer`].
+    pub async fn producer(&self, stop: &Stop) -> Result<Option<Producer>, String> {
+        let Some(via) = &self.via else { return Ok(None) };
+        let redis = Some(via.clone()).filter(|via| via != "env");
+        let redis = Redis { redis, prefix: self.prefix.clone() };
+        redis.producer(&self.queue, stop).await.map(Some)
     }
 }
 
 /// `crawl worker`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Tasks:
-  mainspring.fetch(url, **options)   {\"url\", \"status\", \"len\", \"crc32\"}, and as options ask for it:
-      final_url=True content_type=True links=True assets=True body=True (in base64)
-      select='css' attr='href' headers={…} timeout=30 redirects=10 max_retries=0
-  tasks.crawl(id)                    the title of a movie of the demo site, --site
-
-From the beginning, with nothing installed (B asks, A works):
-  A$ apt install redis-server        and in redis.conf: bind, requirepass, appendonly yes
-  A$ REDIS_URL=redis://:secret@A crawl worker --visibility-timeout 30s
-  B$ REDIS_URL=redis://:secret@A crawl send http://example.com/
-  B$ REDIS_URL=redis://:secret@A crawl site http://example.com/ --via env --out mirror --bodies
-  B$ pip install 'celery[redis]==5.7.0' flower
-  B$ python3 -c \"from celery import Celery; u = 'redis://:secret@A'
-     app = Celery(broker=u, backend=u)
-     print(app.send_task('mainspring.fetch', ['http://example.com/']).get())\"
-  B$ celery --broker=redis://:secret@A status
-  B$ celery --broker=redis://:secret@A flower
-
-SIGTERM or Ctrl-C: finish what runs and give back what waits; once more: give back what runs, too.
-A task runs at least once: twice if its worker dies, or is cut off for the visibility timeout.")]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = include_str!("help/worker.txt"))]
 pub struct Worker {
     /// Where Redis is.
     #[command(flatten)]

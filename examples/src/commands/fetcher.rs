@@ -60,7 +60,7 @@ impl Fetcher {
             None => self.web.get_if(&job.url, is_wanted).await.map(|answer| (answer, None)),
             Some(workers) => {
                 let only_pages = !job.is_beginning() && self.bodies.is_none();
-                let got = workers.get(&job.url, self.web.fields_for(&job.url), only_pages).await;
+                let got = workers.get(&job.url, &self.web, only_pages).await;
                 got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
             }
         };

@@ -36,7 +36,7 @@ use crate::stop::Stop;
 use crate::text::{STDERR, Text};
 use crate::timings::RequestTimer;
 use crate::trace;
-use crate::web::{Hooks, Web};
+use crate::web::{Notes, Web};
 
 /// What to do, once the command line has been understood.
 pub struct Plan {
@@ -149,34 +149,30 @@ pub fn gather(
         max_size: asking.max_size,
         user_agent: sending.user_agent.clone(),
         credentials,
+        cookies: asking.cookies.then(CookieJar::new),
     };
-    let via = asking.sharing.address()?;
-    let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
-    let mut hooks = Hooks(vec![Rc::new(timer.clone())]);
-    if sending.har.is_some() {
-        hooks.0.push(Rc::new(archive.clone()));
-    }
-    let client = sending.set_up(Client::builder())?.hook(hooks);
-    let mut client = client.danger_accept_invalid_certs(asking.danger_accept_invalid_certs);
-    if asking.cookies {
-        client = client.cookies(CookieJar::new());
-    }
-    let web = Web::with(client, &options, Some(timer));
+    let archive = sending.har.as_ref().map(|_| HarRecorder::default());
+    let notes = Notes { timer: Some(RequestTimer::default()), archive: archive.clone() };
+    let client = sending.set_up(Client::builder())?;
+    let client = client.danger_accept_invalid_certs(asking.danger_accept_invalid_certs);
+    let web = Web::with(client, &options, notes);
+    // Read by now: it is a file with certificates.
+    let cacert = sending.cacert.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.watches(), title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
     let outcome = runtime.block_on(async {
-        let producer = match &via {
-            Some(address) => Some(asking.sharing.producer(address, &stop).await?),
-            None => None,
-        };
+        let producer = asking.sharing.producer(&stop).await?;
         let mut plan = plan(&web, &stop).await?;
         let workers = producer.map(|producer| {
             let body = out.is_some() && (asking.bodies || asking.json);
-            let read = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
-                "nofollow": asking.nofollow,
+            let without: Vec<String> = sending.removed().iter().map(ToString::to_string).collect();
+            let more = json!({"assets": plan.assets, "attr": asking.attr, "body": body,
+                "cacert": cacert, "har": archive.is_some(), "nofollow": asking.nofollow,
+                "insecure": asking.danger_accept_invalid_certs, "without": without,
+                "proxy": sending.proxies.named(),
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
-            Workers::new(producer, &options, &read)
+            Workers::new(producer, &options, &more)
         });
         let earlier = std::mem::take(&mut plan.earlier);
         let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);
@@ -187,7 +183,7 @@ pub fn gather(
     drop((runtime, live));
     let (writer, gathered) = outcome?;
     let records = writer.finish()?;
-    if let Some(path) = &sending.har {
+    if let (Some(path), Some(archive)) = (&sending.har, &archive) {
         archive.write(path)?;
     }
     if let Some(path) = &trace {

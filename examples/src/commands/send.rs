@@ -1,18 +1,15 @@
 //! `crawl send`: has tasks run by workers, and prints what comes of them.
 
 use std::io::Write as _;
+use std::pin::pin;
 use std::process::ExitCode;
 
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
-use mainspring::future::race;
+use futures_util::{Stream, StreamExt as _, stream};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
 use serde_json::{Map, Value, json};
 
-use crate::celery::Call;
-use crate::celery::producer::Producer;
+use crate::celery::{Call, Producer};
 use crate::cli::Send;
 use crate::failure::{Failure, print};
 use crate::stop::Stop;
@@ -24,56 +21,22 @@ use crate::trace;
 /// # Errors
 /// One sentence: an item that is none, no such Redis, or it refuses.
 pub fn run(args: &Send) -> Result<ExitCode, Failure> {
-    let address = args.redis.address()?;
     let stop = Stop::new();
     stop.on_ctrl_c()?;
     trace::run("send", async {
-        let producer = Producer::connect(&address, &args.redis.prefix, &args.queue);
-        let stopped = async {
-            stop.asked().await;
-            Err("stopped before Redis was reached".to_owned())
-        };
-        let producer = race(producer, stopped).await?;
-        let mut code = ExitCode::SUCCESS;
-        let mut items = args.items.iter().peekable();
-        let mut events: FuturesUnordered<LocalBoxFuture<'_, Event>> = FuturesUnordered::new();
-        let (mut is_asked_for_a_line, send) = (false, |item: String| {
-            let call = call(args, &item)?;
-            Ok::<_, Failure>(one(args, &producer, item, call).boxed_local())
+        let producer = args.redis.producer(&args.queue, &stop).await?;
+        let items = stream::iter(&args.items).flat_map(|item| match item.as_str() {
+            "-" => lines().boxed_local(),
+            item => stream::iter([Ok(item.to_owned())]).boxed_local(),
         });
-        loop {
-            if events.len() < args.at_once && !is_asked_for_a_line && !stop.is_asked() {
-                match items.peek().map(|item| item.as_str()) {
-                    Some("-") => {
-                        is_asked_for_a_line = true;
-                        events.push(line().boxed_local());
-                    }
-                    Some(item) => {
-                        events.push(send(item.to_owned())?);
-                        items.next();
-                        continue;
-                    }
-                    None => {}
-                }
-            }
-            let stopped = async {
-                stop.asked().await;
-                None
-            };
-            match race(events.next(), stopped).await {
-                None => break,
-                Some(Event::Line(line)) => {
-                    is_asked_for_a_line = false;
-                    match line? {
-                        None => drop(items.next()),
-                        Some(line) if line.is_empty() => {}
-                        Some(line) => events.push(send(line)?),
-                    }
-                }
-                Some(Event::Over(_, Ok(line))) => print(&line)?,
-                Some(Event::Over(item, Err(error))) => {
-                    let line = format!("failed: {}: {}", Printable(&item), Printable(&error));
-                    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
+        let sent = items.map(async |item| one(args, &producer, item?).await);
+        let mut sent = pin!(sent.buffer_unordered(args.at_once));
+        let mut code = ExitCode::SUCCESS;
+        while let Some(Some(over)) = stop.unless_asked(sent.next()).await {
+            match over? {
+                Ok(line) => print(&line)?,
+                Err(line) => {
+                    writeln!(std::io::stderr(), "failed: {line}").unwrap_or_default();
                     code = ExitCode::FAILURE;
                 }
             }
@@ -82,35 +45,34 @@ pub fn run(args: &Send) -> Result<ExitCode, Failure> {
     })?
 }
 
-/// What is waited for.
-enum Event {
-    /// A line of standard input, or its end.
-    Line(Result<Option<String>, Failure>),
-    /// What came of an item: the line to print.
-    Over(String, Result<String, String>),
+/// The lines of standard input but empty ones, read where that may take its time.
+fn lines() -> impl Stream<Item = Result<String, Failure>> {
+    stream::unfold((), async |()| {
+        let is_empty =
+            |line: &Result<String, _>| matches!(line, Ok(line) if line.trim().is_empty());
+        let read = spawn_blocking(move || std::io::stdin().lines().find(|line| !is_empty(line)));
+        let read = read.await.unwrap_or_else(|error| Some(Err(std::io::Error::other(error))));
+        let failed = |error| Failure::from(format!("cannot read standard input: {error}"));
+        Some((read?.map_err(failed), ()))
+    })
 }
 
-/// The next line of standard input, read where it may take its time.
-async fn line() -> Event {
-    let read = spawn_blocking(|| {
-        let mut line = String::new();
-        let count = std::io::stdin().read_line(&mut line)?;
-        Ok::<_, std::io::Error>((count > 0).then(|| line.trim().to_owned()))
-    });
-    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    Event::Line(read.map_err(|error| format!("cannot read standard input: {error}").into()))
-}
-
-/// Sends one task.
-async fn one(args: &Send, producer: &Producer, item: String, call: Call) -> Event {
+/// Sends one task. Gives the line to print, or why there is none.
+async fn one(
+    args: &Send,
+    producer: &Producer,
+    item: String,
+) -> Result<Result<String, String>, Failure> {
+    let item = item.trim();
+    let call = call(args, item)?;
     let result = if args.no_wait {
-        producer.send(&call).await.map(|id| format!("{id} {item}\n"))
+        producer.send(&call).await.map(|()| format!("{} {item}\n", call.id))
     } else {
         let late = |_| Err(format!("no result within {:?}; is a worker there?", args.timeout));
-        let result = timeout(args.timeout, producer.run(call)).await.unwrap_or_else(late);
+        let result = timeout(args.timeout, producer.run(call, true)).await.unwrap_or_else(late);
         result.map(|value| format!("{item}: {value}\n"))
     };
-    Event::Over(item, result)
+    Ok(result.map_err(|error| format!("{}: {}", Printable(item), Printable(&error))))
 }
 
 fn call(args: &Send, item: &str) -> Result<Call, Failure> {

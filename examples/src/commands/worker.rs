@@ -1,15 +1,13 @@
 //! `crawl worker`: fetches for those who ask by Celery and Redis.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::celery::{Settings, Tasks, work};
+use crate::celery::work;
 use crate::cli::Worker;
 use crate::failure::Failure;
 use crate::machine::raise_descriptor_limit;
 use crate::stop::Stop;
 use crate::trace;
-use crate::value::Count;
 
 /// Works until it is told to end.
 ///
@@ -17,41 +15,8 @@ use crate::value::Count;
 /// One sentence: no such Redis, or it does not let us in.
 pub fn run(args: &Worker) -> Result<ExitCode, Failure> {
     raise_descriptor_limit()?;
-    let settings = Settings {
-        address: args.redis.address()?,
-        prefix: args.redis.prefix.clone(),
-        queues: args.queue.clone(),
-        concurrency: args.concurrency,
-        visibility: args.visibility_timeout,
-        result_expires: args.result_expires,
-        verbose: args.verbose,
-    };
     let (stop, now) = (Stop::new(), Stop::new());
     stop.on_ctrl_c_or(&now)?;
-    let ready = |what: &str| tell(&format!("ready: {what}"));
-    let done = trace::run("worker", async {
-        let Worker { task, site, allow_private, concurrency, max_size, .. } = args;
-        let tasks = Tasks::new(task, site.clone(), *allow_private, *concurrency, *max_size);
-        work(settings, tasks, &stop, &now, ready).await
-    })??;
-    let mut line = format!("{} tasks done", Count(done.succeeded));
-    for (count, what) in [
-        (done.failed, "failed"),
-        (done.revoked, "revoked"),
-        (done.retried, "to be tried again"),
-        (done.given_back, "given back"),
-        (done.restored, "restored that others were lost with"),
-    ] {
-        if count > 0 {
-            line.push_str(&format!(", {} {what}", Count(count)));
-        }
-    }
-    tell(&line);
+    trace::run("worker", work(args.clone(), &stop, &now))??;
     Ok(ExitCode::SUCCESS)
-}
-
-fn tell(line: &str) {
-    // A worker works on for those who ask, also where what it says is not read.
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).unwrap_or_default();
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::answer::code;
 
 use super::redirect::{Hop, shown};
 
@@ -75,20 +78,22 @@ pub struct Counts {
 }
 
 /// Why a page was not to be had.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
+        #[serde(with = "code")]
         status: StatusCode,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
     /// Another status that is an error.
-    Refused(StatusCode),
+    Refused(#[serde(with = "code")] StatusCode),
     /// It is elsewhere.
     Moved {
         /// The status that says so.
+        #[serde(with = "code")]
         status: StatusCode,
         /// Where it is.
         to: Url,
@@ -96,6 +101,7 @@ pub enum FetchError {
     /// There is an answer, and its body is not read: it is too long, or not what was asked for.
     Unread {
         /// The status.
+        #[serde(with = "code")]
         status: StatusCode,
         /// Its `Content-Type`.
         content_type: String,

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -122,6 +123,18 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Has `redis-cli` carry out these lines.
+    pub fn pipe(&self, lines: &str) {
+        let mut cli = Command::new("redis-cli")
+            .args(["-s", &self.socket()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-cli runs");
+        cli.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("it reads");
+        assert!(cli.wait().expect("it ends").success());
+    }
+
     pub fn number(&self, words: &[&str]) -> usize {
         let text = self.cli(words);
         text.parse().unwrap_or_else(|_| panic!("{words:?}: {text}"))
@@ -137,11 +150,55 @@ impl Redis {
         self.ask_until(words, |said| said.contains(expected));
     }
 
-    fn ask_until(&self, words: &[&str], is: impl Fn(&str) -> bool) {
+    pub fn ask_until(&self, words: &[&str], is: impl Fn(&str) -> bool) {
         let since = std::time::Instant::now();
         while !is(&self.cli(words)) {
             assert!(since.elapsed() < LIMIT, "{words:?}: {}", self.cli(words));
         }
+    }
+}
+
+/// An address behind which one Redis or another stands, or none.
+pub struct Forwarder {
+    address: String,
+    /// The socket of that Redis.
+    to: Arc<Mutex<Option<String>>>,
+}
+
+impl Forwarder {
+    pub fn start(redis: &Redis) -> Forwarder {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address").to_string();
+        let to = Arc::new(Mutex::new(Some(redis.socket())));
+        let forwarder = Forwarder { address, to: to.clone() };
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let socket = to.lock().expect("no panic").clone();
+                let server = socket.and_then(|socket| UnixStream::connect(socket).ok());
+                // Without one behind it, a connection ends where it began.
+                let Some(server) = server else { continue };
+                let (from, back) = (client.try_clone(), server.try_clone());
+                let (mut from, mut back) = (from.expect("a socket"), back.expect("a socket"));
+                let (mut client, mut server) = (client, server);
+                std::thread::spawn(move || {
+                    std::io::copy(&mut from, &mut server).ok();
+                    server.shutdown(Shutdown::Both).ok();
+                });
+                std::thread::spawn(move || {
+                    std::io::copy(&mut back, &mut client).ok();
+                    client.shutdown(Shutdown::Both).ok();
+                });
+            }
+        });
+        forwarder
+    }
+
+    pub fn lead_to(&self, redis: Option<&Redis>) {
+        *self.to.lock().expect("no panic") = redis.map(Redis::socket);
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
     }
 }
 

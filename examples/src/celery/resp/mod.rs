@@ -1,8 +1,6 @@
 //! What Redis says, byte by byte: replies of RESP2 (redis.io, "Redis serialization protocol
 //! specification"). Bytes in, replies out; it knows no socket.
 
-use std::fmt;
-
 /// The longest string that is taken, in bytes.
 pub const MAX_STRING: usize = 64 << 20;
 /// The most parts of one array.
@@ -37,34 +35,20 @@ impl Reply {
         }
     }
 
-    /// A string, as text; what is no UTF-8 becomes U+FFFD. `None` for anything else.
+    /// The strings of an array, as texts; what is no UTF-8 becomes U+FFFD.
     #[must_use]
-    pub fn text(self) -> Option<String> {
-        match self {
-            Reply::Text(Some(text)) => Some(match String::from_utf8(text) {
-                Ok(text) => text,
-                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// What is no reply of Redis's, or one beyond the limits here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(String);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not what Redis answers: {}", self.0)
+    pub fn texts(self) -> Vec<String> {
+        let bytes = |part| if let Reply::Text(text) = part { text } else { None };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        self.parts().into_iter().filter_map(bytes).map(text).collect()
     }
 }
 
 /// A command: an array of strings.
 #[must_use]
-pub fn command(words: &[&[u8]]) -> Vec<u8> {
+pub fn command<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
+    for word in words.iter().map(AsRef::as_ref) {
         bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
         bytes.extend_from_slice(word);
         bytes.extend_from_slice(b"\r\n");
@@ -79,8 +63,6 @@ pub struct Decoder {
     bytes: Vec<u8>,
     /// Up to here they have become replies.
     at: usize,
-    /// How many bytes after that hold no line's end.
-    searched: usize,
     /// Arrays whose parts are still to come: how many, and those that are there.
     open: Vec<(usize, Vec<Reply>)>,
 }
@@ -99,7 +81,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The bytes are no reply. Nothing after them can be understood.
-    pub fn next_reply(&mut self) -> Result<Option<Reply>, Malformed> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, String> {
         while let Some(mut reply) = self.step()? {
             // Each that ends may end the array that it is part of.
             loop {
@@ -116,47 +98,47 @@ impl Decoder {
     }
 
     /// A reply that is no array, or an array without parts; an array with some is opened.
-    fn step(&mut self) -> Result<Option<Reply>, Malformed> {
+    fn step(&mut self) -> Result<Option<Reply>, String> {
         loop {
             let Some(end) = self.line_end()? else { return Ok(None) };
             let line = &self.bytes[self.at..end];
-            let Some((&kind, rest)) = line.split_first() else {
-                return Err(Malformed("an empty line".to_owned()));
+            let bad =
+                || format!("not what Redis answers: {}", line[..line.len().min(40)].escape_ascii());
+            let (kind, rest) = line.split_first().ok_or_else(bad)?;
+            let text = str::from_utf8(rest).map_err(|_| bad())?;
+            let number = text.parse::<i64>();
+            // A length, or that there is nothing.
+            let length = |most: usize| match number {
+                Ok(-1) => Ok(None),
+                Ok(length) if (0..=most as i64).contains(&length) => Ok(Some(length as usize)),
+                _ => Err(bad()),
             };
-            let text = str::from_utf8(rest).map_err(|_| unexpected(line))?;
-            let after = end + 2;
+            let mut after = end + 2;
             let reply = match kind {
                 b'+' => Reply::Status(text.to_owned()),
                 b'-' => Reply::Error(text.to_owned()),
-                b':' => Reply::Number(text.parse().map_err(|_| unexpected(line))?),
-                b'$' => match length(text, MAX_STRING).ok_or_else(|| unexpected(line))? {
+                b':' => Reply::Number(number.map_err(|_| bad())?),
+                b'$' => match length(MAX_STRING)? {
                     None => Reply::Text(None),
                     Some(length) => {
-                        let Some(text) = self.bytes.get(after..after + length + 2) else {
-                            return Ok(None);
-                        };
-                        let (text, end) = text.split_at(length);
-                        if end != b"\r\n" {
-                            return Err(Malformed("a string without its end".to_owned()));
-                        }
-                        let text = text.to_vec();
-                        self.at = after + length + 2;
-                        return Ok(Some(Reply::Text(Some(text))));
+                        let from = after;
+                        after += length + 2;
+                        let Some(text) = self.bytes.get(from..after) else { return Ok(None) };
+                        let text = text.strip_suffix(b"\r\n").ok_or_else(bad)?;
+                        Reply::Text(Some(text.to_vec()))
                     }
                 },
-                b'*' => match length(text, MAX_PARTS).ok_or_else(|| unexpected(line))? {
+                b'*' => match length(MAX_PARTS)? {
                     None => Reply::Array(None),
                     Some(0) => Reply::Array(Some(Vec::new())),
-                    Some(_) if self.open.len() == MAX_DEPTH => {
-                        return Err(Malformed("arrays nested too deep".to_owned()));
-                    }
+                    Some(_) if self.open.len() == MAX_DEPTH => return Err(bad()),
                     Some(length) => {
                         self.open.push((length, Vec::new()));
                         self.at = after;
                         continue;
                     }
                 },
-                _ => return Err(unexpected(line)),
+                _ => return Err(bad()),
             };
             self.at = after;
             return Ok(Some(reply));
@@ -164,33 +146,14 @@ impl Decoder {
     }
 
     /// Where the line that begins here ends, if it does.
-    fn line_end(&mut self) -> Result<Option<usize>, Malformed> {
+    fn line_end(&self) -> Result<Option<usize>, String> {
         let rest = &self.bytes[self.at..];
-        let from = self.searched.min(rest.len());
-        match rest[from..].windows(2).position(|two| two == b"\r\n") {
-            Some(end) if from + end <= MAX_LINE => {
-                self.searched = 0;
-                Ok(Some(self.at + from + end))
-            }
-            None if rest.len() <= MAX_LINE + 1 => {
-                self.searched = rest.len().saturating_sub(1);
-                Ok(None)
-            }
-            _ => Err(Malformed("a line that does not end".to_owned())),
+        let end = rest.windows(2).take(MAX_LINE + 1).position(|two| two == b"\r\n");
+        if end.is_none() && rest.len() > MAX_LINE + 1 {
+            return Err("not what Redis answers: a line that does not end".to_owned());
         }
+        Ok(end.map(|end| self.at + end))
     }
-}
-
-/// A length up to `most`, or that there is nothing; `None` if it is neither.
-fn length(text: &str, most: usize) -> Option<Option<usize>> {
-    match text.parse::<i64>().ok()? {
-        -1 => Some(None),
-        length => usize::try_from(length).ok().filter(|length| *length <= most).map(Some),
-    }
-}
-
-fn unexpected(line: &[u8]) -> Malformed {
-    Malformed(format!("\"{}\"", line[..line.len().min(40)].escape_ascii()))
 }
 
 // The fuzz target borrows this file, and has nothing that its tests need.
