@@ -102,6 +102,28 @@ fn ctrl_c_in_the_view_stops_the_crawl_in_good_order() {
     screen.shows(&["failures", "left with 130"]);
 }
 
+/// As when its window is closed. What watches must neither keep the process nor read on for ever.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_view_whose_terminal_goes_ends_with_its_crawl() {
+    let Some(screen) = Screen::start("gone", "--live --pages 30 --delay 2s") else { return };
+    screen.shows(&["fetch /", "readable"]);
+    let shell = screen.tmux(&["display-message", "-p", "#{pane_pid}"]);
+    let shell = shell.trim();
+    let children = format!("/proc/{shell}/task/{shell}/children");
+    let children = std::fs::read_to_string(children).expect("the shell's children");
+    let crawl = format!("/proc/{}/cmdline", children.trim());
+    // Empty once it has ended, also where nothing asks how.
+    let runs = || std::fs::read(&crawl).is_ok_and(|line| !line.is_empty());
+    assert!(runs(), "{children:?}");
+    screen.tmux(&["kill-server"]);
+    let start = Instant::now();
+    while runs() {
+        assert!(start.elapsed() < PATIENCE, "{crawl} goes on without a terminal");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn ctrl_backslash_prints_a_dump_and_the_crawl_goes_on() {
     let Some(screen) = Screen::start("dump", "--pages 3 --delay 2s") else { return };

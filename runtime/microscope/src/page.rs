@@ -198,22 +198,13 @@ impl Trace {
 fn slim(line: &str) -> String {
     const OPERATORS: &[&str] =
         &["=>", "===", "!==", ">=", "<=", "&&", "||", "=", "?", ":", "{", "}", "*", "+", "<", ">"];
-    const GAPS: &[(&str, &str)] = &[
-        (", ", ","),
-        ("; ", ";"),
-        (": ", ":"),
-        (" {", "{"),
-        ("{ ", "{"),
-        (" }", "}"),
-        ("if (", "if("),
-        ("for (", "for("),
-    ];
+    const GAPS: &[&str] = &[", ", "; ", ": ", " {", "{ ", " }", "if (", "for ("];
     if line.contains(['"', '\'', '`', '/']) {
         return line.to_owned();
     }
     let tight = |line: String, sign: &&str| line.replace(&format!(" {sign} "), sign);
     let line = OPERATORS.iter().fold(line.to_owned(), tight);
-    GAPS.iter().fold(line, |line, (wide, narrow)| line.replace(wide, narrow))
+    GAPS.iter().fold(line, |line, gap| line.replace(gap, &gap.replace(' ', "")))
 }
 
 /// Adds a line; the next one goes on with it where a line that ends so cannot be over.

@@ -44,7 +44,7 @@ pub fn advance(duration: Duration) {
 /// });
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { stage: Stage::After(duration) }
+    Sleep { stage: Stage::Unarmed(Unarmed::After(duration)) }
 }
 
 /// Waits until `deadline`. Suspends at least once, also if that has passed.
@@ -52,7 +52,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Panics
 /// When polled outside of a runtime.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { stage: Stage::At(deadline) }
+    Sleep { stage: Stage::Unarmed(Unarmed::At(deadline)) }
 }
 
 /// The time by the runtime's clock: under a virtual one it moves only when the loop has nothing to do.
@@ -71,11 +71,16 @@ pub struct Sleep {
     stage: Stage,
 }
 
+/// Two enums, one in the other: with all four variants in one, a sleep would be a word larger.
 enum Stage {
-    /// Not polled yet.
+    Unarmed(Unarmed),
+    Armed(Armed),
+}
+
+/// Not polled yet, or polled to its end.
+enum Unarmed {
     After(Duration),
     At(Instant),
-    Armed(Armed),
     Elapsed,
 }
 
@@ -89,26 +94,26 @@ struct Armed {
 impl Sleep {
     /// Starts again, with a deadline `duration` after the next poll.
     pub fn reset(&mut self, duration: Duration) {
-        self.stage = Stage::After(duration);
+        self.stage = Stage::Unarmed(Unarmed::After(duration));
     }
 
     /// Starts again, with another deadline.
     pub fn reset_at(&mut self, deadline: Instant) {
-        self.stage = Stage::At(deadline);
+        self.stage = Stage::Unarmed(Unarmed::At(deadline));
     }
 
     /// When it is due. `None` while its duration has not begun to count, and once it has elapsed.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::At(deadline) => Some(*deadline),
+            Stage::Unarmed(Unarmed::At(deadline)) => Some(*deadline),
             Stage::Armed(armed) => Some(armed.core.time.instant(armed.deadline)),
-            Stage::After(_) | Stage::Elapsed => None,
+            Stage::Unarmed(_) => None,
         }
     }
 
     /// Whether it has been polled to its end.
     pub fn is_elapsed(&self) -> bool {
-        matches!(self.stage, Stage::Elapsed)
+        matches!(self.stage, Stage::Unarmed(Unarmed::Elapsed))
     }
 }
 
@@ -119,18 +124,18 @@ impl Future for Sleep {
         let (core, deadline) = match &self.stage {
             Stage::Armed(armed) => {
                 if armed.poll(cx).is_ready() {
-                    self.stage = Stage::Elapsed;
+                    self.stage = Stage::Unarmed(Unarmed::Elapsed);
                     return Poll::Ready(());
                 }
                 return Poll::Pending;
             }
-            Stage::Elapsed => return Poll::Ready(()),
-            Stage::After(duration) => {
+            Stage::Unarmed(Unarmed::Elapsed) => return Poll::Ready(()),
+            Stage::Unarmed(Unarmed::After(duration)) => {
                 let core = event_loop::current("sleep");
                 let deadline = core.time.now().saturating_add(nanos(*duration));
                 (core, deadline)
             }
-            Stage::At(instant) => {
+            Stage::Unarmed(Unarmed::At(instant)) => {
                 let core = event_loop::current("sleep_until");
                 let deadline = core.time.nanos_at(*instant);
                 (core, deadline)
@@ -182,3 +187,4 @@ impl fmt::Debug for Sleep {
         debug.field("deadline", &self.deadline()).field("elapsed", &self.is_elapsed()).finish()
     }
 }
+const _: () = assert!(size_of::<Sleep>() <= 32);

@@ -1,14 +1,20 @@
 //! The terminal of the view: taken at its start, given back at its end, whatever happens between.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io::{self, BufWriter, Stderr};
 use std::time::{Duration, Instant};
 
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{self, KeyEvent};
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(unix)]
+use rustix::io::Errno;
 
 use super::gate::Gate;
 use super::input::{Ask, Input};
@@ -33,15 +39,38 @@ impl Terminal {
     }
 
     /// A key, if one is pressed within this time.
+    ///
+    /// # Errors
+    /// The terminal has gone.
     fn key(&self, wait: Duration) -> io::Result<Option<KeyEvent>> {
-        if !event::poll(wait)? {
+        wait_for_input(wait)?;
+        if !event::poll(Duration::ZERO)? {
             return Ok(None);
         }
-        Ok(match event::read()? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => Some(key),
-            _ => None,
-        })
+        Ok(event::read()?.as_key_press_event())
     }
+}
+
+/// Waits until there is something to read of the terminal. One that has gone is not to be read: crossterm would
+/// go on reading for ever.
+#[cfg(unix)]
+fn wait_for_input(limit: Duration) -> io::Result<()> {
+    let is_stdin = io::IsTerminal::is_terminal(&io::stdin());
+    let tty = File::open(if is_stdin { "/dev/stdin" } else { "/dev/tty" })?;
+    let mut ready = [PollFd::new(&tty, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    match poll(&mut ready, Some(&limit)) {
+        Err(error) if error != Errno::INTR => Err(error.into()),
+        Ok(_) if ready[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => {
+            Err(io::Error::other("its terminal has gone"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn wait_for_input(limit: Duration) -> io::Result<()> {
+    event::poll(limit).map(drop)
 }
 
 impl Drop for Terminal {
@@ -81,15 +110,14 @@ impl Watcher {
                 self.draw(terminal, input)?;
                 drawn = Some(Instant::now());
             }
-            let key = terminal.key(self.period())?;
+            // Several may have been read at once.
+            let key = terminal.key(if pressed { Duration::ZERO } else { self.period() })?;
             pressed = key.is_some();
             match key.and_then(|key| input.press(key)) {
                 None => {}
                 Some(Ask::Quit) => return Ok(()),
                 Some(Ask::Interrupt) => {
-                    if let Some(interrupt) = &self.options.interrupt {
-                        interrupt();
-                    }
+                    self.options.interrupt.iter().for_each(|interrupt| interrupt());
                     return Ok(());
                 }
                 Some(ask) => input.message = self.serve(ask),
