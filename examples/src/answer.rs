@@ -72,26 +72,3 @@ pub(crate) fn percent_encoded(value: &HeaderValue) -> String {
     const BUT_TABS: &AsciiSet = &CONTROLS.remove(b'\t');
     percent_encode(value.as_bytes(), BUT_TABS).to_string()
 }
-
-/// A status as a number, for one process to tell another.
-pub mod code {
-    use http::StatusCode;
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// Those of what it is written to.
-    pub fn serialize<S: Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u16(status.as_u16())
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// It is none, or those of what it is read from.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {
-        StatusCode::from_u16(u16::deserialize(from)?).map_err(D::Error::custom)
-    }
-}

@@ -1,28 +1,29 @@
 //! A request to stop that any thread can make and a task can wait for.
 //!
 //! It doubles as a lesson: a waker may be called from any thread, and that is all that a loop needs
-//! to be reached from outside of it.
+//! to be reached from outside of it. The `Event` keeps the wakers; it was made for no runtime.
 
-use std::collections::HashMap;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use event_listener::Event;
 use mainspring::future::race;
 
 /// A switch that can be thrown once. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<Mutex<State>>);
+pub struct Stop(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    asked: bool,
-    at_once: bool,
-    /// Who waits, by the numbers that they were given.
-    waiting: HashMap<u64, Waker>,
-    given: u64,
+    asked: AtomicBool,
+    at_once: AtomicBool,
+    /// It has been asked for, for those who wait.
+    event: Event,
 }
+
+/// What [`Stop::asked`] returns.
+pub type Asked = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Stop {
     /// A switch that has not been thrown yet.
@@ -32,37 +33,37 @@ impl Stop {
 
     /// Asks for the stop. Asking again changes nothing.
     pub fn ask(&self) {
-        // Wakers are called after the lock is released: they may run code that asks again.
-        let waiting = {
-            let mut state = self.state();
-            state.asked = true;
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_values().for_each(Waker::wake);
+        self.0.asked.store(true, SeqCst);
+        self.0.event.notify(usize::MAX);
     }
 
     /// Asks for a stop at once: what is in flight is given up, too. For a run that cannot keep what
     /// it fetches.
     pub fn abort(&self) {
-        self.state().at_once = true;
+        self.0.at_once.store(true, SeqCst);
         self.ask();
     }
 
     /// Whether a stop was asked for.
     pub fn is_asked(&self) -> bool {
-        self.state().asked
+        self.0.asked.load(SeqCst)
     }
 
     /// Whether it was asked for at once.
     pub fn is_abort(&self) -> bool {
-        self.state().at_once
+        self.0.at_once.load(SeqCst)
     }
 
     /// Waits until a stop is asked for. Dropping it midway loses nothing.
     pub fn asked(&self) -> Asked {
-        let mut state = self.state();
-        state.given += 1;
-        Asked { stop: self.clone(), number: state.given }
+        let stop = self.clone();
+        Box::pin(async move {
+            // Listening first: a stop that is asked for after the look is heard.
+            let heard = stop.0.event.listen();
+            if !stop.is_asked() {
+                heard.await;
+            }
+        })
     }
 
     /// Does this unless a stop is asked for first.
@@ -104,10 +105,6 @@ impl Stop {
             (true, true) => std::process::exit(130),
         })
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether this process was started with SIGHUP ignored; false where the platform does not say.
@@ -142,37 +139,11 @@ fn watch(mut on: impl FnMut(i32) + Send + 'static) -> Result<(), String> {
     watched.map_err(|error| format!("cannot watch for Ctrl-C: {error}"))
 }
 
-/// What [`Stop::asked`] returns.
-pub struct Asked {
-    stop: Stop,
-    number: u64,
-}
-
-impl Future for Asked {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.stop.state();
-        if state.asked {
-            return Poll::Ready(());
-        }
-        // One entry per waiter, however often it is polled.
-        state.waiting.insert(self.number, cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.stop.state().waiting.remove(&self.number);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use std::task::{Context, Wake, Waker};
 
     #[derive(Default)]
     struct Count(AtomicUsize);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mainspring::observe::{Event, Label, Observer, TaskInfo};
 use mainspring::{Builder, Runtime};
-use mainspring_microscope::{Recorder, Trace, from_env, page};
+use mainspring_microscope::{Trace, from_env, page};
 
 use crate::failure::Failure;
 
@@ -34,14 +34,6 @@ fn set(name: &str) -> Option<OsString> {
 /// One sentence, if the platform has no poller for it.
 pub fn runtime(builder: Builder) -> Result<Runtime, Failure> {
     builder.build().map_err(|error| Failure::Said(format!("cannot start a loop: {error}")))
-}
-
-/// A runtime to build whose run is recorded, if there is a recorder or the environment asks for it.
-pub fn recorded(builder: Builder, recorder: Option<&Recorder>) -> Builder {
-    match recorder {
-        Some(recorder) => builder.observer(recorder.observer()),
-        None => from_env(builder),
-    }
 }
 
 /// Runs a future on a loop that is recorded or watched if the environment asks for it.

@@ -24,13 +24,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     // humantime wants a digit before the point.
     let with_digit = if text.starts_with('.') { format!("0{text}") } else { text.to_owned() };
     match humantime::parse_duration(&with_digit) {
-        Ok(duration) if duration > LONGEST => Err("a duration of more than a year".to_owned()),
-        Ok(duration) => Ok(duration),
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) | Err(humantime::DurationError::NumberOverflow) => {
+            Err("a duration of more than a year".to_owned())
+        }
         Err(humantime::DurationError::UnknownUnit { unit, .. }) => {
             Err(format!("{unit:?} is no unit of time; {EXAMPLES}"))
-        }
-        Err(humantime::DurationError::NumberOverflow) => {
-            Err("a duration of more than a year".to_owned())
         }
         Err(_) => Err(format!("not a duration; {EXAMPLES}")),
     }

@@ -220,10 +220,8 @@ impl Web {
 fn judged(response: &Response, url: &Url) -> Result<Answer, FetchError> {
     let (status, headers) = (response.status(), response.headers());
     if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-        return Err(FetchError::Busy {
-            status,
-            retry_after: retry_after(headers, SystemTime::now()),
-        });
+        let retry_after = retry_after(headers, SystemTime::now());
+        return Err(FetchError::Busy { status, retry_after });
     }
     if status.as_u16() >= 400 {
         return Err(FetchError::Refused(status));

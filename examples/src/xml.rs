@@ -101,14 +101,7 @@ impl<'a> Parts<'a> {
                 }
                 Event::Text(text) => Part::Text(text.xml10_content()),
                 Event::CData(text) => Part::Text(text.xml10_content()),
-                Event::GeneralRef(reference) => {
-                    let character =
-                        reference.resolve_char_ref().map_err(|error| error.to_string())?;
-                    Part::Text(match character {
-                        Some(character) => character.to_string().into(),
-                        None => self.entities.spend(&reference)?.into(),
-                    })
-                }
+                Event::GeneralRef(reference) => Part::Text(self.entities.spend(&reference)?.into()),
                 Event::DocType(doctype) => {
                     self.entities.define(&doctype);
                     continue;
@@ -190,7 +183,11 @@ impl Entities {
     }
 
     /// What a reference stands for; itself where that is unknown.
-    fn spend(&mut self, name: &str) -> Result<String, String> {
+    fn spend(&mut self, reference: &BytesRef<'_>) -> Result<String, String> {
+        if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
+            return Ok(character.to_string());
+        }
+        let name: &str = reference;
         if let Some(value) = self.value(name).map(str::to_owned) {
             // Those of XML are shorter than their names.
             self.spent += value.len().saturating_sub(name.len());
@@ -218,12 +215,7 @@ impl Entities {
         for piece in pieces {
             match piece.split_once(';') {
                 Some((name, rest)) => {
-                    let reference = BytesRef::new(name);
-                    match reference.resolve_char_ref() {
-                        Ok(Some(character)) => replaced.push(character),
-                        Ok(None) => replaced.push_str(&self.spend(name)?),
-                        Err(error) => return Err(error.to_string()),
-                    }
+                    replaced.push_str(&self.spend(&BytesRef::new(name))?);
                     replaced.push_str(rest);
                 }
                 None => replaced.extend(["&", piece]),

@@ -12,8 +12,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use crate::crawl::sitemap;
+
 /// A body is not unpacked further than this, in bytes.
-const MAX_UNPACKED: u64 = 32 << 20;
+const MAX_UNPACKED: usize = 32 << 20;
 /// What others are shown of arguments, in characters.
 const MAX_SHOWN: usize = 1_024;
 
@@ -258,8 +260,7 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
         None => body.as_bytes().to_vec(),
         Some(other) => return Err(format!("a body in {} is not read", show(&json!(other)))),
     };
-    let mut unpacked = Vec::new();
-    let packed: Box<dyn Read> = match message["headers"]["compression"].as_str() {
+    let decoder: Box<dyn Read> = match message["headers"]["compression"].as_str() {
         None => return Ok(body),
         // kombu calls gzip what are bytes of zlib.
         Some("application/x-gzip" | "gzip" | "zlib") if body.starts_with(&[0x1f, 0x8b]) => {
@@ -268,12 +269,7 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
         Some("application/x-gzip" | "gzip" | "zlib") => Box::new(ZlibDecoder::new(&*body)),
         Some(other) => return Err(format!("compression {} is not read", show(&json!(other)))),
     };
-    let read = packed.take(MAX_UNPACKED + 1).read_to_end(&mut unpacked);
-    read.map_err(|error| format!("the body cannot be unpacked: {error}"))?;
-    if unpacked.len() as u64 > MAX_UNPACKED {
-        return Err("the body is too long unpacked".to_owned());
-    }
-    Ok(unpacked)
+    sitemap::unpack(decoder, MAX_UNPACKED).map_err(|why| format!("the body is not read: {why}"))
 }
 
 /// A moment as Python's `isoformat` writes it, in UTC.

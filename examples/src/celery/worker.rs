@@ -189,14 +189,11 @@ impl Worker {
         if self.held.borrow().contains_key(&tag) {
             return;
         }
-        let (call, ended) = match Call::read(&message) {
-            Ok(call) => {
-                let unwanted = self.unwanted(&call);
-                (call, unwanted)
-            }
+        let (ended, call) = match Call::read(&message) {
+            Ok(call) => (self.unwanted(&call), call),
             Err((Some(id), fault)) => {
                 let task = "a message that is no call".to_owned();
-                (Call { id, task, ..Call::default() }, Some(Outcome::Failure(fault)))
+                (Some(Outcome::Failure(fault)), Call { id, task, ..Call::default() })
             }
             Err((None, fault)) => {
                 say(&format!("a message is no task, {fault}; see {queue}.dead"));

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mainspring::{JoinHandle, Runtime, spawn_blocking, spawn_named};
-use mainspring_microscope::Recorder;
+use mainspring_microscope::{Recorder, from_env};
 use url::Url;
 
 use crate::cli::Compare;
@@ -44,7 +44,10 @@ struct Work<'a> {
 impl Work<'_> {
     fn runtime(&self, name: &'static str) -> Result<Runtime, Failure> {
         let builder = Runtime::builder().name(name).blocking_threads(self.args.threads);
-        trace::runtime(trace::recorded(builder, self.recorder))
+        trace::runtime(match self.recorder {
+            Some(recorder) => builder.observer(recorder.observer()),
+            None => from_env(builder),
+        })
     }
 
     fn urls(&self) -> impl Iterator<Item = Url> {

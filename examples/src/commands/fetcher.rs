@@ -57,11 +57,14 @@ impl Fetcher {
             job.is_beginning() || self.bodies.is_some() || self.reader.is_for(content_type)
         };
         let got = match &self.workers {
-            None => self.web.get_if(&job.url, is_wanted).await.map(|answer| (answer, None)),
+            None => {
+                let got = self.web.get_if(&job.url, is_wanted).await;
+                got.map(|answer| (None, answer.body.len() as u64, answer))
+            }
             Some(workers) => {
                 let only_pages = !job.is_beginning() && self.bodies.is_none();
                 let got = workers.get(&job.url, &self.web, only_pages).await;
-                got.map(|(answer, read, bytes)| (answer, Some((read, bytes))))
+                got.map(|(answer, read, bytes)| (Some(read), bytes, answer))
             }
         };
         let took_ms = millis(now().duration_since(start));
@@ -71,16 +74,10 @@ impl Fetcher {
             let (leads_to, links) = (Vec::new(), Vec::new());
             return Ok(Fetched::Page { found: Entry { record, leads_to }, links, bytes: 0 });
         }
-        let (answer, remote) = got?;
+        let (read, bytes, answer) = got?;
         let (answer, reader) = (Arc::new(answer), self.reader.clone());
         let is_small = answer.body.len() <= PARSED_ON_THE_LOOP;
-        let (read, bytes) = match remote {
-            Some((read, bytes)) => (Some(read), bytes),
-            None => {
-                let read = is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP));
-                (read, answer.body.len() as u64)
-            }
-        };
+        let read = read.or_else(|| is_small.then(|| reader.read(&answer, STEPS_ON_THE_LOOP)));
         let read = match read.filter(|read| read.left == 0) {
             Some(read) => read,
             None => {

@@ -1,6 +1,6 @@
 //! `crawl serve`: the slow site alone.
 
-use std::io::Read as _;
+use std::io;
 use std::process::ExitCode;
 use std::thread;
 
@@ -46,9 +46,7 @@ pub fn run(args: &Serve) -> Result<ExitCode, Failure> {
 /// Asks for a stop when standard input ends, as it does when a parent process does.
 fn watch_stdin(stop: Stop) -> Result<(), Failure> {
     let watch = move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut ignored = [0; 64];
-        while matches!(stdin.read(&mut ignored), Ok(1..)) {}
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).unwrap_or_default();
         stop.ask();
     };
     let thread = thread::Builder::new().name("stdin".to_owned()).spawn(watch);

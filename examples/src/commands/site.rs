@@ -40,13 +40,8 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
         seeds.append(&mut listed);
     }
     let mut notes = without_credentials(&seeds, &credentials);
-    let (journal, mut entries) = match &args.resume {
-        Some(path) => {
-            let (journal, entries) = Journal::open(path)?;
-            (Some(journal), entries)
-        }
-        None => (None, Vec::new()),
-    };
+    let (journal, entries) = args.resume.as_deref().map(Journal::open).transpose()?.unzip();
+    let mut entries = entries.unwrap_or_default();
     for entry in &mut entries {
         // As a version before this one may have kept them.
         let record = &mut entry.record;

@@ -145,11 +145,9 @@ impl Frontier {
             self.seen.insert(key);
             let item = WorkItem::Page(self.found);
             self.found += 1;
-            self.unlist(host);
-            let job = Job { url, item, depth, after, tries: 0, via: Vec::new(), host };
-            self.hosts[host].queue.push_back(job);
             self.queued += 1;
-            self.list(host);
+            let job = Job { url, item, depth, after, tries: 0, via: Vec::new(), host };
+            self.change(host, |host| host.queue.push_back(job));
         }
     }
 
@@ -173,10 +171,8 @@ impl Frontier {
                 self.seen.insert(canonical(&job.url));
                 let id = self.host(&job.url);
                 (job.host, job.tries, job.after) = (id, 0, chain);
-                self.unlist(id);
-                self.hosts[id].queue.push_front(job);
                 self.queued += 1;
-                self.list(id);
+                self.change(id, |host| host.queue.push_front(job));
                 Ok(())
             }
         }
@@ -285,43 +281,38 @@ impl Frontier {
 
     /// Gives back the place that `job` held with its host.
     pub fn ended(&mut self, job: &Job) {
-        self.unlist(job.host);
-        self.hosts[job.host].in_flight -= 1;
-        self.list(job.host);
+        self.change(job.host, |host| host.in_flight -= 1);
     }
 
     /// Takes note of what the host of `job` asks of crawlers, or of why that cannot be had.
     pub fn take_robots(&mut self, job: &Job, robots: Result<Robots, String>) {
-        self.unlist(job.host);
-        self.hosts[job.host].robots_state = match robots {
+        let robots_state = match robots {
             Ok(robots) => RobotsState::Known(robots),
             Err(reason) => RobotsState::Failed(format!("its {} cannot be had: {reason}", job.url)),
         };
-        self.list(job.host);
+        self.change(job.host, |host| host.robots_state = robots_state);
     }
 
     /// Has `job` tried again, and nothing of its host begun, before `at`.
     pub fn put_back(&mut self, mut job: Job, at: Instant) {
         job.tries += 1;
-        self.unlist(job.host);
-        let host = &mut self.hosts[job.host];
-        host.not_before = host.not_before.max(at);
-        let id = job.host;
-        match job.item {
-            WorkItem::Robots => host.robots_state = RobotsState::Unknown(job.tries),
-            WorkItem::Page(_) => {
-                host.queue.push_front(job);
-                self.queued += 1;
+        self.queued += usize::from(job.item != WorkItem::Robots);
+        self.change(job.host, |host| {
+            host.not_before = host.not_before.max(at);
+            match job.item {
+                WorkItem::Robots => host.robots_state = RobotsState::Unknown(job.tries),
+                WorkItem::Page(_) => host.queue.push_front(job),
             }
-        }
-        self.list(id);
+        });
     }
 
-    /// Takes a host off both lists, before something changes that they are sorted by.
-    fn unlist(&mut self, id: usize) {
-        let host = &self.hosts[id];
+    /// Changes a host, of which it may be what the lists are sorted by.
+    fn change(&mut self, id: usize, change: impl FnOnce(&mut Host)) {
+        let host = &mut self.hosts[id];
         self.ready.remove(&(host.first(), id));
         self.waiting.remove(&(host.not_before, id));
+        change(host);
+        self.list(id);
     }
 
     /// Puts a host on the list where it belongs, if on any. A host whose time has come stays on the

@@ -6,8 +6,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::answer::code;
-
 use super::redirect::{Hop, shown};
 
 /// Something to fetch.
@@ -83,17 +81,17 @@ pub enum FetchError {
     /// The host is too busy: 429 or 503.
     Busy {
         /// The status.
-        #[serde(with = "code")]
+        #[serde(with = "http_serde::status_code")]
         status: StatusCode,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
     /// Another status that is an error.
-    Refused(#[serde(with = "code")] StatusCode),
+    Refused(#[serde(with = "http_serde::status_code")] StatusCode),
     /// It is elsewhere.
     Moved {
         /// The status that says so.
-        #[serde(with = "code")]
+        #[serde(with = "http_serde::status_code")]
         status: StatusCode,
         /// Where it is.
         to: Url,
@@ -101,7 +99,7 @@ pub enum FetchError {
     /// There is an answer, and its body is not read: it is too long, or not what was asked for.
     Unread {
         /// The status.
-        #[serde(with = "code")]
+        #[serde(with = "http_serde::status_code")]
         status: StatusCode,
         /// Its `Content-Type`.
         content_type: String,

@@ -101,10 +101,7 @@ impl Scope {
             (Reach::Any, _) => true,
             (Reach::Host, _) => places.contains(&place(url)),
             (Reach::Subdomains, Some(Host::Domain(name))) => {
-                let above = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
-                std::iter::once(name)
-                    .chain(above)
-                    .any(|name| hosts.contains(&Host::Domain(name.to_owned())))
+                upwards(name).any(|name| hosts.contains(&Host::Domain(name.to_owned())))
             }
             (Reach::Subdomains, Some(address)) => hosts.contains(&address.to_owned()),
             (Reach::Subdomains, None) => false,
@@ -153,16 +150,19 @@ pub fn same_site(from: &Url, to: &Url) -> bool {
 /// The part of a name that can be registered: one label below a public suffix, by the list of
 /// <https://publicsuffix.org>.
 fn registrable(name: &str) -> Option<&str> {
-    let name = name.trim_end_matches('.');
-    let starts = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1));
     let mut below = None;
-    for start in starts {
-        if is_public_suffix(&name[start..]) {
+    for name in upwards(name.trim_end_matches('.')) {
+        if is_public_suffix(name) {
             return below;
         }
-        below = Some(&name[start..]);
+        below = Some(name);
     }
     None
+}
+
+/// A name, and every one that it is below: without its first label, without its first two, and so on.
+fn upwards(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, above)| above))
 }
 
 #[cfg(test)]

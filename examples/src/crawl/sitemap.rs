@@ -1,6 +1,6 @@
 //! Sitemaps: lists of pages that a site publishes for crawlers (the protocol of sitemaps.org).
 
-use std::io::Read as _;
+use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 use mainspring::spawn_blocking;
@@ -90,7 +90,7 @@ async fn fetch(web: &Web, url: &Url, scope: &Scope) -> Result<Listing, String> {
 fn open(answer: &Answer) -> Result<Listing, String> {
     // The first bytes tell better than names and types do (RFC 1952 §2.3.1).
     let body = match answer.body.starts_with(&[0x1f, 0x8b]) {
-        true => unpack(&answer.body, MAX_UNPACKED)?.into(),
+        true => unpack(MultiGzDecoder::new(&*answer.body), MAX_UNPACKED)?.into(),
         false => answer.body.clone(),
     };
     let (text, _) = xml::decode(&body, answer.media_type().charset.as_deref());
@@ -104,11 +104,13 @@ fn open(answer: &Answer) -> Result<Listing, String> {
     }
 }
 
-/// The content of a packed file, if it is whole and not longer than `limit` bytes.
-fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+/// What a decoder makes of something packed, if that is whole and comes to at most `limit` bytes.
+///
+/// # Errors
+/// Half a sentence on why there is no such content.
+pub(crate) fn unpack(decoder: impl Read, limit: usize) -> Result<Vec<u8>, String> {
     let mut unpacked = Vec::new();
-    let mut unpacking = MultiGzDecoder::new(packed).take(limit as u64 + 1);
-    let read = unpacking.read_to_end(&mut unpacked);
+    let read = decoder.take(limit as u64 + 1).read_to_end(&mut unpacked);
     read.map_err(|error| format!("it cannot be unpacked: {error}"))?;
     if unpacked.len() > limit {
         return Err(format!("unpacked it is longer than {limit} bytes"));
@@ -153,8 +155,9 @@ mod tests {
             assert!(cut.starts_with("it cannot be unpacked: "), "cut at {end}: {cut}");
         }
         let bomb = gzipped(&[b' '; 1_001]);
-        assert_eq!(unpack(&bomb, 1_001).map(|unpacked| unpacked.len()), Ok(1_001));
-        assert_eq!(unpack(&bomb, 1_000), Err("unpacked it is longer than 1000 bytes".to_owned()));
+        let unpack = |limit| unpack(MultiGzDecoder::new(&*bomb), limit);
+        assert_eq!(unpack(1_001).map(|unpacked| unpacked.len()), Ok(1_001));
+        assert_eq!(unpack(1_000), Err("unpacked it is longer than 1000 bytes".to_owned()));
     }
 
     #[test]

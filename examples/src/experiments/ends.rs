@@ -1,13 +1,12 @@
 //! Awaiting, dropping, holding: experiments 7 to 11.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
+use event_listener::Event;
 use mainspring::future::race;
 use mainspring::net::UnixStream;
 use mainspring::observe::{mark, traced};
@@ -90,21 +89,16 @@ pub(super) const LOSER_HAD_READ: Programs = Programs {
 #[derive(Default)]
 struct Lock {
     held: Cell<bool>,
-    waiting: RefCell<VecDeque<Waker>>,
+    free: Event,
 }
 
 struct Guard(Rc<Lock>);
 
 impl Lock {
     async fn acquire(self: Rc<Lock>) -> Guard {
-        poll_fn(|cx| {
-            if !self.held.replace(true) {
-                return Poll::Ready(());
-            }
-            self.waiting.borrow_mut().push_back(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        while self.held.replace(true) {
+            self.free.listen().await;
+        }
         Guard(self)
     }
 }
@@ -112,10 +106,7 @@ impl Lock {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.held.set(false);
-        let next = self.0.waiting.borrow_mut().pop_front();
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        self.0.free.notify(1);
     }
 }
 

@@ -1,13 +1,12 @@
 //! Readiness, wakes and work in quantity: experiments 13 to 15.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
+use event_listener::Event;
 use mainspring::net::AsyncFd;
 use mainspring::observe::mark;
 use mainspring::time::{sleep, timeout};
@@ -51,35 +50,32 @@ pub(super) const ONE_READ: Programs = Programs {
     mended: |runtime| read_two(runtime, |_| {}),
 };
 
-/// Permits, and the tasks that wait for one.
+/// Permits, and what tells the tasks that wait for one.
 #[derive(Default)]
 struct Permits {
     left: Cell<u32>,
-    waiting: RefCell<VecDeque<Waker>>,
+    more: Event,
 }
 
-/// Twelve tasks wait for permits, which come one by one; `wake` says who is woken for each.
-fn hand_out(runtime: &mut Runtime, wake: fn(&mut VecDeque<Waker>)) {
+/// Twelve tasks wait for permits, which come one by one; for each, so many of them are woken.
+fn hand_out(runtime: &mut Runtime, woken: usize) {
     runtime.block_on(async move {
         let permits = Rc::new(Permits::default());
         let waiter = |n: u32| {
             let permits = permits.clone();
-            let acquired = poll_fn(move |cx| {
-                if let Some(left) = permits.left.get().checked_sub(1) {
-                    permits.left.set(left);
-                    mark("a permit");
-                    return Poll::Ready(());
+            spawn_named(format!("waiter {n}"), async move {
+                while permits.left.get() == 0 {
+                    permits.more.listen().await;
                 }
-                permits.waiting.borrow_mut().push_back(cx.waker().clone());
-                Poll::Pending
-            });
-            spawn_named(format!("waiter {n}"), acquired)
+                permits.left.set(permits.left.get() - 1);
+                mark("a permit");
+            })
         };
         let waiters: Vec<_> = (0..12).map(waiter).collect();
         for _ in 0..12 {
             sleep(ms(5)).await;
             permits.left.set(permits.left.get() + 1);
-            wake(&mut permits.waiting.borrow_mut());
+            permits.more.notify(woken);
         }
         all(waiters).await;
     });
@@ -89,14 +85,8 @@ pub(super) const THUNDERING_HERD: Programs = Programs {
     number: 14,
     finding: Code::Herd,
     time: false,
-    broken: |runtime| hand_out(runtime, |waiting| waiting.drain(..).for_each(Waker::wake)),
-    mended: |runtime| {
-        hand_out(runtime, |waiting| {
-            if let Some(waker) = waiting.pop_front() {
-                waker.wake();
-            }
-        });
-    },
+    broken: |runtime| hand_out(runtime, usize::MAX),
+    mended: |runtime| hand_out(runtime, 1),
 };
 
 /// A request that a server which needs 4 ms for each, one after another, has accepted as number

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use url::Url;
+use serde_json::Value;
 
 use super::{OutDir, lines};
 use crate::crawl::record::Record;
@@ -20,34 +20,25 @@ pub fn write(dir: &OutDir, records: &[Record]) -> io::Result<()> {
         let before = ["url", "moved_to", "status", "error", "depth", "content_type", "bytes"];
         let times = ["began_ms", "took_ms"].into_iter().chain(timings::COLUMNS);
         let after = ["links", "file", "selected", "skipped", "cut"];
-        csv.write_record(before.into_iter().chain(times).chain(after))?;
+        let columns: Vec<&str> = before.into_iter().chain(times).chain(after).collect();
+        csv.write_record(&columns)?;
         for record in records {
-            csv.write_record(row(record))?;
+            let fields = serde_json::to_value(record)?;
+            csv.write_record(columns.iter().map(|column| cell(&fields[*column])))?;
         }
         csv.flush()
     })
 }
 
-/// The cells of a record.
-fn row(record: &Record) -> Vec<String> {
-    let number = |number: Option<f64>| number.map(|n| n.to_string()).unwrap_or_default();
-    let mut row = vec![
-        record.url.to_string(),
-        record.moved_to.as_ref().map(Url::to_string).unwrap_or_default(),
-        record.status.map(|status| status.to_string()).unwrap_or_default(),
-        record.error.clone().unwrap_or_default(),
-        record.depth.to_string(),
-        record.content_type.clone(),
-        record.bytes.to_string(),
-        record.began_ms.to_string(),
-        record.took_ms.to_string(),
-    ];
-    row.extend(record.timings.values().map(number));
-    row.push(record.links.to_string());
-    row.push(record.file.clone().unwrap_or_default());
-    row.push(record.selected.join("\n"));
-    row.extend([&record.skipped, &record.cut].map(|why| why.clone().unwrap_or_default()));
-    row
+/// A field of a record as a cell; empty where the record has none.
+fn cell(field: &Value) -> String {
+    match field {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(lines) => lines.iter().map(cell).collect::<Vec<_>>().join("\n"),
+        // JSON has 12.0 for a float of twelve.
+        other => other.as_f64().map_or_else(|| other.to_string(), |number| number.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +47,7 @@ mod tests {
     use crate::output::tests::Scratch;
     use crate::timings::Timings;
     use std::fs;
+    use url::Url;
 
     #[test]
     fn both_files_whole() {
