@@ -204,6 +204,7 @@ impl Core {
     }
 
     /// Whether this loop runs on this thread, and goes on: the only place where its timers and sources work.
+    #[inline]
     pub(crate) fn is_current(&self) -> bool {
         HERE.get().inbox == address(&self.inbox) && !self.closing.get()
     }
