@@ -4,8 +4,8 @@
 use crate::peer::{self, Reading};
 use mainspring_http::HeaderMap;
 use mainspring_http::proto::{
-    ChunkedDecoder, CloseReason, Event, Limits, MAX_HEADER_COUNT, ProtocolError,
-    RequestKind, ResponseDecoder,
+    ChunkedDecoder, CloseReason, Event, Limits, MAX_HEADER_COUNT, ProtocolError, RequestKind,
+    ResponseDecoder,
 };
 use std::mem::{Discriminant, discriminant};
 
