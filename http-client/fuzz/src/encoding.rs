@@ -17,7 +17,7 @@ pub fn encoding(data: &[u8]) {
         } else if encoding == UTF_16LE || encoding == UTF_16BE {
             // XML needs no declaration to be known by its first bytes.
             let is_xml = kind.is_some_and(|kind| kind.contains("xml"));
-            let is_wide = matches!(data, [b'<', 0, 1.., 0, ..] | [0, b'<', 0, 1.., ..]);
+            let is_wide = matches!(data, [b'<', 0, x, 0, ..] | [0, b'<', 0, x, ..] if *x != 0);
             let is_declared = data.starts_with(b"<\0?") || data.starts_with(b"\0<\0?");
             assert!(is_declared || is_xml && is_wide);
         }
