@@ -79,7 +79,7 @@ impl Remote {
         F: Future + 'static,
     {
         let spawned_at = Location::caller();
-        let thread = slot::THREAD.with(|number| *number);
+        let thread = slot::thread_number();
         self.send(Message::Spawn(Box::new(move |core: &Rc<Core>| {
             let future = make();
             core.caused_by(CauseKind::Thread, thread, || {

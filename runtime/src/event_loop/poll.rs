@@ -5,7 +5,8 @@
 //! into the ready queue again, or drop its future.
 //!
 //! A task ends in one way, whether with a value, a panic or a cancel: its future is dropped, its result stored,
-//! its state changed, its cell put back, and then [`Core::finish`] tells.
+//! its state changed, its cell put back. Then its group and its callbacks are told, and [`Core::finish`] wakes
+//! what awaits it.
 
 use std::task::{Context, Poll, Waker};
 
@@ -90,6 +91,7 @@ impl Core {
         }
     }
 
+    /// Tells the observer of a poll that returned a value, or panicked.
     fn emit_done(&self, id: TaskId, outcome: PollOutcome, beat_cancel: bool) {
         self.emit(id.get(), Kind::PollEnded { outcome, requeued: false, holders: 0 });
         self.emit(id.get(), Kind::Done { panicked: outcome == PollOutcome::Panicked, beat_cancel });

@@ -129,16 +129,20 @@ fn has_own_time(kind: &Kind) -> bool {
 static LAST_THREAD: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// A number for the calling thread, counted from 1 in the order of asking.
-    pub(crate) static THREAD: u64 = LAST_THREAD.fetch_add(1, Ordering::Relaxed) + 1;
+    static THREAD: u64 = LAST_THREAD.fetch_add(1, Ordering::Relaxed) + 1;
     /// The blocking job whose end this thread is reporting, or 0.
     static JOB: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A number for the calling thread, counted from 1 in the order of asking.
+pub(crate) fn thread_number() -> u64 {
+    THREAD.with(|number| *number)
 }
 
 /// The cause of a wake that this thread sends.
 pub(crate) fn cause_of_this_thread() -> (CauseKind, u64) {
     match JOB.get() {
-        0 => (CauseKind::Thread, THREAD.with(|number| *number)),
+        0 => (CauseKind::Thread, thread_number()),
         job => (CauseKind::Job, u64::from(job)),
     }
 }

@@ -5,11 +5,11 @@
 //! heap has two. With 100,000 timers each level is in memory that no cache holds, and half as many levels take a
 //! tenth off the time of a sleep that fires.
 //!
-//! Most timers are timeouts that are cancelled soon. So
-//! arming is O(1): it puts the entry aside until the loop asks for the next deadline, and only what is still armed
-//! then enters the heap, in O(log n). Cancelling is O(1), too: it empties the timer's place and leaves the entry,
-//! to be skipped. Once such entries outnumber the armed ones, one O(n) pass removes them, so that no
-//! more than about twice what is armed is ever kept.
+//! Most timers are timeouts that are cancelled soon. So arming is O(1): it puts the entry aside until the loop asks
+//! for the next deadline, and only what is still armed then enters the heap, in O(log n). Cancelling is O(1), too: it
+//! empties the timer's place and leaves the entry, to be skipped. Once such entries outnumber the armed ones, one
+//! pass removes them, and those that are left enter the heap again, each in O(log n) at most. So no more than about
+//! twice what is armed is ever kept.
 //!
 //! Knows of no clock and of no task: it is told what time it is, and gives wakers back.
 

@@ -84,6 +84,9 @@ enum Unarmed {
     Elapsed,
 }
 
+// Each sleeping task and each request with a limit holds one.
+const _: () = assert!(size_of::<Sleep>() <= 32);
+
 /// An armed timer. Dropping it disarms it.
 struct Armed {
     core: Rc<Core>,
@@ -187,4 +190,3 @@ impl fmt::Debug for Sleep {
         debug.field("deadline", &self.deadline()).field("elapsed", &self.is_elapsed()).finish()
     }
 }
-const _: () = assert!(size_of::<Sleep>() <= 32);
