@@ -54,7 +54,7 @@ pub struct Sharing {
     /// Have workers fetch and read the pages: `crawl worker`, through the Redis here; env takes
     /// REDIS_URL, which others cannot see. Credentials, cookies and a proxy's password go through that
     /// Redis: all who may read it may use them
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "noproxy")]
     via: Option<String>,
     /// The queue of those workers
     #[arg(long, value_name = "Q", default_value = QUEUE, requires = "via")]

@@ -157,7 +157,8 @@ pub fn gather(
     let client = client.danger_accept_invalid_certs(asking.danger_accept_invalid_certs);
     let web = Web::with(client, &options, notes);
     // Read by now: it is a file with certificates.
-    let cacert = sending.cacert.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let cacert = sending.cacert.as_ref().and_then(|path| std::fs::read(path).ok());
+    let cacert = cacert.map(|pem| String::from_utf8_lossy(&pem).into_owned());
     let recorder = Recorder::default();
     let live = live::watch(&recorder, asking.watches(), title, &stop)?;
     let mut runtime = trace::runtime(Runtime::builder().name(title).observer(live.observer()))?;
