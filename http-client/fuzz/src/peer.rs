@@ -41,6 +41,11 @@ pub fn compare(
     ours: Result<&Reading, &ProtocolError>,
 ) -> Result<(), String> {
     let theirs = read(request, wire);
+    // It ignores the field in HTTP/1.0, and reads up to the end of the connection. A client has to
+    // read chunks there as well, and to close behind them (RFC 9112 §6.1).
+    let old = |headers: &HeaderMap| {
+        headers.contains_key("transfer-encoding") && contains(wire, b"HTTP/1.0")
+    };
     match (ours, &theirs) {
         (Ok(ours), Peer::Whole(theirs)) => {
             let Reading { status, headers, body, left_over, reusable } = theirs;
@@ -48,10 +53,7 @@ pub fn compare(
             // Who trusts less closes more often; that must be we.
             let ends_alike = ours.left_over == *left_over && (*reusable || !ours.reusable);
             let ends_alike = ends_alike || ends_in_trailers(wire);
-            // It ignores the field in HTTP/1.0, which is for a client to say (RFC 9112 §6.1).
-            let old =
-                ours.headers.contains_key("transfer-encoding") && wire.starts_with(b"HTTP/1.0");
-            if alike && ends_alike || old && !ours.reusable {
+            if alike && ends_alike || old(headers) && !ours.reusable {
                 Ok(())
             } else {
                 Err("read otherwise")
@@ -59,7 +61,9 @@ pub fn compare(
         }
         (Ok(_), _) if stricter(wire) => Ok(()),
         (Ok(_), _) => Err("taken by us alone"),
-        (Err(error), Peer::Whole(_)) if !ours_alone(error, wire) => Err("refused by us alone"),
+        (Err(error), Peer::Whole(theirs)) if !ours_alone(error, wire) && !old(&theirs.headers) => {
+            Err("refused by us alone")
+        }
         (Err(_), _) => Ok(()),
     }
     .map_err(|what| format!("{what}: {ours:?}\nand by the peer: {theirs:?}"))
@@ -67,7 +71,7 @@ pub fn compare(
 
 /// What the peer refuses, or never sees the end of, and we take.
 fn stricter(wire: &[u8]) -> bool {
-    let has = |part: &[u8]| wire.windows(part.len()).any(|window| window == part);
+    let has = |part| contains(wire, part);
     // Folded fields, which a client has to unfold or to refuse (RFC 9112 §5.2).
     let folded = has(b"\n ") || has(b"\n\t");
     // Blanks before a colon, and control characters in a value, as browsers, curl and aiohttp take them.
@@ -79,6 +83,10 @@ fn stricter(wire: &[u8]) -> bool {
     let long_line = wire.split(|byte| *byte == b'\n').any(|line| line.len() > CHUNK_LINE_BYTES);
     let extended = long_line && has(b"hunked");
     folded || spaced || controls || interim || extended || ends_in_trailers(wire)
+}
+
+fn contains(wire: &[u8], part: &[u8]) -> bool {
+    wire.windows(part.len()).any(|window| window == part)
 }
 
 /// Whether there may be trailers. The peer skips them without a look: it takes what is no field, and
