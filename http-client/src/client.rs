@@ -117,8 +117,9 @@ impl Client {
             let response = &start.head;
             let goes_on = (start.head.status == StatusCode::EXPECTATION_FAILED
                 && without_expectation(&mut request, &mut lease))
-                || follow(&mut request, &start.head, &mut history, settings)
-                    .map_err(|error| told(error, &request, &timer))?;
+                || (start.head.status.is_redirection()
+                    && follow(&mut request, &start.head, &mut history, settings)
+                        .map_err(|error| told(error, &request, &timer))?);
             if goes_on {
                 timer.tell(SignalKind::RequestRedirect { response });
                 finish(&start, &mut lease, &mut timer).await;
@@ -270,9 +271,6 @@ fn follow(
     history: &mut Vec<Hop>,
     settings: &Settings,
 ) -> Result<bool> {
-    if !head.status.is_redirection() {
-        return Ok(false);
-    }
     let limit = settings.redirects;
     let Some(location) = redirect::location(head).filter(|_| limit > 0) else { return Ok(false) };
     let (from, status) = (request.url.clone(), head.status);
@@ -284,8 +282,7 @@ fn follow(
     if history.len() == limit {
         return Err(Error::new(ErrorKind::TooManyRedirects { limit }));
     }
-    let again = request.body.try_clone();
-    let followed = redirect::follow(request, again, status, to)?;
+    let followed = redirect::follow(request, status, to);
     if followed {
         history.push(Hop { url: from, status });
     }

@@ -58,21 +58,7 @@ pub use {futures_core, futures_io};
 /// What only the fuzz targets reach.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    use crate::{Body, Request, Result, StatusCode, redirect};
+    pub use crate::redirect::{follow, target};
     #[cfg(feature = "charset")]
     pub use mainspring_charset::prescan;
-
-    /// Turns a request into the one that follows a redirect.
-    ///
-    /// # Errors
-    /// The target cannot be followed.
-    pub fn follow(
-        request: &mut Request,
-        body: Option<Body>,
-        status: StatusCode,
-        location: &[u8],
-    ) -> Result<bool> {
-        let target = redirect::target(&request.url, location)?;
-        redirect::follow(request, body, status, target)
-    }
 }

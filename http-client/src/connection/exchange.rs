@@ -19,6 +19,7 @@ enum Stage {
 }
 
 impl Stage {
+    #[inline]
     fn deadline(self, timeouts: &Timeouts) -> Deadline {
         match self {
             Self::Send => Deadline::new(Phase::Write, timeouts.write),

@@ -158,7 +158,8 @@ impl Connection {
             self.keep_alive = Some(timeout);
         }
         let (address, reused) = (self.peer, self.is_reused());
-        let mut start = Box::new(ResponseStart { head, first: Piece::default(), address, reused });
+        let start = ResponseStart { head, first: Piece::default(), address, reused };
+        let mut start = Box::new(start);
         if self.decoder.is_done() {
             self.keep_surplus(buffer.bytes(at..end));
             start.first.last = true;
@@ -252,10 +253,13 @@ impl Connection {
     ) -> Poll<Result<(ReadBuffer, usize)>> {
         ready!(self.transport.poll_readable(cx));
         let mut buffer = ReadBuffer::take();
-        let count = match ready!(Pin::new(&mut self.transport).poll_read(cx, buffer.space())) {
-            Ok(count) => count,
-            Err(error) => self.read_failed(phase, error)?,
+        let outcome = match self.transport.try_read(buffer.space()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(Pin::new(&mut self.transport).poll_read(cx, buffer.space()))
+            }
+            outcome => outcome,
         };
+        let count = outcome.or_else(|error| self.read_failed(phase, error))?;
         self.received += count as u64;
         Poll::Ready(Ok((buffer, count)))
     }

@@ -44,8 +44,10 @@ impl Outgoing {
     /// What is to be written next, if anything is.
     #[inline]
     pub(crate) fn next(&self) -> Option<&[u8]> {
-        let piece = self.body.as_ref().map_or(&[][..], |body| &body.piece);
-        [&self.bytes[self.at..], piece].into_iter().find(|bytes| !bytes.is_empty())
+        match &self.bytes[self.at..] {
+            [] => self.body.as_ref().map(|body| &body.piece[..]).filter(|piece| !piece.is_empty()),
+            bytes => Some(bytes),
+        }
     }
 
     /// So many bytes of that have been written.

@@ -79,9 +79,21 @@ impl Body {
     ///
     /// # Errors
     /// What the system says about the file.
-    pub fn file(file: File) -> io::Result<Self> {
-        let (stream, left) = pieces_of(file)?;
-        Ok(Self(Kind::Stream { stream: Box::pin(stream), left }))
+    pub fn file(mut file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let length = match metadata.is_file() {
+            true => Some(metadata.len().saturating_sub(file.stream_position()?)),
+            false => None,
+        };
+        let whole = (file, length.unwrap_or(u64::MAX));
+        let pieces = stream::try_unfold(whole, |(file, left)| async move {
+            // The file comes back with what was read of it.
+            let read = move || read(&file, left.min(FILE_BYTES)).map(|piece| (piece, file));
+            let (piece, file) = spawn_blocking(read).await.map_err(io::Error::other)??;
+            let left = left - piece.len() as u64;
+            Ok((!piece.is_empty()).then_some((piece, (file, left))))
+        });
+        Ok(Self(Kind::Stream { stream: Box::pin(pieces), left: length }))
     }
 
     /// Its bytes, unless it is a stream.
@@ -188,25 +200,6 @@ macro_rules! from_bytes {
 }
 
 from_bytes!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
-
-/// What a file holds from its position on, and the length of that where the file has one: a pipe has
-/// not.
-fn pieces_of(mut file: File) -> io::Result<(impl Stream<Item = io::Result<Bytes>>, Option<u64>)> {
-    let metadata = file.metadata()?;
-    let length = match metadata.is_file() {
-        true => Some(metadata.len().saturating_sub(file.stream_position()?)),
-        false => None,
-    };
-    let whole = (file, length.unwrap_or(u64::MAX));
-    let pieces = stream::try_unfold(whole, |(file, left)| async move {
-        // The file comes back with what was read of it.
-        let read = move || read(&file, left.min(FILE_BYTES)).map(|piece| (piece, file));
-        let (piece, file) = spawn_blocking(read).await.map_err(io::Error::other)??;
-        let left = left - piece.len() as u64;
-        Ok((!piece.is_empty()).then_some((piece, (file, left))))
-    });
-    Ok((pieces, length))
-}
 
 /// One read's worth: a pipe gives what it has.
 fn read(mut file: &File, most: u64) -> io::Result<Bytes> {

@@ -16,6 +16,7 @@ use crate::retry::RetryPolicy;
 use crate::target;
 use crate::timeout::Timeouts;
 use http::header::{self, HeaderMap, HeaderValue};
+use std::cell::Cell;
 use std::net::IpAddr;
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -151,7 +152,7 @@ impl ClientBuilder {
 
     /// Tells this hook what happens to each request.
     pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
-        self.config.hook = Some(Hooked::new(Rc::new(hook)));
+        self.config.hook = Some(Hooked { hook: Rc::new(hook), last: Cell::new(0) });
         self
     }
 

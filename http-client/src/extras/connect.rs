@@ -21,16 +21,7 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Connects to the first of the addresses that answers.
 pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr)> {
-    if let [address] = addresses {
-        let address = SocketAddr::new(*address, port);
-        let stream = TcpStream::connect(address).await;
-        return Ok((stream.map_err(|error| failed(address, error))?, address));
-    }
     race(alternating(addresses, port), TcpStream::connect).await
-}
-
-fn failed(address: SocketAddr, error: io::Error) -> Error {
-    Error::new(ErrorKind::Connect(vec![(address, error)]))
 }
 
 /// In the order given, but taking turns between the families.

@@ -161,15 +161,11 @@ impl fmt::Debug for SignalKind<'_> {
 
 /// The hook of a client, with the numbers that it gives to requests.
 pub(crate) struct Hooked {
-    hook: Rc<dyn Hook>,
-    last: Cell<u64>,
+    pub(crate) hook: Rc<dyn Hook>,
+    pub(crate) last: Cell<u64>,
 }
 
 impl Hooked {
-    pub(crate) fn new(hook: Rc<dyn Hook>) -> Self {
-        Self { hook, last: Cell::default() }
-    }
-
     /// The hook for the next request.
     pub(crate) fn next(&self) -> HookHandle {
         self.last.set(self.last.get() + 1);

@@ -37,7 +37,7 @@ pub(crate) fn location(head: &ResponseHead) -> Option<&[u8]> {
 }
 
 /// The URL that a redirect from `from` to `location` leads to.
-pub(crate) fn target(from: &Url, location: &[u8]) -> Result<Url> {
+pub fn target(from: &Url, location: &[u8]) -> Result<Url> {
     // Bytes that are no text travel as they are: `/caf\xE9` is `/caf%E9`, as in browsers.
     let mut text = String::with_capacity(location.len());
     for chunk in location.utf8_chunks() {
@@ -69,15 +69,9 @@ pub(crate) fn target(from: &Url, location: &[u8]) -> Result<Url> {
     Ok(target)
 }
 
-/// Turns `request`, whose body is `body` if it can be sent again, into the one that follows a
-/// redirect to `target`. Says whether it can be followed at all: `false` if it would need a body
-/// that cannot be sent again; then the redirect is the response.
-pub(crate) fn follow(
-    request: &mut Request,
-    body: Option<Body>,
-    status: StatusCode,
-    target: Url,
-) -> Result<bool> {
+/// Turns `request` into the one that follows a redirect to `target`. Says whether it can be followed at
+/// all: `false` if it would need a body that cannot be sent again; then the redirect is the response.
+pub fn follow(request: &mut Request, status: StatusCode, target: Url) -> bool {
     let becomes_get = match status.as_u16() {
         303 => request.method != Method::HEAD && request.method != Method::GET,
         301 | 302 => request.method == Method::POST,
@@ -87,11 +81,8 @@ pub(crate) fn follow(
         request.method = Method::GET;
         request.body = Body::empty();
         BODY_FIELDS.iter().for_each(|name| drop(request.headers.remove(name)));
-    } else {
-        match body {
-            Some(body) => request.body = body,
-            None => return Ok(false),
-        }
+    } else if request.body.bytes().is_none() {
+        return false;
     }
     if !same_origin(&request.url, &target) {
         request.left_origin = true;
@@ -100,7 +91,7 @@ pub(crate) fn follow(
         private.iter().for_each(|name| drop(request.headers.remove(name)));
     }
     request.url = target;
-    Ok(true)
+    true
 }
 
 fn same_origin(from: &Url, to: &Url) -> bool {
@@ -113,14 +104,9 @@ mod tests {
     use super::*;
     use crate::proto::{Event, Limits, RequestKind, ResponseDecoder};
 
-    fn followed(
-        request: &mut Request,
-        body: Option<Body>,
-        status: StatusCode,
-        location: &[u8],
-    ) -> Result<bool> {
+    fn followed(request: &mut Request, status: StatusCode, location: &[u8]) -> Result<bool> {
         let target = target(&request.url, location)?;
-        follow(request, body, status, target)
+        Ok(follow(request, status, target))
     }
 
     /// `METHOD url` before, status, location, `METHOD url` after, fields kept.
@@ -157,8 +143,8 @@ mod tests {
                 request.headers.insert(name, header::HeaderValue::from_static("v"));
             }
             let status = StatusCode::from_u16(status).unwrap();
-            let body = Some(Body::from("again"));
-            assert!(followed(&mut request, body, status, location.as_bytes()).unwrap(), "{before}");
+            request.body = Body::from("again");
+            assert!(followed(&mut request, status, location.as_bytes()).unwrap(), "{before}");
             assert_eq!(format!("{} {}", request.method, request.url), after);
             let mut kept: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
             kept.sort_unstable();
@@ -217,8 +203,7 @@ mod tests {
         ];
         for (location, text) in rows {
             let mut request = Request::new(Method::GET, Url::parse("http://a/").unwrap());
-            let body = Some(Body::empty());
-            let error = followed(&mut request, body, StatusCode::FOUND, location.as_bytes());
+            let error = followed(&mut request, StatusCode::FOUND, location.as_bytes());
             assert_eq!(error.unwrap_err().to_string(), text);
         }
         // However long the target is, it is not all repeated.
@@ -231,8 +216,10 @@ mod tests {
     #[test]
     fn a_body_that_is_gone_ends_the_chase_where_it_would_be_needed() {
         let mut request = Request::new(Method::POST, Url::parse("http://a/").unwrap());
-        assert!(!followed(&mut request, None, StatusCode::TEMPORARY_REDIRECT, b"/z").unwrap());
-        assert!(followed(&mut request, None, StatusCode::SEE_OTHER, b"/z").unwrap());
+        request.body = Body::stream(futures::stream::empty());
+        drop(request.body.for_sending());
+        assert!(!followed(&mut request, StatusCode::TEMPORARY_REDIRECT, b"/z").unwrap());
+        assert!(followed(&mut request, StatusCode::SEE_OTHER, b"/z").unwrap());
         assert_eq!(request.method, Method::GET);
     }
 

@@ -63,7 +63,10 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(crate) fn new(client: Client, method: Method, url: Result<Url>) -> Self {
-        Self { client, request: url.map(|url| Box::new(Request::new(method, url))) }
+        Self {
+            client,
+            request: url.map(|url| Box::write(Box::new_uninit(), Request::new(method, url))),
+        }
     }
 
     fn change(self, change: impl FnOnce(&mut Request)) -> Self {

@@ -139,9 +139,12 @@ impl Timer {
                 let sleep = self.sleep.insert(time::sleep(limit));
                 let first = Pin::new(&mut *sleep).poll(cx);
                 debug_assert!(first.is_pending(), "a sleep suspends at least once");
-                deadline.at = sleep.deadline();
+                deadline.on_timer = true;
             }
             return Poll::Pending;
+        }
+        if std::mem::take(&mut deadline.on_timer) {
+            deadline.at = self.sleep.as_ref().and_then(Sleep::deadline);
         }
         let step = deadline.start().map(|ends| (ends, deadline.phase));
         let opening = self.opening.map(|ends| (ends, deadline.phase));
@@ -165,6 +168,7 @@ impl Timer {
 }
 
 /// When a time that begins now is over. Zero, and what is beyond what the clock can say, is for ever.
+#[inline]
 fn ends(limit: Option<Duration>) -> Option<(Instant, Duration)> {
     let after = limit.filter(|limit| !limit.is_zero())?;
     Some((time::now().checked_add(after)?, after))
@@ -175,16 +179,18 @@ pub(crate) struct Deadline {
     phase: Phase,
     limit: Option<Duration>,
     at: Option<Instant>,
+    /// It is the one that the timer is set to, which is asked only if it matters.
+    on_timer: bool,
 }
 
 impl Deadline {
     pub(crate) fn new(phase: Phase, limit: Option<Duration>) -> Self {
-        Self { phase, limit: limit.filter(|limit| !limit.is_zero()), at: None }
+        Self { phase, limit: limit.filter(|limit| !limit.is_zero()), at: None, on_timer: false }
     }
 
     /// The next wait has all of the time again.
     pub(crate) fn restart(&mut self) {
-        self.at = None;
+        (self.at, self.on_timer) = (None, false);
     }
 
     fn start(&mut self) -> Option<(Instant, Duration)> {

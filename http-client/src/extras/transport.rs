@@ -25,6 +25,11 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {
         Poll::Ready(())
     }
 
+    /// Reads what may be there, as far as that can be known before.
+    fn try_read(&self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     /// Sends each write at once. Needed where one message takes several: the rest of it would wait for
     /// the word that its beginning has arrived.
     fn set_nodelay(&self) {}
@@ -37,6 +42,10 @@ impl<F: Family> ByteStream for Stream<F> {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_readable(cx)
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_read(buffer)
     }
 
     fn set_nodelay(&self) {

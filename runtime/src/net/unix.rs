@@ -116,9 +116,7 @@ impl Listener<Unix> {
     /// Outside of a runtime.
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
-        let listener = mio::net::UnixListener::bind(path)?;
-        let fd = descriptor(&listener);
-        Listener::new(listener, fd)
+        UnixListener::from_std(std::os::unix::net::UnixListener::bind(path)?)
     }
 
     /// Takes over a listener of the standard library, and makes it non-blocking.
@@ -244,22 +242,16 @@ impl<T: AsFd> AsyncFd<T> {
     /// # Errors
     /// As [`read_with`](AsyncFd::read_with); and [`WouldBlock`](io::ErrorKind::WouldBlock) if the operation says
     /// so: [`readable`](AsyncFd::readable) then waits for the next event.
-    pub fn try_read_with<R>(
-        &self,
-        mut operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        self.io.try_now(Direction::Read, 0, |io| operation(&io.inner), |_| 1)
+    pub fn try_read_with<R>(&self, mut read: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.io.try_now(Direction::Read, 0, |io| read(&io.inner), |_| 1)
     }
 
     /// As [`try_read_with`](AsyncFd::try_read_with), for writing.
     ///
     /// # Errors
     /// As [`try_read_with`](AsyncFd::try_read_with).
-    pub fn try_write_with<R>(
-        &self,
-        mut operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        self.io.try_now(Direction::Write, 0, |io| operation(&io.inner), |_| 1)
+    pub fn try_write_with<R>(&self, mut write: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.io.try_now(Direction::Write, 0, |io| write(&io.inner), |_| 1)
     }
 
     readiness!(Read, is_readable, poll_readable, readable);

@@ -90,6 +90,7 @@ impl<S: Pollable> Registered<S> {
 
     /// Waits until an operation in `direction` is worth trying. Where nothing can be waited for, that is at
     /// once: the try then says why.
+    #[inline]
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
@@ -187,6 +188,7 @@ impl<S: Pollable> Registered<S> {
     }
 
     /// The task has moved its share for this poll: others have a turn first.
+    #[inline(never)]
     fn give_way(&self, waker: &Waker, direction: Direction) {
         // What this task wrote may be waited for by others, who should be woken first; what it read is not.
         if direction == Direction::Write {
@@ -195,6 +197,8 @@ impl<S: Pollable> Registered<S> {
         waker.wake_by_ref();
     }
 
+    /// Apart, so that the look at what is ready stands in its callers.
+    #[inline(never)]
     fn wait(&self, waker: &Waker, waiter: &Waiter, direction: Direction) {
         let is_new = self.core.reactor.wait_for(self.place, direction, waiter, waker);
         if is_new && self.core.is_observed() {

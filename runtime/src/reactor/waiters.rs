@@ -69,15 +69,16 @@ impl Waiters {
 
     /// Puts a node last in the ring that starts at `first`, or only exchanges its waker if it is there.
     pub(super) fn wait(&mut self, first: &mut u32, key: u32, waker: Waker) -> Option<Waker> {
-        let before = self.node(key).waker.replace(waker);
-        if before.is_none() {
-            let next = if *first == NONE { key } else { *first };
-            let previous = if *first == NONE { key } else { self.node(next).previous };
-            *first = next;
-            self.node(next).previous = key;
+        let node = self.node(key);
+        let before = node.waker.replace(waker);
+        if before.is_none() && *first == NONE {
+            // Most often it is the only one.
+            (*first, node.previous, node.next) = (key, key, key);
+        } else if before.is_none() {
+            let previous = std::mem::replace(&mut self.node(*first).previous, key);
             self.node(previous).next = key;
             let node = self.node(key);
-            (node.previous, node.next) = (previous, next);
+            (node.previous, node.next) = (previous, *first);
         }
         before
     }
@@ -86,8 +87,10 @@ impl Waiters {
         let node = self.node(key);
         let waker = node.waker.take()?;
         let (previous, next) = (node.previous, node.next);
-        self.node(previous).next = next;
-        self.node(next).previous = previous;
+        if next != key {
+            self.node(previous).next = next;
+            self.node(next).previous = previous;
+        }
         if *first == key {
             *first = if next == key { NONE } else { next };
         }
@@ -97,7 +100,9 @@ impl Waiters {
     /// Takes all nodes out of the ring that starts at `first`, from the first on.
     pub(super) fn remove_all(&mut self, first: &mut u32, wakers: &mut Vec<Waker>) {
         while *first != NONE {
-            wakers.extend(self.remove(first, *first));
+            if let Some(waker) = self.remove(first, *first) {
+                wakers.push(waker);
+            }
         }
     }
 }
