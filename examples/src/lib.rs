@@ -30,8 +30,6 @@ pub mod experiments;
 pub mod extract;
 pub mod failure;
 pub mod har;
-#[cfg(test)]
-mod hostile;
 pub mod links;
 pub mod live;
 pub mod machine;
@@ -44,6 +42,8 @@ pub mod report;
 pub mod site;
 pub mod states;
 pub mod stop;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod timings;
 pub mod trace;

@@ -6,8 +6,6 @@
 pub mod account;
 pub mod engine;
 pub mod frontier;
-#[cfg(test)]
-mod invariants;
 pub mod job;
 pub mod journal;
 pub mod listing;
@@ -15,3 +13,5 @@ pub mod record;
 pub mod redirect;
 pub mod scope;
 pub mod sitemap;
+#[cfg(test)]
+mod tests;
