@@ -227,10 +227,7 @@ fn slice(track: Track, [nested, apart]: [&str; 2]) -> Value {
 }
 
 fn tid(track: Track) -> u64 {
-    match track {
-        Track::Task(id) => id,
-        _ => 0,
-    }
+    if let Track::Task(id) = track { id } else { 0 }
 }
 
 /// The track in which the cause of a wake lies.

@@ -1,7 +1,6 @@
 //! The state of a loop as text, for a terminal or a log.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 
 use crate::model::{Model, State, Task};
 use crate::text::{Nanos, Texts, count};
@@ -82,12 +81,6 @@ fn line(out: &mut String, model: &Model, texts: &Texts, depth: usize, task: &Tas
     let polls = count(usize::try_from(task.polls).unwrap_or(usize::MAX), "poll");
     let busy = Nanos(task.busy);
     let place = texts.place(task.id);
-    let indent = 2 * depth;
-    // Writing to a string cannot fail.
-    writeln!(
-        out,
-        "{:indent$}{name}: {state} for {since}; {why}; {polls}, busy {busy}; {place}",
-        ""
-    )
-    .unwrap_or_default();
+    *out += &"  ".repeat(depth);
+    *out += &format!("{name}: {state} for {since}; {why}; {polls}, busy {busy}; {place}\n");
 }

@@ -1,7 +1,6 @@
 //! What a program holds of a recording, and what it gives to its runtime.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,12 +16,15 @@ use crate::trace::Trace;
 ///
 /// Cloning it gives another handle to the same recording, so that a trace can be taken from inside
 /// the program while it runs, as well as afterwards.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Recorder {{ told: {}, .. }}", self.told())]
 pub struct Recorder {
-    tape: Rc<RefCell<Tape>>,
+    pub(crate) tape: Rc<RefCell<Tape>>,
 }
 
 /// The loop's end of a [`Recorder`]: see [`Recorder::observer`].
+#[derive(derive_more::Debug)]
+#[debug("RecorderObserver {{ .. }}")]
 pub struct RecorderObserver {
     tape: Rc<RefCell<Tape>>,
 }
@@ -128,27 +130,5 @@ impl Observer for RecorderObserver {
 
     fn on_event(&mut self, event: &Event) {
         self.tape.borrow_mut().push(event);
-    }
-}
-
-impl fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("told", &self.told()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RecorderObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecorderObserver").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-impl Recorder {
-    /// Has a streaming recorder go on in another file.
-    pub(crate) fn write_on_to(&self, file: impl io::Write + Send + 'static) {
-        if let Some(stream) = self.tape.borrow_mut().stream_behind() {
-            stream.file = Box::new(file);
-        }
     }
 }

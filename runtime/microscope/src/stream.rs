@@ -87,6 +87,11 @@ mod tests {
         }
     }
 
+    /// Has a streaming recorder go on in another file.
+    fn write_on_to(recorder: &Recorder, file: impl Write + Send + 'static) {
+        recorder.tape.borrow_mut().stream_behind().unwrap().file = Box::new(file);
+    }
+
     /// Every write to this device fails as on a full disk.
     #[cfg(target_os = "linux")]
     #[test]
@@ -107,7 +112,7 @@ mod tests {
                 if naps == 10 {
                     recorder.flush();
                     let full = File::options().write(true).open("/dev/full").unwrap();
-                    recorder.write_on_to(full);
+                    write_on_to(&recorder, full);
                 }
             }
             naps
@@ -170,7 +175,7 @@ mod tests {
         }
         let (place, calls) = (Place::new("panics"), std::sync::Arc::default());
         let recorder = Recorder::stream(&place.0).unwrap();
-        recorder.write_on_to(Panics(std::sync::Arc::clone(&calls)));
+        write_on_to(&recorder, Panics(std::sync::Arc::clone(&calls)));
         let builder = mainspring::Runtime::builder();
         let mut runtime = builder.observer(recorder.observer()).build().unwrap();
         for _ in 0..3 {

@@ -215,13 +215,11 @@ impl Texts {
             Kind::PanicUnseen => format!("the panic of {task} was never looked at: it is reported"),
             Kind::WaitsForTask { on } => format!("{task} waits for {} to end", self.task(on)),
             Kind::WaitsForSource { direction, source } => {
-                let able = able(direction);
-                format!("{task} waits for source {source} to become {able}")
+                format!("{task} waits for source {source} to become {}", able(direction))
             }
             Kind::TaskWaitDropped { on } => format!("{} is waited for no more", self.task(on)),
             Kind::SourceWaitDropped { direction, source } => {
-                let able = able(direction);
-                format!("{task} waits no more for source {source} to become {able}")
+                format!("{task} waits no more for source {source} to become {}", able(direction))
             }
             Kind::WaitsForTimer { timer } => format!("{task} waits for timer #{timer}"),
             Kind::WaitsForBlocking { job } => format!("{task} waits for blocking job {job}"),

@@ -9,7 +9,6 @@
 //! Only a loop that is to be held, or looks out for a breakpoint, waits for the lock: it must not run
 //! past the place at which it is to stop.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -168,6 +167,8 @@ impl Channel {
 }
 
 /// The loop's end: records, and tells the watcher. Made by [`Live::observer`](super::Live::observer).
+#[derive(derive_more::Debug)]
+#[debug("LiveObserver {{ .. }}")]
 pub struct LiveObserver {
     channel: Arc<Channel>,
     to_recorder: RecorderObserver,
@@ -187,11 +188,10 @@ impl LiveObserver {
         // The only way to a thread's number without unsafe code of ours; nothing where there is none.
         let thread = std::fs::read_link("/proc/thread-self").ok();
         let thread = thread.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
-        {
-            let mut inner = channel.lock();
-            inner.told.thread = thread;
-            inner.batch.events.reserve(1 << 12);
-        }
+        let mut inner = channel.lock();
+        inner.told.thread = thread;
+        inner.batch.events.reserve(1 << 12);
+        drop(inner);
         LiveObserver {
             channel,
             to_recorder: recorder.observer(),
@@ -306,12 +306,6 @@ impl Observer for LiveObserver {
             self.to_recorder.on_event(&event);
             self.tell(|batch| batch.events.push(event), Some(&event));
         }
-    }
-}
-
-impl fmt::Debug for LiveObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveObserver").finish_non_exhaustive()
     }
 }
 

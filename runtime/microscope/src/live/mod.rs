@@ -42,7 +42,6 @@ mod table;
 #[cfg(feature = "live")]
 mod terminal;
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,7 +99,7 @@ impl Show {
 }
 
 /// How to watch.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
 pub struct Options {
     /// How long a poll may last before it is told of, while it lasts: [`SLOW_POLL`] in debug builds,
     /// and never in release builds, unless set.
@@ -113,6 +112,7 @@ pub struct Options {
     pub directory: PathBuf,
     /// What to do at Ctrl-C in the view, which gives no signal there: by default the view ends, and
     /// the next Ctrl-C is one again.
+    #[debug(skip)]
     pub interrupt: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -128,19 +128,10 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("slow_poll", &self.slow_poll)
-            .field("virtual_clock", &self.virtual_clock)
-            .field("title", &self.title)
-            .field("directory", &self.directory)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The watching of one loop. Dropping it ends the watching, lets a held loop go on, and gives
 /// the terminal back.
+#[derive(derive_more::Debug)]
+#[debug("Live {{ told: {}, .. }}", recorder.told())]
 pub struct Live {
     recorder: Recorder,
     virtual_clock: bool,
@@ -149,7 +140,8 @@ pub struct Live {
 }
 
 /// Asks and steers a watched loop, from any thread, also while the loop is blocked. Cloning is cheap.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Handle {{ .. }}")]
 pub struct Handle {
     watched: Arc<Watched>,
 }
@@ -212,18 +204,6 @@ impl Drop for Live {
             // Had it panicked, the panic's message has been told, and the terminal given back.
             drop(thread.join());
         }
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("told", &self.recorder.told()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 

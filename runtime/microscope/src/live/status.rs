@@ -74,11 +74,8 @@ pub(super) fn notice(follow: &Follow, notice: &Notice) -> String {
     match notice {
         Notice::Lasts(slow) => format!("!! {}", follow.slow_words(slow)),
         Notice::Over { task, took } => {
-            format!(
-                "   {} is over with its poll, after {}",
-                follow.texts().task(*task),
-                Nanos(*took)
-            )
+            let task = follow.texts().task(*task);
+            format!("   {task} is over with its poll, after {}", Nanos(*took))
         }
     }
 }
