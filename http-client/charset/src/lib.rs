@@ -90,6 +90,7 @@ pub fn decode(body: &[u8], content_type: Option<&str>) -> String {
 }
 
 /// As [`decode`], for bytes that are not needed any more: what is UTF-8 is not copied.
+#[inline]
 #[must_use]
 pub fn to_text(body: Vec<u8>, content_type: &[u8]) -> String {
     let body = match String::from_utf8(body) {

@@ -120,6 +120,7 @@ impl DerefMut for Lease {
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
         self.pool.count(|stats| stats.in_flight -= 1);
         match self.connection.take() {
