@@ -31,13 +31,12 @@ impl Outcome {
     /// As Celery's result backend keeps it.
     #[must_use]
     pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
+        let revoked = |why| Fault::celery("TaskRevokedError", why).to_value();
         let (status, result) = match self {
             Outcome::Success(value) => ("SUCCESS", value.clone()),
             Outcome::Failure(fault) => ("FAILURE", fault.to_value()),
             Outcome::Retry(fault, _) => ("RETRY", fault.to_value()),
-            Outcome::Revoked(why) => {
-                ("REVOKED", Fault::celery("TaskRevokedError", *why).to_value())
-            }
+            Outcome::Revoked(why) => ("REVOKED", revoked(*why)),
         };
         let over = !matches!(self, Outcome::Retry(..));
         let children: Vec<Value> = children.iter().map(|id| json!([[id, null], null])).collect();
@@ -70,6 +69,15 @@ impl Outcome {
     }
 }
 
+/// The options of a signature that have another name in a call.
+const OPTIONS: [(&str, &str); 5] = [
+    ("task_id", "id"),
+    ("group_id", "group"),
+    ("link", "callbacks"),
+    ("link_error", "errbacks"),
+    ("countdown", "eta"),
+];
+
 /// Collects what follows one call.
 struct Following<'a> {
     call: &'a Call,
@@ -90,16 +98,16 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
         Outcome::Success(value) => {
             let mut chain = call.chain.clone();
             if let Some(next) = chain.pop() {
-                following.apply(&next, Some(value), &chain)?;
+                following.apply(&next, value, &chain)?;
             }
             for callback in &call.callbacks {
-                following.apply(callback, Some(value), &[])?;
+                following.apply(callback, value, &[])?;
             }
         }
         Outcome::Failure(_) | Outcome::Revoked(_) => {
             for errback in &call.errbacks {
                 // Nothing is left to fail: an errback that is none is passed over.
-                drop(following.apply(errback, Some(&json!(call.id)), &[]));
+                drop(following.apply(errback, &json!(call.id), &[]));
             }
             // The rest of a chain never comes, and those who wait for it are told so.
             for never in call.chain.iter().chain(&call.chord) {
@@ -125,13 +133,8 @@ fn no_chord() -> Fault {
 
 impl Following<'_> {
     /// Has a signature sent, with a value before its arguments, and a chain after it.
-    fn apply(
-        &mut self,
-        signature: &Value,
-        value: Option<&Value>,
-        chain: &[Value],
-    ) -> Result<(), Fault> {
-        let no_signature = || Fault::new("ValueError", "what follows the task is no signature");
+    fn apply(&mut self, signature: &Value, value: &Value, chain: &[Value]) -> Result<(), Fault> {
+        let no_signature = || Fault::value("what follows the task is no signature");
         let task = signature["task"].as_str().ok_or_else(no_signature)?;
         let members = signature["kwargs"]["tasks"].as_array();
         match (task, members) {
@@ -150,29 +153,15 @@ impl Following<'_> {
         let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
         let queue = ["queue", "routing_key"].iter().find_map(|name| fields.get(*name)?.as_str());
         let queue = queue.unwrap_or(self.queue).to_owned();
-        for (option, field) in [
-            ("task_id", "id"),
-            ("group_id", "group"),
-            ("link", "callbacks"),
-            ("link_error", "errbacks"),
-        ] {
-            let value = fields.remove(option);
+        for (option, field) in OPTIONS {
+            let value = fields.remove(option).filter(|value| !value.is_null());
             fields.extend(value.map(|value| (field.to_owned(), value)));
-        }
-        for (option, field) in [("countdown", "eta"), ("expires", "expires")] {
-            if let Some(seconds) = fields.get(option).and_then(Value::as_f64) {
-                let wrong = || Fault::new("ValueError", format!("{option} is no time to wait"));
-                // Moments are written up to the year 9999.
-                let wait = Duration::try_from_secs_f64(seconds).ok();
-                let wait = wait.filter(|wait| wait.as_secs() < 1 << 37).ok_or_else(wrong)?;
-                fields.insert(field.to_owned(), json!(iso(SystemTime::now() + wait)));
-            }
         }
         fields.entry("id").or_insert_with(|| json!(new_id()));
         let option = |name: &str| &signature["options"][name];
         let priority = option("priority").as_u64();
         let given = signature["args"].as_array().into_iter().flatten();
-        let value = value.filter(|_| signature["immutable"] != true);
+        let value = Some(value).filter(|_| signature["immutable"] != true);
         let call = Call {
             task: task.to_owned(),
             args: value.into_iter().chain(given).cloned().collect(),

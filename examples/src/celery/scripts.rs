@@ -31,12 +31,6 @@ pub struct Leaving {
 }
 
 impl Store {
-    /// The name of a key.
-    #[must_use]
-    pub fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
     /// Where a result is kept and published. A prefix for results is one for keys with a separator
     /// (celery, `backends/base.py`).
     #[must_use]
@@ -53,12 +47,11 @@ impl Store {
         format!("{}{queue}{step}", self.prefix)
     }
 
-    /// Has a script run, with a key and words of its own.
-    fn run(&self, script: &str, key: &str, words: &[String]) -> Answer {
-        let keys = [self.key("unacked"), self.key("unacked_index"), key.to_owned()];
+    /// Has a script run with these words.
+    fn run(&self, script: &str, words: &[String]) -> Answer {
         let script = [include_str!("scripts/common.lua"), script].concat();
-        let start = ["EVAL".to_owned(), script, keys.len().to_string()];
-        self.link.call(&[&start[..], &keys, words].concat())
+        let start = ["EVAL".to_owned(), script, "0".to_owned(), self.prefix.clone()];
+        self.link.call(&[&start, words].concat())
     }
 
     /// Takes up to `count` messages from `queues`, urgent ones first, and whatever the take of this
@@ -75,24 +68,25 @@ impl Store {
         queues: &[String],
         kept: Duration,
     ) -> Result<Vec<[String; 3]>, String> {
-        let kept = kept.as_secs().max(60).to_string();
-        let (worker, prefix) = (worker.to_owned(), self.prefix.clone());
-        let words = [worker, number.to_string(), count.to_string(), kept, prefix];
-        let note = self.key(&format!("mainspring-take-{}", words[0]));
-        let answer = self.run(include_str!("scripts/take.lua"), &note, &[&words, queues].concat());
-        Ok(answer.await?.texts().as_chunks().0.to_vec())
+        let numbers =
+            [number, count as u64, kept.as_secs().max(60)].map(|number| number.to_string());
+        let words = [&[worker.to_owned()], &numbers[..], queues].concat();
+        let taken = self.run(include_str!("scripts/take.lua"), &words).await?.parts().into_iter();
+        Ok(taken.filter_map(|taken| taken.texts().try_into().ok()).collect())
     }
 
     /// Stores what came of a task and lets go of it. May be done twice.
     pub fn finish(&self, tag: &str, id: &str, expires: Duration, leaving: Leaving) -> Answer {
-        let Leaving { result, others, sends } = leaving;
-        let (expires, more) = (expires.as_secs().to_string(), others.len().to_string());
-        let mut words = vec![tag.to_owned(), result.unwrap_or_default(), expires, more];
-        words.extend(others.into_iter().flat_map(|(id, text)| [self.result_key(&id), text]));
-        for (queue, call) in sends {
-            words.extend([self.list(&queue, call.priority), call.to_message(&queue)]);
+        let mut words = vec![tag.to_owned(), expires.as_secs().to_string()];
+        let result = leaving.result.map(|text| (id.to_owned(), text));
+        for (id, text) in result.into_iter().chain(leaving.others) {
+            words.extend(["result".to_owned(), self.result_key(&id), text]);
         }
-        self.run(include_str!("scripts/finish.lua"), &self.result_key(id), &words)
+        for (queue, call) in leaving.sends {
+            let list = self.list(&queue, call.priority);
+            words.extend(["send".to_owned(), list, call.to_message(&queue)]);
+        }
+        self.run(include_str!("scripts/finish.lua"), &words)
     }
 
     /// Says of tasks that they are still being worked on, and gives those back that were taken more
@@ -105,22 +99,20 @@ impl Store {
         visibility: Duration,
         tags: &[String],
     ) -> Result<Vec<String>, String> {
-        let words = [visibility.as_secs_f64().to_string(), self.prefix.clone()];
-        let answer = self.run(include_str!("scripts/upkeep.lua"), "", &[&words, tags].concat());
-        Ok(answer.await?.texts())
+        let words = [&[visibility.as_secs_f64().to_string()], tags].concat();
+        Ok(self.run(include_str!("scripts/upkeep.lua"), &words).await?.texts())
     }
 
-    /// Moves a task that is held to a list: `back` to where it is the next, the same where it is
+    /// Moves a task that is held: `back` to where it is the next in its queue, the same where it is
     /// `due`, or to where the `dead` go.
-    pub fn move_to(&self, list: &str, tag: &str, how: &str) -> Answer {
-        self.run(include_str!("scripts/move.lua"), list, &[tag.to_owned(), how.to_owned()])
+    pub fn move_to(&self, tag: &str, how: &str) -> Answer {
+        self.run(include_str!("scripts/move.lua"), &[tag.to_owned(), how.to_owned()])
     }
 
     /// Sends a reply to the queues that are bound for it.
     pub fn reply(&self, exchange: &str, routing_key: &str, message: String) {
-        let bindings = self.key(&format!("_kombu.binding.{exchange}"));
-        let words = [routing_key.to_owned(), self.prefix.clone(), message];
-        drop(self.run(include_str!("scripts/reply.lua"), &bindings, &words));
+        let words = [exchange.to_owned(), routing_key.to_owned(), message];
+        drop(self.run(include_str!("scripts/reply.lua"), &words));
     }
 
     /// Sends a call to a queue.

@@ -197,8 +197,7 @@ impl Worker {
             }
             Err((None, fault)) => {
                 say(&format!("a message is no task, {fault}; see {queue}.dead"));
-                drop(self.store.move_to(&self.store.key(&(queue + ".dead")), &tag, "dead"));
-                return;
+                return drop(self.store.move_to(&tag, "dead"));
             }
         };
         let wait = call.eta.and_then(|eta| eta.duration_since(SystemTime::now()).ok());
@@ -236,8 +235,7 @@ impl Worker {
     /// Lets go of a task: it is the next in its queue, since it is `due` or is given `back` unfinished.
     fn let_go(&self, tag: &str, how: &str) {
         let Some(held) = self.held.borrow_mut().remove(tag) else { return };
-        let list = self.store.list(&held.queue, held.call.priority);
-        drop(self.store.move_to(&list, tag, how));
+        drop(self.store.move_to(tag, how));
         if how == "back" {
             held.task.inspect(JoinHandle::cancel);
             self.add("given back");

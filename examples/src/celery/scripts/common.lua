@@ -1,6 +1,7 @@
--- What all scripts begin with. The first two keys of each are `unacked`, which holds for each delivery tag
--- [message, "exchange", "routing key"], and its index, which says when that was taken.
-local held, index = KEYS[1], KEYS[2]
+-- What all scripts begin with. The first word that each is given is what all names begin with.
+local prefix = table.remove(ARGV, 1)
+-- For each delivery tag [message, "exchange", "routing key"], and when that was taken.
+local held, index = prefix .. 'unacked', prefix .. 'unacked_index'
 -- What the names of a queue's lists end with, most urgent first.
 local PRIORITIES = {'', '\6\0223', '\6\0226', '\6\0229'}
 -- No more is dealt with at once, in bytes, and a longer message is not read.
@@ -19,6 +20,17 @@ local function parts(text)
   if message and good then return message, read[1], read[2] end
 end
 
+-- The queues that an exchange leads to by a routing key: without an exchange, the one of that name.
+local function bound(exchange, key)
+  if exchange == '' then return {key} end
+  local queues = {}
+  for _, binding in ipairs(redis.call('SMEMBERS', prefix .. '_kombu.binding.' .. exchange)) do
+    local bound_key, queue = string.match(binding, '^(.-)\6\22.-\6\22(.*)$')
+    if bound_key == key then queues[#queues + 1] = queue end
+  end
+  return queues
+end
+
 -- A message that is given back, marked as such in the way of kombu; all else stays as it is.
 local function marked(message)
   local count
@@ -31,7 +43,15 @@ local function marked(message)
   return message
 end
 
-local function bury(message, list)
+-- Puts a message where it is the next of its queue.
+local function put_back(message, queue)
+  local good, priority = pcall(function() return cjson.decode(message).properties.priority end)
+  local step = good and math.floor((tonumber(priority) or 0) / 3) or 0
+  redis.call('RPUSH', prefix .. queue .. (PRIORITIES[step + 1] or ''), message)
+end
+
+local function bury(message, queue)
+  local list = prefix .. queue .. '.dead'
   redis.call('LPUSH', list, message)
   redis.call('LTRIM', list, 0, MOST_DEAD - 1)
 end
