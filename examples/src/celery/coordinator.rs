@@ -10,10 +10,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event_listener::Event;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::HeaderMap;
 use mainspring::future::{Sender, oneshot, race};
 use mainspring::time::sleep;
 use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
+use serde_json::value::Serializer;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -41,7 +42,7 @@ pub struct Producer {
     waiting: Waiting,
     /// What the ids of this producer's tasks have in common.
     family: u128,
-    _crew: [AbortOnDrop<()>; 3],
+    _crew: [AbortOnDrop<()>; 2],
 }
 
 impl Producer {
@@ -51,8 +52,7 @@ impl Producer {
     /// One sentence: Redis cannot be reached, or does not let us in.
     pub async fn connect(address: &Address, prefix: &str, queue: &str) -> Result<Producer, String> {
         drop(Connection::open(address).await.map_err(|error| error.to_string())?);
-        let (link, driver) = Link::new(address.clone());
-        let store = Store { link, prefix: prefix.to_owned() };
+        let store = Store { link: Link::new(address.clone()), prefix: prefix.to_owned() };
         let (waiting, heard) = (Waiting::default(), Rc::new(Event::new()));
         let listening = heard.listen();
         // Results are published under the ids of their tasks. Ids of one family need one pattern, that
@@ -67,7 +67,6 @@ impl Producer {
             None => drop(heard.notify(usize::MAX)),
         };
         let _crew = [
-            spawn_named("the link to Redis", driver),
             spawn_named("results", listen(address.clone(), pattern, on)),
             spawn_named("missed results", missed),
         ]
@@ -133,6 +132,9 @@ async fn look(store: Store, waiting: Waiting, heard: Rc<Event>) {
     }
 }
 
+/// A page, what was read from it, and the bytes of its body.
+type Page = (Answer, Read, u64);
+
 /// The workers on a queue, as one crawl uses them.
 pub struct Workers {
     producer: Producer,
@@ -162,20 +164,12 @@ impl Workers {
     ///
     /// # Errors
     /// Why it was not to be had, as [`Web::get_if`](crate::web::Web::get_if) tells it.
-    pub(crate) async fn get(
-        &self,
-        url: &Url,
-        web: &Web,
-        only_pages: bool,
-    ) -> Result<(Answer, Read, u64), FetchError> {
-        let fields = web.fields_for(url);
-        let text = |(name, value): (&HeaderName, &HeaderValue)| {
-            Some((name.to_string(), value.to_str().ok()?.into()))
-        };
-        let fields = fields.iter().filter_map(text);
+    pub async fn get(&self, url: &Url, web: &Web, only_pages: bool) -> Result<Page, FetchError> {
+        let fields = http_serde::header_map::serialize(&web.fields_for(url), Serializer);
+        let fields = fields.expect("names and values that are texts");
         let mut asking = self.asking.clone();
-        asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
-        asking.insert("only_pages".to_owned(), json!(only_pages));
+        asking
+            .extend([("headers".to_owned(), fields), ("only_pages".to_owned(), only_pages.into())]);
         let call = Call::new(FETCH, vec![json!(url)], asking);
         let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();
@@ -187,8 +181,6 @@ impl Workers {
         if let Some(error) = told.error {
             return Err(error);
         }
-        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
-        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
         let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
         let read = Read {
             left: 0,
@@ -197,7 +189,7 @@ impl Workers {
             selected: told.selected.unwrap_or_default(),
             cut: told.cut,
         };
-        let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
+        let head = Answer::without_body(url.clone(), told.status, &HeaderMap::new());
         let content_type = told.content_type.unwrap_or_default();
         let answer = Answer { content_type, body, ..head };
         Ok((answer, read, told.len as u64))

@@ -226,7 +226,7 @@ impl Call {
             "callbacks": self.callbacks, "errbacks": self.errbacks, "chain": self.chain,
             "chord": self.chord,
         });
-        let body = json!([self.args, self.kwargs, embedded]).to_string();
+        let body = json!([self.args, self.kwargs, embedded]);
         let root = self.root.as_ref().unwrap_or(&self.id);
         let headers = json!({
             "lang": "py", "task": self.task, "id": self.id, "shadow": null,
@@ -236,21 +236,22 @@ impl Call {
             "kwargsrepr": show(&self.shown_kwargs()), "origin": "mainspring",
             "ignore_result": self.ignore_result, "stamped_headers": null, "stamps": {},
         });
-        let properties = json!({
-            "correlation_id": self.id, "reply_to": new_id(), "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue}, "priority": self.priority,
-            "body_encoding": "base64", "delivery_tag": new_id(),
-        });
-        envelope(&body, headers, properties)
+        envelope(&body, &headers, ["", queue], self.priority)
     }
 }
 
-/// What kombu puts around a body.
+/// What kombu puts around a body that goes to an exchange, by a routing key.
 #[must_use]
-pub fn envelope(body: &str, headers: Value, properties: Value) -> String {
+pub fn envelope(body: &Value, headers: &Value, to: [&str; 2], priority: u8) -> String {
+    let [exchange, routing_key] = to;
     json!({
-        "body": STANDARD.encode(body), "content-encoding": "utf-8",
-        "content-type": "application/json", "headers": headers, "properties": properties,
+        "body": STANDARD.encode(body.to_string()), "content-encoding": "utf-8",
+        "content-type": "application/json", "headers": headers,
+        "properties": {
+            "correlation_id": headers["id"], "reply_to": new_id(), "delivery_mode": 2,
+            "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+            "priority": priority, "body_encoding": "base64", "delivery_tag": new_id(),
+        },
     })
     .to_string()
 }

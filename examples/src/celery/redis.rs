@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, ErrorKind};
+use std::io;
+use std::io::ErrorKind::{PermissionDenied, ResourceBusy};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use event_listener::Event;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use mainspring::future::{self, oneshot};
+use mainspring::spawn_named;
 use mainspring::time::{sleep, timeout};
 
 use super::connection::{ANSWER, Address, Connection, passes, refused};
@@ -52,9 +54,8 @@ async fn connected(
             Err(error) => error.to_string(),
             Ok(mut connection) => {
                 let Err(error) = session(&mut connection, &mut teller).await;
-                let is_refusal = error.kind() == ErrorKind::PermissionDenied;
-                let what =
-                    if is_refusal { "Redis refuses" } else { "lost the connection to Redis" };
+                let refuses = matches!(error.kind(), PermissionDenied | ResourceBusy);
+                let what = if refuses { "Redis refuses" } else { "lost the connection to Redis" };
                 format!("{what}: {error}")
             }
         };
@@ -83,10 +84,11 @@ pub struct Link(Sender<Request>);
 pub type Answer = LocalBoxFuture<'static, Result<Reply, String>>;
 
 impl Link {
-    /// A link, and what carries its commands out, for ever.
-    pub fn new(address: Address) -> (Link, impl Future<Output = ()>) {
+    /// A link, with a task that carries its commands out.
+    pub fn new(address: Address) -> Link {
         let (sender, requests) = async_channel::unbounded();
-        (Link(sender), drive(address, requests))
+        drop(spawn_named("the link to Redis", drive(address, requests)));
+        Link(sender)
     }
 
     /// Has a command sent. What is returned gives its reply; dropping that takes nothing back.
@@ -153,9 +155,7 @@ pub fn as_pattern(channel: &str) -> String {
 pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option<Vec<u8>>)) {
     let subscribe = command(&["PSUBSCRIBE", &pattern]);
     let session = async |connection: &mut Connection, teller: &mut Teller| {
-        if let Reply::Error(text) = connection.call(&subscribe).await? {
-            return Err(refused(text));
-        }
+        connection.call(&subscribe).await?;
         teller.over();
         on(None);
         loop {
@@ -183,13 +183,7 @@ pub async fn watch(address: Address, list: String, idle: Rc<Event>, waiting: Rc<
     let wait = command(&["BLMOVE", &list, &list, "RIGHT", "RIGHT", "5"]);
     let session = async |connection: &mut Connection, teller: &mut Teller| loop {
         idle.listen().await;
-        let mut found = Reply::Text(None);
-        while found == Reply::Text(None) {
-            found = connection.call(&wait).await?;
-        }
-        if let Reply::Error(text) = found {
-            return Err(refused(text));
-        }
+        while connection.call(&wait).await? == Reply::Text(None) {}
         teller.over();
         waiting.notify(usize::MAX);
     };

@@ -24,12 +24,13 @@ impl Worker {
         let (worker, call, queue) = (self.clone(), held.call.clone(), held.queue.clone());
         *self.begun.borrow_mut().entry(call.task.clone()).or_default() += 1;
         let name = format!("{} {}", call.task, call.id);
-        held.task = Some(spawn_named(name, async move {
+        let running = spawn_named(name, async move {
             // A mistake of ours in one task is its failure, and nothing to others.
             let ended = AssertUnwindSafe(worker.run(&call, &queue)).catch_unwind().await;
             let bad = |_| Outcome::Failure(Fault::new("RuntimeError", "the worker made a mistake"));
             worker.close(&tag, ended.unwrap_or_else(bad));
-        }));
+        });
+        held.task = Some(running.abort_on_drop());
     }
 
     /// Runs a task to its end, or to its limit of time.
@@ -86,9 +87,7 @@ impl Worker {
             Outcome::Success(_) => ("done", format!("done in {}", took())),
             Outcome::Failure(fault) => ("failed", format!("failed: {fault}")),
             Outcome::Revoked(why) => ("revoked", (*why).to_owned()),
-            Outcome::Retry(fault, _) => {
-                ("to be tried again", format!("to be tried again: {fault}"))
-            }
+            Outcome::Retry(fault, _) => ("to be tried again", format!("is tried again: {fault}")),
         };
         self.add(what);
         let (task, id, said) = (Printable(&call.task), Printable(&call.id), Printable(&said));

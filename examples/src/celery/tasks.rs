@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mainspring::spawn_blocking;
 use mainspring_http::{Client, Proxy, Redirect};
 use scraper::Selector;
@@ -19,7 +18,7 @@ use url::Url;
 
 use super::canvas::Outcome;
 use super::guard;
-use super::message::{Call, Fault, show};
+use super::message::{Call, Fault};
 use crate::answer::Answer;
 use crate::cli::Worker as Settings;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
@@ -55,6 +54,9 @@ pub struct Tasks {
     demo: Web,
 }
 
+/// What is told of a page, and the page.
+type Got = (Told, Option<Answer>);
+
 impl Tasks {
     /// The tasks that a command line asks for.
     #[must_use]
@@ -86,12 +88,12 @@ impl Tasks {
         let (id, Nothing {}) = bind(call, "id")?;
         let wrong = || type_error(call, "argument 'id' must be a whole number");
         let id = id.as_u64().ok_or_else(wrong)?;
-        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(value_error)?;
+        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(Fault::value)?;
         let answer = self.demo.get(&url).await;
         let failed = |error| Fault::new("ConnectionError", format!("{url}: {error}"));
         let page = answer.map_err(failed)?.text();
         let movie = extract::movie(&extract::html(&page, MAX_STEPS).0);
-        movie.map(|movie| Value::String(movie.title)).map_err(value_error)
+        movie.map(|movie| Value::String(movie.title)).map_err(Fault::value)
     }
 
     async fn fetch(&self, call: &Call) -> Result<Value, Outcome> {
@@ -99,7 +101,6 @@ impl Tasks {
         let text =
             url.as_str().ok_or_else(|| type_error(call, "argument 'url' must be a string"))?;
         if let Some(theirs) = asked.version.as_ref().filter(|theirs| *theirs != VERSION) {
-            let theirs = show(&json!(theirs));
             let text = format!("{OTHER_VERSION}{VERSION}, the coordinator of {theirs}");
             return Err(Fault::new("RuntimeError", text).into());
         }
@@ -107,7 +108,7 @@ impl Tasks {
         let limit = asked.timeout.map_or(Ok(FETCHING), Duration::try_from_secs_f64);
         let wrong = |_| type_error(call, "argument 'timeout' must be a number of seconds");
         let limit = limit.map_err(wrong)?;
-        let url = Url::parse(text).map_err(|error| value_error(format!("{text}: {error}")))?;
+        let url = Url::parse(text).map_err(|error| Fault::value(format!("{text}: {error}")))?;
         let may_retry = call.retries < asked.max_retries;
         let again =
             |fault, after| Outcome::Retry(fault, back_off(call.retries.min(10) as u32, after));
@@ -116,8 +117,8 @@ impl Tasks {
             "ConnectionError" | "TimeoutError" if may_retry => again(fault, None),
             _ => Outcome::Failure(fault),
         })?;
-        if matches!(told.status, 429 | 503) && may_retry {
-            let fault = Fault::new("ConnectionError", format!("status {}", told.status));
+        if matches!(told.status.as_u16(), 429 | 503) && may_retry {
+            let fault = Fault::new("ConnectionError", format!("status {}", told.status.as_u16()));
             return Err(again(fault, told.retry_after));
         }
         text.clone_into(&mut told.url);
@@ -136,25 +137,19 @@ impl Tasks {
     }
 
     /// Gets a page, redirects followed as far as the call says, each judged as the first URL is.
-    async fn get(
-        &self,
-        url: &Url,
-        limit: Duration,
-        asked: &Asked,
-    ) -> Result<(Told, Option<Answer>), Fault> {
+    async fn get(&self, url: &Url, limit: Duration, asked: &Asked) -> Result<Got, Fault> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(value_error(format!("{} is not http or https", url.scheme())));
+            return Err(Fault::value(format!("{} is not http or https", url.scheme())));
         }
         self.check(url)?;
         let web = self.web(asked)?;
         let most = asked.redirects.unwrap_or(MAX_REDIRECTS);
-        let headers = HeaderMap::try_from(&asked.headers).map_err(value_error)?;
-        let request = web.client().get(url).headers(headers);
+        let request = web.client().get(url).headers(asked.headers.clone());
         let mut request = request.timeout(limit).redirects(most);
         if let Some(proxy) = &asked.proxy {
             let whole = if proxy.contains("://") { proxy } else { &format!("http://{proxy}") };
-            self.check(&Url::parse(whole).map_err(value_error)?)?;
-            request = request.proxy(Some(Proxy::new(proxy).map_err(value_error)?));
+            self.check(&Url::parse(whole).map_err(Fault::value)?)?;
+            request = request.proxy(Some(Proxy::new(proxy).map_err(Fault::value)?));
         }
         let got = async {
             let response = match request.send().await {
@@ -172,7 +167,7 @@ impl Tasks {
             let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
             let cookies = fields.get_all(SET_COOKIE).iter().map(text).collect();
             let set_cookie = asked.cookies.then_some(cookies);
-            let told = Told { status: status.as_u16(), retry_after, set_cookie, ..Told::default() };
+            let told = Told { status, retry_after, set_cookie, ..Told::default() };
             let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
             if asked.version.is_some() {
                 let reader = Reader { assets: asked.assets, ..Reader::default() };
@@ -183,16 +178,15 @@ impl Tasks {
             let broken = |error: FetchError| Fault::new("ConnectionError", error.to_string());
             let (body, is_whole) = read(response, max).await.map_err(broken)?;
             if !is_whole {
-                return Err(value_error(format!("its body is larger than {max} bytes")));
+                return Err(Fault::value(format!("its body is larger than {max} bytes")));
             }
             Ok((told, Ok(Answer { body, ..head })))
         };
         let (got, timings) = (got.await, web.timings(url));
         let (mut told, answer) = got?;
-        if asked.version.is_some() {
-            (told.version, told.timings) = (Some(VERSION.to_owned()), Some(timings));
-            told.har = Some(web.entries());
-        }
+        told.version.clone_from(&asked.version);
+        told.timings = asked.version.as_ref().map(|_| timings);
+        told.har = asked.har.then(|| web.entries());
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return Ok((Told { error: Some(error), ..told }, None)),
@@ -227,7 +221,7 @@ impl Tasks {
             client = client.resolver(guard::PublicOnly).redirect_policy(is_public);
         }
         if let Some(pem) = cacert {
-            client = client.add_root_certificates(pem.as_bytes()).map_err(value_error)?;
+            client = client.add_root_certificates(pem.as_bytes()).map_err(Fault::value)?;
         }
         let max_size = self.settings.max_size;
         let options = Options { max_size, ..Options::new(self.settings.concurrency) };
@@ -260,7 +254,8 @@ struct Asked {
     final_url: bool,
     /// Whether entries of an archive are told. It then has a connection of its own.
     har: bool,
-    headers: HashMap<String, String>,
+    #[serde(with = "http_serde::header_map")]
+    headers: HeaderMap,
     /// Whether any certificate is taken for good.
     insecure: bool,
     links: bool,
@@ -282,7 +277,7 @@ struct Asked {
 impl Asked {
     /// What is to be read from the page, if anything is.
     fn reader(&self) -> Result<Option<Reader>, Fault> {
-        let bad = |css: &str, error| value_error(format!("{css} is no CSS selector: {error}"));
+        let bad = |css: &str, error| Fault::value(format!("{css} is no CSS selector: {error}"));
         let parse = |css| Selector::parse(css).map_err(|error| bad(css, error));
         let select = self.select.as_deref().map(parse).transpose()?;
         let (attribute, assets) = (self.attr.clone(), self.assets);
@@ -296,7 +291,8 @@ impl Asked {
 #[serde(default)]
 pub struct Told {
     pub url: String,
-    pub status: u16,
+    #[serde(with = "http_serde::status_code")]
+    pub status: StatusCode,
     pub len: usize,
     pub crc32: u32,
     pub final_url: Option<Url>,
@@ -315,10 +311,6 @@ pub struct Told {
     pub selected: Option<Vec<String>>,
     pub nofollow: Option<usize>,
     pub cut: Option<String>,
-}
-
-fn value_error(text: impl Display) -> Fault {
-    Fault::new("ValueError", text.to_string())
 }
 
 fn no_answer(error: mainspring_http::Error) -> Fault {
@@ -343,12 +335,11 @@ fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Valu
     for (name, value) in &named {
         let one = Map::from_iter([(name.clone(), value.clone())]);
         let Err(error) = O::deserialize(Value::Object(one)) else { continue };
-        let (name, error) = (show(&json!(name)), error.to_string());
+        let error = error.to_string();
         if error.starts_with("unknown field") {
-            let text = format!("got an unexpected keyword argument '{name}'");
-            return Err(type_error(call, &text));
+            return Err(type_error(call, &format!("got an unexpected keyword argument '{name}'")));
         } else if !value.is_null() {
-            return Err(type_error(call, &format!("argument '{name}': {}", show(&json!(error)))));
+            return Err(type_error(call, &format!("argument '{name}': {error}")));
         }
     }
     named.retain(|_, value| !value.is_null());

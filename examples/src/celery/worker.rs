@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use event_listener::Event;
 use mainspring::future::race;
 use mainspring::time::{sleep, timeout};
-use mainspring::{JoinHandle, spawn_named};
+use mainspring::{AbortOnDrop, spawn_named};
 
 use super::canvas::Outcome;
 use super::connection::{Address, Connection};
@@ -73,7 +73,7 @@ pub(super) struct Held {
     /// Whether its outcome is known, and only Redis is still to hear of it.
     pub(super) is_over: bool,
     /// What runs it, or waits for its moment.
-    pub(super) task: Option<JoinHandle<()>>,
+    pub(super) task: Option<AbortOnDrop<()>>,
 }
 
 impl Held {
@@ -97,9 +97,8 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
-    let (link, driver) = Link::new(address.clone());
     let worker = Rc::new(Worker {
-        store: Store { link, prefix: settings.redis.prefix.clone() },
+        store: Store { link: Link::new(address.clone()), prefix: settings.redis.prefix.clone() },
         tasks: Tasks::new(&settings),
         settings,
         address,
@@ -112,7 +111,6 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
         changed: Rc::default(),
         idle: Rc::default(),
     });
-    let _driver = spawn_named("the link to Redis", driver).abort_on_drop();
     let listening = worker.changed.listen();
     let _crew = worker.crew();
     // The first commands that are sent to all workers are not to be missed.
@@ -154,7 +152,7 @@ impl Worker {
                 let last = async {
                     self.stop.asked().await;
                     sleep(LAST_TAKE).await;
-                    Err(String::new())
+                    Ok(Vec::new())
                 };
                 match race(take, last).await {
                     Ok(taken) => {
@@ -167,7 +165,6 @@ impl Worker {
                         }
                         wait = LOOK;
                     }
-                    Err(_) if self.stop.is_asked() => break,
                     Err(refused) => {
                         say(&refused);
                         timeout(RESTORE, self.stop.asked()).await.unwrap_or_default();
@@ -220,7 +217,8 @@ impl Worker {
             worker.let_go(&name, "due");
             worker.changed.notify(usize::MAX);
         });
-        self.held.borrow_mut().get_mut(&tag).expect("it is held").task = Some(waiting);
+        let waiting = Some(waiting.abort_on_drop());
+        self.held.borrow_mut().get_mut(&tag).expect("it is held").task = waiting;
     }
 
     /// How a task ends that is no longer wanted.
@@ -234,10 +232,10 @@ impl Worker {
 
     /// Lets go of a task: it is the next in its queue, since it is `due` or is given `back` unfinished.
     fn let_go(&self, tag: &str, how: &str) {
-        let Some(held) = self.held.borrow_mut().remove(tag) else { return };
+        // What runs it, or waits for its moment, is cancelled.
+        let Some(_held) = self.held.borrow_mut().remove(tag) else { return };
         drop(self.store.move_to(tag, how));
         if how == "back" {
-            held.task.inspect(JoinHandle::cancel);
             self.add("given back");
         }
     }

@@ -57,12 +57,11 @@ fn lines() -> impl Stream<Item = Result<String, Failure>> {
     })
 }
 
-/// Sends one task. Gives the line to print, or why there is none.
-async fn one(
-    args: &Send,
-    producer: &Producer,
-    item: String,
-) -> Result<Result<String, String>, Failure> {
+/// What came of an item: the line to print, or why there is none.
+type Over = Result<String, String>;
+
+/// Sends one task.
+async fn one(args: &Send, producer: &Producer, item: String) -> Result<Over, Failure> {
     let item = item.trim();
     let call = call(args, item)?;
     let result = if args.no_wait {
