@@ -3,28 +3,24 @@
 
 use std::time::{Duration, SystemTime};
 
+use derive_more::From;
 use serde_json::{Value, json};
 
 use super::message::{Call, Fault, iso, new_id, show};
 use super::scripts::Leaving;
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, From)]
 pub enum Outcome {
     /// With a value.
     Success(Value),
     /// With an error.
+    #[from]
     Failure(Fault),
     /// It was not run, or not to its end, since that was no longer wanted.
     Revoked(&'static str),
     /// It will be tried again after this time.
     Retry(Fault, Duration),
-}
-
-impl From<Fault> for Outcome {
-    fn from(fault: Fault) -> Outcome {
-        Outcome::Failure(fault)
-    }
 }
 
 impl Outcome {
@@ -58,9 +54,8 @@ impl Outcome {
             "SUCCESS" => Some(Ok(result)),
             "FAILURE" | "REVOKED" => {
                 let class = result["exc_type"].as_str().unwrap_or("error");
-                let parts = result["exc_message"].as_array().map_or(&[][..], Vec::as_slice);
-                let said = parts.iter().map(show).collect::<Vec<_>>().join(", ");
-                Some(Err(format!("{class}: {said}")))
+                let said = result["exc_message"].as_array().into_iter().flatten().map(show);
+                Some(Err(format!("{class}: {}", said.collect::<Vec<_>>().join(", "))))
             }
             // Started, to be tried again, or a state of the task's own: it goes on.
             _ => None,
@@ -96,13 +91,10 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
     let mut following = Following { call, queue, leaving: Leaving::default() };
     match outcome {
         Outcome::Success(value) => {
-            let mut chain = call.chain.clone();
-            if let Some(next) = chain.pop() {
-                following.apply(&next, value, &chain)?;
+            if let Some((next, rest)) = call.chain.split_last() {
+                following.apply(next, value, rest)?;
             }
-            for callback in &call.callbacks {
-                following.apply(callback, value, &[])?;
-            }
+            call.callbacks.iter().try_for_each(|callback| following.apply(callback, value, &[]))?;
         }
         Outcome::Failure(_) | Outcome::Revoked(_) => {
             for errback in &call.errbacks {
@@ -115,7 +107,7 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
             }
         }
         Outcome::Retry(_, after) => {
-            let (retries, eta) = (call.retries + 1, Some(SystemTime::now() + *after));
+            let (retries, eta) = (call.retries.saturating_add(1), Some(SystemTime::now() + *after));
             let again = Call { retries, eta, parent: Some(call.id.clone()), ..call.clone() };
             following.leaving.sends.push((queue.to_owned(), again));
         }

@@ -22,7 +22,8 @@ use url::Url;
 use super::resp::{Decoder, Reply, command};
 
 /// Where Redis is, and the user to be there. Shown, it tells no secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("{shown}")]
 pub struct Address {
     /// The machine or the socket.
     pub place: Place,
@@ -91,12 +92,6 @@ impl Address {
         };
         let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
         Ok(Address { place, user, password: url.password().map(decoded), db, shown })
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
     }
 }
 

@@ -60,17 +60,14 @@ impl Producer {
         let family = fastrand::u128(..) & !u128::from(u64::MAX);
         let key = store.result_key(&id_of(family)[..19]);
         let pattern = as_pattern(&key) + "*";
-        let missed = look(store.clone(), waiting.clone(), heard.clone());
+        let missed =
+            spawn_named("missed results", look(store.clone(), waiting.clone(), heard.clone()));
         let ears = waiting.clone();
-        let on = move |message: Option<Vec<u8>>| match message {
+        let results = listen(address.clone(), pattern, move |message| match message {
             Some(text) => settle(&ears, &text),
             None => drop(heard.notify(usize::MAX)),
-        };
-        let _crew = [
-            spawn_named("results", listen(address.clone(), pattern, on)),
-            spawn_named("missed results", missed),
-        ]
-        .map(JoinHandle::abort_on_drop);
+        });
+        let _crew = [missed, spawn_named("results", results)].map(JoinHandle::abort_on_drop);
         listening.await;
         Ok(Producer { store, queue: queue.to_owned(), waiting, family, _crew })
     }
@@ -104,13 +101,10 @@ impl Producer {
 }
 
 fn settle(waiting: &Waiting, text: &[u8]) {
-    if let Some((id, Some(end))) = Outcome::read(text) {
-        let sender = waiting.borrow_mut().remove(&id);
-        if let Some(sender) = sender {
-            // What asked may be gone.
-            drop(sender.set(end));
-        }
-    }
+    let Some((id, Some(end))) = Outcome::read(text) else { return };
+    let sender = waiting.borrow_mut().remove(&id);
+    // What asked may be gone.
+    drop(sender.map(|sender| sender.set(end)));
 }
 
 /// Looks for results that were published between two connections.

@@ -24,14 +24,15 @@ const MAX_UNPACKED: usize = 32 << 20;
 const MAX_SHOWN: usize = 1_024;
 
 /// An error as Python rebuilds it: the class, its module and its arguments.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, derive_more::Display)]
+#[display("{class}: {}", show(argument))]
 pub struct Fault {
     /// The name of the class.
     pub class: &'static str,
     /// Where it is.
     pub module: &'static str,
     /// What it is made with.
-    pub arguments: Vec<Value>,
+    pub argument: Value,
 }
 
 impl Fault {
@@ -39,7 +40,7 @@ impl Fault {
     #[must_use]
     pub fn new(class: &'static str, sentence: impl Into<String>) -> Fault {
         let sentence = shortened(&sentence.into(), MAX_SHOWN);
-        Fault { class, module: "builtins", arguments: vec![sentence.into()] }
+        Fault { class, module: "builtins", argument: sentence.into() }
     }
 
     /// One that says that a value is wrong.
@@ -51,20 +52,13 @@ impl Fault {
     /// One of Celery's.
     #[must_use]
     pub fn celery(class: &'static str, argument: impl Into<Value>) -> Fault {
-        Fault { class, module: "celery.exceptions", arguments: vec![argument.into()] }
+        Fault { class, module: "celery.exceptions", argument: argument.into() }
     }
 
     /// As a result holds it.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        json!({"exc_type": self.class, "exc_message": self.arguments, "exc_module": self.module})
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<String> = self.arguments.iter().map(show).collect();
-        write!(f, "{}: {}", self.class, shown.join(", "))
+        json!({"exc_type": self.class, "exc_message": [self.argument], "exc_module": self.module})
     }
 }
 
@@ -97,7 +91,7 @@ pub struct Call {
     /// Seconds until it is stopped: the hard limit, and the soft one.
     pub timelimit: [Option<f64>; 2],
     /// How often it has been tried.
-    pub retries: u64,
+    pub retries: u32,
     /// Whether its result is not wanted.
     pub ignore_result: bool,
     /// From 0, the most urgent, to 9.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use mainspring::spawn_blocking;
 use mainspring_http::{Client, Proxy, Redirect};
 use scraper::Selector;
@@ -19,7 +19,7 @@ use url::Url;
 use super::canvas::Outcome;
 use super::guard;
 use super::message::{Call, Fault};
-use crate::answer::Answer;
+use crate::answer::{Answer, values};
 use crate::cli::Worker as Settings;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::extract::{self, MAX_STEPS};
@@ -110,8 +110,7 @@ impl Tasks {
         let limit = limit.map_err(wrong)?;
         let url = Url::parse(text).map_err(|error| Fault::value(format!("{text}: {error}")))?;
         let may_retry = call.retries < asked.max_retries;
-        let again =
-            |fault, after| Outcome::Retry(fault, back_off(call.retries.min(10) as u32, after));
+        let again = |fault, after| Outcome::Retry(fault, back_off(call.retries, after));
         let got = self.get(&url, limit, &asked).await;
         let (mut told, answer) = got.map_err(|fault| match fault.class {
             "ConnectionError" | "TimeoutError" if may_retry => again(fault, None),
@@ -164,9 +163,7 @@ impl Tasks {
                 self.check(&to)?;
             }
             let retry_after = retry_after(fields, SystemTime::now());
-            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-            let cookies = fields.get_all(SET_COOKIE).iter().map(text).collect();
-            let set_cookie = asked.cookies.then_some(cookies);
+            let set_cookie = asked.cookies.then(|| values(fields, &SET_COOKIE));
             let told = Told { status, retry_after, set_cookie, ..Told::default() };
             let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
             if asked.version.is_some() {
@@ -259,7 +256,7 @@ struct Asked {
     /// Whether any certificate is taken for good.
     insecure: bool,
     links: bool,
-    max_retries: u64,
+    max_retries: u32,
     max_size: Option<u64>,
     nofollow: Nofollow,
     /// Bodies of other kinds are left unread.

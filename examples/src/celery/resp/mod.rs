@@ -29,10 +29,7 @@ impl Reply {
     /// The parts of an array; none of anything else.
     #[must_use]
     pub fn parts(self) -> Vec<Reply> {
-        match self {
-            Reply::Array(Some(parts)) => parts,
-            _ => Vec::new(),
-        }
+        if let Reply::Array(Some(parts)) = self { parts } else { Vec::new() }
     }
 
     /// The strings of an array, as texts; what is no UTF-8 becomes U+FFFD.
