@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 use std::io::ErrorKind::{PermissionDenied, ResourceBusy};
 use std::rc::Rc;
 use std::time::Duration;
+use std::{io, iter};
 
 use async_channel::{Receiver, Sender};
 use event_listener::Event;
@@ -114,34 +114,25 @@ async fn drive(address: Address, requests: Receiver<Request>) {
             let Ok(first) = requests.recv().await else { return pending().await };
             batch.push_back(first);
         }
-        while batch.len() < BATCH
-            && let Ok(more) = requests.try_recv()
-        {
-            batch.push_back(more);
+        let more = iter::from_fn(|| requests.try_recv().ok()).take(BATCH - batch.len());
+        batch.extend(more);
+        connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
+        // Only what is answered is taken out.
+        while !batch.is_empty() {
+            let reply = match connection.answer().await? {
+                // A password that was changed meanwhile is asked for, and told, at the next greeting.
+                Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
+                    return Err(refused(text));
+                }
+                Reply::Error(text) => Err(format!("Redis refuses: {text}")),
+                reply => Ok(reply),
+            };
+            // Not every answer is waited for.
+            drop(batch.pop_front().map(|(_, waiting)| waiting.set(reply)));
         }
-        exchange(connection, &mut batch).await?;
         teller.over();
     };
     connected(&address, session).await;
-}
-
-/// Sends all of a batch and takes out what is answered.
-async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) -> io::Result<()> {
-    connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
-    while !batch.is_empty() {
-        let reply = match connection.answer().await? {
-            // A password that was changed meanwhile is asked for, and told, at the next greeting.
-            Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
-                return Err(refused(text));
-            }
-            Reply::Error(text) => Err(format!("Redis refuses: {text}")),
-            reply => Ok(reply),
-        };
-        let (_, waiting) = batch.pop_front().expect("it is not empty");
-        // Not every answer is waited for.
-        drop(waiting.set(reply));
-    }
-    Ok(())
 }
 
 /// A pattern of channels that matches this one alone.
@@ -164,10 +155,7 @@ pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option
                 Ok(reply) => reply?,
                 Err(_) => connection.call(&command(&["PING"])).await?,
             };
-            let mut parts = reply.parts();
-            if parts.len() == 4
-                && let Some(Reply::Text(Some(text))) = parts.pop()
-            {
+            if let Ok([.., Reply::Text(Some(text))]) = <[Reply; 4]>::try_from(reply.parts()) {
                 on(Some(text));
             }
         }

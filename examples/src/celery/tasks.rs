@@ -85,9 +85,7 @@ impl Tasks {
         #[derive(Default, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
-        let (id, Nothing {}) = bind(call, "id")?;
-        let wrong = || type_error(call, "argument 'id' must be a whole number");
-        let id = id.as_u64().ok_or_else(wrong)?;
+        let (id, Nothing {}): (u64, _) = bind(call, "id", "a whole number")?;
         let url = self.settings.site.join(&format!("/detail/{id}")).map_err(Fault::value)?;
         let answer = self.demo.get(&url).await;
         let failed = |error| Fault::new("ConnectionError", format!("{url}: {error}"));
@@ -97,9 +95,7 @@ impl Tasks {
     }
 
     async fn fetch(&self, call: &Call) -> Result<Value, Outcome> {
-        let (url, asked): (_, Asked) = bind(call, "url")?;
-        let text =
-            url.as_str().ok_or_else(|| type_error(call, "argument 'url' must be a string"))?;
+        let (text, asked): (String, Asked) = bind(call, "url", "a string")?;
         if let Some(theirs) = asked.version.as_ref().filter(|theirs| *theirs != VERSION) {
             let text = format!("{OTHER_VERSION}{VERSION}, the coordinator of {theirs}");
             return Err(Fault::new("RuntimeError", text).into());
@@ -108,7 +104,7 @@ impl Tasks {
         let limit = asked.timeout.map_or(Ok(FETCHING), Duration::try_from_secs_f64);
         let wrong = |_| type_error(call, "argument 'timeout' must be a number of seconds");
         let limit = limit.map_err(wrong)?;
-        let url = Url::parse(text).map_err(|error| Fault::value(format!("{text}: {error}")))?;
+        let url = Url::parse(&text).map_err(|error| Fault::value(format!("{text}: {error}")))?;
         let may_retry = call.retries < asked.max_retries;
         let again = |fault, after| Outcome::Retry(fault, back_off(call.retries, after));
         let got = self.get(&url, limit, &asked).await;
@@ -120,7 +116,7 @@ impl Tasks {
             let fault = Fault::new("ConnectionError", format!("status {}", told.status.as_u16()));
             return Err(again(fault, told.retry_after));
         }
-        text.clone_into(&mut told.url);
+        told.url = text;
         if let (Some(reader), Some(answer)) = (reader, answer) {
             // Never on the loop, which a single page could hold up.
             let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
@@ -324,8 +320,13 @@ fn type_error(call: &Call, text: &str) -> Fault {
     Fault::new("TypeError", format!("{}() {text}", call.task))
 }
 
-/// Binds the arguments of a call as Python does: the first by position or by name, others by name.
-fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Value, O), Fault> {
+/// Binds the arguments of a call as Python does: the first, which must be of a kind, by position or by name,
+/// others by name.
+fn bind<F, O>(call: &Call, first: &str, kind: &str) -> Result<(F, O), Fault>
+where
+    F: DeserializeOwned,
+    O: DeserializeOwned + Default,
+{
     let mut named = call.kwargs.clone();
     let by_name = named.remove(first);
     // One by one, it is known which of them is wrong.
@@ -341,14 +342,16 @@ fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Valu
     }
     named.retain(|_, value| !value.is_null());
     let options = O::deserialize(Value::Object(named)).unwrap_or_default();
-    let wrong = match (&call.args[..], by_name) {
-        ([one], None) => return Ok((one.clone(), options)),
-        ([], Some(one)) => return Ok((one, options)),
-        ([], None) => format!("missing 1 required positional argument: '{first}'"),
-        ([_], Some(_)) => format!("got multiple values for argument '{first}'"),
-        (many, _) => format!("takes 1 positional argument but {} were given", many.len()),
+    let one = match (&call.args[..], by_name) {
+        ([one], None) => Ok(one.clone()),
+        ([], Some(one)) => Ok(one),
+        ([], None) => Err(format!("missing 1 required positional argument: '{first}'")),
+        ([_], Some(_)) => Err(format!("got multiple values for argument '{first}'")),
+        (many, _) => Err(format!("takes 1 positional argument but {} were given", many.len())),
     };
-    Err(type_error(call, &wrong))
+    let wrong = |_| format!("argument '{first}' must be {kind}");
+    let one = one.and_then(|one| serde_json::from_value(one).map_err(wrong));
+    one.map(|one| (one, options)).map_err(|text| type_error(call, &text))
 }
 
 #[cfg(test)]
