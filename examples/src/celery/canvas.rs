@@ -27,7 +27,7 @@ impl Outcome {
     /// As Celery's result backend keeps it.
     #[must_use]
     pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
-        let revoked = |why| Fault::celery("TaskRevokedError", why).to_value();
+        let revoked = |why| Fault::new("celery.exceptions.TaskRevokedError", why).to_value();
         let (status, result) = match self {
             Outcome::Success(value) => ("SUCCESS", value.clone()),
             Outcome::Failure(fault) => ("FAILURE", fault.to_value()),
@@ -102,9 +102,8 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
                 drop(following.apply(errback, &json!(call.id), &[]));
             }
             // The rest of a chain never comes, and those who wait for it are told so.
-            for never in call.chain.iter().chain(&call.chord) {
-                following.fail(never, outcome);
-            }
+            let never = call.chain.iter().chain(&call.chord);
+            never.for_each(|signature| following.fail(signature, outcome));
         }
         Outcome::Retry(_, after) => {
             let (retries, eta) = (call.retries.saturating_add(1), Some(SystemTime::now() + *after));
@@ -115,7 +114,8 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
     let mut leaving = following.leaving;
     let others = leaving.sends.iter().filter(|(_, sent)| sent.id != call.id);
     let children: Vec<&str> = others.map(|(_, sent)| &*sent.id).collect();
-    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
+    let result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
+    leaving.results.extend(result.map(|text| (call.id.clone(), text)));
     Ok(leaving)
 }
 
@@ -174,7 +174,7 @@ impl Following<'_> {
         let id = signature["options"]["task_id"].as_str();
         if let Some(id) = id.filter(|id| *id != self.call.id) {
             let never = Call { id: id.to_owned(), ..Call::default() };
-            self.leaving.others.push((id.to_owned(), outcome.to_text(&never, &[])));
+            self.leaving.results.push((id.to_owned(), outcome.to_text(&never, &[])));
         }
         if signature["subtask_type"] == "chord" {
             self.fail(&signature["kwargs"]["body"], outcome);
@@ -259,10 +259,10 @@ mod tests {
         let outcome = Outcome::Failure(Fault::new("ValueError", "no"));
         let sent = ends(&call, &outcome);
         assert_eq!((&*sent[0].1.task, &sent[0].1.args), ("told", &vec![json!(call.id)]));
-        let others = leaving(&call, &outcome, "q").expect("it can be run").others;
-        let ids: Vec<&str> = others.iter().map(|(id, _)| &**id).collect();
-        assert_eq!(ids, ["C", "B", "body"]);
-        assert!(others.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
+        let results = leaving(&call, &outcome, "q").expect("it can be run").results;
+        let ids: Vec<&str> = results.iter().map(|(id, _)| &**id).collect();
+        assert_eq!(ids, ["C", "B", "body", &*call.id]);
+        assert!(results.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
     }
     #[test]
     fn what_is_tried_again_is_the_same_call_at_a_later_moment() {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,9 +198,8 @@ async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
         Place::Host { host, port, tls } => (host.clone(), (host.clone(), *port), tls),
     };
     let lookup = spawn_blocking(move || at.to_socket_addrs().map(Vec::from_iter));
-    let addresses: Vec<SocketAddr> = lookup.await.map_err(io::Error::other)??;
     let mut connected = Err(io::Error::other("its name has no address"));
-    for address in addresses {
+    for address in lookup.await.map_err(io::Error::other)?? {
         connected = TcpStream::connect(address).await;
         if connected.is_ok() {
             break;

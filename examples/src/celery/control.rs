@@ -111,9 +111,7 @@ impl Worker {
                 self.stop.ask();
                 Value::Null
             }
-            other => {
-                json!({"error": format!("this worker knows no command {}", show(&json!(other)))})
-            }
+            other => json!({"error": format!("unknown command {}", show(&json!(other)))}),
         }
     }
 
@@ -135,9 +133,7 @@ impl Worker {
 
     /// The tasks that have started.
     fn active(&self) -> Value {
-        let held = self.held.borrow();
-        let started = held.values().filter(|held| held.started.is_some());
-        let described = started.map(|held| {
+        let describe = |held: &Held| {
             let Call { id, task, args, eta, .. } = &*held.call;
             json!({
                 "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
@@ -145,8 +141,9 @@ impl Worker {
                 "acknowledged": false, "worker_pid": std::process::id(), "eta": eta.map(iso),
                 "delivery_info": {"exchange": "", "routing_key": held.queue, "redelivered": null},
             })
-        });
-        described.collect()
+        };
+        let held = self.held.borrow();
+        held.values().filter(|held| held.started.is_some()).map(describe).collect()
     }
 
     fn stats(&self) -> Value {

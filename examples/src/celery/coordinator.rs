@@ -117,10 +117,8 @@ async fn look(store: Store, waiting: Waiting, heard: Rc<Event>) {
         for ids in ids.chunks(100) {
             let keys = ids.iter().map(|id| store.result_key(id));
             let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
-            for part in store.link.call(&words).await.map(Reply::parts).unwrap_or_default() {
-                if let Reply::Text(Some(text)) = part {
-                    settle(&waiting, &text);
-                }
+            for text in store.link.call(&words).await.map(Reply::texts).unwrap_or_default() {
+                settle(&waiting, text.as_bytes());
             }
         }
     }
@@ -172,21 +170,12 @@ impl Workers {
             return Err(self.failed(error));
         }
         web.note(url, told.set_cookie, told.timings, told.har);
-        if let Some(error) = told.error {
-            return Err(error);
-        }
+        told.error.map_or(Ok(()), Err)?;
         let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
-        let read = Read {
-            left: 0,
-            links: told.links.unwrap_or_default(),
-            nofollow: told.nofollow.unwrap_or_default(),
-            selected: told.selected.unwrap_or_default(),
-            cut: told.cut,
-        };
         let head = Answer::without_body(url.clone(), told.status, &HeaderMap::new());
         let content_type = told.content_type.unwrap_or_default();
         let answer = Answer { content_type, body, ..head };
-        Ok((answer, read, told.len as u64))
+        Ok((answer, told.read, told.len as u64))
     }
 
     /// Waits until the last results are taken away.
@@ -197,9 +186,8 @@ impl Workers {
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.
     fn failed(&self, error: String) -> FetchError {
         if error.contains(OTHER_VERSION) || error.contains("unexpected keyword argument") {
-            let text =
-                format!("coordinator and workers must be of one version, {VERSION}: {error}");
-            *self.trouble.borrow_mut() = Some(text);
+            let why = format!("coordinator and workers must be of one version, {VERSION}: {error}");
+            *self.trouble.borrow_mut() = Some(why);
         }
         FetchError::Failed(error.split_once(": ").map_or(&*error, |(_, text)| text).to_owned())
     }

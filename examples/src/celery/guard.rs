@@ -43,12 +43,9 @@ pub fn is_private(address: IpAddr) -> bool {
 pub fn check(url: &Url) -> Result<(), Fault> {
     // Only web URLs have their literal addresses read; a proxy's has not.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    match host.parse() {
-        Ok(address) if is_private(address) => {
-            Err(Fault::new("PermissionError", format!("{address} {REFUSED}")))
-        }
-        _ => Ok(()),
-    }
+    let refused = |address| Fault::new("PermissionError", format!("{address} {REFUSED}"));
+    let private = host.parse::<IpAddr>().ok().filter(|address| is_private(*address));
+    private.map_or(Ok(()), |address| Err(refused(address)))
 }
 
 /// The system's resolver, without the private addresses that it finds.

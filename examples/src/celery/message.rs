@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -23,24 +22,25 @@ const MAX_UNPACKED: usize = 32 << 20;
 /// What others are shown of arguments, in characters.
 const MAX_SHOWN: usize = 1_024;
 
-/// An error as Python rebuilds it: the class, its module and its arguments.
+/// An error as Python rebuilds it: the class and its argument.
 #[derive(Clone, Debug, PartialEq, derive_more::Display)]
-#[display("{class}: {}", show(argument))]
+#[display("{}: {}", self.names().1, show(argument))]
 pub struct Fault {
-    /// The name of the class.
+    /// The class, with its module unless it is one of Python's own.
     pub class: &'static str,
-    /// Where it is.
-    pub module: &'static str,
     /// What it is made with.
     pub argument: Value,
 }
 
 impl Fault {
-    /// One of Python's own, with one sentence, cut where it gets long.
+    /// One that is made with a sentence, which is cut where it gets long, or with another value.
     #[must_use]
-    pub fn new(class: &'static str, sentence: impl Into<String>) -> Fault {
-        let sentence = shortened(&sentence.into(), MAX_SHOWN);
-        Fault { class, module: "builtins", argument: sentence.into() }
+    pub fn new(class: &'static str, argument: impl Into<Value>) -> Fault {
+        let argument = match argument.into() {
+            Value::String(sentence) => shortened(&sentence, MAX_SHOWN).into(),
+            other => other,
+        };
+        Fault { class, argument }
     }
 
     /// One that says that a value is wrong.
@@ -49,16 +49,16 @@ impl Fault {
         Fault::new("ValueError", sentence.to_string())
     }
 
-    /// One of Celery's.
-    #[must_use]
-    pub fn celery(class: &'static str, argument: impl Into<Value>) -> Fault {
-        Fault { class, module: "celery.exceptions", argument: argument.into() }
+    /// The names of the module and of the class.
+    fn names(&self) -> (&str, &str) {
+        self.class.rsplit_once('.').unwrap_or(("builtins", self.class))
     }
 
     /// As a result holds it.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        json!({"exc_type": self.class, "exc_message": [self.argument], "exc_module": self.module})
+        let (module, class) = self.names();
+        json!({"exc_type": class, "exc_message": [self.argument], "exc_module": module})
     }
 }
 
@@ -173,8 +173,7 @@ impl Call {
         let kind = message["content-type"].as_str().unwrap_or("application/json");
         if kind != "application/json" {
             let text = format!("this worker reads application/json, not {kind}");
-            let fault = Fault::new("ContentDisallowed", text);
-            return Err(Fault { module: "kombu.exceptions", ..fault });
+            return Err(Fault::new("kombu.exceptions.ContentDisallowed", text));
         }
         let body = unpack(message).map_err(Fault::value)?;
         let wrong = |error| Fault::value(format!("the body is no call of a task: {error}"));
@@ -284,8 +283,8 @@ pub fn iso(moment: SystemTime) -> String {
 /// and for those before 1970.
 #[must_use]
 pub fn parse_iso(text: &str) -> Option<SystemTime> {
-    let in_utc = |local: DateTime| TimeZone::UTC.to_timestamp(local);
-    let moment: Timestamp = text.parse().or_else(|_| text.parse().and_then(in_utc)).ok()?;
+    let in_utc = |_| text.parse().and_then(|local| TimeZone::UTC.to_timestamp(local));
+    let moment: Timestamp = text.parse().or_else(in_utc).ok()?;
     SystemTime::try_from(moment).ok().filter(|moment| *moment >= SystemTime::UNIX_EPOCH)
 }
 

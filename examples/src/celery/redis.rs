@@ -26,47 +26,40 @@ const MOST_BACK_OFF: Duration = Duration::from_secs(5);
 /// The most commands that are sent at once.
 const BATCH: usize = 512;
 
-/// Tells of trouble once, however often it is met in a row, and that it is over.
-#[derive(Default)]
-struct Teller {
-    tries: u32,
-    said: Option<String>,
-}
-
-impl Teller {
-    fn over(&mut self) {
-        self.tries = 0;
-        if self.said.take().is_some() {
-            say("Redis answers again");
-        }
-    }
-}
-
 /// Has a connection for `session` for ever: when it ends, for whatever reason, there is another after a
 /// while, the longer the more there were, never two workers alike.
+///
+/// Trouble is told once, however often it is met in a row, and also when it is over, as `session` says by
+/// calling what it is given.
 async fn connected(
     address: &Address,
-    mut session: impl AsyncFnMut(&mut Connection, &mut Teller) -> io::Result<Infallible>,
+    mut session: impl AsyncFnMut(&mut Connection, &mut dyn FnMut()) -> io::Result<Infallible>,
 ) {
-    let mut teller = Teller::default();
+    let (mut tries, mut said) = (0_u32, None::<String>);
     loop {
         let what = match Connection::open(address).await {
             Err(error) => error.to_string(),
             Ok(mut connection) => {
-                let Err(error) = session(&mut connection, &mut teller).await;
+                let mut over = || {
+                    tries = 0;
+                    if said.take().is_some() {
+                        say("Redis answers again");
+                    }
+                };
+                let Err(error) = session(&mut connection, &mut over).await;
                 let refuses = matches!(error.kind(), PermissionDenied | ResourceBusy);
                 let what = if refuses { "Redis refuses" } else { "lost the connection to Redis" };
                 format!("{what}: {error}")
             }
         };
         // The first loss is mended before it is worth a word.
-        if teller.tries > 0 && teller.said.as_ref() != Some(&what) {
+        if tries > 0 && said.as_ref() != Some(&what) {
             say(&format!("{what}; trying again"));
-            teller.said = Some(what);
+            said = Some(what);
         }
-        let wait = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(teller.tries.min(10)));
+        let wait = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(tries.min(10)));
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-        teller.tries = teller.tries.saturating_add(1);
+        tries = tries.saturating_add(1);
     }
 }
 
@@ -108,7 +101,7 @@ impl Link {
 
 async fn drive(address: Address, requests: Receiver<Request>) {
     let mut batch: VecDeque<Request> = VecDeque::new();
-    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| loop {
         if batch.is_empty() {
             // No link is left, no command will come.
             let Ok(first) = requests.recv().await else { return pending().await };
@@ -130,7 +123,7 @@ async fn drive(address: Address, requests: Receiver<Request>) {
             // Not every answer is waited for.
             drop(batch.pop_front().map(|(_, waiting)| waiting.set(reply)));
         }
-        teller.over();
+        over();
     };
     connected(&address, session).await;
 }
@@ -145,9 +138,9 @@ pub fn as_pattern(channel: &str) -> String {
 /// published, and nothing whenever from now on nothing is missed: until then, something may have been.
 pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option<Vec<u8>>)) {
     let subscribe = command(&["PSUBSCRIBE", &pattern]);
-    let session = async |connection: &mut Connection, teller: &mut Teller| {
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| {
         connection.call(&subscribe).await?;
-        teller.over();
+        over();
         on(None);
         loop {
             // A connection that only listens would not notice that the other side is gone.
@@ -169,10 +162,10 @@ pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option
 /// dies here holds nothing. Redis has had the command since 6.2; without it, nothing is said.
 pub async fn watch(address: Address, list: String, idle: Rc<Event>, waiting: Rc<Event>) {
     let wait = command(&["BLMOVE", &list, &list, "RIGHT", "RIGHT", "5"]);
-    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| loop {
         idle.listen().await;
         while connection.call(&wait).await? == Reply::Text(None) {}
-        teller.over();
+        over();
         waiting.notify(usize::MAX);
     };
     connected(&address, session).await;

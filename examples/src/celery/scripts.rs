@@ -22,10 +22,9 @@ pub struct Store {
 /// What a task that is over leaves: see [`Store::finish`].
 #[derive(Clone, Debug, Default)]
 pub struct Leaving {
-    /// Its result, if any is to be stored.
-    pub result: Option<String>,
-    /// Results of tasks that will never run, by their ids.
-    pub others: Vec<(String, String)>,
+    /// Results by the ids of their tasks: its own, if that is to be stored, and those of tasks that will
+    /// never run.
+    pub results: Vec<(String, String)>,
     /// Calls to send, with the queue of each.
     pub sends: Vec<(String, Call)>,
 }
@@ -76,10 +75,9 @@ impl Store {
     }
 
     /// Stores what came of a task and lets go of it. May be done twice.
-    pub fn finish(&self, tag: &str, id: &str, expires: Duration, leaving: Leaving) -> Answer {
+    pub fn finish(&self, tag: &str, expires: Duration, leaving: Leaving) -> Answer {
         let mut words = vec![tag.to_owned(), expires.as_secs().to_string()];
-        let result = leaving.result.map(|text| (id.to_owned(), text));
-        for (id, text) in result.into_iter().chain(leaving.others) {
+        for (id, text) in leaving.results {
             words.extend(["result".to_owned(), self.result_key(&id), text]);
         }
         for (queue, call) in leaving.sends {

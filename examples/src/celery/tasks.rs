@@ -27,7 +27,7 @@ use crate::har::HarRecorder;
 use crate::links::Nofollow;
 use crate::options::{NAME, Options};
 use crate::polite::pace::back_off;
-use crate::reader::Reader;
+use crate::reader::{Read, Reader};
 use crate::timings::{RequestTimer, Timings};
 use crate::web::{FetchError, Notes, Web, failed, page, read, retry_after};
 
@@ -76,7 +76,7 @@ impl Tasks {
         let done = match &*call.task {
             CRAWL => self.crawl(call).await.map_err(Outcome::Failure),
             name if self.names().contains(&name) => self.fetch(call).await,
-            name => Err(Outcome::Failure(Fault::celery("NotRegistered", name))),
+            name => Err(Fault::new("celery.exceptions.NotRegistered", name).into()),
         };
         done.map_or_else(|outcome| outcome, Outcome::Success)
     }
@@ -121,13 +121,15 @@ impl Tasks {
             // Never on the loop, which a single page could hold up.
             let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
             let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
-            told.links = (asked.links || asked.assets).then_some(read.links);
-            told.selected = asked.select.is_some().then_some(read.selected);
-            told.nofollow = Some(read.nofollow).filter(|count| *count > 0);
-            told.cut = read.cut;
+            told.read = read;
         }
         let mut told = json!(told);
-        told.as_object_mut().expect("it is one").retain(|_, value| !value.is_null());
+        told.as_object_mut().expect("it is one").retain(|name, value| match name.as_str() {
+            "links" => asked.links || asked.assets,
+            "selected" => asked.select.is_some(),
+            "nofollow" => *value != 0,
+            _ => !value.is_null(),
+        });
         Ok(told)
     }
 
@@ -146,11 +148,10 @@ impl Tasks {
             self.check(&Url::parse(whole).map_err(Fault::value)?)?;
             request = request.proxy(Some(Proxy::new(proxy).map_err(Fault::value)?));
         }
+        let is_shared = asked.version.is_some();
         let got = async {
             let response = match request.send().await {
-                Err(error) if asked.version.is_some() => {
-                    return Ok((Told::default(), Err(failed(url)(error))));
-                }
+                Err(error) if is_shared => return Ok((Told::default(), Err(failed(url)(error)))),
                 got => got.map_err(no_answer)?,
             };
             let (status, fields, at) = (response.status(), response.headers(), response.url());
@@ -162,7 +163,7 @@ impl Tasks {
             let set_cookie = asked.cookies.then(|| values(fields, &SET_COOKIE));
             let told = Told { status, retry_after, set_cookie, ..Told::default() };
             let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
-            if asked.version.is_some() {
+            if is_shared {
                 let reader = Reader { assets: asked.assets, ..Reader::default() };
                 let wanted = |kind: &str| !asked.only_pages || reader.is_for(kind);
                 return Ok((told, page(response, url, max, wanted).await));
@@ -178,7 +179,7 @@ impl Tasks {
         let (got, timings) = (got.await, web.timings(url));
         let (mut told, answer) = got?;
         told.version.clone_from(&asked.version);
-        told.timings = asked.version.as_ref().map(|_| timings);
+        told.timings = is_shared.then_some(timings);
         told.har = asked.har.then(|| web.entries());
         let answer = match answer {
             Ok(answer) => answer,
@@ -204,11 +205,9 @@ impl Tasks {
         if let Some(web) = self.webs.borrow().get(&key).filter(|_| !har) {
             return Ok(web.clone());
         }
-        let client = Client::builder().user_agent(NAME);
-        let mut client = client.danger_accept_invalid_certs(*insecure);
-        for name in without.iter().filter_map(|name| name.parse().ok()) {
-            client = client.without_default_header(&name);
-        }
+        let client = Client::builder().user_agent(NAME).danger_accept_invalid_certs(*insecure);
+        let without = without.iter().filter_map(|name| name.parse().ok());
+        let mut client = without.fold(client, |client, name| client.without_default_header(&name));
         if !self.settings.allow_private {
             let is_public = |hop: &Redirect<'_>| guard::check(hop.to).is_ok();
             client = client.resolver(guard::PublicOnly).redirect_policy(is_public);
@@ -300,10 +299,8 @@ pub struct Told {
     pub version: Option<String>,
     pub timings: Option<Timings>,
     pub har: Option<Vec<Value>>,
-    pub links: Option<Vec<Url>>,
-    pub selected: Option<Vec<String>>,
-    pub nofollow: Option<usize>,
-    pub cut: Option<String>,
+    #[serde(flatten)]
+    pub read: Read,
 }
 
 fn no_answer(error: mainspring_http::Error) -> Fault {

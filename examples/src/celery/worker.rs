@@ -46,6 +46,10 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long Redis may take to answer a take once the worker is to end.
 const LAST_TAKE: Duration = Duration::from_millis(700);
 
+/// The errors of tasks that are stopped by their hard limit of time and by their soft one.
+const LIMITS: [&str; 2] =
+    ["billiard.exceptions.TimeLimitExceeded", "billiard.exceptions.SoftTimeLimitExceeded"];
+
 /// A worker.
 pub struct Worker {
     pub(super) settings: Settings,
@@ -121,14 +125,10 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
     if stop.unless_asked(listening).await.is_none() {
         return Ok(());
     }
-    let Settings { queue, concurrency, .. } = &worker.settings;
-    tell(&format!(
-        "ready: listening to {} at {} as {}, {concurrency} at once: {}",
-        queue.join(", "),
-        worker.address.shown,
-        worker.node,
-        worker.tasks.names().join(", ")
-    ));
+    let Settings { queue, concurrency: n, .. } = &worker.settings;
+    let (queues, names) = (queue.join(", "), worker.tasks.names().join(", "));
+    let (shown, node) = (&worker.address.shown, &worker.node);
+    tell(&format!("ready: listening to {queues} at {shown} as {node}, {n} at once: {names}"));
     worker.take_all().await;
     worker.end(now).await;
     let mut counts = worker.counts.take();
@@ -221,11 +221,9 @@ impl Worker {
 
     /// How a task ends that is no longer wanted.
     fn unwanted(&self, call: &Call) -> Option<Outcome> {
-        if self.revoked.borrow().contains_key(&call.id) {
-            return Some(Outcome::Revoked("revoked"));
-        }
-        let expired = call.expires.is_some_and(|moment| moment <= SystemTime::now());
-        expired.then_some(Outcome::Revoked("expired"))
+        let revoked = self.revoked.borrow().contains_key(&call.id).then_some("revoked");
+        let expired = call.expires.filter(|moment| *moment <= SystemTime::now()).map(|_| "expired");
+        revoked.or(expired).map(Outcome::Revoked)
     }
 
     /// Has a task run.
@@ -252,17 +250,13 @@ impl Worker {
             return Outcome::Failure(fault);
         }
         let work = self.tasks.run(call);
-        let limit = |seconds: Option<f64>, class| {
+        let limits = call.timelimit.into_iter().zip(LIMITS).filter_map(|(seconds, class)| {
             let wait = Duration::try_from_secs_f64(seconds.filter(|seconds| *seconds > 0.0)?);
             Some((wait.ok()?, class))
-        };
-        let [hard, soft] = call.timelimit;
-        let limits = [limit(soft, "SoftTimeLimitExceeded"), limit(hard, "TimeLimitExceeded")];
-        let Some((wait, class)) = limits.into_iter().flatten().min() else { return work.await };
-        timeout(wait, work).await.unwrap_or_else(|_| {
-            let fault = Fault::celery(class, wait.as_secs_f64());
-            Outcome::Failure(Fault { module: "billiard.exceptions", ..fault })
-        })
+        });
+        let Some((wait, class)) = limits.min() else { return work.await };
+        let late = |_| Fault::new(class, wait.as_secs_f64()).into();
+        timeout(wait, work).await.unwrap_or_else(late)
     }
 
     /// Has the outcome of a task stored and the task let go.
@@ -278,8 +272,7 @@ impl Worker {
         };
         task.is_over = true;
         self.tell(&task.call, task.started, &outcome);
-        let expires = self.settings.result_expires;
-        let answer = self.store.finish(tag, &task.call.id, expires, leaving);
+        let answer = self.store.finish(tag, self.settings.result_expires, leaving);
         let (worker, tag) = (self.clone(), tag.to_owned());
         let stored = async move {
             if let Err(refused) = answer.await {

@@ -75,14 +75,13 @@ async fn one(args: &Send, producer: &Producer, item: String) -> Result<Over, Fai
 }
 
 fn call(args: &Send, item: &str) -> Result<Call, Failure> {
+    let no_json = |error: serde_json::Error| format!("not JSON: {}: {error}", Printable(item));
     let (positional, named) = match args.json_args.then(|| serde_json::from_str(item)) {
         None => (vec![json!(item)], Map::new()),
         Some(Ok(Value::Array(positional))) => (positional, Map::new()),
         Some(Ok(Value::Object(named))) => (Vec::new(), named),
         Some(Ok(one)) => (vec![one], Map::new()),
-        Some(Err(error)) => {
-            return Err(Failure::Said(format!("not JSON: {}: {error}", Printable(item))));
-        }
+        Some(Err(error)) => return Err(no_json(error).into()),
     };
     Ok(Call::new(&args.task, positional, named))
 }
