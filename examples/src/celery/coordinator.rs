@@ -160,8 +160,8 @@ impl Workers {
         let fields = http_serde::header_map::serialize(&web.fields_for(url), Serializer);
         let fields = fields.expect("names and values that are texts");
         let mut asking = self.asking.clone();
-        asking
-            .extend([("headers".to_owned(), fields), ("only_pages".to_owned(), only_pages.into())]);
+        asking.insert("headers".to_owned(), fields);
+        asking.insert("only_pages".to_owned(), only_pages.into());
         let call = Call::new(FETCH, vec![json!(url)], asking);
         let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();

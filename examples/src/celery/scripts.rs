@@ -10,6 +10,9 @@ use std::time::Duration;
 use super::message::Call;
 use super::redis::{Answer, Link};
 
+/// What the scripts that deal with queues begin with.
+const QUEUES: &str = include_str!("scripts/queues.lua");
+
 /// The names of things in Redis, and what is done to them.
 #[derive(Clone)]
 pub struct Store {
@@ -46,9 +49,10 @@ impl Store {
         format!("{}{queue}{step}", self.prefix)
     }
 
-    /// Has a script run with these words.
-    fn run(&self, script: &str, words: &[String]) -> Answer {
-        let script = [include_str!("scripts/common.lua"), script].concat();
+    /// Has a script of these parts run with these words. Each call sends the whole script, so that none
+    /// has more parts than it needs.
+    fn run(&self, parts: &[&str], words: &[String]) -> Answer {
+        let script = [&[include_str!("scripts/common.lua")], parts].concat().concat();
         let start = ["EVAL".to_owned(), script, "0".to_owned(), self.prefix.clone()];
         self.link.call(&[&start, words].concat())
     }
@@ -67,11 +71,10 @@ impl Store {
         queues: &[String],
         kept: Duration,
     ) -> Result<Vec<[String; 3]>, String> {
-        let numbers =
-            [number, count as u64, kept.as_secs().max(60)].map(|number| number.to_string());
+        let numbers = [number, count as u64, kept.as_secs()].map(|number| number.to_string());
         let words = [&[worker.to_owned()], &numbers[..], queues].concat();
-        let taken = self.run(include_str!("scripts/take.lua"), &words).await?.parts().into_iter();
-        Ok(taken.filter_map(|taken| taken.texts().try_into().ok()).collect())
+        let taken = self.run(&[QUEUES, include_str!("scripts/take.lua")], &words).await?.parts();
+        Ok(taken.into_iter().filter_map(|taken| taken.texts().try_into().ok()).collect())
     }
 
     /// Stores what came of a task and lets go of it. May be done twice.
@@ -84,7 +87,7 @@ impl Store {
             let list = self.list(&queue, call.priority);
             words.extend(["send".to_owned(), list, call.to_message(&queue)]);
         }
-        self.run(include_str!("scripts/finish.lua"), &words)
+        self.run(&[include_str!("scripts/finish.lua")], &words)
     }
 
     /// Says of tasks that they are still being worked on, and gives those back that were taken more
@@ -98,19 +101,19 @@ impl Store {
         tags: &[String],
     ) -> Result<Vec<String>, String> {
         let words = [&[visibility.as_secs_f64().to_string()], tags].concat();
-        Ok(self.run(include_str!("scripts/upkeep.lua"), &words).await?.texts())
+        Ok(self.run(&[QUEUES, include_str!("scripts/upkeep.lua")], &words).await?.texts())
     }
 
     /// Moves a task that is held: `back` to where it is the next in its queue, the same where it is
     /// `due`, or to where the `dead` go.
     pub fn move_to(&self, tag: &str, how: &str) -> Answer {
-        self.run(include_str!("scripts/move.lua"), &[tag.to_owned(), how.to_owned()])
+        self.run(&[QUEUES, include_str!("scripts/move.lua")], &[tag.to_owned(), how.to_owned()])
     }
 
     /// Sends a reply to the queues that are bound for it.
     pub fn reply(&self, exchange: &str, routing_key: &str, message: String) {
         let words = [exchange.to_owned(), routing_key.to_owned(), message];
-        drop(self.run(include_str!("scripts/reply.lua"), &words));
+        drop(self.run(&[QUEUES, include_str!("scripts/reply.lua")], &words));
     }
 
     /// Sends a call to a queue.

@@ -1,6 +1,7 @@
 -- Takes messages from queues, urgent ones first. With the number of this worker's last take, it gives what
 -- that one took: then its answer was lost.
--- ARGV: this worker, the number of this take, how many, for how long the note of it is kept, and queues.
+-- ARGV: this worker, the number of this take, how many, for how many seconds the note of it is kept (a minute
+-- at least), and queues.
 -- Gives of each its tag, the message and the queue; of one that is no task, the queue alone.
 local worker, number, count, kept = unpack(ARGV, 1, 4)
 local note = prefix .. 'mainspring-take-' .. worker
@@ -49,5 +50,5 @@ for _, priority in ipairs(PRIORITIES) do
     end
   end
 end
-if #noted > 1 then redis.call('SET', note, cjson.encode(noted), 'EX', kept) end
+if #noted > 1 then redis.call('SET', note, cjson.encode(noted), 'EX', math.max(60, kept)) end
 return taken
