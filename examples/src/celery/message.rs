@@ -194,6 +194,11 @@ impl Call {
                 fields
             }
         };
+        // Of a signature, they may be times to wait; in a message, such would begin anew with each take.
+        let waits = |field| fields.get(field).is_some_and(Value::is_number);
+        if waits("eta") || waits("expires") {
+            return Err(Fault::value("eta and expires are not moments in ISO 8601"));
+        }
         let call = Call::of(fields)?;
         if call.id.is_empty() || call.task.is_empty() {
             return Err(Fault::value("the message has no id or no task"));
@@ -215,11 +220,10 @@ impl Call {
     /// As Celery sends it to a queue.
     #[must_use]
     pub fn to_message(&self, queue: &str) -> String {
-        let embedded = json!({
+        let body = json!([self.args, self.kwargs, {
             "callbacks": self.callbacks, "errbacks": self.errbacks, "chain": self.chain,
             "chord": self.chord,
-        });
-        let body = json!([self.args, self.kwargs, embedded]);
+        }]);
         let root = self.root.as_ref().unwrap_or(&self.id);
         let headers = json!({
             "lang": "py", "task": self.task, "id": self.id, "shadow": null,

@@ -91,16 +91,12 @@ impl Store {
     }
 
     /// Says of tasks that they are still being worked on, and gives those back that were taken more
-    /// than `visibility` ago and not renewed since. Gives the queue of each.
+    /// than `timeout` ago and not renewed since. Gives the queue of each.
     ///
     /// # Errors
     /// What Redis refuses.
-    pub async fn upkeep(
-        &self,
-        visibility: Duration,
-        tags: &[String],
-    ) -> Result<Vec<String>, String> {
-        let words = [&[visibility.as_secs_f64().to_string()], tags].concat();
+    pub async fn upkeep(&self, timeout: Duration, tags: &[String]) -> Result<Vec<String>, String> {
+        let words = [&[timeout.as_secs_f64().to_string()], tags].concat();
         Ok(self.run(&[QUEUES, include_str!("scripts/upkeep.lua")], &words).await?.texts())
     }
 
