@@ -62,7 +62,7 @@ impl Answer {
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// The values of a field, one for each time that it came.
-fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+pub(crate) fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.get_all(name).iter().map(text).collect()
 }

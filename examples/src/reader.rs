@@ -3,6 +3,7 @@
 use mainspring_http::encoding_rs::UTF_8;
 use mainspring_http::take_userinfo;
 use scraper::{Html, Selector};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::Answer;
@@ -25,9 +26,11 @@ pub struct Reader {
 }
 
 /// What was read from a page.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Read {
     /// How many bytes of its text are left unread.
+    #[serde(skip)]
     pub left: usize,
     /// Where it leads.
     pub links: Vec<Url>,

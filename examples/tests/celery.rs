@@ -230,6 +230,7 @@ fn whatever_is_in_a_queue_the_worker_goes_on() {
         format!("{good}{{}}}}"),
         format!("{good}{{\"body_encoding\":\"base64\",\"delivery_tag\":7}}}}"),
         r#"{"headers":{"id":"an-id","task":"mainspring.fetch","eta":"soon"},"body":"[[],{},{}]"}"#.to_owned(),
+        r#"{"headers":{"id":"an-id","task":"mainspring.fetch","eta":5},"body":"[[],{},{}]"}"#.to_owned(),
         r#"{"headers":{"id":"an-id","task":"mainspring.fetch"},"body":"[[],{},7]"}"#.to_owned(),
         r#"{"headers":{"id":"an-id","task":"t"},"content-encoding":"x","content-type":"y","body":""}"#.to_owned(),
         r#"{"body":"{\"id\":\"an-id\",\"task\":\"old\",\"args\":[],\"kwargs\":{}}"}"#.to_owned(),

@@ -162,6 +162,9 @@ fn workers_ask_for_pages_as_one_alone_does() {
         .with_no_client_auth()
         .with_single_cert(vec![der], PrivateKeyDer::from_pem_file(&key).expect("a key"))
         .expect("its key");
+    // What stands beside certificates is in no encoding that is known.
+    let with_name = [&b"f\xfcr uns\n"[..], &fs::read(&cert).expect("it was read before")].concat();
+    fs::write(&cert, with_name).expect("a place for it");
     let (secure, plain) = (mirror(Some(Arc::new(config))), mirror(None));
     let (secure, proxy) =
         (format!("https://localhost:{secure}/"), format!("http://127.0.0.1:{plain}"));

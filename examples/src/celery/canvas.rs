@@ -3,17 +3,19 @@
 
 use std::time::{Duration, SystemTime};
 
+use derive_more::From;
 use serde_json::{Value, json};
 
 use super::message::{Call, Fault, iso, new_id, show};
 use super::scripts::Leaving;
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, From)]
 pub enum Outcome {
     /// With a value.
     Success(Value),
     /// With an error.
+    #[from]
     Failure(Fault),
     /// It was not run, or not to its end, since that was no longer wanted.
     Revoked(&'static str),
@@ -21,23 +23,16 @@ pub enum Outcome {
     Retry(Fault, Duration),
 }
 
-impl From<Fault> for Outcome {
-    fn from(fault: Fault) -> Outcome {
-        Outcome::Failure(fault)
-    }
-}
-
 impl Outcome {
     /// As Celery's result backend keeps it.
     #[must_use]
     pub fn to_text(&self, call: &Call, children: &[&str]) -> String {
+        let revoked = |why| Fault::new("celery.exceptions.TaskRevokedError", why).to_value();
         let (status, result) = match self {
             Outcome::Success(value) => ("SUCCESS", value.clone()),
             Outcome::Failure(fault) => ("FAILURE", fault.to_value()),
             Outcome::Retry(fault, _) => ("RETRY", fault.to_value()),
-            Outcome::Revoked(why) => {
-                ("REVOKED", Fault::celery("TaskRevokedError", *why).to_value())
-            }
+            Outcome::Revoked(why) => ("REVOKED", revoked(*why)),
         };
         let over = !matches!(self, Outcome::Retry(..));
         let children: Vec<Value> = children.iter().map(|id| json!([[id, null], null])).collect();
@@ -59,9 +54,8 @@ impl Outcome {
             "SUCCESS" => Some(Ok(result)),
             "FAILURE" | "REVOKED" => {
                 let class = result["exc_type"].as_str().unwrap_or("error");
-                let parts = result["exc_message"].as_array().map_or(&[][..], Vec::as_slice);
-                let said = parts.iter().map(show).collect::<Vec<_>>().join(", ");
-                Some(Err(format!("{class}: {said}")))
+                let said = result["exc_message"].as_array().into_iter().flatten().map(show);
+                Some(Err(format!("{class}: {}", said.collect::<Vec<_>>().join(", "))))
             }
             // Started, to be tried again, or a state of the task's own: it goes on.
             _ => None,
@@ -69,6 +63,15 @@ impl Outcome {
         Some((id, end))
     }
 }
+
+/// The options of a signature that have another name in a call.
+const OPTIONS: [(&str, &str); 5] = [
+    ("task_id", "id"),
+    ("group_id", "group"),
+    ("link", "callbacks"),
+    ("link_error", "errbacks"),
+    ("countdown", "eta"),
+];
 
 /// Collects what follows one call.
 struct Following<'a> {
@@ -88,26 +91,22 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
     let mut following = Following { call, queue, leaving: Leaving::default() };
     match outcome {
         Outcome::Success(value) => {
-            let mut chain = call.chain.clone();
-            if let Some(next) = chain.pop() {
-                following.apply(&next, Some(value), &chain)?;
+            if let Some((next, rest)) = call.chain.split_last() {
+                following.apply(next, value, rest)?;
             }
-            for callback in &call.callbacks {
-                following.apply(callback, Some(value), &[])?;
-            }
+            call.callbacks.iter().try_for_each(|callback| following.apply(callback, value, &[]))?;
         }
         Outcome::Failure(_) | Outcome::Revoked(_) => {
             for errback in &call.errbacks {
                 // Nothing is left to fail: an errback that is none is passed over.
-                drop(following.apply(errback, Some(&json!(call.id)), &[]));
+                drop(following.apply(errback, &json!(call.id), &[]));
             }
             // The rest of a chain never comes, and those who wait for it are told so.
-            for never in call.chain.iter().chain(&call.chord) {
-                following.fail(never, outcome);
-            }
+            let never = call.chain.iter().chain(&call.chord);
+            never.for_each(|signature| following.fail(signature, outcome));
         }
         Outcome::Retry(_, after) => {
-            let (retries, eta) = (call.retries + 1, Some(SystemTime::now() + *after));
+            let (retries, eta) = (call.retries.saturating_add(1), Some(SystemTime::now() + *after));
             let again = Call { retries, eta, parent: Some(call.id.clone()), ..call.clone() };
             following.leaving.sends.push((queue.to_owned(), again));
         }
@@ -115,7 +114,8 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
     let mut leaving = following.leaving;
     let others = leaving.sends.iter().filter(|(_, sent)| sent.id != call.id);
     let children: Vec<&str> = others.map(|(_, sent)| &*sent.id).collect();
-    leaving.result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
+    let result = (!call.ignore_result).then(|| outcome.to_text(call, &children));
+    leaving.results.extend(result.map(|text| (call.id.clone(), text)));
     Ok(leaving)
 }
 
@@ -125,13 +125,8 @@ fn no_chord() -> Fault {
 
 impl Following<'_> {
     /// Has a signature sent, with a value before its arguments, and a chain after it.
-    fn apply(
-        &mut self,
-        signature: &Value,
-        value: Option<&Value>,
-        chain: &[Value],
-    ) -> Result<(), Fault> {
-        let no_signature = || Fault::new("ValueError", "what follows the task is no signature");
+    fn apply(&mut self, signature: &Value, value: &Value, chain: &[Value]) -> Result<(), Fault> {
+        let no_signature = || Fault::value("what follows the task is no signature");
         let task = signature["task"].as_str().ok_or_else(no_signature)?;
         let members = signature["kwargs"]["tasks"].as_array();
         match (task, members) {
@@ -150,29 +145,15 @@ impl Following<'_> {
         let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
         let queue = ["queue", "routing_key"].iter().find_map(|name| fields.get(*name)?.as_str());
         let queue = queue.unwrap_or(self.queue).to_owned();
-        for (option, field) in [
-            ("task_id", "id"),
-            ("group_id", "group"),
-            ("link", "callbacks"),
-            ("link_error", "errbacks"),
-        ] {
-            let value = fields.remove(option);
+        for (option, field) in OPTIONS {
+            let value = fields.remove(option).filter(|value| !value.is_null());
             fields.extend(value.map(|value| (field.to_owned(), value)));
-        }
-        for (option, field) in [("countdown", "eta"), ("expires", "expires")] {
-            if let Some(seconds) = fields.get(option).and_then(Value::as_f64) {
-                let wrong = || Fault::new("ValueError", format!("{option} is no time to wait"));
-                // Moments are written up to the year 9999.
-                let wait = Duration::try_from_secs_f64(seconds).ok();
-                let wait = wait.filter(|wait| wait.as_secs() < 1 << 37).ok_or_else(wrong)?;
-                fields.insert(field.to_owned(), json!(iso(SystemTime::now() + wait)));
-            }
         }
         fields.entry("id").or_insert_with(|| json!(new_id()));
         let option = |name: &str| &signature["options"][name];
         let priority = option("priority").as_u64();
         let given = signature["args"].as_array().into_iter().flatten();
-        let value = value.filter(|_| signature["immutable"] != true);
+        let value = Some(value).filter(|_| signature["immutable"] != true);
         let call = Call {
             task: task.to_owned(),
             args: value.into_iter().chain(given).cloned().collect(),
@@ -193,7 +174,7 @@ impl Following<'_> {
         let id = signature["options"]["task_id"].as_str();
         if let Some(id) = id.filter(|id| *id != self.call.id) {
             let never = Call { id: id.to_owned(), ..Call::default() };
-            self.leaving.others.push((id.to_owned(), outcome.to_text(&never, &[])));
+            self.leaving.results.push((id.to_owned(), outcome.to_text(&never, &[])));
         }
         if signature["subtask_type"] == "chord" {
             self.fail(&signature["kwargs"]["body"], outcome);
@@ -278,10 +259,10 @@ mod tests {
         let outcome = Outcome::Failure(Fault::new("ValueError", "no"));
         let sent = ends(&call, &outcome);
         assert_eq!((&*sent[0].1.task, &sent[0].1.args), ("told", &vec![json!(call.id)]));
-        let others = leaving(&call, &outcome, "q").expect("it can be run").others;
-        let ids: Vec<&str> = others.iter().map(|(id, _)| &**id).collect();
-        assert_eq!(ids, ["C", "B", "body"]);
-        assert!(others.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
+        let results = leaving(&call, &outcome, "q").expect("it can be run").results;
+        let ids: Vec<&str> = results.iter().map(|(id, _)| &**id).collect();
+        assert_eq!(ids, ["C", "B", "body", &*call.id]);
+        assert!(results.iter().all(|(_, text)| text.contains("\"status\":\"FAILURE\"")));
     }
     #[test]
     fn what_is_tried_again_is_the_same_call_at_a_later_moment() {

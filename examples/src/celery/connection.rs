@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,8 @@ use url::Url;
 use super::resp::{Decoder, Reply, command};
 
 /// Where Redis is, and the user to be there. Shown, it tells no secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("{shown}")]
 pub struct Address {
     /// The machine or the socket.
     pub place: Place,
@@ -62,51 +63,42 @@ impl Address {
         let whole = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
         let url = Url::parse(&whole).map_err(|error| format!("no URL of Redis: {error}"))?;
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let option =
-            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
+        let option = |name: &str| url.query_pairs().find(|pair| pair.0 == name).map(|pair| pair.1);
         let checked = option("ssl_cert_reqs").unwrap_or_default().to_ascii_lowercase();
         if checked.trim_start_matches("cert_") == "none" {
             let instead = "name its certificate by ssl_ca_certs=FILE instead";
             return Err(format!("a certificate that is not checked protects little; {instead}"));
         }
-        let scheme = url.scheme();
-        let is_socket = matches!(scheme, "redis+socket" | "unix");
-        if !is_socket && !matches!(scheme, "redis" | "rediss") {
-            return Err(format!("{scheme} is not redis, rediss or redis+socket"));
-        }
-        let db = match is_socket {
-            true => option("virtual_host").or_else(|| option("db")).unwrap_or_default(),
-            false => url.path().into(),
+        let number = |db: &str| match db.trim_matches('/') {
+            "" => Ok(0),
+            db => db.parse().map_err(|_| "the database is a number, as in redis://host/0"),
         };
-        let db = match db.trim_matches('/') {
-            "" => 0,
-            db => db.parse().map_err(|_| "the database is a number, as in redis://host/0")?,
-        };
-        let (place, shown) = if is_socket {
-            (Place::Socket(decoded(url.path()).into()), format!("redis+socket://{}", url.path()))
-        } else {
-            let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
-            let port = url.port().unwrap_or(6379);
-            let shown = format!("{scheme}://{host}:{port}/{db}");
-            let host = decoded(host.trim_start_matches('[').trim_end_matches(']'));
-            let roots = option("ssl_ca_certs").map(|file| PathBuf::from(file.as_ref()));
-            (Place::Host { host, port, tls: (scheme == "rediss").then_some(roots) }, shown)
+        let (scheme, path) = (url.scheme(), url.path());
+        let (place, db, shown) = match scheme {
+            "redis+socket" | "unix" => {
+                let db = option("virtual_host").or_else(|| option("db")).unwrap_or_default();
+                let place = Place::Socket(decoded(path).into());
+                (place, number(&db)?, format!("redis+socket://{path}"))
+            }
+            "redis" | "rediss" => {
+                let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+                let (port, db) = (url.port().unwrap_or(6379), number(path)?);
+                let shown = format!("{scheme}://{host}:{port}/{db}");
+                let host = decoded(host.trim_matches(['[', ']']));
+                let roots = option("ssl_ca_certs").map(|file| PathBuf::from(file.as_ref()));
+                (Place::Host { host, port, tls: (scheme == "rediss").then_some(roots) }, db, shown)
+            }
+            _ => return Err(format!("{scheme} is not redis, rediss or redis+socket")),
         };
         let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
         Ok(Address { place, user, password: url.password().map(decoded), db, shown })
     }
 }
 
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
 /// How long Redis may take to be connected to and to let us in.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long Redis may take for an answer before the connection is given up for another.
-pub(super) const ANSWER: Duration = Duration::from_secs(30);
+pub const ANSWER: Duration = Duration::from_secs(30);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
@@ -134,11 +126,10 @@ impl Connection {
         };
         let late = |_| Err(io::Error::other("it does not answer"));
         timeout(CONNECT, opening).await.unwrap_or_else(late).map_err(|error| {
+            let shown = &address.shown;
             let what = match error.kind() {
-                ErrorKind::PermissionDenied => {
-                    format!("Redis at {} refuses: {error}", address.shown)
-                }
-                _ => format!("cannot reach Redis at {}: {error}", address.shown),
+                ErrorKind::PermissionDenied => format!("Redis at {shown} refuses: {error}"),
+                _ => format!("cannot reach Redis at {shown}: {error}"),
             };
             io::Error::new(error.kind(), what)
         })
@@ -153,20 +144,13 @@ impl Connection {
             (None, None) => vec!["PING"],
         };
         for words in [user, vec!["SELECT", &db]] {
-            match self.call(&command(&words)).await? {
-                Reply::Error(text) if passes(&text) => return Err(io::Error::other(text)),
-                Reply::Error(text) => return Err(refused(text)),
-                _ => {}
-            }
+            self.call(&command(&words)).await?;
         }
         Ok(())
     }
 
     /// Sends commands.
-    pub(super) async fn send(
-        &mut self,
-        commands: impl IntoIterator<Item = &[u8]>,
-    ) -> io::Result<()> {
+    pub async fn send(&mut self, commands: impl IntoIterator<Item = &[u8]>) -> io::Result<()> {
         let sending = async {
             let mut buffered = BufWriter::new(&mut self.stream);
             for command in commands {
@@ -179,7 +163,7 @@ impl Connection {
     }
 
     /// The next reply. Dropping it midway loses nothing.
-    pub(super) async fn next_reply(&mut self) -> io::Result<Reply> {
+    pub async fn next_reply(&mut self) -> io::Result<Reply> {
         loop {
             if let Some(reply) = self.decoder.next_reply().map_err(io::Error::other)? {
                 return Ok(reply);
@@ -192,15 +176,19 @@ impl Connection {
     }
 
     /// The same, which must come in time.
-    pub(super) async fn answer(&mut self) -> io::Result<Reply> {
+    pub async fn answer(&mut self) -> io::Result<Reply> {
         let late = |_| Err(io::Error::new(ErrorKind::TimedOut, "Redis does not answer"));
         timeout(ANSWER, self.next_reply()).await.unwrap_or_else(late)
     }
 
-    /// Sends one command and waits for its reply. Once dropped midway, a connection is of no use.
-    pub(super) async fn call(&mut self, command: &[u8]) -> io::Result<Reply> {
+    /// Sends one command and waits for its reply; what is refused is an error. Once dropped midway, a
+    /// connection is of no use.
+    pub async fn call(&mut self, command: &[u8]) -> io::Result<Reply> {
         self.send([command]).await?;
-        self.answer().await
+        match self.answer().await? {
+            Reply::Error(text) => Err(refused(text)),
+            reply => Ok(reply),
+        }
     }
 }
 
@@ -210,9 +198,8 @@ async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
         Place::Host { host, port, tls } => (host.clone(), (host.clone(), *port), tls),
     };
     let lookup = spawn_blocking(move || at.to_socket_addrs().map(Vec::from_iter));
-    let addresses: Vec<SocketAddr> = lookup.await.map_err(io::Error::other)??;
     let mut connected = Err(io::Error::other("its name has no address"));
-    for address in addresses {
+    for address in lookup.await.map_err(io::Error::other)?? {
         connected = TcpStream::connect(address).await;
         if connected.is_ok() {
             break;
@@ -220,44 +207,41 @@ async fn stream(place: &Place) -> io::Result<Box<dyn Stream>> {
     }
     let stream = connected?;
     stream.set_nodelay(true)?;
-    let Some(roots) = tls else { return Ok(Box::new(stream)) };
-    let connector = TlsConnector::from(trusting(roots.clone()).await?);
+    let Some(roots) = tls.clone() else { return Ok(Box::new(stream)) };
+    let config = spawn_blocking(move || trusting(roots)).await.map_err(io::Error::other)??;
     let name = ServerName::try_from(host).map_err(io::Error::other)?;
-    Ok(Box::new(connector.connect(name, stream).await?))
+    Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
 }
 
-/// An error that says that Redis refuses, and why.
-pub(super) fn refused(why: String) -> io::Error {
-    io::Error::new(ErrorKind::PermissionDenied, why)
+/// An error that says that Redis refuses, and why; by its kind, whether for good.
+pub fn refused(why: String) -> io::Error {
+    let kind = if passes(&why) { ErrorKind::ResourceBusy } else { ErrorKind::PermissionDenied };
+    io::Error::new(kind, why)
 }
 
-/// What to trust: the system's certificates, and those in this file.
-async fn trusting(roots: Option<PathBuf>) -> io::Result<Arc<ClientConfig>> {
-    let read = move || {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = roots {
-            let bad = |error: &dyn fmt::Display| {
-                let path = path.display();
-                io::Error::other(format!("cannot take certificates from {path}: {error}"))
-            };
-            for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| bad(&error))? {
-                let certificate = certificate.map_err(|error| bad(&error))?;
-                store.add(certificate).map_err(|error| bad(&error))?;
-            }
+/// What to trust: the system's certificates, and those in this file. To read them may take a while.
+fn trusting(roots: Option<PathBuf>) -> io::Result<ClientConfig> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = roots {
+        let bad = |error: &dyn fmt::Display| {
+            let path = path.display();
+            io::Error::other(format!("cannot take certificates from {path}: {error}"))
+        };
+        for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| bad(&error))? {
+            let certificate = certificate.map_err(|error| bad(&error))?;
+            store.add(certificate).map_err(|error| bad(&error))?;
         }
-        let provider = rustls::crypto::ring::default_provider();
-        let config = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?;
-        Ok(Arc::new(config.with_root_certificates(store).with_no_client_auth()))
-    };
-    spawn_blocking(read).await.map_err(io::Error::other)?
+    }
+    let provider = rustls::crypto::ring::default_provider();
+    let config = ClientConfig::builder_with_provider(provider.into());
+    let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    Ok(config.with_root_certificates(store).with_no_client_auth())
 }
 
 /// Whether a refusal passes by itself: such a command is sent again, on a connection of its own, for
 /// after a failover the address may lead elsewhere. The codes are those of Redis's source.
-pub(super) fn passes(refusal: &str) -> bool {
+pub fn passes(refusal: &str) -> bool {
     const PASSING: &str = "BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY \
         TRYAGAIN UNBLOCKED";
     let code = refusal.split(' ').next().unwrap_or_default();

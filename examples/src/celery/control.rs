@@ -10,7 +10,7 @@ use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
 use serde_json::{Value, json};
 
 use super::canvas::Outcome;
-use super::message::{Call, envelope, iso, new_id, seconds, show, unpack};
+use super::message::{Call, envelope, iso, seconds, show, unpack};
 use super::redis::{Answer, as_pattern, listen, watch};
 use super::say;
 use super::worker::{Held, Worker};
@@ -81,9 +81,8 @@ impl Worker {
         let reply = self.carry_out(method, &body["arguments"]);
         let to = &body["reply_to"];
         if let (Some(exchange), Some(key)) = (to["exchange"].as_str(), to["routing_key"].as_str()) {
-            let headers = json!({"ticket": body["ticket"]});
-            let text = passing(&json!({&self.node: reply}), exchange, key, headers);
-            self.store.reply(exchange, key, text);
+            let (reply, ticket) = (json!({&self.node: reply}), json!({"ticket": body["ticket"]}));
+            self.store.reply(exchange, key, envelope(&reply, &ticket, [exchange, key], 0));
         }
     }
 
@@ -112,9 +111,7 @@ impl Worker {
                 self.stop.ask();
                 Value::Null
             }
-            other => {
-                json!({"error": format!("this worker knows no command {}", show(&json!(other)))})
-            }
+            other => json!({"error": format!("unknown command {}", show(&json!(other)))}),
         }
     }
 
@@ -129,17 +126,14 @@ impl Worker {
         drop(revoked);
         let why = if also_running { "terminated" } else { "revoked" };
         for tag in self.tags(|task| task.call.id == id && (also_running || !task.is_running())) {
-            let task = self.held.borrow_mut().get_mut(&tag).and_then(|held| held.task.take());
-            task.inspect(JoinHandle::cancel);
+            drop(self.held.borrow_mut().get_mut(&tag).and_then(|held| held.task.take()));
             self.close(&tag, Outcome::Revoked(why));
         }
     }
 
     /// The tasks that have started.
     fn active(&self) -> Value {
-        let held = self.held.borrow();
-        let started = held.values().filter(|held| held.started.is_some());
-        let described = started.map(|held| {
+        let describe = |held: &Held| {
             let Call { id, task, args, eta, .. } = &*held.call;
             json!({
                 "id": id, "name": task, "type": task, "args": args, "kwargs": held.call.shown_kwargs(),
@@ -147,8 +141,9 @@ impl Worker {
                 "acknowledged": false, "worker_pid": std::process::id(), "eta": eta.map(iso),
                 "delivery_info": {"exchange": "", "routing_key": held.queue, "redelivered": null},
             })
-        });
-        described.collect()
+        };
+        let held = self.held.borrow();
+        held.values().filter(|held| held.started.is_some()).map(describe).collect()
     }
 
     fn stats(&self) -> Value {
@@ -183,17 +178,8 @@ impl Worker {
             "processed": self.begun.borrow().values().sum::<u64>(),
         });
         let key = format!("worker.{kind}");
-        let text = passing(&event, "celeryev", &key, json!({"hostname": self.node}));
+        let text = envelope(&event, &json!({"hostname": self.node}), ["celeryev", &key], 0);
         let channel = self.channel(&format!("celeryev/{key}"));
         self.store.link.call(&["PUBLISH", &channel, &text])
     }
-}
-
-/// A message that is heard now or never.
-fn passing(body: &Value, exchange: &str, key: &str, headers: Value) -> String {
-    let properties = json!({
-        "delivery_mode": 1, "delivery_info": {"exchange": exchange, "routing_key": key},
-        "priority": 0, "body_encoding": "base64", "delivery_tag": new_id(),
-    });
-    envelope(&body.to_string(), headers, properties)
 }

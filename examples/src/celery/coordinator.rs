@@ -10,10 +10,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event_listener::Event;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::HeaderMap;
 use mainspring::future::{Sender, oneshot, race};
 use mainspring::time::sleep;
 use mainspring::{AbortOnDrop, JoinHandle, spawn_named};
+use serde_json::value::Serializer;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -41,7 +42,7 @@ pub struct Producer {
     waiting: Waiting,
     /// What the ids of this producer's tasks have in common.
     family: u128,
-    _crew: [AbortOnDrop<()>; 3],
+    _crew: [AbortOnDrop<()>; 2],
 }
 
 impl Producer {
@@ -51,8 +52,7 @@ impl Producer {
     /// One sentence: Redis cannot be reached, or does not let us in.
     pub async fn connect(address: &Address, prefix: &str, queue: &str) -> Result<Producer, String> {
         drop(Connection::open(address).await.map_err(|error| error.to_string())?);
-        let (link, driver) = Link::new(address.clone());
-        let store = Store { link, prefix: prefix.to_owned() };
+        let store = Store { link: Link::new(address.clone()), prefix: prefix.to_owned() };
         let (waiting, heard) = (Waiting::default(), Rc::new(Event::new()));
         let listening = heard.listen();
         // Results are published under the ids of their tasks. Ids of one family need one pattern, that
@@ -60,18 +60,14 @@ impl Producer {
         let family = fastrand::u128(..) & !u128::from(u64::MAX);
         let key = store.result_key(&id_of(family)[..19]);
         let pattern = as_pattern(&key) + "*";
-        let missed = look(store.clone(), waiting.clone(), heard.clone());
+        let missed =
+            spawn_named("missed results", look(store.clone(), waiting.clone(), heard.clone()));
         let ears = waiting.clone();
-        let on = move |message: Option<Vec<u8>>| match message {
+        let results = listen(address.clone(), pattern, move |message| match message {
             Some(text) => settle(&ears, &text),
             None => drop(heard.notify(usize::MAX)),
-        };
-        let _crew = [
-            spawn_named("the link to Redis", driver),
-            spawn_named("results", listen(address.clone(), pattern, on)),
-            spawn_named("missed results", missed),
-        ]
-        .map(JoinHandle::abort_on_drop);
+        });
+        let _crew = [missed, spawn_named("results", results)].map(JoinHandle::abort_on_drop);
         listening.await;
         Ok(Producer { store, queue: queue.to_owned(), waiting, family, _crew })
     }
@@ -105,13 +101,10 @@ impl Producer {
 }
 
 fn settle(waiting: &Waiting, text: &[u8]) {
-    if let Some((id, Some(end))) = Outcome::read(text) {
-        let sender = waiting.borrow_mut().remove(&id);
-        if let Some(sender) = sender {
-            // What asked may be gone.
-            drop(sender.set(end));
-        }
-    }
+    let Some((id, Some(end))) = Outcome::read(text) else { return };
+    let sender = waiting.borrow_mut().remove(&id);
+    // What asked may be gone.
+    drop(sender.map(|sender| sender.set(end)));
 }
 
 /// Looks for results that were published between two connections.
@@ -124,14 +117,15 @@ async fn look(store: Store, waiting: Waiting, heard: Rc<Event>) {
         for ids in ids.chunks(100) {
             let keys = ids.iter().map(|id| store.result_key(id));
             let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
-            for part in store.link.call(&words).await.map(Reply::parts).unwrap_or_default() {
-                if let Reply::Text(Some(text)) = part {
-                    settle(&waiting, &text);
-                }
+            for text in store.link.call(&words).await.map(Reply::texts).unwrap_or_default() {
+                settle(&waiting, text.as_bytes());
             }
         }
     }
 }
+
+/// A page, what was read from it, and the bytes of its body.
+type Page = (Answer, Read, u64);
 
 /// The workers on a queue, as one crawl uses them.
 pub struct Workers {
@@ -162,20 +156,12 @@ impl Workers {
     ///
     /// # Errors
     /// Why it was not to be had, as [`Web::get_if`](crate::web::Web::get_if) tells it.
-    pub(crate) async fn get(
-        &self,
-        url: &Url,
-        web: &Web,
-        only_pages: bool,
-    ) -> Result<(Answer, Read, u64), FetchError> {
-        let fields = web.fields_for(url);
-        let text = |(name, value): (&HeaderName, &HeaderValue)| {
-            Some((name.to_string(), value.to_str().ok()?.into()))
-        };
-        let fields = fields.iter().filter_map(text);
+    pub async fn get(&self, url: &Url, web: &Web, only_pages: bool) -> Result<Page, FetchError> {
+        let fields = http_serde::header_map::serialize(&web.fields_for(url), Serializer);
+        let fields = fields.expect("names and values that are texts");
         let mut asking = self.asking.clone();
-        asking.insert("headers".to_owned(), fields.collect::<Map<_, _>>().into());
-        asking.insert("only_pages".to_owned(), json!(only_pages));
+        asking.insert("headers".to_owned(), fields);
+        asking.insert("only_pages".to_owned(), only_pages.into());
         let call = Call::new(FETCH, vec![json!(url)], asking);
         let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();
@@ -184,23 +170,12 @@ impl Workers {
             return Err(self.failed(error));
         }
         web.note(url, told.set_cookie, told.timings, told.har);
-        if let Some(error) = told.error {
-            return Err(error);
-        }
-        let unclear = |_| FetchError::Failed("a worker tells of no status".to_owned());
-        let status = StatusCode::from_u16(told.status).map_err(unclear)?;
+        told.error.map_or(Ok(()), Err)?;
         let body = STANDARD.decode(told.body.unwrap_or_default()).unwrap_or_default().into();
-        let read = Read {
-            left: 0,
-            links: told.links.unwrap_or_default(),
-            nofollow: told.nofollow.unwrap_or_default(),
-            selected: told.selected.unwrap_or_default(),
-            cut: told.cut,
-        };
-        let head = Answer::without_body(url.clone(), status, &HeaderMap::new());
+        let head = Answer::without_body(url.clone(), told.status, &HeaderMap::new());
         let content_type = told.content_type.unwrap_or_default();
         let answer = Answer { content_type, body, ..head };
-        Ok((answer, read, told.len as u64))
+        Ok((answer, told.read, told.len as u64))
     }
 
     /// Waits until the last results are taken away.
@@ -211,9 +186,8 @@ impl Workers {
     /// The error of a task, as the crawl tells it; one that all tasks will have is the end of it.
     fn failed(&self, error: String) -> FetchError {
         if error.contains(OTHER_VERSION) || error.contains("unexpected keyword argument") {
-            let text =
-                format!("coordinator and workers must be of one version, {VERSION}: {error}");
-            *self.trouble.borrow_mut() = Some(text);
+            let why = format!("coordinator and workers must be of one version, {VERSION}: {error}");
+            *self.trouble.borrow_mut() = Some(why);
         }
         FetchError::Failed(error.split_once(": ").map_or(&*error, |(_, text)| text).to_owned())
     }

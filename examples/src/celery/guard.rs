@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 
 use mainspring::spawn_blocking;
 use mainspring_http::{Lookup, Resolve};
-use url::{Host, Url};
+use url::Url;
 
 use super::message::Fault;
 
@@ -41,13 +41,11 @@ pub fn is_private(address: IpAddr) -> bool {
 /// # Errors
 /// One sentence.
 pub fn check(url: &Url) -> Result<(), Fault> {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => address.into(),
-        Some(Host::Ipv6(address)) => address.into(),
-        _ => return Ok(()),
-    };
-    let refused = || Fault::new("PermissionError", format!("{address} {REFUSED}"));
-    if is_private(address) { Err(refused()) } else { Ok(()) }
+    // Only web URLs have their literal addresses read; a proxy's has not.
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let refused = |address| Fault::new("PermissionError", format!("{address} {REFUSED}"));
+    let private = host.parse::<IpAddr>().ok().filter(|address| is_private(*address));
+    private.map_or(Ok(()), |address| Err(refused(address)))
 }
 
 /// The system's resolver, without the private addresses that it finds.
@@ -128,6 +126,9 @@ mod tests {
     fn a_literal_is_judged_however_it_is_written() {
         for url in ["http://127.1/", "http://0x7f000001/", "http://2130706433/", "http://[::1]/"] {
             assert!(check(&Url::parse(url).expect(url)).is_err(), "{url}");
+        }
+        for proxy in ["socks5://127.0.0.1:1080", "socks5h://10.0.0.1", "socks5://[::1]:1"] {
+            assert!(check(&Url::parse(proxy).expect(proxy)).is_err(), "{proxy}");
         }
         assert_eq!(check(&Url::parse("http://8.8.8.8/").expect("a URL")), Ok(()));
     }

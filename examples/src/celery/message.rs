@@ -8,53 +8,57 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::crawl::sitemap;
+use crate::text::shortened;
 
 /// A body is not unpacked further than this, in bytes.
 const MAX_UNPACKED: usize = 32 << 20;
 /// What others are shown of arguments, in characters.
 const MAX_SHOWN: usize = 1_024;
 
-/// An error as Python rebuilds it: the class, its module and its arguments.
-#[derive(Clone, Debug, PartialEq)]
+/// An error as Python rebuilds it: the class and its argument.
+#[derive(Clone, Debug, PartialEq, derive_more::Display)]
+#[display("{}: {}", self.names().1, show(argument))]
 pub struct Fault {
-    /// The name of the class.
+    /// The class, with its module unless it is one of Python's own.
     pub class: &'static str,
-    /// Where it is.
-    pub module: &'static str,
     /// What it is made with.
-    pub arguments: Vec<Value>,
+    pub argument: Value,
 }
 
 impl Fault {
-    /// One of Python's own, with one sentence, cut where it gets long.
+    /// One that is made with a sentence, which is cut where it gets long, or with another value.
     #[must_use]
-    pub fn new(class: &'static str, sentence: impl Into<String>) -> Fault {
-        let sentence = show(&Value::String(sentence.into()));
-        Fault { class, module: "builtins", arguments: vec![sentence.into()] }
+    pub fn new(class: &'static str, argument: impl Into<Value>) -> Fault {
+        let argument = match argument.into() {
+            Value::String(sentence) => shortened(&sentence, MAX_SHOWN).into(),
+            other => other,
+        };
+        Fault { class, argument }
     }
 
-    /// One of Celery's.
+    /// One that says that a value is wrong.
     #[must_use]
-    pub fn celery(class: &'static str, argument: impl Into<Value>) -> Fault {
-        Fault { class, module: "celery.exceptions", arguments: vec![argument.into()] }
+    pub fn value(sentence: impl fmt::Display) -> Fault {
+        Fault::new("ValueError", sentence.to_string())
+    }
+
+    /// The names of the module and of the class.
+    fn names(&self) -> (&str, &str) {
+        self.class.rsplit_once('.').unwrap_or(("builtins", self.class))
     }
 
     /// As a result holds it.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        json!({"exc_type": self.class, "exc_message": self.arguments, "exc_module": self.module})
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<String> = self.arguments.iter().map(show).collect();
-        write!(f, "{}: {}", self.class, shown.join(", "))
+        let (module, class) = self.names();
+        json!({"exc_type": class, "exc_message": [self.argument], "exc_module": module})
     }
 }
 
@@ -62,10 +66,7 @@ impl fmt::Display for Fault {
 #[must_use]
 pub fn show(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    shortened(&text, MAX_SHOWN)
 }
 
 /// One call of a task. Its fields have the names of the headers of a message, of what stands beside the
@@ -90,7 +91,7 @@ pub struct Call {
     /// Seconds until it is stopped: the hard limit, and the soft one.
     pub timelimit: [Option<f64>; 2],
     /// How often it has been tried.
-    pub retries: u64,
+    pub retries: u32,
     /// Whether its result is not wanted.
     pub ignore_result: bool,
     /// From 0, the most urgent, to 9.
@@ -116,11 +117,15 @@ pub struct Call {
     pub chord: Option<Value>,
 }
 
-/// A moment in ISO 8601.
+/// A moment in ISO 8601, or in so many seconds from now.
 fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemTime>, D::Error> {
-    let text = String::deserialize(from)?;
-    let none = || D::Error::custom(format!("{} is no moment in ISO 8601", show(&json!(text))));
-    parse_iso(&text).map(Some).ok_or_else(none)
+    let value = Value::deserialize(from)?;
+    let wait = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // Moments are written up to the year 9999.
+    let wait = wait.filter(|wait| wait.as_secs() < 1 << 37);
+    let moment = value.as_str().map_or_else(|| Some(SystemTime::now() + wait?), parse_iso);
+    let none = || D::Error::custom(format!("{value} is no moment in ISO 8601 and no time to wait"));
+    moment.map(Some).ok_or_else(none)
 }
 
 /// Several things, or one without a list around it.
@@ -145,7 +150,7 @@ impl Call {
     /// Which is none.
     pub fn of(mut fields: Map<String, Value>) -> Result<Call, Fault> {
         fields.retain(|_, value| !value.is_null());
-        let wrong = |error| Fault::new("ValueError", format!("it is no call of a task: {error}"));
+        let wrong = |error| Fault::value(format!("it is no call of a task: {error}"));
         Call::deserialize(Value::Object(fields)).map_err(wrong)
     }
 
@@ -154,50 +159,49 @@ impl Call {
     /// # Errors
     /// The id to answer to, if it has one, and what is wrong with it.
     pub fn read(message: &str) -> Result<Call, (Option<String>, Fault)> {
-        let no_json = |error| Fault::new("ValueError", format!("the message is no JSON: {error}"));
-        let message: Value =
-            serde_json::from_str(message).map_err(|error| (None, no_json(error)))?;
+        let no_json = |error| (None, Fault::value(format!("the message is no JSON: {error}")));
+        let message: Value = serde_json::from_str(message).map_err(no_json)?;
         let mut id = message["headers"]["id"].as_str().map(str::to_owned);
         let call = Call::read_parts(&message, &mut id);
         call.map_err(|fault| (id.filter(|id| !id.is_empty()), fault))
     }
 
     fn read_parts(message: &Value, id: &mut Option<String>) -> Result<Call, Fault> {
-        let wrong = |text: String| Fault::new("ValueError", text);
         if let Some(bytes) = message["too_long"].as_u64() {
-            return Err(wrong(format!("the message is too long: {bytes} bytes")));
+            return Err(Fault::value(format!("the message is too long: {bytes} bytes")));
         }
         let kind = message["content-type"].as_str().unwrap_or("application/json");
         if kind != "application/json" {
             let text = format!("this worker reads application/json, not {kind}");
-            let fault = Fault::new("ContentDisallowed", text);
-            return Err(Fault { module: "kombu.exceptions", ..fault });
+            return Err(Fault::new("kombu.exceptions.ContentDisallowed", text));
         }
-        let body = unpack(message).map_err(wrong)?;
-        let body: Value = serde_json::from_slice(&body)
-            .map_err(|error| wrong(format!("the body is not JSON: {error}")))?;
-        let fields = match (message["headers"].clone(), body) {
-            (Value::Object(mut fields), Value::Array(parts)) if fields.contains_key("task") => {
-                let none = |_| wrong("the body has not three parts".to_owned());
-                let [args, kwargs, more] = <[Value; 3]>::try_from(parts).map_err(none)?;
+        let body = unpack(message).map_err(Fault::value)?;
+        let wrong = |error| Fault::value(format!("the body is no call of a task: {error}"));
+        let headers = message["headers"].as_object();
+        let fields = match headers.filter(|fields| fields.contains_key("task")) {
+            Some(headers) => {
+                let parts = serde_json::from_slice::<(Value, Value, Option<Map<_, _>>)>(&body);
+                let (args, kwargs, more) = parts.map_err(wrong)?;
+                let mut fields = headers.clone();
                 fields.extend([("args".to_owned(), args), ("kwargs".to_owned(), kwargs)]);
-                match more {
-                    Value::Object(more) => fields.extend(more),
-                    Value::Null => {}
-                    _ => return Err(wrong("what follows the task is no object".to_owned())),
-                }
+                fields.extend(more.unwrap_or_default());
                 fields
             }
             // Protocol 1 has all of it in the body.
-            (_, Value::Object(fields)) => {
+            None => {
+                let fields: Map<_, _> = serde_json::from_slice(&body).map_err(wrong)?;
                 *id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
                 fields
             }
-            _ => return Err(wrong("the body is no call of a task".to_owned())),
         };
+        // Of a signature, they may be times to wait; in a message, such would begin anew with each take.
+        let waits = |field| fields.get(field).is_some_and(Value::is_number);
+        if waits("eta") || waits("expires") {
+            return Err(Fault::value("eta and expires are not moments in ISO 8601"));
+        }
         let call = Call::of(fields)?;
         if call.id.is_empty() || call.task.is_empty() {
-            return Err(wrong("the message has no id or no task".to_owned()));
+            return Err(Fault::value("the message has no id or no task"));
         }
         let priority = message["properties"]["priority"].as_u64().unwrap_or(0).min(9) as u8;
         Ok(Call { priority, ..call })
@@ -216,11 +220,10 @@ impl Call {
     /// As Celery sends it to a queue.
     #[must_use]
     pub fn to_message(&self, queue: &str) -> String {
-        let embedded = json!({
+        let body = json!([self.args, self.kwargs, {
             "callbacks": self.callbacks, "errbacks": self.errbacks, "chain": self.chain,
             "chord": self.chord,
-        });
-        let body = json!([self.args, self.kwargs, embedded]).to_string();
+        }]);
         let root = self.root.as_ref().unwrap_or(&self.id);
         let headers = json!({
             "lang": "py", "task": self.task, "id": self.id, "shadow": null,
@@ -230,21 +233,22 @@ impl Call {
             "kwargsrepr": show(&self.shown_kwargs()), "origin": "mainspring",
             "ignore_result": self.ignore_result, "stamped_headers": null, "stamps": {},
         });
-        let properties = json!({
-            "correlation_id": self.id, "reply_to": new_id(), "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue}, "priority": self.priority,
-            "body_encoding": "base64", "delivery_tag": new_id(),
-        });
-        envelope(&body, headers, properties)
+        envelope(&body, &headers, ["", queue], self.priority)
     }
 }
 
-/// What kombu puts around a body.
+/// What kombu puts around a body that goes to an exchange, by a routing key.
 #[must_use]
-pub fn envelope(body: &str, headers: Value, properties: Value) -> String {
+pub fn envelope(body: &Value, headers: &Value, to: [&str; 2], priority: u8) -> String {
+    let [exchange, routing_key] = to;
     json!({
-        "body": STANDARD.encode(body), "content-encoding": "utf-8",
-        "content-type": "application/json", "headers": headers, "properties": properties,
+        "body": STANDARD.encode(body.to_string()), "content-encoding": "utf-8",
+        "content-type": "application/json", "headers": headers,
+        "properties": {
+            "correlation_id": headers["id"], "reply_to": new_id(), "delivery_mode": 2,
+            "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+            "priority": priority, "body_encoding": "base64", "delivery_tag": new_id(),
+        },
     })
     .to_string()
 }
@@ -258,7 +262,7 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
     let body = match message["properties"]["body_encoding"].as_str() {
         Some("base64") => STANDARD.decode(body).map_err(|_| "the body is not base64")?,
         None => body.as_bytes().to_vec(),
-        Some(other) => return Err(format!("a body in {} is not read", show(&json!(other)))),
+        Some(other) => return Err(format!("a body in {other} is not read")),
     };
     let decoder: Box<dyn Read> = match message["headers"]["compression"].as_str() {
         None => return Ok(body),
@@ -267,7 +271,7 @@ pub fn unpack(message: &Value) -> Result<Vec<u8>, String> {
             Box::new(MultiGzDecoder::new(&*body))
         }
         Some("application/x-gzip" | "gzip" | "zlib") => Box::new(ZlibDecoder::new(&*body)),
-        Some(other) => return Err(format!("compression {} is not read", show(&json!(other)))),
+        Some(other) => return Err(format!("compression {other} is not read")),
     };
     sitemap::unpack(decoder, MAX_UNPACKED).map_err(|why| format!("the body is not read: {why}"))
 }
@@ -283,28 +287,9 @@ pub fn iso(moment: SystemTime) -> String {
 /// and for those before 1970.
 #[must_use]
 pub fn parse_iso(text: &str) -> Option<SystemTime> {
-    let text = text.trim();
-    let (date, rest) = text.split_at_checked(10)?;
-    let offset_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
-    let (time, offset) = rest.split_at(offset_at);
-    let time = time.trim_start_matches(['T', 't', ' ']).trim_end();
-    let time = match time.len() {
-        0 => "00:00:00".to_owned(),
-        5 => format!("{time}:00"),
-        _ => time.to_owned(),
-    };
-    let local = humantime::parse_rfc3339_weak(&format!("{date}T{time}")).ok()?;
-    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
-    let (hours, minutes): (u64, u64) = match digits.len() {
-        0 => (0, 0),
-        2 | 4 => (digits[..2].parse().ok()?, digits[2..].parse().unwrap_or(0)),
-        _ => return None,
-    };
-    let offset_by = Duration::from_secs(hours * 3_600 + minutes * 60);
-    match offset.starts_with('-') {
-        true => local.checked_add(offset_by),
-        false => local.checked_sub(offset_by),
-    }
+    let in_utc = |_| text.parse().and_then(|local| TimeZone::UTC.to_timestamp(local));
+    let moment: Timestamp = text.parse().or_else(in_utc).ok()?;
+    SystemTime::try_from(moment).ok().filter(|moment| *moment >= SystemTime::UNIX_EPOCH)
 }
 
 /// Seconds since 1970.

@@ -1,7 +1,7 @@
 //! Celery's side of the crawl: tasks that any Celery producer sends, on workers on any machine, with
 //! Redis between them. Python's Celery may stand on either side.
 //!
-//! What to read, in this order: `worker.rs` takes tasks, `running.rs` and `tasks.rs` run them;
+//! What to read, in this order: `worker.rs` takes tasks and has them run, `tasks.rs` does what they ask for;
 //! `scripts.rs` and `scripts/` are what is done in Redis at one stroke, so that nothing is lost;
 //! `message.rs` and `canvas.rs` are what is written there; `redis.rs`, `connection.rs` and `resp` are the
 //! way to it. `coordinator.rs` is where tasks are sent, and where a crawl asks workers for its pages.
@@ -14,7 +14,6 @@ mod guard;
 mod message;
 mod redis;
 pub mod resp;
-mod running;
 mod scripts;
 mod tasks;
 mod worker;

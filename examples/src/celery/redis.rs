@@ -4,15 +4,17 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind::{PermissionDenied, ResourceBusy};
 use std::rc::Rc;
 use std::time::Duration;
+use std::{io, iter};
 
 use async_channel::{Receiver, Sender};
 use event_listener::Event;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use mainspring::future::{self, oneshot};
+use mainspring::spawn_named;
 use mainspring::time::{sleep, timeout};
 
 use super::connection::{ANSWER, Address, Connection, passes, refused};
@@ -24,48 +26,40 @@ const MOST_BACK_OFF: Duration = Duration::from_secs(5);
 /// The most commands that are sent at once.
 const BATCH: usize = 512;
 
-/// Tells of trouble once, however often it is met in a row, and that it is over.
-#[derive(Default)]
-struct Teller {
-    tries: u32,
-    said: Option<String>,
-}
-
-impl Teller {
-    fn over(&mut self) {
-        self.tries = 0;
-        if self.said.take().is_some() {
-            say("Redis answers again");
-        }
-    }
-}
-
 /// Has a connection for `session` for ever: when it ends, for whatever reason, there is another after a
 /// while, the longer the more there were, never two workers alike.
+///
+/// Trouble is told once, however often it is met in a row, and also when it is over, as `session` says by
+/// calling what it is given.
 async fn connected(
     address: &Address,
-    mut session: impl AsyncFnMut(&mut Connection, &mut Teller) -> io::Result<Infallible>,
+    mut session: impl AsyncFnMut(&mut Connection, &mut dyn FnMut()) -> io::Result<Infallible>,
 ) {
-    let mut teller = Teller::default();
+    let (mut tries, mut said) = (0_u32, None::<String>);
     loop {
         let what = match Connection::open(address).await {
             Err(error) => error.to_string(),
             Ok(mut connection) => {
-                let Err(error) = session(&mut connection, &mut teller).await;
-                let is_refusal = error.kind() == ErrorKind::PermissionDenied;
-                let what =
-                    if is_refusal { "Redis refuses" } else { "lost the connection to Redis" };
+                let mut over = || {
+                    tries = 0;
+                    if said.take().is_some() {
+                        say("Redis answers again");
+                    }
+                };
+                let Err(error) = session(&mut connection, &mut over).await;
+                let refuses = matches!(error.kind(), PermissionDenied | ResourceBusy);
+                let what = if refuses { "Redis refuses" } else { "lost the connection to Redis" };
                 format!("{what}: {error}")
             }
         };
         // The first loss is mended before it is worth a word.
-        if teller.tries > 0 && teller.said.as_ref() != Some(&what) {
+        if tries > 0 && said.as_ref() != Some(&what) {
             say(&format!("{what}; trying again"));
-            teller.said = Some(what);
+            said = Some(what);
         }
-        let wait = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(teller.tries.min(10)));
+        let wait = MOST_BACK_OFF.min(Duration::from_millis(50) * 2_u32.pow(tries.min(10)));
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-        teller.tries = teller.tries.saturating_add(1);
+        tries = tries.saturating_add(1);
     }
 }
 
@@ -83,10 +77,11 @@ pub struct Link(Sender<Request>);
 pub type Answer = LocalBoxFuture<'static, Result<Reply, String>>;
 
 impl Link {
-    /// A link, and what carries its commands out, for ever.
-    pub fn new(address: Address) -> (Link, impl Future<Output = ()>) {
+    /// A link, with a task that carries its commands out.
+    pub fn new(address: Address) -> Link {
         let (sender, requests) = async_channel::unbounded();
-        (Link(sender), drive(address, requests))
+        drop(spawn_named("the link to Redis", drive(address, requests)));
+        Link(sender)
     }
 
     /// Has a command sent. What is returned gives its reply; dropping that takes nothing back.
@@ -106,40 +101,31 @@ impl Link {
 
 async fn drive(address: Address, requests: Receiver<Request>) {
     let mut batch: VecDeque<Request> = VecDeque::new();
-    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| loop {
         if batch.is_empty() {
             // No link is left, no command will come.
             let Ok(first) = requests.recv().await else { return pending().await };
             batch.push_back(first);
         }
-        while batch.len() < BATCH
-            && let Ok(more) = requests.try_recv()
-        {
-            batch.push_back(more);
+        let more = iter::from_fn(|| requests.try_recv().ok()).take(BATCH - batch.len());
+        batch.extend(more);
+        connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
+        // Only what is answered is taken out.
+        while !batch.is_empty() {
+            let reply = match connection.answer().await? {
+                // A password that was changed meanwhile is asked for, and told, at the next greeting.
+                Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
+                    return Err(refused(text));
+                }
+                Reply::Error(text) => Err(format!("Redis refuses: {text}")),
+                reply => Ok(reply),
+            };
+            // Not every answer is waited for.
+            drop(batch.pop_front().map(|(_, waiting)| waiting.set(reply)));
         }
-        exchange(connection, &mut batch).await?;
-        teller.over();
+        over();
     };
     connected(&address, session).await;
-}
-
-/// Sends all of a batch and takes out what is answered.
-async fn exchange(connection: &mut Connection, batch: &mut VecDeque<Request>) -> io::Result<()> {
-    connection.send(batch.iter().map(|(bytes, _)| &**bytes)).await?;
-    while !batch.is_empty() {
-        let reply = match connection.answer().await? {
-            // A password that was changed meanwhile is asked for, and told, at the next greeting.
-            Reply::Error(text) if passes(&text) || text.starts_with("NOAUTH") => {
-                return Err(refused(text));
-            }
-            Reply::Error(text) => Err(format!("Redis refuses: {text}")),
-            reply => Ok(reply),
-        };
-        let (_, waiting) = batch.pop_front().expect("it is not empty");
-        // Not every answer is waited for.
-        drop(waiting.set(reply));
-    }
-    Ok(())
 }
 
 /// A pattern of channels that matches this one alone.
@@ -152,11 +138,9 @@ pub fn as_pattern(channel: &str) -> String {
 /// published, and nothing whenever from now on nothing is missed: until then, something may have been.
 pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option<Vec<u8>>)) {
     let subscribe = command(&["PSUBSCRIBE", &pattern]);
-    let session = async |connection: &mut Connection, teller: &mut Teller| {
-        if let Reply::Error(text) = connection.call(&subscribe).await? {
-            return Err(refused(text));
-        }
-        teller.over();
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| {
+        connection.call(&subscribe).await?;
+        over();
         on(None);
         loop {
             // A connection that only listens would not notice that the other side is gone.
@@ -164,10 +148,7 @@ pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option
                 Ok(reply) => reply?,
                 Err(_) => connection.call(&command(&["PING"])).await?,
             };
-            let mut parts = reply.parts();
-            if parts.len() == 4
-                && let Some(Reply::Text(Some(text))) = parts.pop()
-            {
+            if let Ok([.., Reply::Text(Some(text))]) = <[Reply; 4]>::try_from(reply.parts()) {
                 on(Some(text));
             }
         }
@@ -181,16 +162,10 @@ pub async fn listen(address: Address, pattern: String, mut on: impl FnMut(Option
 /// dies here holds nothing. Redis has had the command since 6.2; without it, nothing is said.
 pub async fn watch(address: Address, list: String, idle: Rc<Event>, waiting: Rc<Event>) {
     let wait = command(&["BLMOVE", &list, &list, "RIGHT", "RIGHT", "5"]);
-    let session = async |connection: &mut Connection, teller: &mut Teller| loop {
+    let session = async |connection: &mut Connection, over: &mut dyn FnMut()| loop {
         idle.listen().await;
-        let mut found = Reply::Text(None);
-        while found == Reply::Text(None) {
-            found = connection.call(&wait).await?;
-        }
-        if let Reply::Error(text) = found {
-            return Err(refused(text));
-        }
-        teller.over();
+        while connection.call(&wait).await? == Reply::Text(None) {}
+        over();
         waiting.notify(usize::MAX);
     };
     connected(&address, session).await;

@@ -10,6 +10,9 @@ use std::time::Duration;
 use super::message::Call;
 use super::redis::{Answer, Link};
 
+/// What the scripts that deal with queues begin with.
+const QUEUES: &str = include_str!("scripts/queues.lua");
+
 /// The names of things in Redis, and what is done to them.
 #[derive(Clone)]
 pub struct Store {
@@ -22,21 +25,14 @@ pub struct Store {
 /// What a task that is over leaves: see [`Store::finish`].
 #[derive(Clone, Debug, Default)]
 pub struct Leaving {
-    /// Its result, if any is to be stored.
-    pub result: Option<String>,
-    /// Results of tasks that will never run, by their ids.
-    pub others: Vec<(String, String)>,
+    /// Results by the ids of their tasks: its own, if that is to be stored, and those of tasks that will
+    /// never run.
+    pub results: Vec<(String, String)>,
     /// Calls to send, with the queue of each.
     pub sends: Vec<(String, Call)>,
 }
 
 impl Store {
-    /// The name of a key.
-    #[must_use]
-    pub fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
     /// Where a result is kept and published. A prefix for results is one for keys with a separator
     /// (celery, `backends/base.py`).
     #[must_use]
@@ -53,12 +49,12 @@ impl Store {
         format!("{}{queue}{step}", self.prefix)
     }
 
-    /// Has a script run, with a key and words of its own.
-    fn run(&self, script: &str, key: &str, words: &[String]) -> Answer {
-        let keys = [self.key("unacked"), self.key("unacked_index"), key.to_owned()];
-        let script = [include_str!("scripts/common.lua"), script].concat();
-        let start = ["EVAL".to_owned(), script, keys.len().to_string()];
-        self.link.call(&[&start[..], &keys, words].concat())
+    /// Has a script of these parts run with these words. Each call sends the whole script, so that none
+    /// has more parts than it needs.
+    fn run(&self, parts: &[&str], words: &[String]) -> Answer {
+        let script = [&[include_str!("scripts/common.lua")], parts].concat().concat();
+        let start = ["EVAL".to_owned(), script, "0".to_owned(), self.prefix.clone()];
+        self.link.call(&[&start, words].concat())
     }
 
     /// Takes up to `count` messages from `queues`, urgent ones first, and whatever the take of this
@@ -75,52 +71,45 @@ impl Store {
         queues: &[String],
         kept: Duration,
     ) -> Result<Vec<[String; 3]>, String> {
-        let kept = kept.as_secs().max(60).to_string();
-        let (worker, prefix) = (worker.to_owned(), self.prefix.clone());
-        let words = [worker, number.to_string(), count.to_string(), kept, prefix];
-        let note = self.key(&format!("mainspring-take-{}", words[0]));
-        let answer = self.run(include_str!("scripts/take.lua"), &note, &[&words, queues].concat());
-        Ok(answer.await?.texts().as_chunks().0.to_vec())
+        let numbers = [number, count as u64, kept.as_secs()].map(|number| number.to_string());
+        let words = [&[worker.to_owned()], &numbers[..], queues].concat();
+        let taken = self.run(&[QUEUES, include_str!("scripts/take.lua")], &words).await?.parts();
+        Ok(taken.into_iter().filter_map(|taken| taken.texts().try_into().ok()).collect())
     }
 
     /// Stores what came of a task and lets go of it. May be done twice.
-    pub fn finish(&self, tag: &str, id: &str, expires: Duration, leaving: Leaving) -> Answer {
-        let Leaving { result, others, sends } = leaving;
-        let (expires, more) = (expires.as_secs().to_string(), others.len().to_string());
-        let mut words = vec![tag.to_owned(), result.unwrap_or_default(), expires, more];
-        words.extend(others.into_iter().flat_map(|(id, text)| [self.result_key(&id), text]));
-        for (queue, call) in sends {
-            words.extend([self.list(&queue, call.priority), call.to_message(&queue)]);
+    pub fn finish(&self, tag: &str, expires: Duration, leaving: Leaving) -> Answer {
+        let mut words = vec![tag.to_owned(), expires.as_secs().to_string()];
+        for (id, text) in leaving.results {
+            words.extend(["result".to_owned(), self.result_key(&id), text]);
         }
-        self.run(include_str!("scripts/finish.lua"), &self.result_key(id), &words)
+        for (queue, call) in leaving.sends {
+            let list = self.list(&queue, call.priority);
+            words.extend(["send".to_owned(), list, call.to_message(&queue)]);
+        }
+        self.run(&[include_str!("scripts/finish.lua")], &words)
     }
 
     /// Says of tasks that they are still being worked on, and gives those back that were taken more
-    /// than `visibility` ago and not renewed since. Gives the queue of each.
+    /// than `timeout` ago and not renewed since. Gives the queue of each.
     ///
     /// # Errors
     /// What Redis refuses.
-    pub async fn upkeep(
-        &self,
-        visibility: Duration,
-        tags: &[String],
-    ) -> Result<Vec<String>, String> {
-        let words = [visibility.as_secs_f64().to_string(), self.prefix.clone()];
-        let answer = self.run(include_str!("scripts/upkeep.lua"), "", &[&words, tags].concat());
-        Ok(answer.await?.texts())
+    pub async fn upkeep(&self, timeout: Duration, tags: &[String]) -> Result<Vec<String>, String> {
+        let words = [&[timeout.as_secs_f64().to_string()], tags].concat();
+        Ok(self.run(&[QUEUES, include_str!("scripts/upkeep.lua")], &words).await?.texts())
     }
 
-    /// Moves a task that is held to a list: `back` to where it is the next, the same where it is
+    /// Moves a task that is held: `back` to where it is the next in its queue, the same where it is
     /// `due`, or to where the `dead` go.
-    pub fn move_to(&self, list: &str, tag: &str, how: &str) -> Answer {
-        self.run(include_str!("scripts/move.lua"), list, &[tag.to_owned(), how.to_owned()])
+    pub fn move_to(&self, tag: &str, how: &str) -> Answer {
+        self.run(&[QUEUES, include_str!("scripts/move.lua")], &[tag.to_owned(), how.to_owned()])
     }
 
     /// Sends a reply to the queues that are bound for it.
     pub fn reply(&self, exchange: &str, routing_key: &str, message: String) {
-        let bindings = self.key(&format!("_kombu.binding.{exchange}"));
-        let words = [routing_key.to_owned(), self.prefix.clone(), message];
-        drop(self.run(include_str!("scripts/reply.lua"), &bindings, &words));
+        let words = [exchange.to_owned(), routing_key.to_owned(), message];
+        drop(self.run(&[QUEUES, include_str!("scripts/reply.lua")], &words));
     }
 
     /// Sends a call to a queue.

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use mainspring::spawn_blocking;
 use mainspring_http::{Client, Proxy, Redirect};
 use scraper::Selector;
@@ -19,8 +18,8 @@ use url::Url;
 
 use super::canvas::Outcome;
 use super::guard;
-use super::message::{Call, Fault, show};
-use crate::answer::Answer;
+use super::message::{Call, Fault};
+use crate::answer::{Answer, values};
 use crate::cli::Worker as Settings;
 use crate::crawl::redirect::{MAX_REDIRECTS, target};
 use crate::extract::{self, MAX_STEPS};
@@ -28,7 +27,7 @@ use crate::har::HarRecorder;
 use crate::links::Nofollow;
 use crate::options::{NAME, Options};
 use crate::polite::pace::back_off;
-use crate::reader::Reader;
+use crate::reader::{Read, Reader};
 use crate::timings::{RequestTimer, Timings};
 use crate::web::{FetchError, Notes, Web, failed, page, read, retry_after};
 
@@ -55,6 +54,9 @@ pub struct Tasks {
     demo: Web,
 }
 
+/// What is told of a page, and the page.
+type Got = (Told, Option<Answer>);
+
 impl Tasks {
     /// The tasks that a command line asks for.
     #[must_use]
@@ -74,7 +76,7 @@ impl Tasks {
         let done = match &*call.task {
             CRAWL => self.crawl(call).await.map_err(Outcome::Failure),
             name if self.names().contains(&name) => self.fetch(call).await,
-            name => Err(Outcome::Failure(Fault::celery("NotRegistered", name))),
+            name => Err(Fault::new("celery.exceptions.NotRegistered", name).into()),
         };
         done.map_or_else(|outcome| outcome, Outcome::Success)
     }
@@ -83,23 +85,18 @@ impl Tasks {
         #[derive(Default, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
-        let (id, Nothing {}) = bind(call, "id")?;
-        let wrong = || type_error(call, "argument 'id' must be a whole number");
-        let id = id.as_u64().ok_or_else(wrong)?;
-        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(value_error)?;
+        let (id, Nothing {}): (u64, _) = bind(call, "id", "a whole number")?;
+        let url = self.settings.site.join(&format!("/detail/{id}")).map_err(Fault::value)?;
         let answer = self.demo.get(&url).await;
         let failed = |error| Fault::new("ConnectionError", format!("{url}: {error}"));
         let page = answer.map_err(failed)?.text();
         let movie = extract::movie(&extract::html(&page, MAX_STEPS).0);
-        movie.map(|movie| Value::String(movie.title)).map_err(value_error)
+        movie.map(|movie| Value::String(movie.title)).map_err(Fault::value)
     }
 
     async fn fetch(&self, call: &Call) -> Result<Value, Outcome> {
-        let (url, asked): (_, Asked) = bind(call, "url")?;
-        let text =
-            url.as_str().ok_or_else(|| type_error(call, "argument 'url' must be a string"))?;
+        let (text, asked): (String, Asked) = bind(call, "url", "a string")?;
         if let Some(theirs) = asked.version.as_ref().filter(|theirs| *theirs != VERSION) {
-            let theirs = show(&json!(theirs));
             let text = format!("{OTHER_VERSION}{VERSION}, the coordinator of {theirs}");
             return Err(Fault::new("RuntimeError", text).into());
         }
@@ -107,60 +104,54 @@ impl Tasks {
         let limit = asked.timeout.map_or(Ok(FETCHING), Duration::try_from_secs_f64);
         let wrong = |_| type_error(call, "argument 'timeout' must be a number of seconds");
         let limit = limit.map_err(wrong)?;
-        let url = Url::parse(text).map_err(|error| value_error(format!("{text}: {error}")))?;
+        let url = Url::parse(&text).map_err(|error| Fault::value(format!("{text}: {error}")))?;
         let may_retry = call.retries < asked.max_retries;
-        let again =
-            |fault, after| Outcome::Retry(fault, back_off(call.retries.min(10) as u32, after));
+        let again = |fault, after| Outcome::Retry(fault, back_off(call.retries, after));
         let got = self.get(&url, limit, &asked).await;
         let (mut told, answer) = got.map_err(|fault| match fault.class {
             "ConnectionError" | "TimeoutError" if may_retry => again(fault, None),
             _ => Outcome::Failure(fault),
         })?;
-        if matches!(told.status, 429 | 503) && may_retry {
-            let fault = Fault::new("ConnectionError", format!("status {}", told.status));
+        if matches!(told.status.as_u16(), 429 | 503) && may_retry {
+            let fault = Fault::new("ConnectionError", format!("status {}", told.status.as_u16()));
             return Err(again(fault, told.retry_after));
         }
-        text.clone_into(&mut told.url);
+        told.url = text;
         if let (Some(reader), Some(answer)) = (reader, answer) {
             // Never on the loop, which a single page could hold up.
             let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
             let read = read.map_err(|error| Fault::new("RuntimeError", error.to_string()))?;
-            told.links = (asked.links || asked.assets).then_some(read.links);
-            told.selected = asked.select.is_some().then_some(read.selected);
-            told.nofollow = Some(read.nofollow).filter(|count| *count > 0);
-            told.cut = read.cut;
+            told.read = read;
         }
         let mut told = json!(told);
-        told.as_object_mut().expect("it is one").retain(|_, value| !value.is_null());
+        told.as_object_mut().expect("it is one").retain(|name, value| match name.as_str() {
+            "links" => asked.links || asked.assets,
+            "selected" => asked.select.is_some(),
+            "nofollow" => *value != 0,
+            _ => !value.is_null(),
+        });
         Ok(told)
     }
 
     /// Gets a page, redirects followed as far as the call says, each judged as the first URL is.
-    async fn get(
-        &self,
-        url: &Url,
-        limit: Duration,
-        asked: &Asked,
-    ) -> Result<(Told, Option<Answer>), Fault> {
+    async fn get(&self, url: &Url, limit: Duration, asked: &Asked) -> Result<Got, Fault> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(value_error(format!("{} is not http or https", url.scheme())));
+            return Err(Fault::value(format!("{} is not http or https", url.scheme())));
         }
         self.check(url)?;
         let web = self.web(asked)?;
         let most = asked.redirects.unwrap_or(MAX_REDIRECTS);
-        let headers = HeaderMap::try_from(&asked.headers).map_err(value_error)?;
-        let request = web.client().get(url).headers(headers);
+        let request = web.client().get(url).headers(asked.headers.clone());
         let mut request = request.timeout(limit).redirects(most);
         if let Some(proxy) = &asked.proxy {
             let whole = if proxy.contains("://") { proxy } else { &format!("http://{proxy}") };
-            self.check(&Url::parse(whole).map_err(value_error)?)?;
-            request = request.proxy(Some(Proxy::new(proxy).map_err(value_error)?));
+            self.check(&Url::parse(whole).map_err(Fault::value)?)?;
+            request = request.proxy(Some(Proxy::new(proxy).map_err(Fault::value)?));
         }
+        let is_shared = asked.version.is_some();
         let got = async {
             let response = match request.send().await {
-                Err(error) if asked.version.is_some() => {
-                    return Ok((Told::default(), Err(failed(url)(error))));
-                }
+                Err(error) if is_shared => return Ok((Told::default(), Err(failed(url)(error)))),
                 got => got.map_err(no_answer)?,
             };
             let (status, fields, at) = (response.status(), response.headers(), response.url());
@@ -169,12 +160,10 @@ impl Tasks {
                 self.check(&to)?;
             }
             let retry_after = retry_after(fields, SystemTime::now());
-            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-            let cookies = fields.get_all(SET_COOKIE).iter().map(text).collect();
-            let set_cookie = asked.cookies.then_some(cookies);
-            let told = Told { status: status.as_u16(), retry_after, set_cookie, ..Told::default() };
+            let set_cookie = asked.cookies.then(|| values(fields, &SET_COOKIE));
+            let told = Told { status, retry_after, set_cookie, ..Told::default() };
             let max = asked.max_size.unwrap_or(self.settings.max_size).min(self.settings.max_size);
-            if asked.version.is_some() {
+            if is_shared {
                 let reader = Reader { assets: asked.assets, ..Reader::default() };
                 let wanted = |kind: &str| !asked.only_pages || reader.is_for(kind);
                 return Ok((told, page(response, url, max, wanted).await));
@@ -183,16 +172,15 @@ impl Tasks {
             let broken = |error: FetchError| Fault::new("ConnectionError", error.to_string());
             let (body, is_whole) = read(response, max).await.map_err(broken)?;
             if !is_whole {
-                return Err(value_error(format!("its body is larger than {max} bytes")));
+                return Err(Fault::value(format!("its body is larger than {max} bytes")));
             }
             Ok((told, Ok(Answer { body, ..head })))
         };
         let (got, timings) = (got.await, web.timings(url));
         let (mut told, answer) = got?;
-        if asked.version.is_some() {
-            (told.version, told.timings) = (Some(VERSION.to_owned()), Some(timings));
-            told.har = Some(web.entries());
-        }
+        told.version.clone_from(&asked.version);
+        told.timings = is_shared.then_some(timings);
+        told.har = asked.har.then(|| web.entries());
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return Ok((Told { error: Some(error), ..told }, None)),
@@ -217,17 +205,15 @@ impl Tasks {
         if let Some(web) = self.webs.borrow().get(&key).filter(|_| !har) {
             return Ok(web.clone());
         }
-        let client = Client::builder().user_agent(NAME);
-        let mut client = client.danger_accept_invalid_certs(*insecure);
-        for name in without.iter().filter_map(|name| name.parse().ok()) {
-            client = client.without_default_header(&name);
-        }
+        let client = Client::builder().user_agent(NAME).danger_accept_invalid_certs(*insecure);
+        let without = without.iter().filter_map(|name| name.parse().ok());
+        let mut client = without.fold(client, |client, name| client.without_default_header(&name));
         if !self.settings.allow_private {
             let is_public = |hop: &Redirect<'_>| guard::check(hop.to).is_ok();
             client = client.resolver(guard::PublicOnly).redirect_policy(is_public);
         }
         if let Some(pem) = cacert {
-            client = client.add_root_certificates(pem.as_bytes()).map_err(value_error)?;
+            client = client.add_root_certificates(pem.as_bytes()).map_err(Fault::value)?;
         }
         let max_size = self.settings.max_size;
         let options = Options { max_size, ..Options::new(self.settings.concurrency) };
@@ -260,11 +246,12 @@ struct Asked {
     final_url: bool,
     /// Whether entries of an archive are told. It then has a connection of its own.
     har: bool,
-    headers: HashMap<String, String>,
+    #[serde(with = "http_serde::header_map")]
+    headers: HeaderMap,
     /// Whether any certificate is taken for good.
     insecure: bool,
     links: bool,
-    max_retries: u64,
+    max_retries: u32,
     max_size: Option<u64>,
     nofollow: Nofollow,
     /// Bodies of other kinds are left unread.
@@ -282,7 +269,7 @@ struct Asked {
 impl Asked {
     /// What is to be read from the page, if anything is.
     fn reader(&self) -> Result<Option<Reader>, Fault> {
-        let bad = |css: &str, error| value_error(format!("{css} is no CSS selector: {error}"));
+        let bad = |css: &str, error| Fault::value(format!("{css} is no CSS selector: {error}"));
         let parse = |css| Selector::parse(css).map_err(|error| bad(css, error));
         let select = self.select.as_deref().map(parse).transpose()?;
         let (attribute, assets) = (self.attr.clone(), self.assets);
@@ -296,7 +283,8 @@ impl Asked {
 #[serde(default)]
 pub struct Told {
     pub url: String,
-    pub status: u16,
+    #[serde(with = "http_serde::status_code")]
+    pub status: StatusCode,
     pub len: usize,
     pub crc32: u32,
     pub final_url: Option<Url>,
@@ -311,14 +299,8 @@ pub struct Told {
     pub version: Option<String>,
     pub timings: Option<Timings>,
     pub har: Option<Vec<Value>>,
-    pub links: Option<Vec<Url>>,
-    pub selected: Option<Vec<String>>,
-    pub nofollow: Option<usize>,
-    pub cut: Option<String>,
-}
-
-fn value_error(text: impl Display) -> Fault {
-    Fault::new("ValueError", text.to_string())
+    #[serde(flatten)]
+    pub read: Read,
 }
 
 fn no_answer(error: mainspring_http::Error) -> Fault {
@@ -335,32 +317,38 @@ fn type_error(call: &Call, text: &str) -> Fault {
     Fault::new("TypeError", format!("{}() {text}", call.task))
 }
 
-/// Binds the arguments of a call as Python does: the first by position or by name, others by name.
-fn bind<O: Default + DeserializeOwned>(call: &Call, first: &str) -> Result<(Value, O), Fault> {
+/// Binds the arguments of a call as Python does: the first, which must be of a kind, by position or by name,
+/// others by name.
+fn bind<F, O>(call: &Call, first: &str, kind: &str) -> Result<(F, O), Fault>
+where
+    F: DeserializeOwned,
+    O: DeserializeOwned + Default,
+{
     let mut named = call.kwargs.clone();
     let by_name = named.remove(first);
     // One by one, it is known which of them is wrong.
     for (name, value) in &named {
         let one = Map::from_iter([(name.clone(), value.clone())]);
         let Err(error) = O::deserialize(Value::Object(one)) else { continue };
-        let (name, error) = (show(&json!(name)), error.to_string());
+        let error = error.to_string();
         if error.starts_with("unknown field") {
-            let text = format!("got an unexpected keyword argument '{name}'");
-            return Err(type_error(call, &text));
+            return Err(type_error(call, &format!("got an unexpected keyword argument '{name}'")));
         } else if !value.is_null() {
-            return Err(type_error(call, &format!("argument '{name}': {}", show(&json!(error)))));
+            return Err(type_error(call, &format!("argument '{name}': {error}")));
         }
     }
     named.retain(|_, value| !value.is_null());
     let options = O::deserialize(Value::Object(named)).unwrap_or_default();
-    let wrong = match (&call.args[..], by_name) {
-        ([one], None) => return Ok((one.clone(), options)),
-        ([], Some(one)) => return Ok((one, options)),
-        ([], None) => format!("missing 1 required positional argument: '{first}'"),
-        ([_], Some(_)) => format!("got multiple values for argument '{first}'"),
-        (many, _) => format!("takes 1 positional argument but {} were given", many.len()),
+    let one = match (&call.args[..], by_name) {
+        ([one], None) => Ok(one.clone()),
+        ([], Some(one)) => Ok(one),
+        ([], None) => Err(format!("missing 1 required positional argument: '{first}'")),
+        ([_], Some(_)) => Err(format!("got multiple values for argument '{first}'")),
+        (many, _) => Err(format!("takes 1 positional argument but {} were given", many.len())),
     };
-    Err(type_error(call, &wrong))
+    let wrong = |_| format!("argument '{first}' must be {kind}");
+    let one = one.and_then(|one| serde_json::from_value(one).map_err(wrong));
+    one.map(|one| (one, options)).map_err(|text| type_error(call, &text))
 }
 
 #[cfg(test)]

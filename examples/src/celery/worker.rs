@@ -14,25 +14,29 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use event_listener::Event;
+use futures_util::FutureExt as _;
 use mainspring::future::race;
 use mainspring::time::{sleep, timeout};
-use mainspring::{JoinHandle, spawn_named};
+use mainspring::{AbortOnDrop, spawn_named};
+use serde_json::Value;
 
-use super::canvas::Outcome;
+use super::canvas::{Outcome, leaving};
 use super::connection::{Address, Connection};
 use super::control::RESTORE;
-use super::message::{Call, new_id};
+use super::message::{Call, Fault, new_id};
 use super::redis::Link;
 use super::scripts::Store;
 use super::tasks::Tasks;
 use super::{say, tell};
 use crate::cli::Worker as Settings;
 use crate::stop::Stop;
-use crate::value::Count;
+use crate::text::Printable;
+use crate::value::{Count, Took};
 
 /// The most tasks that are held for a later moment. With more, nothing is taken until some are due.
 const MOST_LATER: usize = 10_000;
@@ -41,6 +45,10 @@ const MOST_LATER: usize = 10_000;
 const LOOK: Duration = Duration::from_millis(250);
 /// How long Redis may take to answer a take once the worker is to end.
 const LAST_TAKE: Duration = Duration::from_millis(700);
+
+/// The errors of tasks that are stopped by their hard limit of time and by their soft one.
+const LIMITS: [&str; 2] =
+    ["billiard.exceptions.TimeLimitExceeded", "billiard.exceptions.SoftTimeLimitExceeded"];
 
 /// A worker.
 pub struct Worker {
@@ -73,7 +81,7 @@ pub(super) struct Held {
     /// Whether its outcome is known, and only Redis is still to hear of it.
     pub(super) is_over: bool,
     /// What runs it, or waits for its moment.
-    pub(super) task: Option<JoinHandle<()>>,
+    pub(super) task: Option<AbortOnDrop<()>>,
 }
 
 impl Held {
@@ -97,9 +105,8 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
-    let (link, driver) = Link::new(address.clone());
     let worker = Rc::new(Worker {
-        store: Store { link, prefix: settings.redis.prefix.clone() },
+        store: Store { link: Link::new(address.clone()), prefix: settings.redis.prefix.clone() },
         tasks: Tasks::new(&settings),
         settings,
         address,
@@ -112,21 +119,16 @@ pub async fn work(settings: Settings, stop: &Stop, now: &Stop) -> Result<(), Str
         changed: Rc::default(),
         idle: Rc::default(),
     });
-    let _driver = spawn_named("the link to Redis", driver).abort_on_drop();
     let listening = worker.changed.listen();
     let _crew = worker.crew();
     // The first commands that are sent to all workers are not to be missed.
     if stop.unless_asked(listening).await.is_none() {
         return Ok(());
     }
-    let Settings { queue, concurrency, .. } = &worker.settings;
-    tell(&format!(
-        "ready: listening to {} at {} as {}, {concurrency} at once: {}",
-        queue.join(", "),
-        worker.address.shown,
-        worker.node,
-        worker.tasks.names().join(", ")
-    ));
+    let Settings { queue, concurrency: n, .. } = &worker.settings;
+    let (queues, names) = (queue.join(", "), worker.tasks.names().join(", "));
+    let (shown, node) = (&worker.address.shown, &worker.node);
+    tell(&format!("ready: listening to {queues} at {shown} as {node}, {n} at once: {names}"));
     worker.take_all().await;
     worker.end(now).await;
     let mut counts = worker.counts.take();
@@ -150,30 +152,23 @@ impl Worker {
             if free > 0 && self.held.borrow().len() - started < MOST_LATER {
                 number += 1;
                 let kept = self.settings.visibility_timeout;
-                let take = self.store.take(&this_run, number, free, &queues, kept);
-                let last = async {
-                    self.stop.asked().await;
-                    sleep(LAST_TAKE).await;
-                    Err(String::new())
+                let take = async {
+                    let taken = self.store.take(&this_run, number, free, &queues, kept).await;
+                    if let Err(refused) = &taken {
+                        say(refused);
+                        sleep(RESTORE).await;
+                    }
+                    taken.unwrap_or_default()
                 };
-                match race(take, last).await {
-                    Ok(taken) => {
-                        let some = !taken.is_empty();
-                        taken.into_iter().for_each(|taken| self.accept(taken));
-                        // Each has its turn to be the first that is looked into.
-                        queues.rotate_left(1);
-                        if some {
-                            continue;
-                        }
-                        wait = LOOK;
-                    }
-                    Err(_) if self.stop.is_asked() => break,
-                    Err(refused) => {
-                        say(&refused);
-                        timeout(RESTORE, self.stop.asked()).await.unwrap_or_default();
-                        continue;
-                    }
+                let last = self.stop.asked().then(|()| sleep(LAST_TAKE)).map(|()| Vec::new());
+                let taken = race(take, last).await;
+                // Each has its turn to be the first that is looked into.
+                queues.rotate_left(1);
+                if !taken.is_empty() {
+                    taken.into_iter().for_each(|taken| self.accept(taken));
+                    continue;
                 }
+                wait = LOOK;
                 self.idle.notify(usize::MAX);
             }
             timeout(wait, race(changed, self.stop.asked())).await.unwrap_or_default();
@@ -197,8 +192,7 @@ impl Worker {
             }
             Err((None, fault)) => {
                 say(&format!("a message is no task, {fault}; see {queue}.dead"));
-                drop(self.store.move_to(&self.store.key(&(queue + ".dead")), &tag, "dead"));
-                return;
+                return drop(self.store.move_to(&tag, "dead"));
             }
         };
         let wait = call.eta.and_then(|eta| eta.duration_since(SystemTime::now()).ok());
@@ -221,25 +215,101 @@ impl Worker {
             worker.let_go(&name, "due");
             worker.changed.notify(usize::MAX);
         });
-        self.held.borrow_mut().get_mut(&tag).expect("it is held").task = Some(waiting);
+        let waiting = Some(waiting.abort_on_drop());
+        self.held.borrow_mut().get_mut(&tag).expect("it is held").task = waiting;
     }
 
     /// How a task ends that is no longer wanted.
     fn unwanted(&self, call: &Call) -> Option<Outcome> {
-        if self.revoked.borrow().contains_key(&call.id) {
-            return Some(Outcome::Revoked("revoked"));
+        let revoked = self.revoked.borrow().contains_key(&call.id).then_some("revoked");
+        let expired = call.expires.filter(|moment| *moment <= SystemTime::now()).map(|_| "expired");
+        revoked.or(expired).map(Outcome::Revoked)
+    }
+
+    /// Has a task run.
+    fn begin(self: &Rc<Worker>, tag: String) {
+        let mut all = self.held.borrow_mut();
+        let Some(held) = all.get_mut(&tag) else { return };
+        held.started = Some(SystemTime::now());
+        let (worker, call, queue) = (self.clone(), held.call.clone(), held.queue.clone());
+        *self.begun.borrow_mut().entry(call.task.clone()).or_default() += 1;
+        let name = format!("{} {}", call.task, call.id);
+        let running = spawn_named(name, async move {
+            // A mistake of ours in one task is its failure, and nothing to others.
+            let ended = AssertUnwindSafe(worker.run(&call, &queue)).catch_unwind().await;
+            let bad = |_| Outcome::Failure(Fault::new("RuntimeError", "the worker made a mistake"));
+            worker.close(&tag, ended.unwrap_or_else(bad));
+        });
+        held.task = Some(running.abort_on_drop());
+    }
+
+    /// Runs a task to its end, or to its limit of time.
+    async fn run(&self, call: &Call, queue: &str) -> Outcome {
+        // What cannot be followed by what it asks for is not begun.
+        if let Err(fault) = leaving(call, &Outcome::Success(Value::Null), queue) {
+            return Outcome::Failure(fault);
         }
-        let expired = call.expires.is_some_and(|moment| moment <= SystemTime::now());
-        expired.then_some(Outcome::Revoked("expired"))
+        let work = self.tasks.run(call);
+        let limits = call.timelimit.into_iter().zip(LIMITS).filter_map(|(seconds, class)| {
+            let wait = Duration::try_from_secs_f64(seconds.filter(|seconds| *seconds > 0.0)?);
+            Some((wait.ok()?, class))
+        });
+        let Some((wait, class)) = limits.min() else { return work.await };
+        let late = |_| Fault::new(class, wait.as_secs_f64()).into();
+        timeout(wait, work).await.unwrap_or_else(late)
+    }
+
+    /// Has the outcome of a task stored and the task let go.
+    pub(super) fn close(self: &Rc<Worker>, tag: &str, outcome: Outcome) {
+        let mut all = self.held.borrow_mut();
+        let Some(task) = all.get_mut(tag).filter(|task| !task.is_over) else { return };
+        let leaving = match leaving(&task.call, &outcome, &task.queue) {
+            Ok(leaving) => leaving,
+            Err(fault) => {
+                drop(all);
+                return self.close(tag, Outcome::Failure(fault));
+            }
+        };
+        task.is_over = true;
+        self.tell(&task.call, task.started, &outcome);
+        let answer = self.store.finish(tag, self.settings.result_expires, leaving);
+        let (worker, tag) = (self.clone(), tag.to_owned());
+        let stored = async move {
+            if let Err(refused) = answer.await {
+                say(&format!("a result is not stored: {refused}"));
+            }
+            worker.held.borrow_mut().remove(&tag);
+            worker.changed.notify(usize::MAX);
+        };
+        drop(spawn_named("storing a result", stored));
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Counts an outcome, and says what is to be said of it.
+    fn tell(&self, call: &Call, started: Option<SystemTime>, outcome: &Outcome) {
+        let took = || Took(started.and_then(|at| at.elapsed().ok()).unwrap_or_default());
+        let (what, said) = match outcome {
+            Outcome::Success(_) => ("done", format!("done in {}", took())),
+            Outcome::Failure(fault) => ("failed", format!("failed: {fault}")),
+            Outcome::Revoked(why) => ("revoked", (*why).to_owned()),
+            Outcome::Retry(fault, _) => ("to be tried again", format!("is tried again: {fault}")),
+        };
+        self.add(what);
+        let (task, id, said) = (Printable(&call.task), Printable(&call.id), Printable(&said));
+        let line = format!("{task} {id} {said}");
+        match outcome {
+            Outcome::Success(_) if self.settings.verbose => tell(&line),
+            Outcome::Success(_) => {}
+            _ => say(&line),
+        }
     }
 
     /// Lets go of a task: it is the next in its queue, since it is `due` or is given `back` unfinished.
     fn let_go(&self, tag: &str, how: &str) {
-        let Some(held) = self.held.borrow_mut().remove(tag) else { return };
-        let list = self.store.list(&held.queue, held.call.priority);
-        drop(self.store.move_to(&list, tag, how));
+        // What runs it, or waits for its moment, is cancelled.
+        let Some(_held) = self.held.borrow_mut().remove(tag) else { return };
+        drop(self.store.move_to(tag, how));
         if how == "back" {
-            held.task.inspect(JoinHandle::cancel);
             self.add("given back");
         }
     }

@@ -239,6 +239,11 @@ mod tests {
                  see crawl fetch --help",
             ),
             (
+                "crawl site h --via env --noproxy h",
+                "the argument '--via <URL>' cannot be used with '--noproxy <HOSTS>'; \
+                 see crawl site --help",
+            ),
+            (
                 "crawl fecth",
                 "unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'; \
                  see crawl --help",

@@ -116,12 +116,7 @@ pub struct Worker {
 
 /// `crawl send`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  crawl send http://example.com/ http://example.org/      prints URL: RESULT as they come
-  crawl send --no-wait - < urls.txt                       prints ID URL for each
-  crawl send --task tasks.crawl --json-args 1 2 3
-  crawl send --json-args '{\"url\": \"http://example.com/\", \"links\": true}'")]
+#[command(after_help = include_str!("help/send.txt"))]
 pub struct Send {
     /// Where Redis is.
     #[command(flatten)]

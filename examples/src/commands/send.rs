@@ -57,12 +57,11 @@ fn lines() -> impl Stream<Item = Result<String, Failure>> {
     })
 }
 
-/// Sends one task. Gives the line to print, or why there is none.
-async fn one(
-    args: &Send,
-    producer: &Producer,
-    item: String,
-) -> Result<Result<String, String>, Failure> {
+/// What came of an item: the line to print, or why there is none.
+type Over = Result<String, String>;
+
+/// Sends one task.
+async fn one(args: &Send, producer: &Producer, item: String) -> Result<Over, Failure> {
     let item = item.trim();
     let call = call(args, item)?;
     let result = if args.no_wait {
@@ -76,14 +75,13 @@ async fn one(
 }
 
 fn call(args: &Send, item: &str) -> Result<Call, Failure> {
+    let no_json = |error: serde_json::Error| format!("not JSON: {}: {error}", Printable(item));
     let (positional, named) = match args.json_args.then(|| serde_json::from_str(item)) {
         None => (vec![json!(item)], Map::new()),
         Some(Ok(Value::Array(positional))) => (positional, Map::new()),
         Some(Ok(Value::Object(named))) => (Vec::new(), named),
         Some(Ok(one)) => (vec![one], Map::new()),
-        Some(Err(error)) => {
-            return Err(Failure::Said(format!("not JSON: {}: {error}", Printable(item))));
-        }
+        Some(Err(error)) => return Err(no_json(error).into()),
     };
     Ok(Call::new(&args.task, positional, named))
 }

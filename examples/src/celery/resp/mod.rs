@@ -29,10 +29,7 @@ impl Reply {
     /// The parts of an array; none of anything else.
     #[must_use]
     pub fn parts(self) -> Vec<Reply> {
-        match self {
-            Reply::Array(Some(parts)) => parts,
-            _ => Vec::new(),
-        }
+        if let Reply::Array(Some(parts)) = self { parts } else { Vec::new() }
     }
 
     /// The strings of an array, as texts; what is no UTF-8 becomes U+FFFD.
@@ -107,32 +104,26 @@ impl Decoder {
             let (kind, rest) = line.split_first().ok_or_else(bad)?;
             let text = str::from_utf8(rest).map_err(|_| bad())?;
             let number = text.parse::<i64>();
-            // A length, or that there is nothing.
-            let length = |most: usize| match number {
-                Ok(-1) => Ok(None),
-                Ok(length) if (0..=most as i64).contains(&length) => Ok(Some(length as usize)),
-                _ => Err(bad()),
-            };
+            let length = number.as_ref().ok().and_then(|length| usize::try_from(*length).ok());
+            let up_to = |most: usize| length.filter(|length| *length <= most).ok_or_else(bad);
             let mut after = end + 2;
             let reply = match kind {
                 b'+' => Reply::Status(text.to_owned()),
                 b'-' => Reply::Error(text.to_owned()),
                 b':' => Reply::Number(number.map_err(|_| bad())?),
-                b'$' => match length(MAX_STRING)? {
-                    None => Reply::Text(None),
-                    Some(length) => {
-                        let from = after;
-                        after += length + 2;
-                        let Some(text) = self.bytes.get(from..after) else { return Ok(None) };
-                        let text = text.strip_suffix(b"\r\n").ok_or_else(bad)?;
-                        Reply::Text(Some(text.to_vec()))
-                    }
-                },
-                b'*' => match length(MAX_PARTS)? {
-                    None => Reply::Array(None),
-                    Some(0) => Reply::Array(Some(Vec::new())),
-                    Some(_) if self.open.len() == MAX_DEPTH => return Err(bad()),
-                    Some(length) => {
+                // This length says that there is nothing.
+                b'$' if number == Ok(-1) => Reply::Text(None),
+                b'*' if number == Ok(-1) => Reply::Array(None),
+                b'$' => {
+                    let from = after;
+                    after += up_to(MAX_STRING)? + 2;
+                    let Some(text) = self.bytes.get(from..after) else { return Ok(None) };
+                    Reply::Text(Some(text.strip_suffix(b"\r\n").ok_or_else(bad)?.to_vec()))
+                }
+                b'*' => match up_to(MAX_PARTS)? {
+                    0 => Reply::Array(Some(Vec::new())),
+                    _ if self.open.len() == MAX_DEPTH => return Err(bad()),
+                    length => {
                         self.open.push((length, Vec::new()));
                         self.at = after;
                         continue;
