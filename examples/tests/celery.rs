@@ -322,6 +322,51 @@ fn a_password_and_tls_are_used_and_refusals_told_without_secrets() {
 }
 
 #[test]
+fn nothing_that_is_said_of_a_task_holds_a_secret() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("secrets");
+    let site = Site::start();
+    let worker = crawl(&["worker", "--allow-private", "-v"])
+        .env("REDIS_URL", redis.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let with_login = site.url("/").replace("//", "//me:s3cret@");
+    let named = |url: &str| {
+        let headers = r#""headers": {"X-Own": "s3cret"}, "proxy": "http://u:s3cret@127.0.0.1:1""#;
+        format!(r#"{{"url": "{url}", "final_url": true, {headers}}}"#)
+    };
+    let (fails, no_json) = (named("http://127.0.0.1:1/"), named(&with_login).replace('}', ""));
+    for (args, code) in [
+        (vec![&*with_login], 0),
+        (vec!["--no-wait", &*with_login], 0),
+        (vec![&*site.url("/?user%5Bpassword%5D=s3cret")], 0),
+        (vec!["http://me:s3cret@[bad/"], 1),
+        (vec!["http://me:s3cret@127.0.0.1:1/?token=s3cret"], 1),
+        (vec!["--json-args", &fails], 1),
+        (vec!["--json-args", &no_json], 1),
+        (vec!["--json-args", "--task", "nope", r#"["http://me:s3cret@a/"]"#], 1),
+    ] {
+        let ran = send(&redis, &args).output().expect("it runs");
+        let said = format!("{ran:?}");
+        assert_eq!(ran.status.code(), Some(code), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+        assert!(said.contains("***") || args.contains(&&*no_json), "{said}");
+    }
+    let results = "local all = {} for _, key in ipairs(redis.call('KEYS', 'celery-task-meta-*')) do \
+                   all[#all + 1] = redis.call('GET', key) end return table.concat(all, ' ')";
+    let results = redis.cli(&["EVAL", results, "0"]);
+    assert!(results.contains("me:***@") && !results.contains("s3cret"), "{results}");
+    cli_support::signal(&worker, "-TERM");
+    let said = worker.wait_with_output().expect("it ends");
+    let said = format!("{said:?}");
+    assert!(said.contains("***") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn flower_lists_the_worker() {
     if !can_run() {
         return;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mainspring_http::redact;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -33,11 +34,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// One that is made with a sentence, which is cut where it gets long, or with another value.
+    /// One that is made with a sentence, without secrets and cut where it gets long, or with another value.
     #[must_use]
     pub fn new(class: &'static str, argument: impl Into<Value>) -> Fault {
         let argument = match argument.into() {
-            Value::String(sentence) => shortened(&sentence, MAX_SHOWN).into(),
+            Value::String(sentence) => shortened(&redact(&sentence), MAX_SHOWN).into(),
             other => other,
         };
         Fault { class, argument }
@@ -62,11 +63,11 @@ impl Fault {
     }
 }
 
-/// A value on one line, cut where it gets long: a text as it is, anything else as JSON.
+/// A value on one line, without secrets and cut where it gets long: a text as it is, anything else as JSON.
 #[must_use]
 pub fn show(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    shortened(&text, MAX_SHOWN)
+    shortened(&redact(&text), MAX_SHOWN)
 }
 
 /// One call of a task. Its fields have the names of the headers of a message, of what stands beside the

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use mainspring::spawn_blocking;
-use mainspring_http::{Client, Proxy, Redirect};
+use mainspring_http::{Client, Proxy, Redirect, redact, redact_url};
 use scraper::Selector;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ impl Tasks {
             let fault = Fault::new("ConnectionError", format!("status {}", told.status.as_u16()));
             return Err(again(fault, told.retry_after));
         }
-        told.url = text;
+        told.url = redact(&text);
         if let (Some(reader), Some(answer)) = (reader, answer) {
             // Never on the loop, which a single page could hold up.
             let read = spawn_blocking(move || reader.read(&answer, MAX_STEPS)).await;
@@ -189,7 +189,7 @@ impl Tasks {
         crc.update(&answer.body);
         (told.len, told.crc32) = (answer.body.len(), crc.sum());
         told.body = asked.body.then(|| STANDARD.encode(&answer.body));
-        told.final_url = asked.final_url.then(|| answer.url.clone());
+        told.final_url = asked.final_url.then(|| redact_url(&answer.url));
         told.content_type = asked.content_type.then(|| answer.content_type.clone());
         Ok((told, Some(answer)))
     }
@@ -287,7 +287,7 @@ pub struct Told {
     pub status: StatusCode,
     pub len: usize,
     pub crc32: u32,
-    pub final_url: Option<Url>,
+    pub final_url: Option<String>,
     pub content_type: Option<String>,
     /// Why a coordinator cannot have it.
     pub error: Option<FetchError>,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use futures_util::{Stream, StreamExt as _, stream};
 use mainspring::spawn_blocking;
 use mainspring::time::timeout;
+use mainspring_http::redact;
 use serde_json::{Map, Value, json};
 
 use crate::celery::{Call, Producer};
@@ -64,6 +65,9 @@ type Over = Result<String, String>;
 async fn one(args: &Send, producer: &Producer, item: String) -> Result<Over, Failure> {
     let item = item.trim();
     let call = call(args, item)?;
+    // Some arguments may hold secrets.
+    let hides = ["headers", "proxy"].iter().any(|name| call.kwargs.contains_key(*name));
+    let item = redact(&if hides { call.shown_kwargs().to_string() } else { item.to_owned() });
     let result = if args.no_wait {
         producer.send(&call).await.map(|()| format!("{} {item}\n", call.id))
     } else {
@@ -71,11 +75,11 @@ async fn one(args: &Send, producer: &Producer, item: String) -> Result<Over, Fai
         let result = timeout(args.timeout, producer.run(call, true)).await.unwrap_or_else(late);
         result.map(|value| format!("{item}: {value}\n"))
     };
-    Ok(result.map_err(|error| format!("{}: {}", Printable(item), Printable(&error))))
+    Ok(result.map_err(|error| format!("{}: {}", Printable(&item), Printable(&error))))
 }
 
 fn call(args: &Send, item: &str) -> Result<Call, Failure> {
-    let no_json = |error: serde_json::Error| format!("not JSON: {}: {error}", Printable(item));
+    let no_json = |error: serde_json::Error| format!("an item is not JSON: {error}");
     let (positional, named) = match args.json_args.then(|| serde_json::from_str(item)) {
         None => (vec![json!(item)], Map::new()),
         Some(Ok(Value::Array(positional))) => (positional, Map::new()),

@@ -3,6 +3,7 @@
 
 use crate::proto::{RequestHead, ResponseHead, is_secret};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use url::Url;
 
@@ -42,13 +43,19 @@ pub fn redact(text: &str) -> String {
         let end = rest.find(ends).unwrap_or(rest.len());
         if let Some((name, value)) = rest[..end].split_once('=')
             && !value.is_empty()
-            && is_secret(name)
+            && (is_secret(name) || hides_one(value))
         {
             out.extend([name, "=", HIDDEN]);
             rest = &rest[end..];
         }
     }
     out + rest
+}
+
+/// Whether there is a secret in what a value stands for, which may be a URL of its own.
+fn hides_one(value: &str) -> bool {
+    let plain = percent_decode_str(value).decode_utf8_lossy();
+    plain != value && redact(&plain) != plain
 }
 
 /// What follows the user's name and password in `authority`; both go to `out`, the latter hidden.
@@ -172,6 +179,13 @@ mod tests {
             ("/a?token=&b", "/a?token=&b"),
             ("\"/a?sig=secret\" is", "\"/a?sig=***\" is"),
             ("/a?sig=sécret é", "/a?sig=*** é"),
+            ("/a?user%5Bpassword%5D=secret&b=1", "/a?user%5Bpassword%5D=***&b=1"),
+            ("/a?user[password]=secret", "/a?user[password]=***"),
+            ("/a?p%61ssword=secret", "/a?p%61ssword=***"),
+            ("/a?token%5B%5D=secret#b", "/a?token%5B%5D=***#b"),
+            ("/a?next=%2Fb%3Ftoken%3Dsecret&c", "/a?next=***&c"),
+            ("/a?next=http%3A%2F%2Fme%3Asecret%40b%2F", "/a?next=***"),
+            ("/a?next=%2Fb%3Fpage%3D2&c=100%", "/a?next=%2Fb%3Fpage%3D2&c=100%"),
         ] {
             assert_eq!(redact(text), expected, "{text}");
         }

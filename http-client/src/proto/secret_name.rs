@@ -3,6 +3,8 @@
 //! They are those that OpenTelemetry, browsers' archives and the large services hide: what proves who
 //! asks (RFC 9110 §11, RFC 6265, RFC 6750 §2.3), and what lets others ask as well.
 
+use percent_encoding::percent_decode_str;
+
 /// Names of secrets, as [`is_secret`] compares them: letters alone, in small ones.
 const NAMES: &str = "auth xauth sig pwd pass sid jwt key xkey jsessionid phpsessid";
 
@@ -14,8 +16,8 @@ const ENDS: &str = "authorization cookie token secret password passwd passphrase
 /// What ends like one, and says where a list goes on or what CORS allows.
 const HARMLESS: &str = "pagetoken continuationtoken allowcredentials";
 
-/// Whether what has this name is a secret: a header field, or a parameter of a URL. Capitals, digits and
-/// what stands between words make no difference.
+/// Whether what has this name is a secret: a header field, or a parameter of a URL, percent-encoded or not.
+/// Capitals, digits and what stands between words make no difference.
 ///
 /// ```
 /// # use mainspring_http::is_secret;
@@ -24,6 +26,7 @@ const HARMLESS: &str = "pagetoken continuationtoken allowcredentials";
 /// ```
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
+    let name = percent_decode_str(name).decode_utf8_lossy();
     let letters = name.chars().filter(char::is_ascii_alphabetic);
     let name: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
     let ends = |ends: &str| ends.split(' ').any(|end| name.ends_with(end));
@@ -78,6 +81,8 @@ mod tests {
             "X-Hub-Signature-256",
             "X_PASSWORD",
             "key",
+            "user%5Bpassword%5D",
+            "%74oken",
         ] {
             assert!(is_secret(name), "{name}");
         }
