@@ -76,7 +76,9 @@ impl Robots {
             self.delay = self.delay.max(delay);
         } else if !value.is_empty() {
             // An empty pattern matches nothing: `Disallow:` is how a site says that all is allowed.
-            self.rules.push(Rule { allow: key == "allow", pattern: normal_encoding(value) });
+            let (value, end) = value.strip_suffix('$').map_or((value, ""), |value| (value, "$"));
+            let pattern = comparable(value).replace('$', "%24") + end;
+            self.rules.push(Rule { allow: key == "allow", pattern });
         }
     }
 
@@ -89,11 +91,23 @@ impl Robots {
             return true;
         }
         let path = match url.query() {
-            Some(query) => normal_encoding(&format!("{}?{query}", url.path())),
-            None => normal_encoding(url.path()),
+            Some(query) => comparable(&format!("{}?{query}", url.path())),
+            None => comparable(url.path()),
         };
+        // These two are signs in a pattern, which names them by their codes (§2.2.3).
+        let path = path.replace('*', "%2A").replace('$', "%24");
         let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
         matching.max_by_key(|rule| (rule.pattern.len(), rule.allow)).is_none_or(|rule| rule.allow)
+    }
+}
+
+/// The one form in which patterns and paths are compared (§2.2.2), where a query may hold a URL that is
+/// encoded or not.
+fn comparable(text: &str) -> String {
+    let normal = normal_encoding(text);
+    match normal.split_once('?') {
+        Some((path, query)) => format!("{path}?{}", query.replace("%2F", "/").replace("%3A", ":")),
+        None => normal,
     }
 }
 
@@ -194,6 +208,9 @@ mod tests {
             ("/**a", "/xa", true),
             ("*", "/x", true),
             ("/ab*b$", "/ab", false),
+            ("/a%2Ab", "/axb", false),
+            ("/a%24", "/ab", false),
+            ("/a%2Fb", "/a/b", false),
         ] {
             let text = format!("user-agent: *\ndisallow: {pattern}");
             assert_eq!(!allows(&text, path), expected, "{pattern} on {path}");
@@ -207,6 +224,15 @@ mod tests {
             ("/foo/bar/ツ", "/foo/bar/%E3%83%84"),
             ("/foo/bar/%e3%83%84", "/foo/bar/ツ"),
             ("/foo/bar/%62%61%7A", "/foo/bar/baz"),
+            // RFC 9309 §2.2.2 and §2.2.3.
+            ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar"),
+            ("/foo/bar?baz=https%3a%2f%2ffoo.bar", "/foo/bar?baz=https://foo.bar"),
+            ("/path/file-with-a-%2A.html", "/path/file-with-a-*.html"),
+            ("/path/file-with-a-%2a.html", "/path/file-with-a-%2A.html"),
+            ("/path/foo-%24", "/path/foo-$"),
+            ("/path/foo-%24", "/path/foo-%24"),
+            ("/a$b*c$", "/a$b%24c"),
+            ("/*$", "/*"),
         ] {
             assert!(!allows(&format!("user-agent: *\ndisallow: {pattern}"), path), "{pattern}");
         }
