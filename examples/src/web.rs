@@ -142,7 +142,17 @@ impl Web {
         if !fields.is_empty() {
             request = request.headers(fields);
         }
-        request.send().await.map_err(failed(url))
+        let response = request.send().await.map_err(failed(url))?;
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.client.proxy_for(url)
+        {
+            // It is no word of the site's (RFC 9110 §15.5.8).
+            let status = response.status();
+            return Err(FetchError::Failed(format!(
+                "the proxy {proxy}: it answered with {status}"
+            )));
+        }
+        Ok(response)
     }
 
     /// Fetches a host's robots.txt and says what follows from what came of it (RFC 9309 §2.3.1):

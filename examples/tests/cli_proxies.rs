@@ -190,3 +190,24 @@ fn a_host_is_no_misspelt_scheme() {
         );
     }
 }
+
+/// RFC 9110 §15.5.8: a 407 is the proxy's, whatever it was asked for. curl shows it as any answer.
+#[test]
+fn a_proxy_that_wants_a_login_is_named() {
+    let proxy = Canned::start(|_| status("407 Who"));
+    let at = proxy.url("");
+    let (flag, variable) = (["--proxy", &*at], [("all_proxy", &*at)]);
+    for (command, variables, flags, by) in [
+        ("fetch", &[][..], &flag[..], "--proxy"),
+        ("fetch", &variable, &[], "all_proxy"),
+        ("site", &[], &flag, "--proxy"),
+        ("site", &variable, &[], "all_proxy"),
+    ] {
+        let ran = run_with(variables, &[&[command, "http://h.test/"], flags].concat());
+        let named = format!("the proxy {at} (from {by}): it answered with 407 ");
+        assert!(ran.code == 1 && ran.stderr.contains(&named), "{command}: {ran:?}");
+        assert!(command == "fetch" || ran.stderr.contains("/robots.txt"), "{}", ran.stderr);
+    }
+    let got = run_with(&variable, &["get", "http://h.test/"]);
+    assert_eq!(got.code, 0, "{got:?}");
+}

@@ -56,6 +56,12 @@ impl Client {
         self.inner.pool.stats()
     }
 
+    /// The proxy that a request to `url` goes through, unless it names one of its own.
+    #[must_use]
+    pub fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
+        self.inner.proxy(self.settings(), url)
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.config.settings
     }

@@ -50,9 +50,7 @@ async fn race<T, F: Future<Output = io::Result<T>>>(
             Some(address) => {
                 attempts.push(Box::pin(attempt(address).map(move |outcome| (outcome, address))));
             }
-            None if attempts.is_empty() => {
-                return Err(Error::new(ErrorKind::Connect(failures)));
-            }
+            None if attempts.is_empty() => return Err(Error::new(ErrorKind::Connect(failures))),
             None => {}
         }
         let first = select_all(&mut attempts);
