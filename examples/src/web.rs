@@ -98,8 +98,8 @@ impl Web {
         got
     }
 
-    /// Fetches what is no page, redirects followed as far as the scope allows them: at most `max`
-    /// bytes of it, and whether that is all.
+    /// Fetches what is no page, redirects followed as far as the scope and robots.txt allow them: at most
+    /// `max` bytes of it, and whether that is all.
     ///
     /// # Errors
     /// As [`Web::get`].
@@ -124,6 +124,9 @@ impl Web {
                 }
                 Err(FetchError::Moved { to, .. }) => {
                     scope.allows_redirect(&at, &to).map_err(FetchError::Failed)?;
+                    if url.path() != "/robots.txt" && !scope.ignores_robots {
+                        self.check_robots(&to, scope).await?;
+                    }
                     at = to;
                 }
                 Err(error) => return Err(error),
@@ -132,6 +135,17 @@ impl Web {
         let at = shown(&at);
         let why = format!("it redirects more than {redirects} times, at last to {at}");
         Err(FetchError::Failed(why))
+    }
+
+    /// Whether robots.txt lets us fetch what is no page from where a redirect leads.
+    async fn check_robots(&self, url: &Url, scope: &Scope) -> Result<(), FetchError> {
+        let robots_txt = url.join("/robots.txt").unwrap_or_else(|_| url.clone());
+        // Boxed, as it is fetched in the same way.
+        match Box::pin(self.robots::<()>(&robots_txt, scope)).await {
+            Fetched::Robots(robots) if robots.allows(url) => Ok(()),
+            Fetched::Not(error) => Err(error),
+            _ => Err(FetchError::Failed(format!("robots.txt forbids {}", shown(url)))),
+        }
     }
 
     /// Sends the request; whatever the answer is, it is yet to be read.

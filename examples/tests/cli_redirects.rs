@@ -318,3 +318,35 @@ fn the_redirects_of_robots_txt_are_judged_too() {
         assert_eq!(asked.contains(&"http://example.com/no".to_owned()), code == 0 && !forbids);
     }
 }
+
+#[test]
+fn the_redirects_of_a_sitemap_are_judged_too() {
+    for (to, flag, code, why) in [
+        ("/ok/s.xml", "--ignore-nothing", 0, ""),
+        ("/hid/s.xml", "--ignore-nothing", 1, "robots.txt forbids http://h.test/hid/s.xml"),
+        ("/hid/s.xml", "--ignore-robots", 0, ""),
+        ("/ok/again", "--ignore-nothing", 1, "robots.txt forbids http://h.test/hid/s.xml"),
+        ("http://other.test/s.xml", "--ignore-nothing", 1, "which is another site"),
+        ("http://www.h.test/s.xml", "--ignore-nothing", 1, "502 Bad Gateway"),
+    ] {
+        let hosts = Hosts::start(move |url| match url {
+            "http://h.test/sitemap.xml" => moved(302, to),
+            "http://h.test/ok/again" => moved(302, "/hid/s.xml"),
+            "http://h.test/robots.txt" => Canned::page("user-agent: *\ndisallow: /hid"),
+            "http://www.h.test/robots.txt" => status("502 No"),
+            _ if url.ends_with(".xml") => {
+                Canned::page("<urlset><url><loc>http://h.test/p</loc></url></urlset>")
+            }
+            _ => links(&[]),
+        });
+        let args = ["http://h.test/", "--sitemap", "http://h.test/sitemap.xml", flag];
+        let args = args.into_iter().filter(|arg| *arg != "--ignore-nothing").collect::<Vec<_>>();
+        let ran = site(&hosts, &args);
+        assert_eq!(ran.code, code, "{to}: {}", ran.stderr);
+        assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
+        let asked = hosts.asked();
+        let target = asked.iter().any(|url| url.ends_with("/s.xml"));
+        assert_eq!(target, code == 0, "{to}: {asked:?}");
+        assert_eq!(asked.contains(&"http://h.test/p".to_owned()), code == 0, "{to}: {asked:?}");
+    }
+}

@@ -108,7 +108,8 @@ async fn read_sitemaps(
 }
 
 fn scope(args: &Site, seeds: &[Url]) -> Scope {
-    let scope = Scope::new(args.scope, seeds);
+    let mut scope = Scope::new(args.scope, seeds);
+    scope.ignores_robots = args.ignore_robots;
     scope.narrowed(args.include.clone(), args.exclude.clone())
 }
 

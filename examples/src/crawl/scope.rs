@@ -49,6 +49,8 @@ pub struct Scope {
     exclude: Option<Regex>,
     /// The option that takes hosts of all kinds in, for the person who reads the error.
     flag: &'static str,
+    /// Whether a sitemap is followed to where robots.txt forbids it.
+    pub ignores_robots: bool,
 }
 
 /// Where a crawl begins.
@@ -71,7 +73,8 @@ impl Scope {
         let mut beginnings = Beginnings::default();
         seeds.iter().for_each(|seed| beginnings.add(seed));
         let beginnings = Rc::new(RefCell::new(beginnings));
-        Scope { reach, beginnings, include: None, exclude: None, flag: "--scope any" }
+        let (include, exclude, flag, ignores_robots) = (None, None, "--scope any", false);
+        Scope { reach, beginnings, include, exclude, flag, ignores_robots }
     }
 
     /// Narrows the scope to what one expression matches and another does not.
