@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use event_listener::Event;
+use futures_util::FutureExt as _;
 use mainspring::future::race;
 
 /// A switch that can be thrown once. Clones share it.
@@ -68,11 +69,7 @@ impl Stop {
 
     /// Does this unless a stop is asked for first.
     pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let stopped = async {
-            self.asked().await;
-            None
-        };
-        race(async { Some(work.await) }, stopped).await
+        race(work.map(Some), self.asked().map(|()| None)).await
     }
 
     /// Throws the switch on Ctrl-C, on SIGTERM and on SIGHUP, unless the process was started with

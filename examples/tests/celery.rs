@@ -426,5 +426,8 @@ fn without_redis_there_is_one_clear_line() {
     ] {
         let output = crawl(&["worker", "--redis", redis]).output().expect("it runs");
         assert_eq!(String::from_utf8(output.stderr).expect("text"), said);
+        let output = crawl(&["site", "http://h.test/", "--via", redis]).output().expect("it runs");
+        let said = said.replace("--redis", "--via");
+        assert_eq!(String::from_utf8(output.stderr).expect("text"), said);
     }
 }

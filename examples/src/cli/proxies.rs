@@ -7,7 +7,8 @@ use mainspring_http::{ClientBuilder, Proxy};
 #[derive(Clone, Args)]
 pub struct Proxies {
     /// Send requests through this proxy: HOST, HOST:PORT, http://, socks5:// or socks5h://; '' for
-    /// none. Without this, http_proxy (not HTTP_PROXY), https_proxy and all_proxy name proxies
+    /// none. Without this, http_proxy (not HTTP_PROXY), https_proxy and all_proxy name proxies, and one of
+    /// another kind is a mistake even where it is not needed
     #[arg(short = 'x', long, value_name = "URL", value_parser = proxy)]
     pub proxy: Option<Choice>,
     /// Send requests to these hosts directly: names, addresses and networks with commas between, '*'

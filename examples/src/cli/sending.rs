@@ -23,7 +23,7 @@ pub struct Sending {
     /// Authenticate to the hosts and ports of the command line with a name and a password
     #[arg(short, long, value_name = "NAME:PASSWORD", value_parser = user)]
     pub user: Option<(String, String)>,
-    /// Call yourself this
+    /// Call yourself this; rules of robots.txt are those for mainspring-crawl all the same
     #[arg(short = 'A', long, value_name = "TEXT", value_parser = header_value)]
     pub user_agent: Option<HeaderValue>,
     /// Which proxies requests go through.

@@ -18,6 +18,9 @@ pub struct Redis {
     /// command lines [default: redis://localhost:6379/0]
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
+    /// The option that says so.
+    #[arg(skip = "--redis")]
+    flag: &'static str,
     /// What all keys begin with: global_keyprefix of the app
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub prefix: String,
@@ -30,7 +33,7 @@ impl Redis {
     /// One sentence without the text, in which a password may be.
     pub fn address(&self) -> Result<Address, String> {
         let (from, text) = match (&self.redis, std::env::var("REDIS_URL")) {
-            (Some(text), _) => ("--redis", text.clone()),
+            (Some(text), _) => (self.flag, text.clone()),
             (None, Ok(text)) => ("REDIS_URL", text),
             (None, Err(_)) => ("", "redis://localhost".to_owned()),
         };
@@ -72,7 +75,7 @@ impl Sharing {
     pub async fn producer(&self, stop: &Stop) -> Result<Option<Producer>, String> {
         let Some(via) = &self.via else { return Ok(None) };
         let redis = Some(via.clone()).filter(|via| via != "env");
-        let redis = Redis { redis, prefix: self.prefix.clone() };
+        let redis = Redis { redis, flag: "--via", prefix: self.prefix.clone() };
         redis.producer(&self.queue, stop).await.map(Some)
     }
 }
