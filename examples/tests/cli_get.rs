@@ -4,7 +4,7 @@ mod cli_support;
 
 use std::fs;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use cli_support::{Canned, Hosts, Scratch, crawl, pages, path_of, run};
 
@@ -129,6 +129,23 @@ fn what_is_not_like_curl_is_said() {
     let said = ran.stdout.split("Not as with curl:").nth(1).expect("a part of its own");
     for what in ["exit code 1", "-d @FILE", "-H 'Host:'", "-X", "-o", "***", "escapes", ".netrc"] {
         assert!(said.contains(what), "{what}: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_gets_what_a_file_would() {
+    let canned = Canned::start(|_| Canned::page("here"));
+    let scratch = Scratch::new("pipe");
+    let (pipe, url) = (scratch.path("pipe"), canned.url("/"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("POSIX has it").success());
+    for (args, begins) in [(["-o", &*pipe], "here"), (["--har", &pipe], "{\"log\":")] {
+        let place = pipe.clone();
+        let reader = std::thread::spawn(move || fs::read_to_string(place).expect("text"));
+        let ran = run(&[&["get", &url], &args[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let read = reader.join().expect("no panic");
+        assert!(read.starts_with(begins), "{args:?}: {read:?}");
     }
 }
 
