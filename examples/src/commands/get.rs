@@ -1,8 +1,8 @@
 //! `crawl get`: one request, as with curl.
 
 use std::cell::RefCell;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -14,10 +14,11 @@ use mainspring_http::{
 
 use super::verbose::{Verbose, answer_text, head, start_line, tell};
 use crate::cli::Get;
-use crate::failure::{Failure, print, print_bytes, read_input};
+use crate::failure::{Failure, exit_code, print, print_bytes, read_input};
 use crate::har::HarRecorder;
 use crate::options::NAME;
-use crate::output::{Draft, check};
+use crate::output::{Draft, check, is_other};
+use crate::stop::Stop;
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
 use crate::trace;
@@ -66,11 +67,15 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     }
     let client = client.build();
     let request = request(args, &client, body)?;
-    let outcome = exchange(args, &client, request, &timer).await;
+    let stop = Stop::new();
+    // What writes to a pipe may wait there for its reader, where it would hear of no stop.
+    let tidies = sending.har.is_some() || output(args).is_some_and(|place| !is_other(place));
+    if tidies { stop.on_ctrl_c() } else { Stop::end_at_once() }?;
+    let outcome = stop.unless_asked(exchange(args, &client, request, &timer)).await;
     if let Some(path) = &sending.har {
         archive.write(path)?;
     }
-    outcome
+    outcome.unwrap_or_else(|| Ok(exit_code(true, false)))
 }
 
 /// Sends a request and shows what comes of it.
@@ -175,24 +180,17 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         print(&printable_lines(&text))?;
         return Ok(body.len() as u64);
     }
-    let at = |path: &Path, error: &io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    let mut draft = match output(args) {
-        Some(path) => Some((Draft::create(path).map_err(|error| at(path, &error))?, path)),
-        None => None,
-    };
+    let at = |error| format!("{}: {error}", args.output.clone().unwrap_or_default().display());
+    let mut draft = output(args).map(|place| Draft::create(place)).transpose().map_err(at)?;
     let mut size = 0;
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         size += chunk.len() as u64;
         match &mut draft {
-            Some((draft, path)) => {
-                draft.file.write_all(&chunk).map_err(|error| at(path, &error))?;
-            }
+            Some(draft) => draft.file.write_all(&chunk).map_err(at)?,
             None => print_bytes(&chunk)?,
         }
     }
-    if let Some((file, path)) = draft {
-        file.publish().map_err(|error| at(path, &error))?;
-    }
+    draft.map_or(Ok(()), Draft::publish).map_err(at)?;
     Ok(size)
 }
 

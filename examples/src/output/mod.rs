@@ -114,10 +114,14 @@ pub fn check<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), St
     places.into_iter().try_for_each(|place| {
         // A draft that is dropped leaves nothing. What is no file is opened once, when it is written to:
         // the reader of a pipe would take a first look at it for all that comes.
-        let is_other = fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir());
-        let draft = if is_other { Ok(()) } else { Draft::create(place).map(drop) };
+        let draft = if is_other(place) { Ok(()) } else { Draft::create(place).map(drop) };
         draft.map_err(|error| format!("cannot write {}: {error}", place.display()))
     })
+}
+
+/// Whether there is something that is neither a file nor a directory, such as a pipe.
+pub fn is_other(place: &Path) -> bool {
+    fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// A file in the making: it takes its place when it is published, and leaves nothing if it never
