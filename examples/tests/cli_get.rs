@@ -132,6 +132,24 @@ fn what_is_not_like_curl_is_said() {
     }
 }
 
+#[test]
+fn no_coding_is_asked_for_beside_a_range() {
+    let hosts = Hosts::start(|_| Canned::page(""));
+    for (args, asked) in [
+        (&["--compressed"][..], "deflate, gzip, br, zstd"),
+        (&["--compressed", "-H", "Range: bytes=0-9"], "identity"),
+        (&["-H", "range: bytes=-5", "--compressed"], "identity"),
+        (&["-H", "Range: bytes=0-9"], "identity"),
+        (&["--compressed", "-H", "Range: bytes=0-9", "-H", "Accept-Encoding: gzip"], "gzip"),
+        (&["--compressed", "-H", "Range:"], "deflate, gzip, br, zstd"),
+    ] {
+        let ran = hosts.run(&[&["get", "http://h.test/"], args].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let head = hosts.heads().concat().to_ascii_lowercase();
+        assert!(head.contains(&format!("\r\naccept-encoding: {asked}\r\n")), "{args:?}: {head}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_gets_what_a_file_would() {

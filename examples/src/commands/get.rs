@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use mainspring_http::{
     Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
@@ -147,11 +147,13 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
     let user = args.sending.user.as_ref().or(in_url.as_ref());
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let user = user.map(|(name, password)| basic_auth(name, password));
+    // A part of what is coded cannot be unpacked.
+    let codings = (args.compressed && !headers.contains_key(RANGE)).then_some(CODINGS);
     let own = [
         (AUTHORIZATION, user.transpose().map_err(|error| error.to_string())?),
         (USER_AGENT, Some(args.sending.user_agent.clone().unwrap_or(NAME))),
         (ACCEPT, Some(HeaderValue::from_static("*/*"))),
-        (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
+        (ACCEPT_ENCODING, codings),
         (CONTENT_TYPE, body.as_ref().map(|_| form)),
     ];
     let removed = args.sending.removed();
