@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use cli_support::{Canned, Hosts, Scratch, crawl, pages, path_of, run};
+use cli_support::{Canned, Hosts, Scratch, crawl, moved, pages, path_of, run};
 
 fn gzipped(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -148,6 +148,43 @@ fn no_coding_is_asked_for_beside_a_range() {
         let head = hosts.heads().concat().to_ascii_lowercase();
         assert!(head.contains(&format!("\r\naccept-encoding: {asked}\r\n")), "{args:?}: {head}");
     }
+}
+
+#[test]
+fn the_head_of_every_redirect_is_printed_in_order() {
+    let hosts = Hosts::start(|url| match url.trim_start_matches("http://h.test/") {
+        "one" => moved(302, "/two").replace("Moved", "One\r\nSet-Cookie: a=secret"),
+        "two" => moved(301, "http://other.test/end"),
+        "lost" => moved(307, "/bad"),
+        "bad" => "nonsense\r\n\r\n".to_owned(),
+        _ => Canned::page("here"),
+    });
+    let one = "HTTP/1.1 302 One\nset-cookie: a=secret\nlocation: /two\ncontent-length: 0\n\
+        connection: close\n\n";
+    let two = "HTTP/1.1 301 Moved\nlocation: http://other.test/end\ncontent-length: 0\n\
+        connection: close\n\n";
+    let end = "HTTP/1.1 200 OK\ncontent-type: text/html\ncontent-length: 4\n\
+        connection: close\n\n";
+    for (args, printed) in [
+        (&["-L", "-i"][..], [one, two, end, "here"].concat()),
+        (&["-L", "-I"], [one, two, end].concat()),
+        (&["-L", "-i", "-o", "/dev/null"], [one, two, end].concat()),
+        (&["-L"], "here".to_owned()),
+        (&["-L", "-v"], "here".to_owned()),
+        (&["-i"], one.to_owned()),
+        (&["-i", "-v"], one.to_owned()),
+    ] {
+        let ran = hosts.run(&[&["get", "http://h.test/one"], args].concat());
+        assert_eq!((ran.code, ran.stdout), (0, printed), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("secret"), "{args:?}: {}", ran.stderr);
+        let told = ran.stderr.matches("\n< HTTP/1.1 ").count();
+        let followed = if args.contains(&"-L") { 3 } else { 1 };
+        assert_eq!(told, if args.contains(&"-v") { followed } else { 0 }, "{}", ran.stderr);
+    }
+    // What was had before a failure is printed, too.
+    let ran = hosts.run(&["get", "-L", "-i", "http://h.test/lost"]);
+    assert!(ran.stdout.starts_with("HTTP/1.1 307 Moved\nlocation: /bad\n"), "{}", ran.stdout);
+    assert_eq!(ran.code, 1);
 }
 
 #[cfg(unix)]

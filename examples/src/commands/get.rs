@@ -1,6 +1,5 @@
 //! `crawl get`: one request, as with curl.
 
-use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use mainspring_http::{
     Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
 };
 
-use super::verbose::{Verbose, answer_text, head, start_line, tell};
+use super::verbose::{Shown, tell};
 use crate::cli::Get;
 use crate::failure::{Failure, exit_code, print, print_bytes, read_input};
 use crate::har::HarRecorder;
@@ -49,13 +48,15 @@ fn output(args: &Get) -> Option<&PathBuf> {
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let sending = &args.sending;
     let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
-    let mut hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone())]);
-    if args.verbose {
-        if let Some(note) = sending.proxies.ignored() {
-            tell(format!("note: {note}\n").as_bytes());
-        }
-        let body = body.as_ref().map(Vec::len);
-        hooks.0.push(Rc::new(Verbose { body, method: RefCell::default() }));
+    let shown = Rc::new(Shown {
+        verbose: args.verbose,
+        heads: args.include || args.head,
+        body: body.as_ref().map(Vec::len),
+        ..Shown::default()
+    });
+    let hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone()), shown.clone()]);
+    if let Some(note) = sending.proxies.ignored().filter(|_| args.verbose) {
+        tell(format!("note: {note}\n").as_bytes());
     }
     let mut client = sending
         .set_up(Client::builder().decompress(args.compressed))?
@@ -71,7 +72,7 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     // What writes to a pipe may wait there for its reader, where it would hear of no stop.
     let tidies = sending.har.is_some() || output(args).is_some_and(|place| !is_other(place));
     if tidies { stop.on_ctrl_c() } else { Stop::end_at_once() }?;
-    let outcome = stop.unless_asked(exchange(args, &client, request, &timer)).await;
+    let outcome = stop.unless_asked(exchange(args, &client, request, &timer, &shown)).await;
     if let Some(path) = &sending.har {
         archive.write(path)?;
     }
@@ -84,10 +85,13 @@ async fn exchange(
     client: &Client,
     request: Request,
     timer: &RequestTimer,
+    shown: &Shown,
 ) -> Result<ExitCode, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
     let url = request.url.clone();
-    let response = client.execute(request).await.map_err(failed)?;
+    let answered = client.execute(request).await;
+    shown.trouble.take().map_or(Ok(()), Err)?;
+    let response = answered.map_err(failed)?;
     let (status, facts) = (response.status().as_u16(), facts(&response));
     if args.verbose {
         for hop in response.history() {
@@ -96,11 +100,6 @@ async fn exchange(
         if let Some(address) = response.remote_addr() {
             tell(format!("* connected to {address}\n").as_bytes());
         }
-        let start = start_line(response.version(), response.status(), &response.reason());
-        tell(&answer_text(&start, response.headers()));
-    }
-    if args.include || args.head {
-        print_bytes(&head(&response))?;
     }
     let failure = args.fail && status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
