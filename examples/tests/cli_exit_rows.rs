@@ -173,6 +173,22 @@ fn serve_that_is_stopped_is_code_0() {
     assert_eq!(status.code(), Some(0), "its standard input is over");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_printed_is_code_1() {
+    for args in [&["--help"][..], &["get", "--help"], &["--version"], &["site", "--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = crawl(args).stdout(full).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("crawl: cannot write to standard output: "), "{stderr}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = crawl(args).stdout(writer).output().expect("it runs");
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{args:?}");
+    }
+}
+
 /// Before the head, within the body, and where a pipe waits for its reader.
 #[cfg(unix)]
 #[test]
