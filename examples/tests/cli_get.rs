@@ -150,6 +150,50 @@ fn no_coding_is_asked_for_beside_a_range() {
     }
 }
 
+/// curl: error 61, and nothing is written.
+#[test]
+fn a_coding_that_is_not_known_is_an_error_with_compressed() {
+    let answer = |line: &str, codings: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {line}\r\n{codings}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let scratch = Scratch::new("coding");
+    let file = scratch.path("file");
+    for (line, codings, body, unknown) in [
+        ("200 OK", "Content-Encoding: compress\r\n", "raw", "compress"),
+        ("200 OK", "Content-Encoding: X-Compress\r\n", "raw", "x-compress"),
+        ("404 None", "Content-Encoding: foo\r\n", "raw", "foo"),
+        ("200 OK", "Content-Encoding: gzip, dcb\r\n", "raw", "dcb"),
+        ("200 OK", "Content-Encoding: gzip\r\nContent-Encoding: \u{e9}\r\n", "raw", "\\xc3\\xa9"),
+        ("200 OK", "Content-Encoding: identity\r\n", "raw", ""),
+        ("200 OK", "Content-Encoding: , Identity\r\n", "raw", ""),
+        ("200 OK", "Content-Encoding: compress\r\n", "", ""),
+        ("206 Part", "Content-Encoding: compress\r\n", "raw", ""),
+    ] {
+        let whole = answer(line, codings, body);
+        let hosts = Hosts::start(move |_| whole.clone());
+        for args in [&[][..], &["-o", &file]] {
+            let args = [&["get", "http://h.test/"], args].concat();
+            let ran = hosts.run(&args);
+            let had =
+                if ran.stdout.is_empty() { fs::read_to_string(&file) } else { Ok(ran.stdout) };
+            assert_eq!((ran.code, had.unwrap_or_default().as_str()), (0, body), "{}", ran.stderr);
+            fs::remove_file(&file).unwrap_or_default();
+            let ran = hosts.run(&[&args[..], &["--compressed"]].concat());
+            assert_eq!(ran.code, i32::from(!unknown.is_empty()), "{codings}: {}", ran.stderr);
+            let said = format!("crawl: cannot unpack {unknown}; without --compressed");
+            assert_eq!(ran.stderr.starts_with(&said), !unknown.is_empty(), "{}", ran.stderr);
+            if !unknown.is_empty() {
+                assert_eq!((&*ran.stdout, fs::exists(&file).ok()), ("", Some(false)), "{codings}");
+            }
+            fs::remove_file(&file).unwrap_or_default();
+        }
+        assert_eq!(hosts.run(&["get", "-I", "--compressed", "http://h.test/"]).code, 0);
+    }
+}
+
 #[test]
 fn the_head_of_every_redirect_is_printed_in_order() {
     let hosts = Hosts::start(|url| match url.trim_start_matches("http://h.test/") {

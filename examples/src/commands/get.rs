@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mainspring_http::{
     Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
 };
@@ -87,11 +87,10 @@ async fn exchange(
     timer: &RequestTimer,
     shown: &Shown,
 ) -> Result<ExitCode, Failure> {
-    let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
     let url = request.url.clone();
     let answered = client.execute(request).await;
     shown.trouble.take().map_or(Ok(()), Err)?;
-    let response = answered.map_err(failed)?;
+    let response = answered.map_err(|error| Failure::Said(error.to_string()))?;
     let (status, facts) = (response.status().as_u16(), facts(&response));
     if args.verbose {
         for hop in response.history() {
@@ -118,13 +117,11 @@ async fn exchange(
 
 /// The body to send: what `-d` says, joined by `&`; a file's content for `@file`.
 fn body(args: &Get) -> Result<Option<Vec<u8>>, Failure> {
-    let mut pieces = Vec::new();
-    for data in &args.data {
-        pieces.push(match data.strip_prefix('@') {
-            None => data.clone().into_bytes(),
-            Some(file) => read_input(file)?,
-        });
-    }
+    let pieces = args.data.iter().map(|data| match data.strip_prefix('@') {
+        None => Ok(data.clone().into_bytes()),
+        Some(file) => read_input(file),
+    });
+    let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
     Ok((!pieces.is_empty()).then(|| pieces.join(&b'&')))
 }
 
@@ -135,17 +132,13 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
         (None, false, Some(_)) => Method::POST,
         (None, false, None) => Method::GET,
     };
-    let mut headers = HeaderMap::new();
-    for (name, value) in &args.sending.header {
-        if let Some(value) = value {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    let given = args.sending.header.iter();
+    let given = given.filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    let mut headers = HeaderMap::from_iter(given);
     let mut url = args.url.clone();
-    let in_url = take_userinfo(&mut url);
-    let user = args.sending.user.as_ref().or(in_url.as_ref());
+    let user = args.sending.user.clone().or(take_userinfo(&mut url));
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    let user = user.map(|(name, password)| basic_auth(name, password));
+    let user = user.map(|(name, password)| basic_auth(&name, &password));
     // A part of what is coded cannot be unpacked.
     let codings = (args.compressed && !headers.contains_key(RANGE)).then_some(CODINGS);
     let own = [
@@ -161,19 +154,32 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
             headers.entry(name).or_insert(value);
         }
     }
-    let mut request = client.request(method, &url);
-    if let Some(body) = body {
-        request = request.body(body);
-    }
-    request.headers(headers).build().map_err(|error| Failure::Said(error.to_string()))
+    let request = client.request(method, &url).headers(headers);
+    let request = body.into_iter().fold(request, |request, body| request.body(body));
+    request.build().map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// What there is to say if `--compressed` is to take off a coding that the client does not know.
+fn not_unpacked(args: &Get, response: &Response) -> Option<Failure> {
+    let fields = response.headers().get_all(http::header::CONTENT_ENCODING);
+    let fields: Vec<_> = fields.iter().map(HeaderValue::as_bytes).collect();
+    let names = fields.join(&b',').escape_ascii().to_string().to_ascii_lowercase();
+    let known = ["", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"];
+    let name = names.split(',').map(str::trim).find(|name| !known.contains(name))?;
+    // A part stays as it is sent, whatever it is coded with.
+    (args.compressed && response.status() != StatusCode::PARTIAL_CONTENT).then(|| {
+        Failure::Said(format!("cannot unpack {name:.80}; without --compressed, it is kept as sent"))
+    })
 }
 
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
+    let mut trouble = not_unpacked(args, &response);
     if args.output.is_none() && *STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
+        trouble.filter(|_| !body.is_empty()).map_or(Ok(()), Err)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
         if text.contains('\0') {
             return Err(Failure::Said("the answer is no text; keep it with -o FILE".to_owned()));
@@ -185,6 +191,7 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let mut draft = output(args).map(|place| Draft::create(place)).transpose().map_err(at)?;
     let mut size = 0;
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        trouble.take().map_or(Ok(()), Err)?;
         size += chunk.len() as u64;
         match &mut draft {
             Some(draft) => draft.file.write_all(&chunk).map_err(at)?,

@@ -154,9 +154,8 @@ impl Draft {
             return Draft::create(&place.with_file_name(target));
         }
         let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.part", std::process::id()));
+        let part = format!(".{}.part", std::process::id());
+        let hidden = OsString::from_iter([".".as_ref(), name, part.as_ref()]);
         let temporary = place.with_file_name(hidden);
         let file = BufWriter::new(File::create(&temporary)?);
         let draft = Draft { file, places: Some((temporary, place.to_owned())) };
