@@ -127,7 +127,23 @@ fn a_field_without_a_value_is_not_sent_and_one_with_a_semicolon_is_empty() {
 fn what_is_not_like_curl_is_said() {
     let ran = run(&["get", "--help"]);
     let said = ran.stdout.split("Not as with curl:").nth(1).expect("a part of its own");
-    for what in ["exit code 1", "-d @FILE", "-H 'Host:'", "-X", "-o", "***", "escapes", ".netrc"] {
+    for what in [
+        "exit code 1",
+        "-d @FILE",
+        "-H 'Host:'",
+        "-X",
+        "-o",
+        "***",
+        "escapes",
+        ".netrc",
+        "twice",
+        "UTF-8",
+        "[1-3]",
+        "300",
+        "-i",
+        "Range",
+        "hard link",
+    ] {
         assert!(said.contains(what), "{what}: {said}");
     }
 }
@@ -245,6 +261,35 @@ fn a_pipe_gets_what_a_file_would() {
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let read = reader.join().expect("no panic");
         assert!(read.starts_with(begins), "{args:?}: {read:?}");
+    }
+}
+
+/// And it is so.
+#[test]
+fn what_is_said_not_to_be_like_curl_is_not() {
+    let hosts = Hosts::start(|url| match url.trim_start_matches("http://h.test/") {
+        "300" => moved(300, "/"),
+        "305" => moved(305, "/"),
+        _ => Canned::page("here"),
+    });
+    for (status, url) in [("300", "http://h.test/300"), ("305", "http://h.test/305")] {
+        let ran = hosts.run(&["get", "-L", "-w", "%{http_code}", url]);
+        assert_eq!((ran.code, &*ran.stdout), (0, status), "{}", ran.stderr);
+    }
+    for (url, sent) in [
+        ("http://h.test/[1-3]", "http://h.test/[1-3]"),
+        ("http://h.test/{a,b}", "http://h.test/%7Ba,b%7D"),
+    ] {
+        assert_eq!(hosts.run(&["get", url]).code, 0);
+        assert_eq!(hosts.asked(), [sent]);
+    }
+    for twice in
+        [&["-i", "-i"][..], &["-o", "a", "-o", "b"], &["-m", "1", "-m", "2"], &["-L", "-L"]]
+    {
+        assert_eq!(hosts.run(&[&["get", "http://h.test/"], twice].concat()).code, 2, "{twice:?}");
+    }
+    for twice in [&["-d", "a", "-d", "b"], &["-H", "A: b", "-H", "A: c"]] {
+        assert_eq!(hosts.run(&[&["get", "http://h.test/"], &twice[..]].concat()).code, 0);
     }
 }
 
