@@ -102,6 +102,15 @@ impl Stop {
             (true, true) => std::process::exit(130),
         })
     }
+
+    /// Has any of these signals end the process at once, with code 130: for work that leaves nothing
+    /// behind.
+    ///
+    /// # Errors
+    /// One sentence, if the platform refuses the handler.
+    pub fn end_at_once() -> Result<(), String> {
+        watch(|_| std::process::exit(130))
+    }
 }
 
 /// Whether this process was started with SIGHUP ignored; false where the platform does not say.

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use cli_support::{Canned, Hosts, Scratch, Site, crawl, moved, run, status};
+use cli_support::{Canned, Hosts, Scratch, Site, crawl, moved, path_of, run, status};
 
 #[test]
 fn every_row_of_the_readme_names_a_test() {
@@ -171,6 +171,71 @@ fn serve_that_is_stopped_is_code_0() {
     let mut child = crawl(&["serve", "--listen", "127.0.0.1:0", "--until-eof"]);
     let status = child.stdout(Stdio::null()).status().expect("it runs");
     assert_eq!(status.code(), Some(0), "its standard input is over");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_printed_is_code_1() {
+    for args in [&["--help"][..], &["get", "--help"], &["--version"], &["site", "--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = crawl(args).stdout(full).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("crawl: cannot write to standard output: "), "{stderr}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = crawl(args).stdout(writer).output().expect("it runs");
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{args:?}");
+    }
+}
+
+/// Before the head, within the body, and where a pipe waits for its reader.
+#[cfg(unix)]
+#[test]
+fn get_that_is_stopped_leaves_no_half_file() {
+    let (asked, heard) = std::sync::mpsc::channel();
+    let canned = Canned::start(move |head| {
+        asked.send(()).expect("the test waits");
+        match path_of(head) {
+            "/slow/head" => "",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
+        }
+    });
+    let scratch = Scratch::new("stopped");
+    let (dir, har) = (scratch.path("dir"), scratch.path("har"));
+    fs::create_dir(&dir).expect("made");
+    let (file, pipe) = (format!("{dir}/file"), scratch.path("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("POSIX has it").success());
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(&dir).expect("there");
+        entries.map(|entry| entry.expect("an entry").file_name()).collect()
+    };
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        for (path, place, har) in [
+            ("/slow/head", &file, Some(&har)),
+            ("/slow/body", &file, Some(&har)),
+            ("/slow/body", &file, None),
+            ("/slow/body", &pipe, None),
+        ] {
+            let url = canned.url(path);
+            let mut get = crawl(&["get", &url, "-m", "0", "-o", place]);
+            let mut child =
+                get.args(har.map(|har| ["--har", har]).iter().flatten()).spawn().expect("it runs");
+            heard.recv().expect("a request");
+            // The draft is begun with the first of the body.
+            while path != "/slow/head" && place == &file && names().is_empty() {
+                std::thread::yield_now();
+            }
+            cli_support::signal(&child, signal);
+            assert_eq!(child.wait().expect("it ends").code(), Some(130), "{signal} {path}");
+            assert!(names().is_empty(), "{signal} {path}: {:?}", names());
+            if let Some(har) = har {
+                let archive = fs::read_to_string(har).expect("the archive");
+                assert!(archive.contains(path), "{archive}");
+                fs::remove_file(har).expect("there");
+            }
+        }
+    }
 }
 
 /// With few descriptors the demo's site is a process of its own, which can die.

@@ -384,6 +384,33 @@ fn get_is_a_small_curl() {
 }
 
 #[test]
+fn fetch_keeps_to_the_number_of_pages_that_is_given() {
+    let site = Canned::start(|_| Canned::page("<a href=/link>x</a>"));
+    let range = site.url("/[1-1005]");
+    let named = ["a", "b", "c"].map(|path| site.url(&format!("/{path}")));
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    for (args, urls, fetched, left) in [
+        (&["--pages", "2"][..], &named[..], 2, "1"),
+        (&["--pages", "3"], &named, 3, "0"),
+        (&["--pages", "3", "--depth", "1"], &named, 3, "3"),
+        (&["--depth", "1"], &named, 4, "0"),
+        (&[], &[&range], 1005, "0"),
+        (&["--pages", "1"], &[&range], 1, "1,004"),
+    ] {
+        let ran = run(&[&["fetch", "--ignore-robots"], args, urls].concat());
+        assert_eq!(
+            (ran.code, ran.stdout.lines().count()),
+            (0, fetched),
+            "{args:?}: {}",
+            ran.stderr
+        );
+        let told = ran.stderr.split(", ").find(|piece| piece.contains(" links past the limit"));
+        let told = told.and_then(|piece| piece.split(' ').next());
+        assert_eq!(told.unwrap_or("0"), left, "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn get_sends_what_it_is_told_to() {
     let (heads, sent) = mpsc::channel();
     let site = Canned::start(move |head| {

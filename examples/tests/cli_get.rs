@@ -4,9 +4,9 @@ mod cli_support;
 
 use std::fs;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use cli_support::{Canned, Hosts, Scratch, crawl, pages, path_of, run};
+use cli_support::{Canned, Hosts, Scratch, crawl, moved, pages, path_of, run};
 
 fn gzipped(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -127,8 +127,169 @@ fn a_field_without_a_value_is_not_sent_and_one_with_a_semicolon_is_empty() {
 fn what_is_not_like_curl_is_said() {
     let ran = run(&["get", "--help"]);
     let said = ran.stdout.split("Not as with curl:").nth(1).expect("a part of its own");
-    for what in ["exit code 1", "-d @FILE", "-H 'Host:'", "-X", "-o", "***", "escapes", ".netrc"] {
+    for what in [
+        "exit code 1",
+        "-d @FILE",
+        "-H 'Host:'",
+        "-X",
+        "-o",
+        "***",
+        "escapes",
+        ".netrc",
+        "twice",
+        "UTF-8",
+        "[1-3]",
+        "300",
+        "-i",
+        "Range",
+        "hard link",
+    ] {
         assert!(said.contains(what), "{what}: {said}");
+    }
+}
+
+#[test]
+fn no_coding_is_asked_for_beside_a_range() {
+    let hosts = Hosts::start(|_| Canned::page(""));
+    for (args, asked) in [
+        (&["--compressed"][..], "deflate, gzip, br, zstd"),
+        (&["--compressed", "-H", "Range: bytes=0-9"], "identity"),
+        (&["-H", "range: bytes=-5", "--compressed"], "identity"),
+        (&["-H", "Range: bytes=0-9"], "identity"),
+        (&["--compressed", "-H", "Range: bytes=0-9", "-H", "Accept-Encoding: gzip"], "gzip"),
+        (&["--compressed", "-H", "Range:"], "deflate, gzip, br, zstd"),
+    ] {
+        let ran = hosts.run(&[&["get", "http://h.test/"], args].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let head = hosts.heads().concat().to_ascii_lowercase();
+        assert!(head.contains(&format!("\r\naccept-encoding: {asked}\r\n")), "{args:?}: {head}");
+    }
+}
+
+/// curl: error 61, and nothing is written.
+#[test]
+fn a_coding_that_is_not_known_is_an_error_with_compressed() {
+    let answer = |line: &str, codings: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {line}\r\n{codings}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let scratch = Scratch::new("coding");
+    let file = scratch.path("file");
+    for (line, codings, body, unknown) in [
+        ("200 OK", "Content-Encoding: compress\r\n", "raw", "compress"),
+        ("200 OK", "Content-Encoding: X-Compress\r\n", "raw", "x-compress"),
+        ("404 None", "Content-Encoding: foo\r\n", "raw", "foo"),
+        ("200 OK", "Content-Encoding: gzip, dcb\r\n", "raw", "dcb"),
+        ("200 OK", "Content-Encoding: gzip\r\nContent-Encoding: \u{e9}\r\n", "raw", "\\xc3\\xa9"),
+        ("200 OK", "Content-Encoding: identity\r\n", "raw", ""),
+        ("200 OK", "Content-Encoding: , Identity\r\n", "raw", ""),
+        ("200 OK", "Content-Encoding: compress\r\n", "", ""),
+        ("206 Part", "Content-Encoding: compress\r\n", "raw", ""),
+    ] {
+        let whole = answer(line, codings, body);
+        let hosts = Hosts::start(move |_| whole.clone());
+        for args in [&[][..], &["-o", &file]] {
+            let args = [&["get", "http://h.test/"], args].concat();
+            let ran = hosts.run(&args);
+            let had =
+                if ran.stdout.is_empty() { fs::read_to_string(&file) } else { Ok(ran.stdout) };
+            assert_eq!((ran.code, had.unwrap_or_default().as_str()), (0, body), "{}", ran.stderr);
+            fs::remove_file(&file).unwrap_or_default();
+            let ran = hosts.run(&[&args[..], &["--compressed"]].concat());
+            assert_eq!(ran.code, i32::from(!unknown.is_empty()), "{codings}: {}", ran.stderr);
+            let said = format!("crawl: cannot unpack {unknown}; without --compressed");
+            assert_eq!(ran.stderr.starts_with(&said), !unknown.is_empty(), "{}", ran.stderr);
+            if !unknown.is_empty() {
+                assert_eq!((&*ran.stdout, fs::exists(&file).ok()), ("", Some(false)), "{codings}");
+            }
+            fs::remove_file(&file).unwrap_or_default();
+        }
+        assert_eq!(hosts.run(&["get", "-I", "--compressed", "http://h.test/"]).code, 0);
+    }
+}
+
+#[test]
+fn the_head_of_every_redirect_is_printed_in_order() {
+    let hosts = Hosts::start(|url| match url.trim_start_matches("http://h.test/") {
+        "one" => moved(302, "/two").replace("Moved", "One\r\nSet-Cookie: a=secret"),
+        "two" => moved(301, "http://other.test/end"),
+        "lost" => moved(307, "/bad"),
+        "bad" => "nonsense\r\n\r\n".to_owned(),
+        _ => Canned::page("here"),
+    });
+    let one = "HTTP/1.1 302 One\nset-cookie: a=secret\nlocation: /two\ncontent-length: 0\n\
+        connection: close\n\n";
+    let two = "HTTP/1.1 301 Moved\nlocation: http://other.test/end\ncontent-length: 0\n\
+        connection: close\n\n";
+    let end = "HTTP/1.1 200 OK\ncontent-type: text/html\ncontent-length: 4\n\
+        connection: close\n\n";
+    for (args, printed) in [
+        (&["-L", "-i"][..], [one, two, end, "here"].concat()),
+        (&["-L", "-I"], [one, two, end].concat()),
+        (&["-L", "-i", "-o", "/dev/null"], [one, two, end].concat()),
+        (&["-L"], "here".to_owned()),
+        (&["-L", "-v"], "here".to_owned()),
+        (&["-i"], one.to_owned()),
+        (&["-i", "-v"], one.to_owned()),
+    ] {
+        let ran = hosts.run(&[&["get", "http://h.test/one"], args].concat());
+        assert_eq!((ran.code, ran.stdout), (0, printed), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("secret"), "{args:?}: {}", ran.stderr);
+        let told = ran.stderr.matches("\n< HTTP/1.1 ").count();
+        let followed = if args.contains(&"-L") { 3 } else { 1 };
+        assert_eq!(told, if args.contains(&"-v") { followed } else { 0 }, "{}", ran.stderr);
+    }
+    // What was had before a failure is printed, too.
+    let ran = hosts.run(&["get", "-L", "-i", "http://h.test/lost"]);
+    assert!(ran.stdout.starts_with("HTTP/1.1 307 Moved\nlocation: /bad\n"), "{}", ran.stdout);
+    assert_eq!(ran.code, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_gets_what_a_file_would() {
+    let canned = Canned::start(|_| Canned::page("here"));
+    let scratch = Scratch::new("pipe");
+    let (pipe, url) = (scratch.path("pipe"), canned.url("/"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("POSIX has it").success());
+    for (args, begins) in [(["-o", &*pipe], "here"), (["--har", &pipe], "{\"log\":")] {
+        let place = pipe.clone();
+        let reader = std::thread::spawn(move || fs::read_to_string(place).expect("text"));
+        let ran = run(&[&["get", &url], &args[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let read = reader.join().expect("no panic");
+        assert!(read.starts_with(begins), "{args:?}: {read:?}");
+    }
+}
+
+/// And it is so.
+#[test]
+fn what_is_said_not_to_be_like_curl_is_not() {
+    let hosts = Hosts::start(|url| match url.trim_start_matches("http://h.test/") {
+        "300" => moved(300, "/"),
+        "305" => moved(305, "/"),
+        _ => Canned::page("here"),
+    });
+    for (status, url) in [("300", "http://h.test/300"), ("305", "http://h.test/305")] {
+        let ran = hosts.run(&["get", "-L", "-w", "%{http_code}", url]);
+        assert_eq!((ran.code, &*ran.stdout), (0, status), "{}", ran.stderr);
+    }
+    for (url, sent) in [
+        ("http://h.test/[1-3]", "http://h.test/[1-3]"),
+        ("http://h.test/{a,b}", "http://h.test/%7Ba,b%7D"),
+    ] {
+        assert_eq!(hosts.run(&["get", url]).code, 0);
+        assert_eq!(hosts.asked(), [sent]);
+    }
+    for twice in
+        [&["-i", "-i"][..], &["-o", "a", "-o", "b"], &["-m", "1", "-m", "2"], &["-L", "-L"]]
+    {
+        assert_eq!(hosts.run(&[&["get", "http://h.test/"], twice].concat()).code, 2, "{twice:?}");
+    }
+    for twice in [&["-d", "a", "-d", "b"], &["-H", "A: b", "-H", "A: c"]] {
+        assert_eq!(hosts.run(&[&["get", "http://h.test/"], &twice[..]].concat()).code, 0);
     }
 }
 

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let (text, code) = complaint(&error, std::env::args_os().nth(1).as_deref());
             let shown = if code == 0 { print(&text) } else { Err(Failure::Said(text)) };
-            return finish(shown.map(|()| ExitCode::SUCCESS), code);
+            return finish(shown.map(|()| ExitCode::SUCCESS), code.max(1));
         }
     };
     let outcome = match &cli.command {

@@ -31,9 +31,9 @@ pub struct Fetch {
     /// Follow links and redirects to other hosts too
     #[arg(long)]
     pub any_host: bool,
-    /// How many pages to fetch at most
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
-    pub pages: usize,
+    /// How many pages to fetch at most [default: 1000, or as many as are named]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub pages: Option<usize>,
     /// How many pages to fetch at once
     #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     pub concurrency: usize,

@@ -24,7 +24,8 @@ pub fn run(args: &Fetch) -> Result<ExitCode, Failure> {
     urls.iter_mut().for_each(|url| credentials.meant_for(url));
     let gathered = gather(&args.asking, credentials, "fetch", args.concurrency, async |_, _| {
         let reach = if args.any_host { Reach::Any } else { Reach::Host };
-        let bounds = Bounds { depth: args.depth, pages: args.pages.max(urls.len()) };
+        let pages = args.pages.unwrap_or(urls.len().max(1000));
+        let bounds = Bounds { depth: args.depth, pages };
         // Pages that were named one by one were meant; links that lead further are for crawlers.
         let pace = Pace { obey_robots: args.depth > 0 && !args.ignore_robots, ..Pace::unlimited() };
         let mut frontier =

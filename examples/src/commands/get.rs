@@ -1,23 +1,23 @@
 //! `crawl get`: one request, as with curl.
 
-use std::cell::RefCell;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mainspring_http::{
     Client, Request, Response, basic_auth, decode_text, redact_url, take_userinfo,
 };
 
-use super::verbose::{Verbose, answer_text, head, start_line, tell};
+use super::verbose::{Shown, tell};
 use crate::cli::Get;
-use crate::failure::{Failure, print, print_bytes, read_input};
+use crate::failure::{Failure, exit_code, print, print_bytes, read_input};
 use crate::har::HarRecorder;
 use crate::options::NAME;
-use crate::output::{Draft, check};
+use crate::output::{Draft, check, is_other};
+use crate::stop::Stop;
 use crate::text::{STDOUT, Text, printable_lines};
 use crate::timings::{RequestTimer, Timings};
 use crate::trace;
@@ -48,13 +48,15 @@ fn output(args: &Get) -> Option<&PathBuf> {
 async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let sending = &args.sending;
     let (timer, archive) = (RequestTimer::default(), HarRecorder::default());
-    let mut hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone())]);
-    if args.verbose {
-        if let Some(note) = sending.proxies.ignored() {
-            tell(format!("note: {note}\n").as_bytes());
-        }
-        let body = body.as_ref().map(Vec::len);
-        hooks.0.push(Rc::new(Verbose { body, method: RefCell::default() }));
+    let shown = Rc::new(Shown {
+        verbose: args.verbose,
+        heads: args.include || args.head,
+        body: body.as_ref().map(Vec::len),
+        ..Shown::default()
+    });
+    let hooks = Hooks(vec![Rc::new(timer.clone()), Rc::new(archive.clone()), shown.clone()]);
+    if let Some(note) = sending.proxies.ignored().filter(|_| args.verbose) {
+        tell(format!("note: {note}\n").as_bytes());
     }
     let mut client = sending
         .set_up(Client::builder().decompress(args.compressed))?
@@ -66,11 +68,15 @@ async fn get(args: &Get, body: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     }
     let client = client.build();
     let request = request(args, &client, body)?;
-    let outcome = exchange(args, &client, request, &timer).await;
+    let stop = Stop::new();
+    // What writes to a pipe may wait there for its reader, where it would hear of no stop.
+    let tidies = sending.har.is_some() || output(args).is_some_and(|place| !is_other(place));
+    if tidies { stop.on_ctrl_c() } else { Stop::end_at_once() }?;
+    let outcome = stop.unless_asked(exchange(args, &client, request, &timer, &shown)).await;
     if let Some(path) = &sending.har {
         archive.write(path)?;
     }
-    outcome
+    outcome.unwrap_or_else(|| Ok(exit_code(true, false)))
 }
 
 /// Sends a request and shows what comes of it.
@@ -79,10 +85,12 @@ async fn exchange(
     client: &Client,
     request: Request,
     timer: &RequestTimer,
+    shown: &Shown,
 ) -> Result<ExitCode, Failure> {
-    let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
     let url = request.url.clone();
-    let response = client.execute(request).await.map_err(failed)?;
+    let answered = client.execute(request).await;
+    shown.trouble.take().map_or(Ok(()), Err)?;
+    let response = answered.map_err(|error| Failure::Said(error.to_string()))?;
     let (status, facts) = (response.status().as_u16(), facts(&response));
     if args.verbose {
         for hop in response.history() {
@@ -91,11 +99,6 @@ async fn exchange(
         if let Some(address) = response.remote_addr() {
             tell(format!("* connected to {address}\n").as_bytes());
         }
-        let start = start_line(response.version(), response.status(), &response.reason());
-        tell(&answer_text(&start, response.headers()));
-    }
-    if args.include || args.head {
-        print_bytes(&head(&response))?;
     }
     let failure = args.fail && status >= 400;
     let size = if failure { 0 } else { save(args, response).await? };
@@ -114,13 +117,11 @@ async fn exchange(
 
 /// The body to send: what `-d` says, joined by `&`; a file's content for `@file`.
 fn body(args: &Get) -> Result<Option<Vec<u8>>, Failure> {
-    let mut pieces = Vec::new();
-    for data in &args.data {
-        pieces.push(match data.strip_prefix('@') {
-            None => data.clone().into_bytes(),
-            Some(file) => read_input(file)?,
-        });
-    }
+    let pieces = args.data.iter().map(|data| match data.strip_prefix('@') {
+        None => Ok(data.clone().into_bytes()),
+        Some(file) => read_input(file),
+    });
+    let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
     Ok((!pieces.is_empty()).then(|| pieces.join(&b'&')))
 }
 
@@ -131,22 +132,20 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
         (None, false, Some(_)) => Method::POST,
         (None, false, None) => Method::GET,
     };
-    let mut headers = HeaderMap::new();
-    for (name, value) in &args.sending.header {
-        if let Some(value) = value {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    let given = args.sending.header.iter();
+    let given = given.filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    let mut headers = HeaderMap::from_iter(given);
     let mut url = args.url.clone();
-    let in_url = take_userinfo(&mut url);
-    let user = args.sending.user.as_ref().or(in_url.as_ref());
+    let user = args.sending.user.clone().or(take_userinfo(&mut url));
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    let user = user.map(|(name, password)| basic_auth(name, password));
+    let user = user.map(|(name, password)| basic_auth(&name, &password));
+    // A part of what is coded cannot be unpacked.
+    let codings = (args.compressed && !headers.contains_key(RANGE)).then_some(CODINGS);
     let own = [
         (AUTHORIZATION, user.transpose().map_err(|error| error.to_string())?),
         (USER_AGENT, Some(args.sending.user_agent.clone().unwrap_or(NAME))),
         (ACCEPT, Some(HeaderValue::from_static("*/*"))),
-        (ACCEPT_ENCODING, args.compressed.then_some(CODINGS)),
+        (ACCEPT_ENCODING, codings),
         (CONTENT_TYPE, body.as_ref().map(|_| form)),
     ];
     let removed = args.sending.removed();
@@ -155,19 +154,32 @@ fn request(args: &Get, client: &Client, body: Option<Vec<u8>>) -> Result<Request
             headers.entry(name).or_insert(value);
         }
     }
-    let mut request = client.request(method, &url);
-    if let Some(body) = body {
-        request = request.body(body);
-    }
-    request.headers(headers).build().map_err(|error| Failure::Said(error.to_string()))
+    let request = client.request(method, &url).headers(headers);
+    let request = body.into_iter().fold(request, |request, body| request.body(body));
+    request.build().map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// What there is to say if `--compressed` is to take off a coding that the client does not know.
+fn not_unpacked(args: &Get, response: &Response) -> Option<Failure> {
+    let fields = response.headers().get_all(http::header::CONTENT_ENCODING);
+    let fields: Vec<_> = fields.iter().map(HeaderValue::as_bytes).collect();
+    let names = fields.join(&b',').escape_ascii().to_string().to_ascii_lowercase();
+    let known = ["", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"];
+    let name = names.split(',').map(str::trim).find(|name| !known.contains(name))?;
+    // A part stays as it is sent, whatever it is coded with.
+    (args.compressed && response.status() != StatusCode::PARTIAL_CONTENT).then(|| {
+        Failure::Said(format!("cannot unpack {name:.80}; without --compressed, it is kept as sent"))
+    })
 }
 
 /// Puts the body where it belongs; returns how many bytes it had.
 async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
     let failed = |error: mainspring_http::Error| Failure::Said(error.to_string());
+    let mut trouble = not_unpacked(args, &response);
     if args.output.is_none() && *STDOUT {
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
+        trouble.filter(|_| !body.is_empty()).map_or(Ok(()), Err)?;
         let text = decode_text(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
         if text.contains('\0') {
             return Err(Failure::Said("the answer is no text; keep it with -o FILE".to_owned()));
@@ -175,24 +187,18 @@ async fn save(args: &Get, mut response: Response) -> Result<u64, Failure> {
         print(&printable_lines(&text))?;
         return Ok(body.len() as u64);
     }
-    let at = |path: &Path, error: &io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    let mut draft = match output(args) {
-        Some(path) => Some((Draft::create(path).map_err(|error| at(path, &error))?, path)),
-        None => None,
-    };
+    let at = |error| format!("{}: {error}", args.output.clone().unwrap_or_default().display());
+    let mut draft = output(args).map(|place| Draft::create(place)).transpose().map_err(at)?;
     let mut size = 0;
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        trouble.take().map_or(Ok(()), Err)?;
         size += chunk.len() as u64;
         match &mut draft {
-            Some((draft, path)) => {
-                draft.file.write_all(&chunk).map_err(|error| at(path, &error))?;
-            }
+            Some(draft) => draft.file.write_all(&chunk).map_err(at)?,
             None => print_bytes(&chunk)?,
         }
     }
-    if let Some((file, path)) = draft {
-        file.publish().map_err(|error| at(path, &error))?;
-    }
+    draft.map_or(Ok(()), Draft::publish).map_err(at)?;
     Ok(size)
 }
 

@@ -4,40 +4,54 @@ use std::cell::RefCell;
 use std::io::{self, Write as _};
 
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mainspring_http::{
-    HIDDEN, Hook, Response, Signal, SignalKind, redact, redact_field, redact_url, take_userinfo,
+    HIDDEN, Hook, ResponseHead, Signal, SignalKind, redact, redact_field, redact_url, take_userinfo,
 };
 use url::{Position, Url};
 
+use crate::failure::{Failure, print_bytes};
 use crate::text::{Printable, STDERR, STDOUT, Stream, Text};
 
-/// Shows each request as it is sent, and the heads of the answers that redirect.
-pub(super) struct Verbose {
+/// Shows each request as it is sent, and the heads of the answers.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// Whether all of it is told to the person who watches.
+    pub(super) verbose: bool,
+    /// Whether the heads are printed.
+    pub(super) heads: bool,
     /// Bytes of the body of the first request, if it has one.
     pub(super) body: Option<usize>,
     /// The method of the first request.
     pub(super) method: RefCell<Option<Method>>,
+    /// Why a head could not be printed.
+    pub(super) trouble: RefCell<Option<Failure>>,
 }
 
-impl Hook for Verbose {
+impl Hook for Shown {
     fn signal(&self, signal: &Signal<'_>) {
         match signal.kind {
-            SignalKind::RequestStart { method, url, headers, to_proxy, proxy_login } => {
+            SignalKind::RequestStart { method, url, headers, to_proxy, proxy_login }
+                if self.verbose =>
+            {
                 let proxy = to_proxy.then_some(proxy_login);
                 tell(&self.request_text(method, url, headers, proxy));
             }
-            SignalKind::RequestRedirect { response } => {
-                let (version, status) = (response.version, response.status);
-                let start = start_line(version, status, &response.reason());
-                tell(&answer_text(&start, response.headers()));
+            SignalKind::RequestRedirect { response } | SignalKind::RequestEnd { response } => {
+                if self.verbose {
+                    tell(&head(response, "< ", &STDERR));
+                }
+                if self.heads && self.trouble.borrow().is_none() {
+                    let head = [&head(response, "", &STDOUT)[..], b"\n"].concat();
+                    self.trouble.replace(print_bytes(&head).err());
+                }
             }
             _ => {}
         }
     }
 }
 
-impl Verbose {
+impl Shown {
     /// The head of a request; `proxy` is whether the proxy that gets it, if one does, gets a login. The
     /// request names all that goes on the wire but where the body ends, what is said to a proxy, and
     /// the host.
@@ -63,7 +77,7 @@ impl Verbose {
             text.extend(format!("> proxy-authorization: {HIDDEN}\n").bytes());
         }
         let others = headers.iter().filter(|(name, _)| *name != HOST);
-        others.for_each(|field| push_hidden(&mut text, "> ", field));
+        others.for_each(|field| push_field(&mut text, "> ", field, &STDERR));
         // A redirect that changes the method takes the body away with it.
         let first = self.method.borrow_mut().get_or_insert_with(|| method.clone()).clone();
         let body = self.body.filter(|_| first == *method);
@@ -76,36 +90,25 @@ impl Verbose {
     }
 }
 
-/// The first line of an answer.
-pub(super) fn start_line(version: Version, status: StatusCode, reason: &str) -> String {
-    format!("{version:?} {} {reason}", status.as_u16()).trim_end().to_owned()
-}
-
-/// The head of an answer, as near to the wire as it can be told: all of it, since it was asked for.
-pub(super) fn head(response: &Response) -> Vec<u8> {
-    let start = start_line(response.version(), response.status(), &response.reason());
-    let mut text = format!("{}\n", Text(&start, &STDOUT)).into_bytes();
-    for (name, value) in response.headers() {
-        push_field(&mut text, "", name, value.as_bytes(), &STDOUT);
-    }
-    text.push(b'\n');
+/// The head of an answer, as near to the wire as it can be told.
+fn head(response: &ResponseHead, before: &str, to: Stream) -> Vec<u8> {
+    let (version, status) = (response.version, response.status.as_u16());
+    let start = format!("{version:?} {status} {}", response.reason());
+    let mut text = format!("{before}{}\n", Text(start.trim_end(), to)).into_bytes();
+    response.headers().iter().for_each(|field| push_field(&mut text, before, field, to));
     text
 }
 
-/// The head of an answer as `-v` shows it.
-pub(super) fn answer_text(start: &str, headers: &HeaderMap) -> Vec<u8> {
-    let mut text = format!("< {}\n", Text(start, &STDERR)).into_bytes();
-    headers.iter().for_each(|field| push_hidden(&mut text, "< ", field));
-    text
-}
-
-/// A field without secrets.
-fn push_hidden(text: &mut Vec<u8>, before: &str, (name, value): (&HeaderName, &HeaderValue)) {
-    push_field(text, before, name, redact_field(name, value).as_bytes(), &STDERR);
-}
-
-fn push_field(text: &mut Vec<u8>, before: &str, name: &HeaderName, value: &[u8], to: Stream) {
+/// A field: as it is where it was asked for, and without secrets in what is `before` or after others.
+fn push_field(
+    text: &mut Vec<u8>,
+    before: &str,
+    (name, value): (&HeaderName, &HeaderValue),
+    to: Stream,
+) {
     text.extend(format!("{before}{name}: ").bytes());
+    let hidden = redact_field(name, value);
+    let value = if before.is_empty() { value.as_bytes() } else { hidden.as_bytes() };
     match **to {
         true => text.extend(Printable(&String::from_utf8_lossy(value)).to_string().bytes()),
         false => text.extend_from_slice(value),

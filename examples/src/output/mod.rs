@@ -112,14 +112,21 @@ fn lines(file: &mut dyn Write, values: &[impl Serialize]) -> io::Result<()> {
 /// One sentence that names the first place that takes no file, and the reason.
 pub fn check<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), String> {
     places.into_iter().try_for_each(|place| {
-        // A draft that is dropped leaves nothing.
-        let draft = Draft::create(place).map(drop);
+        // A draft that is dropped leaves nothing. What is no file is opened once, when it is written to:
+        // the reader of a pipe would take a first look at it for all that comes.
+        let draft = if is_other(place) { Ok(()) } else { Draft::create(place).map(drop) };
         draft.map_err(|error| format!("cannot write {}: {error}", place.display()))
     })
 }
 
+/// Whether there is something that is neither a file nor a directory, such as a pipe.
+pub fn is_other(place: &Path) -> bool {
+    fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
 /// A file in the making: it takes its place when it is published, and leaves nothing if it never
-/// is. A device or a pipe in that place is written to, not replaced.
+/// is. It has the mode of a file that it replaces. A link in that place is followed; a device or a pipe is
+/// written to, not replaced.
 pub struct Draft {
     /// What is to be in it.
     pub file: BufWriter<File>,
@@ -133,19 +140,28 @@ impl Draft {
     /// # Errors
     /// Whatever the file system fails with, and a place that can be none for a file.
     pub fn create(place: &Path) -> io::Result<Draft> {
-        let (file, places) = match fs::metadata(place) {
+        let there = match fs::metadata(place) {
             Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(there) if !there.is_file() => (OpenOptions::new().write(true).open(place)?, None),
-            _ => {
-                let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-                let mut hidden = OsString::from(".");
-                hidden.push(name);
-                hidden.push(format!(".{}.part", std::process::id()));
-                let temporary = place.with_file_name(hidden);
-                (File::create(&temporary)?, Some((temporary, place.to_owned())))
+            Ok(there) if !there.is_file() => {
+                let file = OpenOptions::new().write(true).open(place)?;
+                return Ok(Draft { file: BufWriter::new(file), places: None });
             }
+            // Such as links in a circle.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            there => there,
         };
-        Ok(Draft { file: BufWriter::new(file), places })
+        if let Ok(target) = fs::read_link(place) {
+            return Draft::create(&place.with_file_name(target));
+        }
+        let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let part = format!(".{}.part", std::process::id());
+        let hidden = OsString::from_iter([".".as_ref(), name, part.as_ref()]);
+        let temporary = place.with_file_name(hidden);
+        let file = BufWriter::new(File::create(&temporary)?);
+        let draft = Draft { file, places: Some((temporary, place.to_owned())) };
+        // Before there is anything in it that others are not to read.
+        let mode = there.map(|there| draft.file.get_ref().set_permissions(there.permissions()));
+        mode.unwrap_or(Ok(())).map(|()| draft)
     }
 
     /// Puts the file in its place.
@@ -260,6 +276,61 @@ pub(crate) mod tests {
         let mut draft = Draft::create(Path::new("/dev/full")).expect("opened");
         draft.file.write_all(b"too much").expect("buffered");
         assert!(draft.publish().is_err(), "a disk that is full is no success");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_draft_keeps_the_mode_of_a_file_and_the_links_to_it() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let scratch = Scratch::new("links");
+        let at = |name: &str| scratch.0.join(name);
+        let absolute = at("dir/file");
+        fs::create_dir(at("dir")).expect("made");
+        for (target, link) in [
+            ("dir/file", "relative"),
+            (absolute.to_str().expect("UTF-8"), "absolute"),
+            ("absolute", "of a link"),
+            ("../relative", "dir/back"),
+            ("dir/new", "to be"),
+            ("circle", "circle"),
+            ("nowhere/x", "lost"),
+        ] {
+            symlink(target, at(link)).expect("linked");
+        }
+        for (place, file, mode) in [
+            ("dir/file", "dir/file", 0o600),
+            ("relative", "dir/file", 0o640),
+            ("absolute", "dir/file", 0o755),
+            ("of a link", "dir/file", 0o604),
+            ("dir/back", "dir/file", 0o400),
+            ("to be", "dir/new", 0),
+        ] {
+            if mode != 0 {
+                fs::write(at(file), "old").expect("written");
+                fs::set_permissions(at(file), fs::Permissions::from_mode(mode)).expect("set");
+            }
+            let mut draft = Draft::create(&at(place)).expect(place);
+            draft.file.write_all(place.as_bytes()).expect("written");
+            let parts = fs::read_dir(at("dir")).expect("there").count();
+            draft.publish().expect("published");
+            assert_eq!(fs::read_to_string(at(file)).expect("read"), place);
+            let got = fs::metadata(at(file)).expect("there").permissions().mode() & 0o777;
+            assert!(mode == 0 || got == mode, "{place}: {got:o}");
+            assert_eq!(fs::symlink_metadata(at(place)).expect("there").is_symlink(), place != file);
+            assert_eq!(parts, 3, "{place}: the draft is beside the file and the link there");
+        }
+        assert!(Draft::create(&at("circle")).is_err() && Draft::create(&at("lost")).is_err());
+        assert_eq!(scratch.files().len(), 7, "{:?}", scratch.files());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_check_opens_no_pipe() {
+        let scratch = Scratch::new("pipe");
+        let pipe = scratch.0.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("POSIX").success());
+        // Without a reader, opening it would wait for one.
+        assert_eq!(check([&pipe]), Ok(()));
     }
 
     #[test]
