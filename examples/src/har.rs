@@ -161,7 +161,7 @@ impl Entry {
 
     fn to_json(&self, began: (Instant, SystemTime)) -> Value {
         let mut entry = self.json.clone();
-        let [blocked, dns, connect, ssl, send, wait, receive] = self.clock.timings().values();
+        let [blocked, dns, connect, ssl, send, wait, receive] = self.clock.timings().0;
         // HAR has -1 for a phase that there was not, and `connect` includes `ssl`.
         let connect = connect.or(ssl).map(|_| connect.unwrap_or(0.0) + ssl.unwrap_or(0.0));
         let phases = [blocked, dns, connect, send, wait, receive];

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mainspring_http::{Hook, Signal, SignalKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use url::Url;
 
 use crate::value::millis;
@@ -16,53 +17,34 @@ use crate::value::millis;
 ///
 /// A page that was redirected has the phases of the request to where it is. A request that failed has
 /// spent the last of its time in the phase that it failed in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Timings {
-    /// Waiting for a connection to be free.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queued_ms: Option<f64>,
-    /// Looking up the host's addresses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dns_ms: Option<f64>,
-    /// Connecting, without any handshake.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connect_ms: Option<f64>,
-    /// Shaking hands for TLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_ms: Option<f64>,
-    /// Sending the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub send_ms: Option<f64>,
-    /// Waiting for the head of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait_ms: Option<f64>,
-    /// Receiving the body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_ms: Option<f64>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "HashMap<String, Value>")]
+pub struct Timings(pub [Option<f64>; COLUMNS.len()]);
+
+impl From<HashMap<String, Value>> for Timings {
+    fn from(told: HashMap<String, Value>) -> Timings {
+        Timings(COLUMNS.map(|name| told.get(name)?.as_f64()))
+    }
 }
 
-/// The columns of [`Timings`] in a table.
+impl Serialize for Timings {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let told = COLUMNS.into_iter().zip(self.0);
+        to.collect_map(told.filter_map(|(name, millis)| Some((name, millis?))))
+    }
+}
+
+/// The names of the phases: waiting for a connection to be free, looking up the host's addresses, connecting
+/// without any handshake, shaking hands for TLS, sending the request, waiting for the head of the answer, and
+/// receiving the body.
 pub const COLUMNS: [&str; 7] =
     ["queued_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "body_ms"];
 
 impl Timings {
     /// How long the phases up to this one took together, itself included, by its place in [`COLUMNS`].
     pub fn until(&self, phase: usize) -> Duration {
-        let spent: f64 = self.values()[..=phase].iter().flatten().sum();
+        let spent: f64 = self.0[..=phase].iter().flatten().sum();
         Duration::from_secs_f64(spent / 1e3)
-    }
-
-    /// The phases in the order of [`COLUMNS`].
-    pub fn values(&self) -> [Option<f64>; COLUMNS.len()] {
-        [
-            self.queued_ms,
-            self.dns_ms,
-            self.connect_ms,
-            self.tls_ms,
-            self.send_ms,
-            self.wait_ms,
-            self.body_ms,
-        ]
     }
 }
 
@@ -117,9 +99,7 @@ impl PhaseClock {
     }
 
     pub(crate) fn timings(&self) -> Timings {
-        let [queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms] =
-            self.spent.map(|spent| spent.map(millis));
-        Timings { queued_ms, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, body_ms }
+        Timings(self.spent.map(|spent| spent.map(millis)))
     }
 }
 
@@ -230,17 +210,17 @@ mod tests {
         tell(&timer, 2, &[start(&second), ConnectionReuse { address: None }]);
         assert_eq!(
             timer.take(&first),
-            Timings {
-                queued_ms: Some(1.0 + 2.0 + 4.0 + 512.0),
-                dns_ms: Some(8.0),
-                connect_ms: Some(16.0),
-                tls_ms: Some(32.0 + 64.0),
-                send_ms: Some(128.0 + 1024.0),
-                wait_ms: Some(256.0 + 2048.0 + 4096.0),
-                body_ms: None,
-            }
+            Timings([
+                Some(1.0 + 2.0 + 4.0 + 512.0),
+                Some(8.0),
+                Some(16.0),
+                Some(32.0 + 64.0),
+                Some(128.0 + 1024.0),
+                Some(256.0 + 2048.0 + 4096.0),
+                None,
+            ])
         );
-        let timings = Timings { queued_ms: Some(1.0), ..Timings::default() };
+        let timings = Timings([Some(1.0), None, None, None, None, None, None]);
         assert_eq!(timer.take(&second), timings, "the request for it, not the redirect");
         assert_eq!(timer.take(&second), Timings::default(), "taken");
         let requests = timer.0.borrow();

@@ -15,7 +15,13 @@ fn every_row_of_the_readme_names_a_test() {
     let readme = include_str!("../README.md");
     let table = readme.split("## Exit codes").nth(1).expect("the table");
     let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| code"));
-    let tests = [include_str!("cli_exit_codes.rs"), include_str!("cli_exit_rows.rs")].concat();
+    let tests = [
+        include_str!("cli_exit_codes.rs"),
+        include_str!("cli_exit_rows.rs"),
+        include_str!("celery.rs"),
+        include_str!("celery_deaths.rs"),
+    ]
+    .concat();
     let mut count = 0;
     for row in rows {
         let names = row.trim_end_matches(" |").rsplit(" | ").next().expect("the last cell");
@@ -24,7 +30,7 @@ fn every_row_of_the_readme_names_a_test() {
         }
         count += 1;
     }
-    assert_eq!(count, 12);
+    assert_eq!(count, 14);
 }
 
 #[test]

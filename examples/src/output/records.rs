@@ -58,7 +58,7 @@ mod tests {
             bytes: 1_234,
             began_ms: 0.5,
             took_ms: 12.25,
-            timings: Timings { queued_ms: Some(0.25), wait_ms: Some(12.0), ..Timings::default() },
+            timings: Timings([Some(0.25), None, None, None, None, Some(12.0), None]),
             links: 3,
             file: Some("page-h.html".to_owned()),
             selected: vec!["a, \"b\"".to_owned(), "c".to_owned()],
