@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use derive_more::From;
 use serde_json::{Value, json};
 
+use super::QUEUE;
 use super::message::{Call, Fault, iso, new_id, show};
 use super::scripts::Leaving;
 
@@ -73,10 +74,24 @@ const OPTIONS: [(&str, &str); 5] = [
     ("countdown", "eta"),
 ];
 
+/// The options of a group, and of a chain for its first task, that say how to send.
+const SENDING: &str = "queue routing_key priority eta countdown expires time_limit soft_time_limit";
+
+/// Gives a member of a group or chain the options of this name that the whole has.
+fn hand_on(whole: &Value, member: &mut Value, names: &str) {
+    let Some(options) = member.get_mut("options").and_then(Value::as_object_mut) else { return };
+    for name in names.split(' ') {
+        match (&whole["options"][name], options.get_mut(name)) {
+            (Value::Null, _) => {}
+            (Value::Array(more), Some(Value::Array(known))) => known.extend_from_slice(more),
+            (value, _) => drop(options.insert(name.to_owned(), value.clone())),
+        }
+    }
+}
+
 /// Collects what follows one call.
 struct Following<'a> {
     call: &'a Call,
-    queue: &'a str,
     leaving: Leaving,
 }
 
@@ -88,7 +103,7 @@ pub fn leaving(call: &Call, outcome: &Outcome, queue: &str) -> Result<Leaving, F
     if call.chord.is_some() && matches!(outcome, Outcome::Success(_)) {
         return Err(no_chord());
     }
-    let mut following = Following { call, queue, leaving: Leaving::default() };
+    let mut following = Following { call, leaving: Leaving::default() };
     match outcome {
         Outcome::Success(value) => {
             if let Some((next, rest)) = call.chain.split_last() {
@@ -131,12 +146,20 @@ impl Following<'_> {
         let members = signature["kwargs"]["tasks"].as_array();
         match (task, members) {
             ("celery.chain", Some(members)) => {
-                let Some((first, rest)) = members.split_first() else { return Ok(()) };
+                let mut members = members.clone();
+                if let Some(last) = members.last_mut() {
+                    hand_on(signature, last, "link");
+                }
+                let Some((first, rest)) = members.split_first_mut() else { return Ok(()) };
+                hand_on(signature, first, SENDING);
                 let rest: Vec<Value> = chain.iter().chain(rest.iter().rev()).cloned().collect();
                 return self.apply(first, value, &rest);
             }
             ("celery.group", Some(members)) if chain.is_empty() => {
-                return members.iter().try_for_each(|one| self.apply(one, value, &[]));
+                return members.clone().iter_mut().try_for_each(|one| {
+                    hand_on(signature, one, SENDING);
+                    self.apply(one, value, &[])
+                });
             }
             // A group that something follows waits for all of its members.
             ("celery.chord" | "celery.group", _) => return Err(no_chord()),
@@ -144,7 +167,8 @@ impl Following<'_> {
         }
         let mut fields = signature["options"].as_object().cloned().unwrap_or_default();
         let queue = ["queue", "routing_key"].iter().find_map(|name| fields.get(*name)?.as_str());
-        let queue = queue.unwrap_or(self.queue).to_owned();
+        // Where it names none it goes to Celery's own, not to that of its parent.
+        let queue = queue.unwrap_or(QUEUE).to_owned();
         for (option, field) in OPTIONS {
             let value = fields.remove(option).filter(|value| !value.is_null());
             fields.extend(value.map(|value| (field.to_owned(), value)));
@@ -229,6 +253,7 @@ mod tests {
             |link: Value| Call { callbacks: vec![link], ..Call::new("a", vec![], Map::new()) };
         let sent = ends(&call(group.clone()), &Outcome::Success(json!(1)));
         assert_eq!(sent.iter().map(|(_, sent)| &*sent.task).collect::<Vec<_>>(), ["x", "y"]);
+        assert!(sent.iter().all(|(queue, _)| queue == "celery"), "not the queue of the parent");
         assert_eq!(sent[1].1.chain[0]["task"], "z");
         for refused in [
             signature("celery.chord", json!({})),
@@ -238,13 +263,53 @@ mod tests {
             ),
             json!("no signature"),
             signature("x", json!({"options": {"eta": "soon"}})),
-            signature("x", json!({"options": {"countdown": -1}})),
             signature("x", json!({"options": {"countdown": 1e300}})),
         ] {
             assert!(leaving(&call(refused), &Outcome::Success(json!(1)), "q").is_err());
         }
         let part = Call { chord: Some(json!({})), ..Call::new("a", vec![], Map::new()) };
         assert!(leaving(&part, &Outcome::Success(json!(1)), "q").is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_group_or_chain_holds_for_its_members() {
+        let x = |options: Value| signature("x", json!({"options": options}));
+        let of = |kind: &str, options: Value, members: Vec<Value>| {
+            signature(kind, json!({"options": options, "kwargs": {"tasks": members}}))
+        };
+        let moment = json!({"__type__": "datetime", "__value__": "2001-01-01T00:00:00+00:00"});
+        let options = json!({"queue": "r", "priority": 3, "task_id": "G", "eta": moment});
+        let call = |link| Call { callbacks: vec![link], ..Call::new("a", vec![], Map::new()) };
+        let success = Outcome::Success(json!(1));
+        let group =
+            of("celery.group", options.clone(), vec![x(json!({})), x(json!({"queue": "s"}))]);
+        let sent = ends(&call(group), &success);
+        assert!(
+            sent.iter().all(|(queue, sent)| queue == "r" && sent.priority == 3 && sent.id != "G")
+        );
+        assert_eq!(sent[0].1.eta.map(super::super::message::seconds), Some(978_307_200.0));
+        let ends_with = json!({"queue": "r", "link": [x(json!({"queue": "l"}))]});
+        for members in [vec![x(json!({}))], vec![x(json!({})), x(json!({"link": [x(json!({}))]}))]]
+        {
+            let sent =
+                ends(&call(of("celery.chain", ends_with.clone(), members.clone())), &success);
+            let [(queue, first)] = &sent[..] else { panic!("one") };
+            assert_eq!(queue, "r");
+            let last = if members.len() == 1 {
+                first.clone()
+            } else {
+                assert!(first.callbacks.is_empty());
+                ends(first, &success).remove(0).1
+            };
+            let links: Vec<_> = ends(&last, &success).into_iter().map(|(queue, _)| queue).collect();
+            assert_eq!(links.last().map(String::as_str), Some("l"));
+            assert_eq!(links.len(), members.len());
+        }
+        let odd =
+            of("celery.group", json!({"queue": "r"}), vec![json!({"task": "x", "options": 7})]);
+        assert_eq!(ends(&call(odd), &success)[0].0, "celery");
+        let past = signature("x", json!({"options": {"countdown": -1}}));
+        assert!(ends(&call(past), &success)[0].1.eta <= Some(SystemTime::now()));
     }
 
     #[test]

@@ -28,10 +28,14 @@ use super::tasks::{FETCH, OTHER_VERSION, Told, VERSION};
 use crate::answer::Answer;
 use crate::options::Options;
 use crate::reader::Read;
+use crate::stop::Stop;
 use crate::web::{FetchError, Web};
 
 /// How often results are looked for that may have been missed.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long pages in flight are waited for at the end of a crawl that has no limit for them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Waiting = Rc<RefCell<HashMap<String, Sender<Result<Value, String>>>>>;
 
@@ -132,6 +136,9 @@ pub struct Workers {
     producer: Producer,
     /// What is asked of each page.
     asking: Map<String, Value>,
+    /// Once a stop is asked for, a page is waited for no longer than it may take.
+    stop: Stop,
+    patience: Duration,
     /// Why they are of no use.
     pub(crate) trouble: RefCell<Option<String>>,
 }
@@ -140,7 +147,7 @@ impl Workers {
     /// Workers that are asked through `producer`, for pages as `options` say, and what is in `more`:
     /// how to connect, whether assets are links, and what to select.
     #[must_use]
-    pub(crate) fn new(producer: Producer, options: &Options, more: &Value) -> Workers {
+    pub(crate) fn new(producer: Producer, options: &Options, more: &Value, stop: &Stop) -> Workers {
         let asking = json!({
             "content_type": true, "links": true, "redirects": 0, "version": VERSION,
             "cookies": options.cookies.is_some(), "max_size": options.max_size,
@@ -148,7 +155,8 @@ impl Workers {
         });
         let mut asking = asking.as_object().cloned().unwrap_or_default();
         asking.extend(more.as_object().cloned().unwrap_or_default());
-        Workers { producer, asking, trouble: RefCell::default() }
+        let (stop, patience) = (stop.clone(), options.timeout.unwrap_or(PATIENCE));
+        Workers { producer, asking, stop, patience, trouble: RefCell::default() }
     }
 
     /// Has a page fetched and read; with `only_pages`, only if it may have links. Gives the bytes of
@@ -163,7 +171,13 @@ impl Workers {
         asking.insert("headers".to_owned(), fields);
         asking.insert("only_pages".to_owned(), only_pages.into());
         let call = Call::new(FETCH, vec![json!(url)], asking);
-        let told = self.producer.run(call, false).await.map_err(|error| self.failed(error))?;
+        let last = async {
+            self.stop.asked().await;
+            sleep(self.patience).await;
+            Err("no worker has answered".to_owned())
+        };
+        let told = race(self.producer.run(call, false), last).await;
+        let told = told.map_err(|error| self.failed(error))?;
         let told: Told = serde_json::from_value(told).unwrap_or_default();
         if told.version.as_deref() != Some(VERSION) {
             let error = format!("TypeError: {OTHER_VERSION}another program");

@@ -120,8 +120,13 @@ pub struct Call {
 
 /// A moment in ISO 8601, or in so many seconds from now.
 fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemTime>, D::Error> {
-    let value = Value::deserialize(from)?;
-    let wait = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let mut value = Value::deserialize(from)?;
+    // As kombu writes a `datetime` where it has no other way.
+    if value["__type__"] == "datetime" {
+        value = value["__value__"].take();
+    }
+    let wait = value.as_f64().map(|seconds| seconds.max(0.0));
+    let wait = wait.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     // Moments are written up to the year 9999.
     let wait = wait.filter(|wait| wait.as_secs() < 1 << 37);
     let moment = value.as_str().map_or_else(|| Some(SystemTime::now() + wait?), parse_iso);
@@ -160,7 +165,12 @@ impl Call {
     /// # Errors
     /// The id to answer to, if it has one, and what is wrong with it.
     pub fn read(message: &str) -> Result<Call, (Option<String>, Fault)> {
-        let no_json = |error| (None, Fault::value(format!("the message is no JSON: {error}")));
+        let no_json = |error| {
+            // Python writes what is none, such as NaN; there is an id to answer to all the same.
+            let rest = ["\"id\": \"", "\"id\":\""].iter().find_map(|name| message.split_once(name));
+            let id = rest.and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned());
+            (id, Fault::value(format!("the message is no JSON: {error}")))
+        };
         let message: Value = serde_json::from_str(message).map_err(no_json)?;
         let mut id = message["headers"]["id"].as_str().map(str::to_owned);
         let call = Call::read_parts(&message, &mut id);
@@ -284,13 +294,15 @@ pub fn iso(moment: SystemTime) -> String {
     text.trim_end_matches('Z').to_owned() + "+00:00"
 }
 
-/// Reads a moment; one without an offset is in UTC, as by Celery's default. `None` for what is none,
-/// and for those before 1970.
+/// Reads a moment, those before 1970 as that; one without an offset is in UTC, as by Celery's default. `None`
+/// for what is none.
 #[must_use]
 pub fn parse_iso(text: &str) -> Option<SystemTime> {
     let in_utc = |_| text.parse().and_then(|local| TimeZone::UTC.to_timestamp(local));
-    let moment: Timestamp = text.parse().or_else(in_utc).ok()?;
-    SystemTime::try_from(moment).ok().filter(|moment| *moment >= SystemTime::UNIX_EPOCH)
+    // The last days of all are what Python has for never.
+    let never = |error| if text.starts_with("9999-12-3") { Ok(Timestamp::MAX) } else { Err(error) };
+    let moment: Timestamp = text.parse().or_else(in_utc).or_else(never).ok()?;
+    SystemTime::try_from(moment).ok().map(|moment| moment.max(SystemTime::UNIX_EPOCH))
 }
 
 /// Seconds since 1970.

@@ -79,7 +79,7 @@ impl Store {
 
     /// Stores what came of a task and lets go of it. May be done twice.
     pub fn finish(&self, tag: &str, expires: Duration, leaving: Leaving) -> Answer {
-        let mut words = vec![tag.to_owned(), expires.as_secs().to_string()];
+        let mut words = vec![tag.to_owned(), expires.as_secs_f64().ceil().to_string()];
         for (id, text) in leaving.results {
             words.extend(["result".to_owned(), self.result_key(&id), text]);
         }

@@ -143,7 +143,7 @@ pub struct Send {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
     pub at_once: usize,
     /// What to send, one task for each; - is standard input, a line for each
-    #[arg(value_name = "URL", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "URL", required = true, allow_negative_numbers = true)]
     pub items: Vec<String>,
 }
 

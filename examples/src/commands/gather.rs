@@ -173,7 +173,7 @@ pub fn gather(
                 "insecure": asking.danger_accept_invalid_certs, "without": without,
                 "proxy": sending.proxies.named(),
                 "select": asking.select.as_ref().map(ToCss::to_css_string)});
-            Workers::new(producer, &options, &more)
+            Workers::new(producer, &options, &more, &stop)
         });
         let earlier = std::mem::take(&mut plan.earlier);
         let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);

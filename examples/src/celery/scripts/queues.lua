@@ -45,7 +45,7 @@ end
 local function put_back(message, queue)
   local good, priority = pcall(function() return cjson.decode(message).properties.priority end)
   local step = good and math.floor((tonumber(priority) or 0) / 3) or 0
-  redis.call('RPUSH', prefix .. queue .. (PRIORITIES[step + 1] or ''), message)
+  redis.call('RPUSH', prefix .. queue .. (PRIORITIES[math.min(math.max(step, 0), 3) + 1]), message)
 end
 
 local function bury(message, queue)

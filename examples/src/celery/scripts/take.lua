@@ -5,7 +5,7 @@
 -- Gives of each its tag, the message and the queue; of one that is no task, the queue alone.
 local worker, number, count, kept = unpack(ARGV, 1, 4)
 local note = prefix .. 'mainspring-take-' .. worker
-local taken, size, noted = {}, 0, {number}
+local taken, size, noted, refused = {}, 0, {number}
 
 local last = cjson.decode(redis.call('GET', note) or '[]')
 if last[1] == number then
@@ -25,10 +25,13 @@ for _, priority in ipairs(PRIORITIES) do
     local queue = ARGV[i]
     local list = prefix .. queue .. priority
     while #taken < tonumber(count) and size < MOST do
-      local raw = redis.call('LINDEX', list, -1)
-      if not raw then break end
+      -- A key of another kind costs its own list only.
+      local raw = redis.pcall('LINDEX', list, -1)
+      if type(raw) == 'table' then refused = raw end
+      if type(raw) ~= 'string' then break end
       local good, message = pcall(cjson.decode, raw)
-      if good and string.find(raw, '^%s*{') then
+      -- What cjson does not read has an id to answer to all the same.
+      if good and string.find(raw, '^%s*{') or string.find(raw, '"id": ?"[^"]') then
         local has, tag = pcall(function() return message.properties.delivery_tag end)
         if not has or type(tag) ~= 'string' or redis.call('HEXISTS', held, tag) == 1 then
           tag = worker .. '-' .. number .. '-' .. #noted
@@ -50,5 +53,6 @@ for _, priority in ipairs(PRIORITIES) do
     end
   end
 end
+if #taken == 0 and refused then return refused end
 if #noted > 1 then redis.call('SET', note, cjson.encode(noted), 'EX', math.max(60, kept)) end
 return taken

@@ -4,7 +4,7 @@
 -- Gives the queue of each task that was given back.
 local moment, queues, size = now(), {}, 0
 for i = 2, #ARGV do redis.call('ZADD', index, 'XX', moment, ARGV[i]) end
-local overdue = {'-inf', moment - ARGV[1], 'LIMIT', 0, 100}
+local overdue = {'-inf', moment - ARGV[1], 'LIMIT', 0, 1000}
 for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, unpack(overdue))) do
   local text = redis.call('HGET', held, tag)
   local message, exchange, key = parts(text or '')
