@@ -235,6 +235,10 @@ fn whatever_is_in_a_queue_the_worker_goes_on() {
         r#"{"headers":{"id":"an-id","task":"t"},"content-encoding":"x","content-type":"y","body":""}"#.to_owned(),
         r#"{"body":"{\"id\":\"an-id\",\"task\":\"old\",\"args\":[],\"kwargs\":{}}"}"#.to_owned(),
         format!(r#"{{"headers":{{"id":"an-id","task":"t"}},"body":"{}"}}"#, "[".repeat(500)),
+        // What Python writes, and is no JSON: its `json` takes it, ours and Redis's do not.
+        r#"{"body": "W10=", "headers": {"task": "t", "id": "an-id", "own": NaN}}"#.to_owned(),
+        r#"{"body": "W10=", "headers": {"task": "t", "id": "an-id", "own": "\ud83d"}}"#.to_owned(),
+        format!(r#"{{"headers": {{"own": {}7{}, "id": "an-id"}}}}"#, "[".repeat(2000), "]".repeat(2000)),
     ];
     for message in &with_id {
         redis.cli(&["DEL", "celery-task-meta-an-id"]);
@@ -262,6 +266,11 @@ fn whatever_is_in_a_queue_the_worker_goes_on() {
         redis.cli(&["LPUSH", "celery", message]);
     }
     redis.until(&["LLEN", "celery.dead"], &without.len().to_string());
+    // Nor does a list that is none stand in the way of others.
+    redis.cli(&["SET", "celery\u{6}\u{16}9", "text"]);
+    let heard = said(send(&redis, &[&site.url("/")]).output().expect("it runs"));
+    assert!(heard.contains("\"status\":200"), "{heard}");
+    redis.cli(&["DEL", "celery\u{6}\u{16}9"]);
     // One tag for two messages is no reason to lose one.
     for n in 0..2 {
         let message = format!(

@@ -260,3 +260,21 @@ fn workers_of_another_kind_are_refused_with_a_clear_error() {
         assert!(said.contains("coordinator and workers must be of one version"), "{said}");
     }
 }
+
+#[test]
+fn a_coordinator_without_workers_ends_when_it_is_told_to() {
+    if !can_run() {
+        return;
+    }
+    let redis = Redis::start("alone");
+    let scratch = Scratch::new("alone");
+    let via = redis.url();
+    let args = ["--via", &via, "--timeout", "100ms"];
+    let coordinator = site("http://h.test/", &scratch.path("out"), &args).spawn().expect("it runs");
+    redis.until(&["LLEN", "celery"], "1");
+    cli_support::signal(&coordinator, "-TERM");
+    let ran = coordinator.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(130), "{said}");
+    assert!(said.contains("http://h.test/: no worker has answered"), "{said}");
+}
