@@ -75,12 +75,8 @@ impl fmt::Display for Took {
             s if s < 0.099_95 => format!("{:.1} ms", s * 1e3),
             s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
             s if s < 99.995 => format!("{s:.3} s"),
-            s if s < 3_600.0 => {
-                format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor())
-            }
-            s => {
-                format!("{:.0} h {:02.0} min", (s / 3_600.0).floor(), (s % 3_600.0 / 60.0).floor())
-            }
+            s if s < 3_600.0 => format!("{} min {:02} s", s as u64 / 60, s as u64 % 60),
+            s => format!("{} h {:02} min", s as u64 / 3_600, s as u64 % 3_600 / 60),
         };
         f.pad(&text)
     }

@@ -70,13 +70,10 @@ fn understood(arguments: &[String]) -> Result<Choice, String> {
 }
 
 fn numbered(text: &str) -> Result<&'static Experiment, String> {
-    let number = text.parse::<u32>().ok();
-    ALL.iter().find(|known| Some(known.words.number) == number).ok_or_else(|| {
-        format!(
-            "{text:?} is neither an option nor an experiment: those are 1 to {}, see `experiment list`",
-            ALL.len()
-        )
-    })
+    let (number, last) = (text.parse::<u32>().ok(), ALL.len());
+    let those = format!("those are 1 to {last}, see `experiment list`");
+    let found = ALL.iter().find(|known| Some(known.words.number) == number);
+    found.ok_or_else(|| format!("{text:?} is neither an option nor an experiment: {those}"))
 }
 
 fn run(choice: &Choice) -> Result<(), Failure> {

@@ -176,7 +176,21 @@ pub fn gather(
             Workers::new(producer, &options, &more, &stop)
         });
         let earlier = std::mem::take(&mut plan.earlier);
-        let fetcher = fetcher(&plan, &earlier, asking, &web, &out, workers);
+        let taken = earlier.iter().filter_map(|record| record.file.clone()).collect();
+        let bodies = out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
+            dir,
+            json: asking.json,
+            taken: RefCell::new(taken),
+            trouble: RefCell::default(),
+        });
+        let reader = Arc::new(Reader {
+            select: asking.select.clone(),
+            attribute: asking.attr.clone(),
+            assets: plan.assets,
+            nofollow: asking.nofollow,
+        });
+        let scope = plan.frontier.scope();
+        let fetcher = Fetcher { web: web.clone(), scope, reader, bodies, workers };
         let writer = ResultWriter::new(asking, out, plan.journal.take(), earlier)?;
         Ok::<_, Failure>(carry_out(plan, fetcher.into(), writer, !asking.watches(), &stop).await)
     });
@@ -193,31 +207,6 @@ pub fn gather(
     let mut told = gathered.told;
     told.notes.extend(sending.proxies.ignored());
     Ok(Gathered { records, connections: web.stats(), told, ..gathered })
-}
-
-/// What fetches the pages of a plan, after those of `earlier` runs.
-fn fetcher(
-    plan: &Plan,
-    earlier: &[Record],
-    asking: &Asking,
-    web: &Web,
-    out: &Option<OutDir>,
-    workers: Option<Workers>,
-) -> Fetcher {
-    let taken = earlier.iter().filter_map(|record| record.file.clone()).collect();
-    let bodies = out.clone().filter(|_| asking.bodies || asking.json).map(|dir| BodyStore {
-        dir,
-        json: asking.json,
-        taken: RefCell::new(taken),
-        trouble: RefCell::default(),
-    });
-    let reader = Arc::new(Reader {
-        select: asking.select.clone(),
-        attribute: asking.attr.clone(),
-        assets: plan.assets,
-        nofollow: asking.nofollow,
-    });
-    Fetcher { web: web.clone(), scope: plan.frontier.scope(), reader, bodies, workers }
 }
 
 /// Carries a plan out; the results are still to be finished.

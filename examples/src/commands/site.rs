@@ -21,9 +21,7 @@ use crate::credentials::Credentials;
 use crate::failure::{Failure, read_input};
 use crate::polite::pace::Pace;
 use crate::report::table::Table;
-use crate::stop::Stop;
 use crate::value::{Count, Size, Took};
-use crate::web::Web;
 
 /// Crawls until nothing is left, a budget is spent or Ctrl-C comes.
 ///
@@ -51,8 +49,15 @@ pub fn run(args: &Site) -> Result<ExitCode, Failure> {
     let gathered =
         gather(&args.asking, credentials, "site", args.concurrency, async |web, stop| {
             let start = now();
-            let scope_of_lists = scope(args, &[&*seeds, &*sitemaps].concat());
-            let listed = read_sitemaps(args, &sitemaps, web, stop, &scope_of_lists).await;
+            let (mut listed, scope) =
+                (Listed::default(), scope(args, &[&*seeds, &*sitemaps].concat()));
+            let reading = async {
+                for url in &sitemaps {
+                    sitemap::read(web, url, args.pages, &scope, &mut listed).await;
+                }
+            };
+            // What has been read counts, also where a stop or the time for the run was the end of it.
+            timeout(args.time, race(reading, stop.asked())).await.unwrap_or_default();
             let Listed { mut pages, mut told } = listed;
             pages.iter_mut().for_each(|page| drop(take_userinfo(page)));
             seeds.append(&mut pages);
@@ -85,26 +90,6 @@ fn without_credentials(seeds: &[Url], credentials: &Credentials) -> Vec<String> 
         format!("{host} gets none of the credentials; --credentials-for {host} sends them")
     };
     hosts.into_iter().map(note).collect()
-}
-
-/// Reads the sitemaps, or as much of them as can be read before a stop is asked for or the time for
-/// the run is over.
-async fn read_sitemaps(
-    args: &Site,
-    sitemaps: &[Url],
-    web: &Web,
-    stop: &Stop,
-    scope: &Scope,
-) -> Listed {
-    let mut listed = Listed::default();
-    let reading = async {
-        for url in sitemaps {
-            sitemap::read(web, url, args.pages, scope, &mut listed).await;
-        }
-    };
-    // What has been read counts, however it ended.
-    timeout(args.time, race(reading, stop.asked())).await.unwrap_or_default();
-    listed
 }
 
 fn scope(args: &Site, seeds: &[Url]) -> Scope {

@@ -206,12 +206,8 @@ fn run(program: Program, real: bool) -> Trace {
     let recorder = Recorder::full(MAX_EVENTS);
     // Local sockets answer at once, so time may jump although they are registered.
     let clock = if real { Clock::Real } else { Clock::VirtualDespiteIo };
-    let mut runtime = Runtime::builder()
-        .name("experiment")
-        .clock(clock)
-        .observer(recorder.observer())
-        .build()
-        .expect("the operating system gives a poller");
+    let builder = Runtime::builder().name("experiment").clock(clock).observer(recorder.observer());
+    let mut runtime = builder.build().expect("the operating system gives a poller");
     tools::REAL.set(real);
     program(&mut runtime);
     drop(runtime);
