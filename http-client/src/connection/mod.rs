@@ -158,8 +158,7 @@ impl Connection {
             self.keep_alive = Some(timeout);
         }
         let (address, reused) = (self.peer, self.is_reused());
-        let start = ResponseStart { head, first: Piece::default(), address, reused };
-        let mut start = Box::new(start);
+        let mut start = Box::new(ResponseStart { head, first: Piece::default(), address, reused });
         if self.decoder.is_done() {
             self.keep_surplus(buffer.bytes(at..end));
             start.first.last = true;

@@ -65,6 +65,7 @@ impl RequestBuilder {
     pub(crate) fn new(client: Client, method: Method, url: Result<Url>) -> Self {
         Self {
             client,
+            // Written into its box: `Box::new` makes it on the stack, and copies it from there.
             request: url.map(|url| Box::write(Box::new_uninit(), Request::new(method, url))),
         }
     }
